@@ -1,0 +1,66 @@
+"""cxr-model: what a screening model is, whether it is what it says, and how it gets into the package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr.cli.console import FATAL, file_progress, stderr, stdout, user_errors
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+Model = Annotated[Path | None, typer.Option(help="Folder of a screening model; default: the packaged one.")]
+
+
+@app.callback()
+def main() -> None:
+    """Describe, verify and package screening models. For research; not a medical device."""
+
+
+@app.command()
+def info(model: Model = None) -> None:
+    """Print the description of a model as JSON: classes, params, data, environment, metrics."""
+    import json
+
+    from cxr.network import describe_model, packaged_folder
+
+    with user_errors():
+        typer.echo(json.dumps(describe_model(model or packaged_folder()), indent=2))
+
+
+@app.command()
+def verify(
+    data: Annotated[Path, typer.Argument(help="The release that the model was trained on.")],
+    model: Model = None,
+) -> None:
+    """Recompute sha256, test split and test metrics of a model from DATA; exit status 1 where a claim fails."""
+    from cxr.dataset.release import read_release
+    from cxr.evaluation.verifying import verify as verify_model
+    from cxr.network import load_model, packaged_folder
+
+    with user_errors():
+        loaded = load_model(model or packaged_folder())
+        images = read_release(data).images
+        total = sum(len(images.get(label, [])) for label in loaded.classes)
+        with file_progress("decoding", total) as advance:
+            checks = verify_model(loaded, data, advance)
+    for check in checks:
+        verdict = "ok  " if check.holds else "FAIL"
+        stdout().print(f"{verdict}  {check.claim}: stated {check.stated}, found {check.found}", highlight=False)
+    if not all(check.holds for check in checks):
+        raise typer.Exit(FATAL)
+
+
+@app.command()
+def package(
+    source: Annotated[Path, typer.Argument(help="Folder written by evaluate, such as models/screening.")],
+    commit: Annotated[str, typer.Option(help="Commit of this repository that the model was trained by.")],
+    card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("MODEL_CARD.md"),
+) -> None:
+    """Make SOURCE the packaged model and write MODEL_CARD.md from its description."""
+    from cxr.evaluation.packaging import package_model
+    from cxr.network import packaged_folder
+
+    with user_errors():
+        description = package_model(source, packaged_folder(), card, commit)
+    stderr().print(f"packaged {description['name']} and wrote {card}")

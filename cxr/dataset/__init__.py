@@ -1,0 +1,1 @@
+"""Reading a release, duplicates, sources, balancing, splitting, and the synthetic sample."""

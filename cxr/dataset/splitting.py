@@ -1,0 +1,104 @@
+"""Train, validation and test: stratified by class, with a patient and a group of duplicates on one side."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.model_selection import StratifiedGroupKFold
+
+from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers
+from cxr.errors import ParamsError, SplitError
+from cxr.params import Section
+
+TOLERANCE = 0.005  # a fraction must be 1/k within this, because one of k folds is taken
+
+
+class SplitParams(Section):
+    """The section `split` of params.yaml."""
+
+    test: float = Field(0.2, gt=0, le=0.5, description="Share of the images in the test split.")
+    validation: float = Field(0.16, gt=0, le=0.5, description="Share of the images in the validation split.")
+
+
+def split_rows(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFrame:
+    """Add the columns `group` and `split`.
+
+    A group joins what must not be parted: images of one patient and images of one duplicate group.
+
+    Args:
+        table: Rows of a manifest.
+        params: Shares of all rows.
+        seed: Decides which groups go where.
+
+    Returns:
+        A copy of `table` with `group` (int) and `split` (train, validation or test).
+
+    Raises:
+        ParamsError: A share is not one k-th of the rows it is taken from.
+        SplitError: `check_split` found a leak.
+    """
+    groups = leak_groups(table)
+    names = np.full(len(table), "train", dtype=object)
+    test = _one_fold(table["label"].to_numpy(), groups, params.test, seed)
+    names[test] = "test"
+    rest = np.flatnonzero(names == "train")
+    share = params.validation / (1 - params.test)
+    validation = _one_fold(table["label"].to_numpy()[rest], groups[rest], share, seed)
+    names[rest[validation]] = "validation"
+    result = table.assign(group=groups, split=names)
+    check_split(result)
+    return result
+
+
+def leak_groups(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return int64 (rows,): equal for rows that share a duplicate group or a known patient, also by a chain."""
+    known = table["patient"].to_numpy() != ""
+    keys = [
+        f"patient {name}" if is_known else f"row {i}"
+        for i, (name, is_known) in enumerate(zip(table["patient"], known, strict=True))
+    ]
+    same_patient = exact_duplicate_pairs(keys)
+    same_picture = exact_duplicate_pairs([str(group) for group in table["duplicate_group"]])
+    return group_numbers(len(table), np.concatenate([same_patient, same_picture]))
+
+
+def check_split(table: pd.DataFrame) -> None:
+    """Assert that nothing which identifies a picture or a person stands in two splits.
+
+    It looks at the facts themselves (file, pixels, duplicate group, patient), not at the column `group` that
+    the split was made from.
+
+    Raises:
+        SplitError: Naming the first offender of each kind.
+    """
+    faults = [
+        fault for column in ("file", "pixels_sha256", "duplicate_group", "patient") if (fault := _leak(table, column))
+    ]
+    if faults:
+        raise SplitError("the split leaks: " + "; ".join(faults) + ". Make the split again: dvc repro -f split")
+
+
+def _leak(table: pd.DataFrame, column: str) -> str:
+    known = table[table[column].astype(str) != ""]
+    splits = known.groupby(column, sort=True)["split"].nunique()
+    leaking = splits[splits > 1].index
+    if leaking.empty:
+        return ""
+    rows = known[known[column] == leaking[0]]
+    where = ", ".join(f"{file} in {split}" for file, split in zip(rows["file"], rows["split"], strict=True))
+    return f"{len(leaking)} values of {column} are in more than one split, e.g. {leaking[0]} ({where})"
+
+
+def _one_fold(labels: NDArray[np.object_], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    folds = round(1 / share)
+    if abs(1 / folds - share) > TOLERANCE:
+        raise ParamsError(
+            f"split: a share of {share:.3f} is not one k-th of the rows it is taken from; nearest is {1 / folds:.3f} "
+            f"(k = {folds}). test is a share of all rows, validation / (1 - test) of the rest: 0.2 and 0.16 give fifths"
+        )
+    smallest = min(np.unique(labels, return_counts=True)[1])
+    if smallest < folds:
+        raise SplitError(f"a class has {smallest} images; at least {folds} are needed for a share of {share:.3f}")
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    _, chosen = next(splitter.split(labels, labels, groups))
+    return np.asarray(chosen)

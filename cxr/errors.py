@@ -1,0 +1,55 @@
+"""Every error a user can cause. The message is a whole sentence: what, where, what was expected, what to do."""
+
+from enum import StrEnum
+
+
+class CxrError(Exception):
+    """Base of all errors that are the input's fault; caught in one place, `cxr.cli.console.user_errors`."""
+
+
+class ParamsError(CxrError):
+    """A value in params.yaml is missing, misspelt or out of range."""
+
+
+class DataError(CxrError):
+    """A release, archive, table or array is not what it should be."""
+
+
+class SplitError(CxrError):
+    """A patient, a file or a group of duplicates would stand in two splits."""
+
+
+class WeightsError(CxrError):
+    """Pretrained weights are absent or are not the published file."""
+
+
+class ModelError(CxrError):
+    """A model folder is incomplete, altered or does not agree with its description."""
+
+
+class Reason(StrEnum):
+    """Why an image file has no pixels to give: the closed vocabulary of the column `reason`."""
+
+    EMPTY = "empty_file"
+    UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    MULTI_FRAME = "multi_frame"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported_pixels"
+    NOT_AN_IMAGE = "not_an_image"
+    NOT_FINITE = "not_finite_output"
+    NETWORK = "network_failure"
+
+
+class ImageError(CxrError):
+    """One image file cannot be used; data to a batch, an error to whoever asked for that file.
+
+    Attributes:
+        reason: One of `Reason`.
+        detail: A clause for people, without the file's name.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail

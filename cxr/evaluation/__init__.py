@@ -1,0 +1,1 @@
+"""Metrics, figures and reports from saved outputs; knows nothing of TensorFlow."""

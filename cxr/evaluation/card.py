@@ -1,0 +1,79 @@
+"""A model card from a model's own description; out of scope comes first (Mitchell et al. 2019)."""
+
+from cxr.evaluation.markdown import RESEARCH_ONLY, metrics_rows, synthetic_warning, table
+from cxr.files import JsonObject
+
+OUT_OF_SCOPE = """## Out of scope
+
+- Any decision about a patient: diagnosis, triage, exclusion of disease. {research}
+- Pictures that are not frontal chest radiographs. The network answers whatever it is given; it has no way to decline.
+- Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
+  {count} names.
+- Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
+- Hospitals, detectors and ages that the data does not have. In the public database viral pneumonia is all children
+  and COVID-19 all adults, and no hospital contributes both COVID-19 and normal images: the network may well
+  recognise the source and not the disease.
+"""
+
+
+def render_card(description: JsonObject) -> str:
+    """Return the model card of the description of a screening model, as Markdown."""
+    name, classes, metrics = description["name"], description["classes"], description["evaluation"]
+    scope = OUT_OF_SCOPE.format(research=RESEARCH_ONLY, count=len(classes), share=100 / len(classes))
+    return "\n".join(
+        [
+            f"# Model card: {name}-{description['network']['sha256'][:12]}\n",
+            synthetic_warning(description["data"]) + scope,
+            _network(description),
+            _data(description),
+            "## Test split\n",
+            f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
+            "duplicate groups kept together. Figures without intervals: differences of a point or two are chance.\n",
+            table(["metric", "value"], [[key, f"{metrics[key]:.4f}"] for key in _OVERALL]),
+            "",
+            table(["class", "sensitivity", "specificity"], metrics_rows(metrics, classes)),
+            "",
+            _provenance(description),
+        ]
+    )
+
+
+_OVERALL = ("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss")
+
+
+def _network(description: JsonObject) -> str:
+    side = description["image_side"]
+    return f"""## Network
+
+- Architecture `{description["name"]}`, {description["parameters"]:,} weights,
+  {description["gflop_per_image"]:.3f} GFLOP an image (a multiply-add counted as two), initialised
+  {_initialised(description)}.
+- Input: one 8-bit luminance plane of {side} x {side} pixels, resized with an antialiased triangle filter, aspect
+  ratio not kept; 16-bit files divided by the smallest of 255, 1023, 4095, 16383, 65535 that holds their maximum.
+- Output: probabilities of {", ".join(description["classes"])}, in this order, not calibrated.
+"""
+
+
+def _initialised(description: JsonObject) -> str:
+    return "at random" if description["initialisation"] == "random" else f"from {description['initialisation']}"
+
+
+def _data(description: JsonObject) -> str:
+    data = description["data"]
+    rows = [[name, count] for name, count in data["images_per_class"].items()]
+    splits = ", ".join(f"{count} {name}" for name, count in data["images_per_split"].items())
+    return f"## Data\n\n{table(['class', 'images'], rows)}\n\n{splits}. Patients are known for some files only.\n"
+
+
+def _provenance(description: JsonObject) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in description["environment"].items())
+    lines = [
+        "## Provenance\n",
+        f"- Network SHA-256 `{description['network']['sha256']}`",
+        f"- Data SHA-256 `{description['data']['sha256']}` (file, label, pixels and split of every image)",
+        f"- Trained with {versions}; {description['training']['best_epoch']} epochs kept of "
+        f"{description['training']['epochs']}",
+    ]
+    if "commit" in description:
+        lines.append(f"- Code: commit `{description['commit']}`")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,37 @@
+"""Put a screening model into the package, and the card that follows from it beside the README."""
+
+from pathlib import Path
+
+from cxr.errors import ModelError
+from cxr.evaluation.card import render_card
+from cxr.files import JsonObject, write_json, write_text
+from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, describe_model, fingerprint
+
+MAX_BYTES = 3_000_000  # what a package may carry
+
+
+def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonObject:
+    """Copy the screening model in `source` to `package`, naming the commit it was made by, and write its card.
+
+    Returns:
+        The packaged description.
+
+    Raises:
+        ModelError: The model is too large, is not what its description says, or was trained on drawn phantoms.
+    """
+    description = describe_model(source)
+    files = [source / NETWORK_FILE, source / NETWORK_WEIGHTS_FILE]
+    size = sum(file.stat().st_size for file in files)
+    if size > MAX_BYTES:
+        raise ModelError(f"{source} has {size:,} bytes; a packaged model has at most {MAX_BYTES:,}")
+    if fingerprint(source) != description["network"]["sha256"]:
+        raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
+    if description["data"]["synthetic_images"]:
+        raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
+    packaged = description | {"commit": commit}
+    package.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (package / file.name).write_bytes(file.read_bytes())
+    write_json(package / DESCRIPTION_FILE, packaged)
+    write_text(card, render_card(packaged))
+    return packaged

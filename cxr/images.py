@@ -1,0 +1,128 @@
+"""The one way from an image file to pixels: decode once, into one 8-bit luminance plane.
+
+Training and screening both call `decode` and `to_plane`, so they cannot disagree about a file.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cxr.errors import ImageError, Reason
+from cxr.luminance import luminance_of, refuse_deep_colour, white_is_zero
+from cxr.planes import Plane, to_plane
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
+SYNTHETIC_KEY = "Synthetic"  # PNG text chunk that `cxr-data sample` puts into every phantom it draws
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five times the largest detector
+# Only these decoders see a file's bytes: others that Pillow has may start programs (EPS starts Ghostscript).
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+ORIENTATION = 0x0112  # EXIF and TIFF tag
+
+TRUNCATED_WORDS = ("truncated", "incomplete", "unexpected end", "not enough", "less than expected")
+
+# Pillow warns above the limit and fails above twice the limit; `_decode_opened` refuses both, with a sentence.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What was found in a file and what was done to it.
+
+    Attributes:
+        width: Columns as stored, before EXIF rotation, in pixels; a TIFF's after its rotation.
+        height: Rows as stored, in pixels.
+        mode: Pillow's mode as stored, or DICOM's PhotometricInterpretation.
+        bit_depth: Bits a sample really uses: 1, 8, 10, 12, 14 or 16.
+        format: `PNG`, `JPEG`, `TIFF`, `BMP`, `DICOM`, ...
+        steps: Decisions taken, in order, e.g. `exif_rotated`, `alpha_over_black`, `inverted`.
+        synthetic: Whether the file says that it is a drawn phantom.
+    """
+
+    width: int
+    height: int
+    mode: str
+    bit_depth: int
+    format: str
+    steps: tuple[str, ...] = ()
+    synthetic: bool = False
+
+
+def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
+    """Decode `path` into its luminance.
+
+    Args:
+        path: PNG, JPEG, TIFF, BMP or DICOM; recognised by content.
+        side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
+            at a reduced DCT scale, never below twice `side`.
+
+    Returns:
+        uint8 of shape (height, width), 0 black, 255 white, upright; and the facts.
+
+    Raises:
+        ImageError: With one of `Reason`, for anything that is not one whole picture.
+    """
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe or a device would wait for ever
+            raise ImageError(Reason.UNREADABLE, "neither a file nor a link to one")
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError as error:
+        raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
+    if not head:
+        raise ImageError(Reason.EMPTY, "the file has no bytes")
+    if head[128:132] == b"DICM":
+        from cxr.dicom import decode_dicom
+
+        return decode_dicom(path)
+    try:
+        # Not by name: Pillow would map the file, which scrambles turned TIFFs and dies with a file that shrinks.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            return _decode_opened(image, side)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
+        raise named(error) from error
+
+
+def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:
+    """Return what the networks see of `path`: uint8 (side, side), and the facts. Raises ImageError as `decode`."""
+    luminance, facts = decode(path, side)
+    return to_plane(luminance, side), facts
+
+
+def named(error: Exception) -> ImageError:
+    """Return what a decoder's exception says of the file, as one of `Reason`."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
+    if isinstance(error, UnidentifiedImageError):
+        return ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
+    if any(word in text.lower() for word in TRUNCATED_WORDS):
+        return ImageError(Reason.TRUNCATED, text)
+    return ImageError(Reason.UNREADABLE, text)
+
+
+def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
+    width, height, mode = image.width, image.height, image.mode
+    if width * height > MAX_PIXELS:
+        raise ImageError(Reason.TOO_LARGE, f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageError(Reason.MULTI_FRAME, f"{getattr(image, 'n_frames', 0)} frames; expected one picture")
+    refuse_deep_colour(image)
+    steps: list[str] = []
+    turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)  # asked first: loading a TIFF turns it already
+    if image.format == "JPEG" and min(width, height) >= 4 * side:
+        image.draft(None, (2 * side, 2 * side))
+        steps.append("reduced_dct")
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if turned:
+        steps.append("exif_rotated")
+    luminance, bit_depth = luminance_of(upright, steps)
+    if white_is_zero(image):
+        luminance = 255 - luminance
+        steps.append("inverted")
+    synthetic = SYNTHETIC_KEY in image.info
+    return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic)

@@ -1,0 +1,65 @@
+"""From decoded samples of any mode to 8-bit luminance: scaled, never clipped, never stretched to the range found."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.errors import ImageError, Reason
+from cxr.planes import Plane
+
+FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files
+INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO = 262, 0
+
+
+def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
+    """Return the luminance of a loaded picture and the bits a sample uses; what was done is appended to `steps`.
+
+    Raises:
+        ImageError: Black and white of these samples are not defined.
+    """
+    if image.mode in INTEGER_MODES:
+        return _from_integers(np.asarray(image), steps)
+    if image.mode == "F":
+        raise ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
+    bit_depth = 1 if image.mode == "1" else 8
+    if image.has_transparency_data:
+        steps.append("alpha_over_black")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode not in ("L", "1"):
+        steps.append("luma_601")
+    return np.asarray(image.convert("RGB" if image.mode in ("P", "PA") else image.mode).convert("L")), bit_depth
+
+
+def scale_to_8_bit(values: NDArray[Any], full_scale: int) -> Plane:
+    """Return round(255 * values / full_scale) as uint8, exactly; `values` are integers in 0..full_scale."""
+    return ((values.astype(np.uint32) * 255 + full_scale // 2) // full_scale).astype(np.uint8)
+
+
+def refuse_deep_colour(image: Image.Image) -> None:
+    """Refuse 16-bit colour: Pillow keeps only its high byte, which is wrong for 12-bit data.
+
+    Raises:
+        ImageError: The picture has several bands of 16 bits.
+    """
+    raw_modes = [str(tile[3]) for tile in getattr(image, "tile", [])]
+    if len(image.getbands()) > 1 and any(";16" in raw for raw in raw_modes):
+        raise ImageError(Reason.UNSUPPORTED, f"16-bit {image.mode}; save it as 16-bit greyscale")
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Tell whether a TIFF's low values are bright and Pillow left them so: it inverts up to 8 bits, not above."""
+    tag = getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC, 1)
+    return image.mode.startswith("I") and bool(tag == TIFF_WHITE_IS_ZERO)
+
+
+def _from_integers(values: NDArray[Any], steps: list[str]) -> tuple[Plane, int]:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > FULL_SCALES[-1]:
+        raise ImageError(Reason.UNSUPPORTED, f"grey values from {low} to {high}; expected 0 to {FULL_SCALES[-1]}")
+    full_scale = next(scale for scale in FULL_SCALES if high <= scale)
+    steps.append(f"divided_by_{full_scale}")
+    return scale_to_8_bit(values, full_scale), full_scale.bit_length()

@@ -1,0 +1,24 @@
+"""One file per architecture, each with `build(plane_side, side, classes, dropout)`; found by name."""
+
+from importlib import import_module
+from typing import Any
+
+NAMES = ("cnn1", "cnn3", "vgg16", "resnet50")
+TRANSFER = ("vgg16", "resnet50")  # those that `weights: imagenet` applies to
+
+
+def build(name: str, plane_side: int, side: int, classes: int, dropout: float, **options: Any) -> Any:
+    """Build the untrained network `name`, one of NAMES.
+
+    Args:
+        name: Also the module's name; only that module is imported, so that editing one retrains one.
+        plane_side: Side of the input plane, pixels.
+        side: Side the network resizes it to, pixels.
+        classes: Number of logits.
+        dropout: Share of pooled features dropped while training.
+        options: For TRANSFER networks `imagenet`, the weights file or None.
+
+    Returns:
+        A keras.Model; see `cxr.models.layers.network` for its outputs.
+    """
+    return import_module(f"cxr.models.{name}").build(plane_side, side, classes, dropout, **options)

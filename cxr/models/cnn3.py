@@ -1,0 +1,18 @@
+"""A plain network of five convolution and pooling blocks on three channels, as most published notebooks use.
+
+At 128 pixels: 0.13 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
+"""
+
+import keras
+
+from cxr.models.layers import convolution, network, plane_input, to_rgb
+
+
+def build(plane_side: int, side: int, classes: int, dropout: float) -> keras.Model:
+    """Build the untrained network; see `cxr.models.layers.network` for its outputs."""
+    planes, pixels = plane_input(plane_side, side)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(to_rgb(pixels))
+    for filters in (16, 32, 64, 96, 128):
+        x = convolution(x, filters)
+        x = keras.layers.MaxPooling2D()(x)
+    return network(planes, x, classes, dropout)

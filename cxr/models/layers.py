@@ -1,0 +1,51 @@
+"""What all four networks share: from the luminance plane to floats, and from the last feature map to logits."""
+
+import keras
+
+BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
+
+
+def plane_input(plane_side: int, side: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Take the luminance plane and bring it to the network's own side.
+
+    The resizing is plain bilinear: the antialiased kind does not convert to the screening runtime, and the plane
+    was antialiased when it was made. At exactly half the side it is the mean of four pixels.
+
+    Returns:
+        The input, uint8 (n, plane_side, plane_side, 1); and float32 (n, side, side, 1), 0..255.
+    """
+    planes = keras.Input((plane_side, plane_side, 1), dtype="uint8", name="planes")
+    pixels = keras.layers.Rescaling(1.0, name="to_float")(planes)
+    if side != plane_side:
+        pixels = keras.layers.Resizing(side, side, interpolation="bilinear", antialias=False, name="resize")(pixels)
+    return planes, pixels
+
+
+def to_rgb(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Repeat the one channel three times: float32 (n, h, w, 3)."""
+    return keras.layers.Concatenate(name="grey_to_rgb")([pixels, pixels, pixels])
+
+
+def network(planes: keras.KerasTensor, feature_map: keras.KerasTensor, classes: int, dropout: float) -> keras.Model:
+    """Close a network with global average pooling and one linear layer.
+
+    Returns:
+        A model from planes to `logits` (n, classes), `features` (n, d) and `feature_map` (n, h, w, d), float32.
+    """
+    # The identities give the outputs their names in the exported network.
+    feature_map = keras.layers.Activation("linear", name="feature_map")(feature_map)
+    features = keras.layers.GlobalAveragePooling2D(name="features")(feature_map)
+    dropped = keras.layers.Dropout(dropout, name="dropout")(features)
+    logits = keras.layers.Dense(classes, name="logits")(dropped)
+    return keras.Model(planes, {"logits": logits, "features": features, "feature_map": feature_map})
+
+
+def convolution(x: keras.KerasTensor, filters: int, *, size: int = 3, strides: int = 1) -> keras.KerasTensor:
+    """Convolve (He initialisation), normalise over the batch, rectify."""
+    x = keras.layers.Conv2D(
+        filters, size, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal"
+    )(x)
+    # Not Keras's 0.99: on a hundred images an epoch has four steps, and averages that lag behind the weights give
+    # validation losses of 4 where 0.5 is true.
+    x = keras.layers.BatchNormalization(momentum=BATCH_MOMENTUM)(x)
+    return keras.layers.ReLU()(x)

@@ -1,0 +1,15 @@
+"""ResNet50 (He et al. 2016, https://arxiv.org/abs/1512.03385) of keras.applications with our head."""
+
+from pathlib import Path
+
+import keras
+
+from cxr.models.backbones import with_backbone
+
+
+def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:
+    """Build the network; `imagenet` is the file of published weights, None draws random ones."""
+    applications = keras.applications.resnet50
+    return with_backbone(
+        applications.ResNet50, applications.preprocess_input, (plane_side, side), classes, dropout, imagenet
+    )

@@ -1,0 +1,1 @@
+"""The bulk command's work: discover, decode, run, write. Never imports TensorFlow."""

@@ -1,0 +1,34 @@
+"""Everything a training's bytes depend on besides params, data and code: seeds, threads, order of operations."""
+
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cxr.params import RuntimeParams
+
+
+def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow, pin the threads, and forbid operations that depend on thread order.
+
+    To be called before the first TensorFlow operation of the process: afterwards threads cannot be pinned.
+    Equal bytes are promised for the same wheels on the same class of processor, no more.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
+    # One operation at a time: with several, their order would vary, and small networks gain nothing.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.utils.set_random_seed(seed)
+    if runtime.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and the kind of machine that a training ran with."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }

@@ -1,0 +1,116 @@
+"""Train one network from start to finish, and write what the next stages need of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from cxr import models
+from cxr.dataset.describing import data_summary
+from cxr.files import JsonObject, whole_file, write_json
+from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
+from cxr.params import CommonParams
+from cxr.planes import Plane
+from cxr.training.examples import examples
+from cxr.training.export import assert_agreement, export_network, gflop
+from cxr.training.loop import HISTORY_COLUMNS, Examples, fit
+from cxr.training.params import TrainParams, TransferParams
+from cxr.training.reproducible import environment, make_reproducible
+
+HISTORY_FILE = "history.csv"
+WEIGHTS_FILE = "model.weights.h5"
+AGREEMENT_PLANES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        model: With the weights of the best epoch.
+        history: One dict an epoch.
+        description: What model.json says, but for the exported network.
+        probe: A few validation images, to compare the export on.
+    """
+
+    model: keras.Model
+    history: list[dict[str, float]]
+    description: JsonObject
+    probe: Examples
+
+
+def train_network(
+    name: str, table: pd.DataFrame, images: Plane, shared: CommonParams, recipe: TrainParams, weights: Path
+) -> Trained:
+    """Train the network `name` on the train split; the validation split decides when to stop.
+
+    Args:
+        name: One of `cxr.models.NAMES`.
+        table: A split table.
+        images: uint8 (n, side, side).
+        shared: Seed, classes, image side and runtime.
+        recipe: The section `train_<name>`.
+        weights: Folder where ImageNet weights are looked for.
+
+    Raises:
+        DataError, WeightsError, ParamsError: What is needed is absent or wrong.
+    """
+    make_reproducible(shared.runtime, shared.seed)
+    train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
+    from cxr.models.weights import require_weights
+
+    options: dict[str, Any] = {}
+    if isinstance(recipe, TransferParams):
+        options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
+    model = models.build(name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
+    history = fit(model, train, validation, recipe, shared.seed, name)
+    description = describe(name, model, history, table, shared, recipe)
+    return Trained(model, history, description, Examples(validation.planes[:AGREEMENT_PLANES], validation.targets))
+
+
+def describe(
+    name: str,
+    model: keras.Model,
+    history: list[dict[str, float]],
+    table: pd.DataFrame,
+    shared: CommonParams,
+    recipe: TrainParams,
+) -> JsonObject:
+    """Return name, classes in output order, cost, params, data and environment of a training."""
+    best = min(history, key=lambda epoch: epoch["val_loss"])
+    return {
+        "name": name,
+        "classes": list(shared.classes),
+        "image_side": model.input_shape[1],
+        "side": recipe.side,
+        "initialisation": recipe.weights if isinstance(recipe, TransferParams) else "random",
+        "parameters": model.count_params(),
+        "gflop_per_image": gflop(model),
+        "training": {"epochs": len(history), "best_epoch": best["epoch"], "validation_loss": best["val_loss"]},
+        "params": {
+            "seed": shared.seed,
+            "runtime": shared.runtime.model_dump(mode="json"),
+            f"train_{name}": recipe.model_dump(mode="json"),
+        },
+        "data": data_summary(table),
+        "environment": environment(),
+    }
+
+
+def write_trained(folder: Path, trained: Trained) -> None:
+    """Write weights, history, exported network and description.
+
+    Raises:
+        ModelError: The export does not agree with Keras.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
+    trained.model.save_weights(folder / WEIGHTS_FILE)
+    with whole_file(folder / HISTORY_FILE) as temporary:
+        columns = ["epoch", *HISTORY_COLUMNS]
+        pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
+    export_network(trained.model, folder)
+    assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe.planes)
+    write_json(folder / DESCRIPTION_FILE, trained.description | {"network": {"sha256": fingerprint(folder)}})

@@ -1,0 +1,47 @@
+"""Decode the release in data/ once: one array of luminance planes and one table that names them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr.cli.console import file_progress, user_errors
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of class folders.")] = Path("data"),
+    output: Annotated[Path, typer.Option(help="Folder for images.npy and manifest.csv.")] = Path("work/prepared"),
+    report: Annotated[Path, typer.Option(help="JSON with the counts.")] = Path("reports/data.json"),
+    params: Annotated[Path, typer.Option(help="Parameters: classes, image and prepare are read.")] = Path(
+        "params.yaml"
+    ),
+) -> None:
+    """Decode every radiograph once, find duplicates, and write the array and the table all later stages use."""
+    from cxr.dataset.describing import describe_data
+    from cxr.dataset.preparing import PrepareParams, check_count, decode_release, prepare_table
+    from cxr.dataset.release import chosen_classes, read_release
+    from cxr.dataset.sources import read_patients, read_sources
+    from cxr.files import write_json
+    from cxr.manifest import IMAGES_FILE, MANIFEST_FILE, write_images, write_table
+    from cxr.params import DataParams, read_params, section, top_level
+
+    values = read_params(params)
+    shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
+
+    release = read_release(data)
+    images = chosen_classes(release, shared.classes, own.discard)
+    check_count(images, own.expected_files)
+    with file_progress("decoding", sum(map(len, images.values()))) as advance:
+        decoded = decode_release(release, images, shared.image.side, advance)
+
+    prepared = prepare_table(decoded, read_sources(data), read_patients(data), own)
+
+    discarded = {label: len(release.images[label]) for label in own.discard if label in release.images}
+    write_images(output / IMAGES_FILE, prepared.images)
+    write_table(output / MANIFEST_FILE, prepared.table)
+    write_json(report, describe_data(prepared.table, prepared.unreadable, discarded, release.masks))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        typer.run(main)

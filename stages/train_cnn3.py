@@ -1,0 +1,12 @@
+"""Train cnn3."""
+
+import typer
+
+from cxr.cli.console import user_errors
+from cxr.cli.train_stage import train_stage
+
+main = train_stage("cnn3", __doc__)
+
+if __name__ == "__main__":
+    with user_errors():
+        typer.run(main)

@@ -1,0 +1,298 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import cxr.network
+from cxr import __version__
+from cxr.cli.batch import app
+from cxr.errors import ModelError
+from cxr.screening.results import unescape_path
+from tests.screening.drawings import save
+from tests.screening.fakes import FakeModel, FakeNetwork
+
+HEADER = "path,status,reason,prediction,probability_covid,probability_normal,probability_viral_pneumonia"
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """What `load_model` returns for any folder."""
+    fake = FakeModel()
+    monkeypatch.setattr(cxr.network, "load_model", lambda _: fake)
+    return fake
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Three pictures, one for each class."""
+    folder = tmp_path / "scans"
+    save(folder, "a/left.png", (255, 0, 0))
+    save(folder, "a/middle.PNG", (0, 255, 0))
+    save(folder, "b/right.JpEg", (0, 0, 255))
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("model")
+class TestResults:
+    def test_every_file_gets_the_prediction_of_its_own_picture(self, scans: Path, tmp_path: Path) -> None:
+        result = run(scans, "-o", tmp_path / "results.csv")
+        assert result.exit_code == 0, result.output
+        assert [(row["path"], row["status"], row["prediction"]) for row in read(tmp_path / "results.csv")] == [
+            ("a/left.png", "ok", "covid"),
+            ("a/middle.PNG", "ok", "normal"),
+            ("b/right.JpEg", "ok", "viral_pneumonia"),
+        ]
+        assert (tmp_path / "results.csv").read_bytes().startswith(HEADER.encode() + b"\n")
+        assert b"\r" not in (tmp_path / "results.csv").read_bytes()
+
+    def test_probabilities_have_six_decimals_and_sum_to_one(self, scans: Path, tmp_path: Path) -> None:
+        run(scans, "-o", tmp_path / "results.csv")
+        for row in read(tmp_path / "results.csv"):
+            cells = [row[name] for name in HEADER.split(",")[4:]]
+            assert all(len(cell.partition(".")[2]) == 6 for cell in cells)
+            assert sum(map(float, cells)) == pytest.approx(1, abs=2e-6)
+
+    def test_hostile_files_have_rows_and_good_rows_stay_as_they_were(self, scans: Path, tmp_path: Path) -> None:
+        run(scans, "-o", tmp_path / "before.csv")
+        (scans / "a" / "empty.png").write_bytes(b"")
+        (scans / "b" / "text.png").write_text("hello")
+        result = run(scans, "-o", tmp_path / "after.csv")
+        assert result.exit_code == 3
+        rows = read(tmp_path / "after.csv")
+        failed = [row for row in rows if row["status"] == "error"]
+        assert [(row["path"], row["reason"], row["prediction"]) for row in failed] == [
+            ("a/empty.png", "empty_file", ""),
+            ("b/text.png", "not_an_image", ""),
+        ]
+        assert [row for row in rows if row["status"] == "ok"] == read(tmp_path / "before.csv")
+
+    def test_awkward_names_come_back_exactly(self, tmp_path: Path) -> None:
+        names = ["a,b.png", 'say "hi".png', "line\nbreak.png", "=1+1.png", "🫁 é.png", "back\\slash.png", " space.png"]
+        names += [os.fsdecode(b"caf\xe9\xff.png")]
+        for name in names:
+            save(tmp_path / "scans", name)
+        result = run(tmp_path / "scans", "-o", tmp_path / "results.csv")
+        assert result.exit_code == 0, result.output
+        assert [unescape_path(row["path"]) for row in read(tmp_path / "results.csv")] == sorted(names)
+
+    def test_a_name_that_is_not_utf8_can_fail_and_be_shown(self, tmp_path: Path) -> None:
+        folder = tmp_path / os.fsdecode(b"scans\xfe")
+        folder.mkdir()
+        (folder / os.fsdecode(b"\xff\n.png")).write_bytes(b"")
+        result = run(folder, "-o", tmp_path / "results.csv")
+        assert result.exit_code == 3, result.output
+        assert r"empty_file: \xff\n.png" in result.stderr
+
+    def test_a_dash_sends_the_table_to_stdout_alone(self, scans: Path) -> None:
+        result = run(scans, "-o", "-")
+        assert result.stdout.splitlines()[0] == HEADER
+        assert len(result.stdout.splitlines()) == 4
+
+    def test_with_a_file_stdout_stays_empty(self, scans: Path, tmp_path: Path) -> None:
+        assert run(scans, "-o", tmp_path / "results.csv").stdout == ""
+
+    def test_results_inside_the_screened_folder_replace_an_older_file(self, scans: Path) -> None:
+        (scans / "results.csv").write_text("old")
+        assert run(scans, "-o", scans / "results.csv").exit_code == 0
+        assert len(read(scans / "results.csv")) == 3
+        assert sorted(path.name for path in scans.iterdir()) == ["a", "b", "results.csv"]
+
+    def test_a_link_to_a_results_file_stays_a_link(self, scans: Path, tmp_path: Path) -> None:
+        (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+        run(scans, "-o", tmp_path / "link.csv")
+        assert (tmp_path / "link.csv").is_symlink()
+        assert len(read(tmp_path / "target.csv")) == 3
+
+    def test_excluded_folders_have_no_rows(self, scans: Path, tmp_path: Path) -> None:
+        result = run(scans, "-o", tmp_path / "results.csv", "--exclude", "b", "--exclude", "*middle*")
+        assert [row["path"] for row in read(tmp_path / "results.csv")] == ["a/left.png"]
+        assert "2 files or folders left aside by --exclude" in result.stderr
+
+
+class TestSummary:
+    def test_it_names_classes_reasons_model_data_output_and_purpose(
+        self, scans: Path, tmp_path: Path, model: FakeModel
+    ) -> None:
+        (scans / "empty.png").write_bytes(b"")
+        (scans / "notes.txt").write_text("x")
+        stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+        for text in ("covid", "33.3%", "empty_file: empty.png", "1 other files left aside", model.identity):
+            assert text in stderr
+        assert "trained on 90 images; data set abababababab" in stderr
+        assert f"results  {tmp_path / 'r.csv'}" in stderr
+        assert "For research; not a medical device." in stderr
+
+    def test_a_model_trained_on_drawings_is_warned_of(self, scans: Path, tmp_path: Path, model: FakeModel) -> None:
+        assert "phantoms" not in run(scans, "-o", tmp_path / "r.csv").stderr
+        model.synthetic = True
+        assert "its answers mean nothing for patients" in run(scans, "-o", tmp_path / "r.csv").stderr
+
+    def test_without_a_terminal_there_is_no_progress_bar(self, scans: Path, tmp_path: Path, model: FakeModel) -> None:
+        assert model.network.batches == []
+        stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+        assert "screening" not in stderr
+        assert "\x1b" not in stderr
+
+
+@pytest.mark.usefixtures("model")
+class TestRefusals:
+    def test_a_folder_without_images_stops_with_a_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "scans").mkdir()
+        result = run(tmp_path / "scans", "-o", tmp_path / "results.csv")
+        assert result.exit_code == 1
+        assert "no image files" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not (tmp_path / "results.csv").exists()
+
+    def test_patterns_that_leave_nothing_are_named_as_the_cause(self, scans: Path, tmp_path: Path) -> None:
+        result = run(scans, "-o", tmp_path / "results.csv", "--exclude", "*")
+        assert result.exit_code == 1
+        assert "--exclude" in result.stderr
+
+    @pytest.mark.parametrize("arguments", [[], ["-o", "results.csv"], ["nowhere", "-o", "results.csv"]])
+    def test_wrong_usage_has_status_2(self, arguments: list[str]) -> None:
+        assert run(*arguments).exit_code == 2
+
+    def test_an_output_folder_that_is_absent_is_found_before_screening(
+        self, scans: Path, tmp_path: Path, model: FakeModel
+    ) -> None:
+        result = run(scans, "-o", tmp_path / "absent" / "results.csv")
+        assert result.exit_code == 1
+        assert str(tmp_path / "absent") in result.stderr
+        assert model.network.batches == []
+
+    def test_an_output_that_is_a_folder_is_refused(self, scans: Path, tmp_path: Path) -> None:
+        assert run(scans, "-o", tmp_path).exit_code == 1
+
+    def test_a_device_is_refused_and_stays_a_device(self, scans: Path) -> None:
+        assert run(scans, "-o", os.devnull).exit_code == 1
+        assert not Path(os.devnull).is_file()
+
+    def test_an_output_folder_without_permission_is_found_before_screening(
+        self, scans: Path, tmp_path: Path, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(dir: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(dir))
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+        result = run(scans, "-o", tmp_path / "results.csv")
+        assert result.exit_code == 1
+        assert "Permission denied" in result.stderr
+        assert model.network.batches == []
+
+    def test_a_disk_that_fills_up_leaves_the_old_results_and_nothing_else(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        output = tmp_path / "out" / "results.csv"
+        output.parent.mkdir()
+        output.write_text("old")
+        monkeypatch.setattr(Path, "write_text", full)
+        result = run(scans, "-o", output)
+        assert result.exit_code == 1
+        assert "No space left on device" in result.stderr
+        assert [path.name for path in output.parent.iterdir()] == ["results.csv"]
+        assert output.read_text() == "old"
+
+
+def test_a_network_that_stops_the_run_leaves_no_file(scans: Path, tmp_path: Path, model: FakeModel) -> None:
+    model.network = FakeNetwork(lambda planes: np.zeros((len(planes), 2), np.float32))
+    result = run(scans, "-o", tmp_path / "results.csv")
+    assert result.exit_code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scans"]
+
+
+def test_an_absent_model_stops_with_its_own_sentence(scans: Path, tmp_path: Path) -> None:
+    result = run(scans, "-o", tmp_path / "results.csv", "--model", tmp_path)
+    assert result.exit_code == 1
+    assert "model.json" in result.stderr
+
+
+def test_without_a_packaged_model_the_option_is_named(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cxr.network, "packaged_folder", lambda: tmp_path)
+    result = run(scans, "-o", tmp_path / "results.csv")
+    assert result.exit_code == 1
+    assert "--model" in result.stderr
+
+
+def test_the_model_option_names_the_folder_to_load(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(cxr.network, "load_model", lambda folder: asked.append(folder) or FakeModel())
+    run(scans, "-o", tmp_path / "r.csv", "--model", tmp_path)
+    run(scans, "-o", tmp_path / "r.csv")
+    assert asked == [tmp_path, cxr.network.packaged_folder()]
+
+
+def test_the_version_names_the_packaged_model(model: FakeModel) -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"cxr-batch {__version__}\npackaged model: {model.identity}\n")
+
+
+def test_the_version_is_given_without_a_packaged_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_: Path) -> None:
+        raise ModelError("absent")
+
+    monkeypatch.setattr(cxr.network, "load_model", absent)
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"cxr-batch {__version__}\npackaged model: none\n")
+
+
+def test_help_loads_no_heavy_module() -> None:
+    program = """
+        import sys
+        from typer.testing import CliRunner, Result
+        from cxr.cli.batch import app
+        result = CliRunner().invoke(app, ["--help"])
+        assert result.exit_code == 0, result.output
+        heavy = {"tensorflow", "keras", "pandas", "sklearn", "openvino", "numpy", "PIL", "pydicom", "dvc"}
+        print(sorted(heavy & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ctrl_c_ends_with_130_and_no_file(scans: Path, tmp_path: Path) -> None:
+    program = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        import cxr.network
+        from cxr.cli.batch import app
+        from tests.screening.fakes import FakeModel, FakeNetwork
+        def slow(planes):
+            print("started", flush=True)
+            time.sleep(60)
+        cxr.network.load_model = lambda folder: FakeModel(FakeNetwork(slow))
+        app([{str(scans)!r}, "-o", {str(tmp_path / "results.csv")!r}])
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "nothing was written" in stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scans"]

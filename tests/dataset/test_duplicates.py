@@ -1,0 +1,67 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs
+from cxr.dataset.phantom import draw_phantom
+from cxr.dataset.phantom_findings import Finding
+from cxr.planes import to_plane
+
+SIDE = 128
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Give twenty unrelated films, uint8 (20, 299, 299)."""
+    return [draw_phantom(Finding.NONE, [1, patient], 0).luminance for patient in range(20)]
+
+
+def planes(films):
+    return np.stack([to_plane(film, SIDE) for film in films])
+
+
+def recompressed(film):
+    buffer = io.BytesIO()
+    Image.fromarray(film).save(buffer, "JPEG", quality=75)
+    return np.asarray(Image.open(buffer))
+
+
+COPIES = {
+    "jpeg 75": recompressed,
+    "ten percent brighter": lambda film: np.clip(film * 1.1, 0, 255).astype(np.uint8),
+    "256 pixels": lambda film: to_plane(film, 256),
+    "shifted by two pixels": lambda film: np.roll(film, (2, 2), axis=(0, 1)),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
+def test_an_edited_copy_is_found_and_nothing_else(films, copy):
+    pairs = near_duplicate_pairs(planes([*films, copy(films[3])]), max_distance=51, min_correlation=0.97)
+    assert pairs.tolist() == [[3, 20]]
+
+
+def test_unrelated_films_are_no_duplicates(films):
+    assert near_duplicate_pairs(planes(films), max_distance=51, min_correlation=0.97).shape == (0, 2)
+
+
+def test_flat_images_have_no_picture_to_compare():
+    flat = np.zeros((3, SIDE, SIDE), np.uint8) + np.array([0, 100, 200], np.uint8)[:, None, None]
+    assert len(near_duplicate_pairs(flat, max_distance=256, min_correlation=0.5)) == 0
+
+
+def test_blocks_do_not_change_the_pairs(films, monkeypatch):
+    stack = planes([*films, films[3], films[18]])
+    whole = near_duplicate_pairs(stack, 51, 0.97)
+    monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
+    assert near_duplicate_pairs(stack, 51, 0.97).tolist() == whole.tolist() == [[3, 20], [18, 21]]
+
+
+def test_equal_digests_pair_with_the_first():
+    assert exact_duplicate_pairs(["a", "b", "a", "c", "a"]).tolist() == [[0, 2], [0, 4]]
+    assert exact_duplicate_pairs(["a", "b"]).shape == (0, 2)
+
+
+def test_chains_of_pairs_are_one_group_named_by_its_smallest():
+    assert group_numbers(6, np.array([[4, 5], [1, 4]])).tolist() == [0, 1, 2, 3, 1, 1]

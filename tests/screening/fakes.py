@@ -1,0 +1,47 @@
+"""Models without OpenVINO: their answer is a plain function of the plane, so tests can compute it by hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.planes import Plane
+
+CLASSES = ("covid", "normal", "viral_pneumonia")
+SIDE = 16
+
+Logits = NDArray[np.float32]
+
+
+@dataclass
+class FakeAnswers:
+    logits: Logits
+
+
+def by_brightness(planes: Plane) -> Logits:
+    """One logit per third of the plane: its mean, in units of 64 grey levels."""
+    thirds = np.array_split(planes.astype(np.float64), len(CLASSES), axis=2)
+    return np.stack([third.mean(axis=(1, 2)) / 64 for third in thirds], axis=1).astype(np.float32)
+
+
+@dataclass
+class FakeNetwork:
+    answer: Callable[[Plane], Logits] = by_brightness
+    batches: list[int] = field(default_factory=list)
+
+    def predict(self, planes: Plane) -> FakeAnswers:
+        self.batches.append(len(planes))
+        return FakeAnswers(self.answer(planes))
+
+
+@dataclass
+class FakeModel:
+    network: FakeNetwork = field(default_factory=FakeNetwork)
+    classes: tuple[str, ...] = CLASSES
+    plane_side: int = SIDE
+    synthetic: bool = False
+    identity: str = "fake-0123456789ab"
+    description: dict[str, object] = field(
+        default_factory=lambda: {"data": {"images": 90, "synthetic_images": 0, "sha256": "ab" * 32}}
+    )

@@ -1,0 +1,46 @@
+"""--help, and importing a command, load nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.imports import ROOT
+from tests.test_pipeline import STAGES
+
+HEAVY = ["tensorflow", "keras", "pandas", "sklearn", "matplotlib", "openvino", "dvc", "pydantic", "scipy"]
+CHECK = """
+import runpy, sys
+sys.argv = [{script!r}, "--help"]
+try:
+    {run}
+except SystemExit as status:
+    assert not status.code, status.code
+print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
+"""
+COMMANDS = {
+    **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for stage in STAGES},
+    **{f"cxr-{name}": f"from cxr.cli.{name} import app; app()" for name in ("batch", "data", "model")},
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_nothing_heavy(command):
+    code = CHECK.format(script=command, run=COMMANDS[command], heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+    assert "Usage" in done.stdout
+
+
+def test_evaluation_and_screening_never_load_tensorflow():
+    code = (
+        "import sys, pkgutil, importlib, cxr.evaluation, cxr.screening\n"
+        "for package in (cxr.evaluation, cxr.screening):\n"
+        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "import cxr.network; cxr.network.openvino_module()\n"
+        "print('LOADED', *sorted({'tensorflow', 'keras', 'openvino_telemetry.main'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["LOADED"]

@@ -1,0 +1,97 @@
+"""dvc.yaml, params.yaml, the scripts and their imports agree."""
+
+import ast
+import re
+
+import pytest
+from ruamel.yaml import YAML
+
+from cxr.models import NAMES, TRANSFER
+from tests.imports import ROOT, closure
+
+STAGES = ["prepare", "balance", "split", *(f"train_{name}" for name in NAMES), "evaluate"]
+
+
+def pipeline():
+    return YAML(typ="safe").load(ROOT / "dvc.yaml")
+
+
+def resolved(stage, key):
+    """Return the list `key` of a stage with ${model} filled in; a mapping item stands for its path."""
+    body = pipeline()["stages"][stage]
+    model = body.get("vars", [{}])[0].get("model", "")
+    items = [next(iter(item)) if isinstance(item, dict) else item for item in body[key]]
+    return [item.replace("${model}", model) for item in items]
+
+
+def nothing_but_a_docstring(file):
+    """Tell whether a package's __init__ can change no result: a docstring, and perhaps the version."""
+    body = ast.parse((ROOT / file).read_text()).body
+    return file.endswith("__init__.py") and all(
+        isinstance(node, ast.Expr) or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__")
+        for node in body
+    )
+
+
+def test_the_eight_stages_are_there_in_order():
+    assert list(pipeline()["stages"]) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_exactly_the_modules_a_stage_can_import(stage):
+    from pathlib import Path
+
+    imports = closure(Path(f"stages/{stage}.py"))
+    if stage.startswith("train_"):  # found by name, which an import statement does not show
+        imports |= closure(Path(f"cxr/models/{stage.removeprefix('train_')}.py"))
+    listed = {dep for dep in resolved(stage, "deps") if dep.endswith(".py")}
+    assert listed == {file for file in imports if not nothing_but_a_docstring(file)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_script_params_section_and_output_share_a_name(stage):
+    body = pipeline()["stages"][stage]
+    model = stage.removeprefix("train_")
+    assert body["cmd"].replace("${model}", model) == f"python stages/{stage}.py"
+    assert stage in resolved(stage, "params")
+    assert any(re.search(rf"\b(screening|{model})", out) or stage == "balance" for out in resolved(stage, "outs"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_networks_that_can_load_weights_depend_on_them(name):
+    assert (f"weights/{name}" in resolved(f"train_{name}", "deps")) == (name in TRANSFER)
+    assert (ROOT / "weights" / name / "README.md").is_file() == (name in TRANSFER)
+
+
+def test_training_outputs_are_all_cached_so_that_the_run_cache_works():
+    for name in NAMES:
+        assert pipeline()["stages"][f"train_{name}"]["outs"] == ["models/${model}"]
+
+
+def test_the_four_train_scripts_differ_in_a_docstring_and_a_name():
+    def masked(name):
+        tree = ast.parse((ROOT / f"stages/train_{name}.py").read_text().replace(f'"{name}"', '"NAME"'))
+        return ast.dump(ast.Module(tree.body[1:], []))
+
+    assert len({masked(name) for name in NAMES}) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_short_and_has_no_loop_of_its_own(stage):
+    source = (ROOT / f"stages/{stage}.py").read_text()
+    assert len(source.splitlines()) <= 60
+    assert not any(isinstance(node, ast.For | ast.While | ast.If) for node in ast.walk(ast.parse(source).body[-2]))
+
+
+def test_there_is_no_default_remote_and_the_sample_is_verified():
+    from configparser import ConfigParser
+
+    config = ConfigParser()
+    config.read_string((ROOT / ".dvc/config").read_text().replace("    ", ""))
+    assert "remote" not in config["core"]
+    assert config["'remote \"sample\"'"]["verify"] == "true"
+
+
+def test_data_is_pinned_to_the_sample_remote():
+    out = YAML(typ="safe").load(ROOT / "data.dvc")["outs"][0]
+    assert (out["path"], out["remote"]) == ("data", "sample")

@@ -1,0 +1,55 @@
+"""Who may import whom: docs/architecture.md, checked."""
+
+import pytest
+
+from tests.imports import ROOT, imported_modules
+
+GROUND = {"errors", "files", "images", "luminance", "dicom", "planes", "params", "manifest", "network", "progress"}
+MAY_IMPORT = {
+    "ground": set(),
+    "models": set(),
+    "dataset": set(),
+    "screening": set(),
+    "training": {"dataset", "models"},
+    "evaluation": {"dataset"},
+    "cli": {"dataset", "models", "training", "evaluation", "screening"},
+}
+HEAVY = {"tensorflow", "keras"}
+
+
+def files():
+    return sorted(path.relative_to(ROOT) for path in (ROOT / "cxr").rglob("*.py"))
+
+
+def room(module):
+    part = module.split(".")[1] if "." in module else ""
+    return "ground" if part in GROUND or not part or part.startswith("__") else part
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_a_room_imports_only_what_it_may(path):
+    own = "ground" if len(path.parts) == 2 else path.parts[1]
+    others = {room(module) for module in imported_modules(path)} - {own, "ground"}
+    assert others <= MAY_IMPORT[own]
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_tensorflow_stays_in_training_and_models(path):
+    import ast
+
+    tree = ast.parse((ROOT / path).read_text())
+    names = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    names |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert not names & HEAVY or path.parts[1] in ("training", "models")
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_a_file_is_small(path):
+    assert len((ROOT / path).read_text().splitlines()) <= 160
+
+
+def test_nothing_imports_stages():
+    for path in files():
+        assert "import stages" not in (ROOT / path).read_text()

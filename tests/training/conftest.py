@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from cxr.params import CommonParams, ImageParams, RuntimeParams
+from cxr.training.params import AugmentParams, TrainParams, TransferParams
+from tests.tables import manifest
+
+SIDE = 32
+NO_CHANGE = AugmentParams(rotation=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0)
+RECIPE = {"side": SIDE, "epochs": 2, "patience": 2, "batch_size": 8, "learning_rate": 0.001, "augment": AugmentParams()}
+
+
+RUNTIME = RuntimeParams(intra_op_threads=2, deterministic=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pinned():
+    """Pin the threads before the first operation of the process; afterwards TensorFlow refuses to."""
+    from cxr.training.reproducible import make_reproducible
+
+    make_reproducible(RUNTIME, seed=3)
+
+
+@pytest.fixture
+def recipe():
+    return TrainParams(**RECIPE)
+
+
+@pytest.fixture
+def transfer_recipe():
+    return TransferParams(**RECIPE, weights="random")
+
+
+@pytest.fixture
+def shared():
+    return CommonParams(
+        seed=3,
+        classes=("bright", "dark"),
+        image=ImageParams(side=SIDE),
+        runtime=RUNTIME,
+    )
+
+
+@pytest.fixture
+def bright_and_dark():
+    """Give a split table and planes: forty bright and forty dark noise pictures of 32 pixels."""
+    table = manifest({"bright": 40, "dark": 40})
+    table["split"] = (["train"] * 24 + ["validation"] * 8 + ["test"] * 8) * 2
+    noise = np.random.default_rng(0).integers(0, 100, (80, SIDE, SIDE))
+    return table, (noise + np.repeat([140, 0], 40)[:, None, None]).astype(np.uint8)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from cxr.training.batches import augmentation, ordered_batches, training_batches
+from cxr.training.loop import smoothed
+from cxr.training.params import AugmentParams
+from tests.training.conftest import NO_CHANGE
+
+pytestmark = pytest.mark.slow
+
+PLANES = np.random.default_rng(1).integers(0, 256, (20, 32, 32), dtype=np.uint8)
+TARGETS = np.eye(20, dtype=np.float32)
+
+
+def drawn(seed, augment):
+    batches = training_batches(PLANES, TARGETS, 8, augment, seed)
+    return [(images.numpy(), targets.numpy()) for _ in range(2) for images, targets in batches]
+
+
+def test_without_augmentation_each_image_comes_once_an_epoch_with_its_own_target():
+    images = np.concatenate([batch for batch, _ in drawn(1, NO_CHANGE)])
+    numbers = np.concatenate([targets.argmax(axis=1) for _, targets in drawn(1, NO_CHANGE)])
+    assert sorted(numbers[:20]) == sorted(numbers[20:]) == list(range(20))
+    assert np.abs(images[..., 0].astype(int) - PLANES[numbers].astype(int)).max() <= 1
+    assert images.dtype == np.uint8
+
+
+def test_epochs_differ_in_order_and_runs_do_not():
+    first, again = drawn(1, AugmentParams()), drawn(1, AugmentParams())
+    assert all(np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
+    orders = np.concatenate([targets.argmax(axis=1) for _, targets in first])
+    assert orders[:20].tolist() != orders[20:].tolist()
+
+
+def test_augmentation_changes_pixels_within_the_range():
+    varied = augmentation(AugmentParams(), seed=1)(PLANES[..., np.newaxis]).numpy()
+    assert varied.dtype == np.uint8
+    assert varied.shape == (20, 32, 32, 1)
+    assert np.mean(varied[..., 0] != PLANES) > 0.5
+
+
+def test_validation_comes_in_order_and_unchanged():
+    images = np.concatenate([batch.numpy() for batch, _ in ordered_batches(PLANES, TARGETS, 8)])
+    assert np.array_equal(images[..., 0], PLANES)
+
+
+def test_smoothing_spreads_a_share_evenly():
+    rows = smoothed(np.eye(2, dtype=np.float32), 0.1)
+    assert rows.tolist() == pytest.approx(np.array([[0.95, 0.05], [0.05, 0.95]]))

@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.errors import DataError, ModelError, WeightsError
+from cxr.network import load_model, softmax
+
+pytestmark = pytest.mark.slow
+
+NOWHERE = Path("nowhere")
+
+
+def train(name, data, shared, recipe, folder, weights=NOWHERE):
+    from cxr.training.train import train_network, write_trained
+
+    write_trained(folder, train_network(name, *data, shared, recipe, weights))
+    return folder
+
+
+def test_a_network_learns_to_tell_bright_from_dark_and_its_export_says_so(bright_and_dark, shared, recipe, tmp_path):
+    model = load_model(train("cnn1", bright_and_dark, shared, recipe.model_copy(update={"epochs": 8}), tmp_path))
+    table, images = bright_and_dark
+    test = table[table["split"] == "test"]
+    answers = softmax(model.network.predict_many(images[test["index"]]).logits).argmax(axis=1)
+    assert [model.classes[answer] for answer in answers] == test["label"].tolist()
+
+
+@pytest.mark.parametrize("name", ["cnn1", "cnn3", "vgg16", "resnet50"])
+def test_every_network_writes_a_whole_folder(name, bright_and_dark, shared, recipe, transfer_recipe, tmp_path):
+    used = (transfer_recipe if name in ("vgg16", "resnet50") else recipe).model_copy(update={"epochs": 1})
+    folder = train(name, bright_and_dark, shared, used, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv", "model.json", "model.weights.h5", "network.bin", "network.xml",
+    ]  # fmt: skip
+    description = json.loads((folder / "model.json").read_text())
+    assert description["classes"] == ["bright", "dark"]
+    assert description["initialisation"] == "random"
+    assert description["gflop_per_image"] > 0
+    assert description["data"]["images_per_split"] == {"test": 16, "train": 48, "validation": 16}
+    history = pd.read_csv(folder / "history.csv")
+    assert history.columns.tolist() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history["epoch"].tolist() == [1]
+
+
+def test_the_network_rejects_an_altered_file(bright_and_dark, shared, recipe, tmp_path):
+    folder = train("cnn1", bright_and_dark, shared, recipe, tmp_path)
+    weights = bytearray((folder / "network.bin").read_bytes())
+    weights[100] ^= 1
+    (folder / "network.bin").write_bytes(weights)
+    with pytest.raises(ModelError, match="take the whole folder from one run"):
+        load_model(folder)
+
+
+def test_an_export_that_disagrees_with_keras_is_refused(bright_and_dark, tmp_path):
+    from cxr import models
+    from cxr.network import Network
+    from cxr.training.export import assert_agreement, export_network
+
+    one, other = (models.build("cnn1", 32, 32, 2, 0.2) for _ in range(2))
+    export_network(one, tmp_path)
+    network, planes = Network(tmp_path / "network.xml"), bright_and_dark[1][:4]
+    assert assert_agreement(one, network, planes) <= 1e-5
+    with pytest.raises(ModelError, match="the exported network differs from Keras by"):
+        assert_agreement(other, network, planes)
+
+
+def test_imagenet_without_the_file_is_an_error_and_never_random(bright_and_dark, shared, transfer_recipe, tmp_path):
+    imagenet = transfer_recipe.model_copy(update={"weights": "imagenet"})
+    with pytest.raises(WeightsError, match="cxr-data weights"):
+        train("vgg16", bright_and_dark, shared, imagenet, tmp_path / "out", weights=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_label_outside_the_classes_is_refused(bright_and_dark, shared, recipe, tmp_path):
+    table, images = bright_and_dark
+    with pytest.raises(DataError, match=r"labels \['grey'\] that are not in params.yaml 'classes'"):
+        train("cnn1", (table.replace("dark", "grey"), images), shared, recipe, tmp_path)
+
+
+def test_the_network_takes_the_plane_and_resizes_it_itself():
+    from cxr import models
+
+    model = models.build("cnn1", 64, 32, 2, 0.0)
+    assert model.input_shape == (None, 64, 64, 1)
+    assert model.inputs[0].dtype == "uint8"
+    outputs = model(np.zeros((2, 64, 64, 1), np.uint8), training=False)
+    assert set(outputs) == {"logits", "features", "feature_map"}
+
+
+def test_cnn1_costs_at_most_008_gflop_an_image():
+    from cxr import models
+    from cxr.training.export import gflop
+
+    assert 0.05 < gflop(models.build("cnn1", 128, 128, 3, 0.2)) <= 0.08
