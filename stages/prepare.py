@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.console import file_progress, user_errors
+from cxr.cli.console import user_errors
 
 
 def main(
@@ -17,6 +17,7 @@ def main(
     ),
 ) -> None:
     """Decode every radiograph once, find duplicates, and write the array and the table all later stages use."""
+    from cxr.cli.progress import bars
     from cxr.dataset.describing import describe_data
     from cxr.dataset.preparing import PrepareParams, check_count, decode_release, prepare_table
     from cxr.dataset.release import chosen_classes, read_release
@@ -31,8 +32,7 @@ def main(
     release = read_release(data)
     images = chosen_classes(release, shared.classes, own.discard)
     check_count(images, own.expected_files)
-    with file_progress("decoding", sum(map(len, images.values()))) as advance:
-        decoded = decode_release(release, images, shared.image.side, advance)
+    decoded = decode_release(release, images, shared.image.side, bars)
 
     prepared = prepare_table(decoded, read_sources(data), read_patients(data), own)
 

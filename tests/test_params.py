@@ -61,3 +61,9 @@ def test_text_that_is_no_yaml_is_refused(tmp_path):
     path.write_text("a: [1")
     with pytest.raises(ParamsError, match="is not YAML"):
         read_params(path)
+
+
+def test_the_page_of_params_follows_from_the_code():
+    from tests.params_page import render
+
+    assert (ROOT / "docs/params.md").read_text(encoding="utf-8") == render()

@@ -9,8 +9,9 @@ import typer
 
 from cxr import __version__
 from cxr.cli.batch_output import STDOUT, check_output, write_output
-from cxr.cli.batch_report import print_left_aside, print_summary, shown, warn_synthetic, with_progress
+from cxr.cli.batch_report import print_left_aside, print_summary, shown, warn_synthetic
 from cxr.cli.console import stderr, user_errors
+from cxr.cli.progress import bars
 from cxr.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _screen(folder: Path, output: str, model_folder: Path | None, exclude: list[
     found = _discover(folder, exclude)
     model = _load_model(model_folder)
     warn_synthetic(console, model)
-    rows = with_progress(console, screen(folder, found.images, model), len(found.images))
+    rows = list(bars(screen(folder, found.images, model), "screening", len(found.images)))
     write_output(output, rows, model.classes)
     summary = summarise(rows, model.classes)
     seconds = time.monotonic() - start

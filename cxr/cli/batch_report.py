@@ -1,33 +1,15 @@
-"""What `cxr-batch` says to people: progress while it runs, a summary at the end."""
+"""What `cxr-batch` says to people when it has run."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from cxr.network import ScreeningModel
     from cxr.screening.discover import Discovery
-    from cxr.screening.results import Row
     from cxr.screening.summary import Summary
-
-
-class _RateColumn(ProgressColumn):
-    """Files a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} files/s")
-
-
-def with_progress(console: Console, rows: Iterable["Row"], total: int) -> list["Row"]:
-    """Collect `rows` under a progress bar; without one where the console is no terminal."""
-    columns = (TextColumn("screening"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        return list(progress.track(rows, total=total))
 
 
 def print_left_aside(console: Console, found: "Discovery") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.console import FATAL, file_progress, stderr, stdout, user_errors
+from cxr.cli.console import FATAL, stderr, stdout, user_errors
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -34,16 +34,13 @@ def verify(
     model: Model = None,
 ) -> None:
     """Recompute sha256, test split and test metrics of a model from DATA; exit status 1 where a claim fails."""
-    from cxr.dataset.release import read_release
+    from cxr.cli.progress import bars
     from cxr.evaluation.verifying import verify as verify_model
     from cxr.network import load_model, packaged_folder
 
     with user_errors():
         loaded = load_model(model or packaged_folder())
-        images = read_release(data).images
-        total = sum(len(images.get(label, [])) for label in loaded.classes)
-        with file_progress("decoding", total) as advance:
-            checks = verify_model(loaded, data, advance)
+        checks = verify_model(loaded, data, bars)
     for check in checks:
         verdict = "ok  " if check.holds else "FAIL"
         stdout().print(f"{verdict}  {check.claim}: stated {check.stated}, found {check.found}", highlight=False)

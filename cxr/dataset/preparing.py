@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from cxr.images import ImageFacts, decode
 from cxr.manifest import COLUMNS
 from cxr.params import Section
 from cxr.planes import Plane, to_plane
+from cxr.progress import Track, untracked
 
 
 class DuplicateParams(Section):
@@ -76,18 +77,14 @@ def check_count(images: dict[str, list[Path]], expected: int) -> None:
 
 
 def decode_release(
-    release: Release, images: dict[str, list[Path]], side: int, on_file: Callable[[], None] = lambda: None
+    release: Release, images: dict[str, list[Path]], side: int, track: Track = untracked
 ) -> list[Decoded]:
     """Decode every image once, on all processors; the order is that of `images`, whatever the threads do."""
     jobs = [(path, label) for label, paths in images.items() for path in paths]
 
-    def work(job: tuple[Path, str]) -> Decoded:
-        decoded = _decode(release.root, *job, side)
-        on_file()
-        return decoded
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, jobs))
+        decoded = pool.map(lambda job: _decode(release.root, job[0], job[1], side), jobs)
+        return list(track(decoded, "decoding", len(jobs)))
 
 
 def prepare_table(

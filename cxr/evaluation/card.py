@@ -5,14 +5,15 @@ from cxr.files import JsonObject
 
 OUT_OF_SCOPE = """## Out of scope
 
-- Any decision about a patient: diagnosis, triage, exclusion of disease. {research}
+- Any decision about a patient: diagnosis, triage, exclusion of disease.
+  {research}
 - Pictures that are not frontal chest radiographs. The network answers whatever it is given; it has no way to decline.
 - Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
   {count} names.
 - Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
 - Hospitals, detectors and ages that the data does not have. In the public database viral pneumonia is all children
-  and COVID-19 all adults, and no hospital contributes both COVID-19 and normal images: the network may well
-  recognise the source and not the disease.
+  and COVID-19 nearly all adults, and no collection contributes both COVID-19 and normal images: the network may
+  well recognise the source and not the disease.
 """
 
 
@@ -28,7 +29,7 @@ def render_card(description: JsonObject) -> str:
             _data(description),
             "## Test split\n",
             f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
-            "duplicate groups kept together. Figures without intervals: differences of a point or two are chance.\n",
+            "duplicate groups kept together. Without intervals: a difference of a point or two is chance.\n",
             table(["metric", "value"], [[key, f"{metrics[key]:.4f}"] for key in _OVERALL]),
             "",
             table(["class", "sensitivity", "specificity"], metrics_rows(metrics, classes)),
@@ -45,9 +46,8 @@ def _network(description: JsonObject) -> str:
     side = description["image_side"]
     return f"""## Network
 
-- Architecture `{description["name"]}`, {description["parameters"]:,} weights,
-  {description["gflop_per_image"]:.3f} GFLOP an image (a multiply-add counted as two), initialised
-  {_initialised(description)}.
+- Architecture `{description["name"]}`: {description["parameters"]:,} weights, initialised {_initialised(description)}.
+- Cost: {description["gflop_per_image"]:.3f} GFLOP an image, a multiply-add counted as two.
 - Input: one 8-bit luminance plane of {side} x {side} pixels, resized with an antialiased triangle filter, aspect
   ratio not kept; 16-bit files divided by the smallest of 255, 1023, 4095, 16383, 65535 that holds their maximum.
 - Output: probabilities of {", ".join(description["classes"])}, in this order, not calibrated.
@@ -71,8 +71,9 @@ def _provenance(description: JsonObject) -> str:
         "## Provenance\n",
         f"- Network SHA-256 `{description['network']['sha256']}`",
         f"- Data SHA-256 `{description['data']['sha256']}` (file, label, pixels and split of every image)",
-        f"- Trained with {versions}; {description['training']['best_epoch']} epochs kept of "
-        f"{description['training']['epochs']}",
+        f"- Weights of epoch {description['training']['best_epoch']} of {description['training']['epochs']}, the one with the "
+        "lowest validation loss",
+        f"- Trained with {versions}",
     ]
     if "commit" in description:
         lines.append(f"- Code: commit `{description['commit']}`")

@@ -32,7 +32,7 @@ def draw_learning_curves(path: Path, evaluations: Sequence[Evaluation]) -> None:
             axis.plot(history["epoch"], history[f"val_{column}"], color=colour, label=evaluation.name)
             axis.plot(history["epoch"], history[column], color=colour, linestyle="--", alpha=0.5)
             axis.set(xlabel="epoch", ylabel=column)
-    loss.set_title("solid: validation, dashed: training")
+    loss.set(title="solid: validation, dashed: training", yscale="log")
     accuracy.legend()
     _save(figure, path)
 

@@ -1,6 +1,5 @@
 """Recompute what a model's description claims: its bytes, its test split, and its metrics on it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cxr.evaluation.metrics import measure
 from cxr.files import JsonObject
 from cxr.network import ScreeningModel, fingerprint
 from cxr.params import DataParams, SeedParams, section, top_level
+from cxr.progress import Track, untracked
 
 TOLERANCE = 1e-5  # metrics have six decimals; another processor may turn the last one
 
@@ -32,13 +32,13 @@ class Check:
     holds: bool
 
 
-def verify(model: ScreeningModel, data: Path, on_file: Callable[[], None] = lambda: None) -> list[Check]:
+def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[Check]:
     """Build the test split again from `data` with the params that the model names, and measure the model on it.
 
     Args:
         model: With the params of the whole pipeline in its description, as `evaluate` writes them.
         data: The release that it says it was trained on.
-        on_file: Called after each decoded file.
+        track: Shows the progress of decoding.
 
     Returns:
         Network bytes, data and split, then every metric.
@@ -47,7 +47,7 @@ def verify(model: ScreeningModel, data: Path, on_file: Callable[[], None] = lamb
         DataError, ParamsError, SplitError: The release cannot give such a split.
     """
     values = model.description["params"]
-    prepared = prepare_again(values, data, on_file)
+    prepared = prepare_again(values, data, track)
     table = split_again(values, prepared.table)
     stated = model.description["evaluation"]
     _, truth, probabilities = answers(model, table, prepared.images, "test")
@@ -60,11 +60,11 @@ def verify(model: ScreeningModel, data: Path, on_file: Callable[[], None] = lamb
     ]
 
 
-def prepare_again(values: JsonObject, data: Path, on_file: Callable[[], None]) -> Prepared:
+def prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
     """Decode the release in `data` with the params `values`; its count is not checked."""
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
     release = read_release(data)
-    decoded = decode_release(release, chosen_classes(release, shared.classes, own.discard), shared.image.side, on_file)
+    decoded = decode_release(release, chosen_classes(release, shared.classes, own.discard), shared.image.side, track)
     return prepare_table(decoded, read_sources(data), read_patients(data), own)
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
-
 from cxr.models.layers import BATCH_MOMENTUM, network, plane_input, to_rgb
+from cxr.models.tf import keras
 
 Backbone = Callable[..., keras.Model]
 Preprocess = Callable[[keras.KerasTensor], keras.KerasTensor]

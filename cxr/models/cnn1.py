@@ -4,9 +4,8 @@ Strided convolutions halve the map, residual ones refine it (He et al. 2016, htt
 At 128 pixels: 0.078 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
 """
 
-import keras
-
 from cxr.models.layers import convolution, network, plane_input
+from cxr.models.tf import keras
 
 
 def build(plane_side: int, side: int, classes: int, dropout: float) -> keras.Model:

@@ -3,9 +3,8 @@
 At 128 pixels: 0.13 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
 """
 
-import keras
-
 from cxr.models.layers import convolution, network, plane_input, to_rgb
+from cxr.models.tf import keras
 
 
 def build(plane_side: int, side: int, classes: int, dropout: float) -> keras.Model:

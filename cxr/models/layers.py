@@ -1,6 +1,6 @@
 """What all four networks share: from the luminance plane to floats, and from the last feature map to logits."""
 
-import keras
+from cxr.models.tf import keras
 
 BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
 

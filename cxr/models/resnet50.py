@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import keras
-
 from cxr.models.backbones import with_backbone
+from cxr.models.tf import keras
 
 
 def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:

@@ -1,10 +1,9 @@
 """Batches of uint8 planes: shuffled and augmented for training, in order for validation."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from cxr.models.tf import keras, tf
 from cxr.planes import Plane
 from cxr.training.params import AugmentParams
 

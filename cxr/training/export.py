@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from cxr.errors import ModelError
 from cxr.files import whole_file
+from cxr.models.tf import keras, tf
 from cxr.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
 from cxr.planes import Plane
 

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.models.tf import keras
 from cxr.planes import Plane
 from cxr.training.batches import ordered_batches, training_batches
 from cxr.training.params import TrainParams

@@ -4,8 +4,9 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import keras
 from rich.console import Console
+
+from cxr.models.tf import keras
 
 
 class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]

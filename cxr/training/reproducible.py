@@ -1,11 +1,11 @@
 """Everything a training's bytes depend on besides params, data and code: seeds, threads, order of operations."""
 
 import platform
+from importlib.metadata import version
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from cxr.models.tf import keras, tf
 from cxr.params import RuntimeParams
 
 
@@ -30,5 +30,6 @@ def environment() -> dict[str, str]:
         "machine": platform.machine(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
+        "openvino": version("openvino"),
         "numpy": np.__version__,
     }

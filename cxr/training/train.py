@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import pandas as pd
 
 from cxr import models
 from cxr.dataset.describing import data_summary
 from cxr.files import JsonObject, whole_file, write_json
+from cxr.models.tf import keras
 from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
 from cxr.params import CommonParams
 from cxr.planes import Plane
