@@ -67,12 +67,12 @@ def _data(description: JsonObject) -> str:
 
 def _provenance(description: JsonObject) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in description["environment"].items())
+    training = description["training"]
     lines = [
         "## Provenance\n",
         f"- Network SHA-256 `{description['network']['sha256']}`",
         f"- Data SHA-256 `{description['data']['sha256']}` (file, label, pixels and split of every image)",
-        f"- Weights of epoch {description['training']['best_epoch']} of {description['training']['epochs']}, the one with the "
-        "lowest validation loss",
+        f"- Weights of epoch {training['best_epoch']} of {training['epochs']}, that of the lowest validation loss",
         f"- Trained with {versions}",
     ]
     if "commit" in description:
