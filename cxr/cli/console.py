@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,6 +10,22 @@ from rich.markup import escape
 from cxr.errors import CxrError
 
 FATAL = 1
+# Top-level modules of the extra `pipeline`: absent after a plain `pip install .`
+PIPELINE_MODULES = frozenset(
+    {
+        "dvc",
+        "imagehash",
+        "keras",
+        "matplotlib",
+        "openpyxl",
+        "pandas",
+        "pydantic",
+        "ruamel",
+        "scipy",
+        "sklearn",
+        "tensorflow",
+    }
+)
 
 
 def stdout() -> Console:
@@ -23,9 +40,20 @@ def stderr(quiet: bool = False) -> Console:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn a CxrError into one line on stderr and exit status 1; any other exception is a bug and keeps its trace."""
+    """Turn a CxrError, or a missing extra, into one line on stderr and exit status 1.
+
+    Any other exception is a bug and keeps its trace.
+    """
     try:
         yield
     except CxrError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
-        raise SystemExit(FATAL) from None
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in PIPELINE_MODULES:
+            raise
+        _fail(f"{error.name} is not installed; this command needs the extra 'pipeline': pip install '.[pipeline]'")
+
+
+def _fail(sentence: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(sentence)}", highlight=False)
+    raise SystemExit(FATAL) from None

@@ -110,3 +110,9 @@ def _terminated_like_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def run() -> None:
+    """Run the console script; its imports are lazy, so that a missing extra is a sentence here as well."""
+    with user_errors():
+        app()

@@ -61,3 +61,9 @@ def package(
     with user_errors():
         description = package_model(source, packaged_folder(), card, commit)
     stderr().print(f"packaged {description['name']} and wrote {card}")
+
+
+def run() -> None:
+    """Run the console script; its imports are lazy, so that a missing extra is a sentence here as well."""
+    with user_errors():
+        app()

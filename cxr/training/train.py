@@ -8,8 +8,10 @@ import pandas as pd
 
 from cxr import models
 from cxr.dataset.describing import data_summary
+from cxr.errors import ParamsError
 from cxr.files import JsonObject, whole_file, write_json
 from cxr.models.tf import keras
+from cxr.models.weights import require_weights
 from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
 from cxr.params import CommonParams
 from cxr.planes import Plane
@@ -57,10 +59,13 @@ def train_network(
     Raises:
         DataError, WeightsError, ParamsError: What is needed is absent or wrong.
     """
+    if recipe.side > images.shape[1]:
+        raise ParamsError(
+            f"params.yaml: train_{name}.side is {recipe.side}, but the planes have {images.shape[1]} pixels; "
+            f"enlarging adds nothing: lower it, or raise image.side"
+        )
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
-    from cxr.models.weights import require_weights
-
     options: dict[str, Any] = {}
     if isinstance(recipe, TransferParams):
         options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
