@@ -1,4 +1,4 @@
-"""Train cnn1."""
+"""Train cnn1, the small one-channel network that screens folders, from random weights on planes of 128 pixels."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Train resnet50."""
+"""Train ResNet50: from random weights at 64 pixels as shipped, or a new head on frozen ImageNet weights."""
 
 import typer
 

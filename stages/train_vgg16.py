@@ -1,4 +1,4 @@
-"""Train vgg16."""
+"""Train VGG16: from random weights at 64 pixels as shipped, or a new head on frozen ImageNet weights."""
 
 import typer
 
