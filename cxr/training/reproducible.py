@@ -26,7 +26,8 @@ def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
 def environment() -> dict[str, str]:
     """Return the versions and the kind of machine that a training ran with."""
     return {
-        "python": platform.python_version(),
+        # Without the patch level: it chooses no wheel and turns no bit.
+        "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
