@@ -10,7 +10,7 @@ from cxr.params import Section
 class BalanceParams(Section):
     """The section `balance` of params.yaml."""
 
-    per_class: int | None = Field(None, ge=1, description="Images a class; null: as many as the smallest class has.")
+    per_class: int | None = Field(None, ge=1, description="Images a class; empty: as many as the smallest class has.")
 
 
 def balance_rows(table: pd.DataFrame, params: BalanceParams, seed: int) -> pd.DataFrame:
