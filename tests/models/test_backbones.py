@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def keras():
+def keras(pinned_tensorflow):  # noqa: ARG001  first of all
     from cxr.models.tf import keras
 
     return keras

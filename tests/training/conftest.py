@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.params import CommonParams, ImageParams, RuntimeParams
+from cxr.params import CommonParams, ImageParams
 from cxr.training.params import AugmentParams, TrainParams, TransferParams
 from tests.tables import manifest
 
@@ -10,15 +10,9 @@ NO_CHANGE = AugmentParams(rotation=0.0, shift=0.0, zoom=0.0, brightness=0.0, con
 RECIPE = {"side": SIDE, "epochs": 2, "patience": 2, "batch_size": 8, "learning_rate": 0.001, "augment": AugmentParams()}
 
 
-RUNTIME = RuntimeParams(intra_op_threads=2, deterministic=True)
-
-
 @pytest.fixture(scope="session", autouse=True)
-def _pinned():
-    """Pin the threads before the first operation of the process; afterwards TensorFlow refuses to."""
-    from cxr.training.reproducible import make_reproducible
-
-    make_reproducible(RUNTIME, seed=3)
+def _pinned(pinned_tensorflow):
+    """Every test here may run TensorFlow."""
 
 
 @pytest.fixture
@@ -32,12 +26,12 @@ def transfer_recipe():
 
 
 @pytest.fixture
-def shared():
+def shared(pinned_tensorflow):
     return CommonParams(
         seed=3,
         classes=("bright", "dark"),
         image=ImageParams(side=SIDE),
-        runtime=RUNTIME,
+        runtime=pinned_tensorflow,
     )
 
 
