@@ -66,8 +66,8 @@ def _trained_on(model: "ScreeningModel") -> str:
     data = model.description.get("data")
     if not data:
         return ""
-    drawn = f", {data['synthetic_images']:,} of them drawn phantoms" if model.synthetic else ""
-    return f" (trained on {data['images']:,} images{drawn}; data set {data['sha256'][:12]})"
+    drawn = "drawn phantoms among " if model.synthetic else ""
+    return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
 
 
 def shown(text: str) -> str:

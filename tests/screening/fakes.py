@@ -43,5 +43,7 @@ class FakeModel:
     synthetic: bool = False
     identity: str = "fake-0123456789ab"
     description: dict[str, object] = field(
-        default_factory=lambda: {"data": {"images": 90, "synthetic_images": 0, "sha256": "ab" * 32}}
+        default_factory=lambda: {
+            "data": {"images": 140, "images_per_split": {"train": 90}, "synthetic_images": 0, "sha256": "ab" * 32}
+        }
     )
