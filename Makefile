@@ -27,7 +27,7 @@ test: setup      ## lint, types and tests; without the long checks
 	mypy
 	pytest -m 'not long'
 
-check-slow: setup  ## the long checks: fresh clones, kills, timings
+check-slow: setup  ## the long checks: a rebuild in a fresh copy, timings of --help
 	pytest -m long
 	python benchmarks/help_time.py
 
