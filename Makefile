@@ -19,7 +19,7 @@ demo: setup      ## fetch the sample, run the eight stages, screen the sample's 
 	dvc pull data
 	dvc repro
 	dvc metrics show
-	cxr-batch data -o results.csv --exclude masks --model models/screening
+	cxr-batch data -o results.csv --exclude masks --model models/screening --overwrite
 
 test: setup      ## lint, types and tests; without the long checks
 	ruff check .
@@ -27,9 +27,10 @@ test: setup      ## lint, types and tests; without the long checks
 	mypy
 	pytest -m 'not long'
 
-check-slow: setup  ## the long checks: a rebuild in a fresh copy, timings of --help
+check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full disks, 20,000 files; then the benchmarks
 	pytest -m long
 	python benchmarks/help_time.py
+	python benchmarks/screening.py --large
 
 verify-model: setup  ## recompute sha256 and test metrics of the packaged model: make verify-model DATA=folder
 	cxr-model verify '$(DATA)'
@@ -38,4 +39,4 @@ constraints: setup  ## write constraints.txt from the versions in .venv
 	pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt
 
 clean:           ## remove what a run leaves, but neither data/ nor the cache
-	rm -rf work models results.csv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf work models results.* .results.* .pytest_cache .mypy_cache .ruff_cache

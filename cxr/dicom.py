@@ -1,24 +1,26 @@
-"""Luminance of a DICOM radiograph: one frame, one sample per pixel, scaled by BitsStored (PS3.3 C.7.6.3)."""
+"""Luminance of a DICOM radiograph: one frame, one sample a pixel, through its own modality and VOI transformations."""
 
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cxr.dicom_grey import luminance_of_stored
 from cxr.errors import ImageError, Reason
+from cxr.formats import lacks_preamble
 from cxr.images import MAX_PIXELS, ImageFacts, named
-from cxr.luminance import scale_to_8_bit
 from cxr.planes import Plane
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-def decode_dicom(path: Path) -> tuple[Plane, ImageFacts]:
-    """Decode the stored pixel values of `path`.
+def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
+    """Decode a DICOM object in memory.
 
-    MONOCHROME1 (low values are bright) is inverted. Values are divided by 2**BitsStored - 1; modality and VOI
-    transformations are not applied. Nothing but pixels, size and photometric interpretation is read out.
+    Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
+    else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
+    never used. Padding and overlays stay as they are. Nothing but pixels, size and these attributes is read out.
 
     Returns:
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
@@ -28,29 +30,31 @@ def decode_dicom(path: Path) -> tuple[Plane, ImageFacts]:
     """
     import pydicom
 
+    bare = lacks_preamble(data)
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = pydicom.dcmread(BytesIO(data), force=bare)
         if "PixelData" not in dataset:
             raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
         _check_shape(dataset)
-        stored = dataset.pixel_array
+        _check_decoder(dataset)
+        luminance, steps = luminance_of_stored(dataset.pixel_array, dataset)
     except ImageError:
         raise
-    except Exception as error:  # as in images.decode: hostile bytes raise anything
+    except MemoryError as error:
+        raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
+    except Exception as error:  # as in images.decode_bytes: hostile bytes raise anything
         raise named(error) from error
-    bits = int(dataset.BitsStored)
-    signed = int(dataset.PixelRepresentation) == 1
-    values = stored.astype(np.int64) + (2 ** (bits - 1) if signed else 0)
-    full_scale = 2**bits - 1
-    if int(values.min()) < 0 or int(values.max()) > full_scale:
-        raise ImageError(Reason.UNSUPPORTED, f"stored values do not fit BitsStored = {bits}")
-    luminance = scale_to_8_bit(values, full_scale)
-    steps = [f"divided_by_{full_scale}"]
     photometric = str(dataset.PhotometricInterpretation)
     if photometric == "MONOCHROME1":
-        luminance = 255 - luminance
+        luminance = np.subtract(255, luminance, dtype=np.uint8)
         steps.append("inverted")
-    facts = ImageFacts(int(dataset.Columns), int(dataset.Rows), photometric, bits, "DICOM", tuple(steps))
+    # The two say the same (PS3.3 C.8.11.1); where they do not, the mandatory one, of the pixels, is followed.
+    if dataset.get("PresentationLUTShape", "") == {"MONOCHROME1": "IDENTITY", "MONOCHROME2": "INVERSE"}[photometric]:
+        steps.append("presentation_contradicts")
+    steps = ["no_preamble", *steps] if bare else steps
+    facts = ImageFacts(
+        int(dataset.Columns), int(dataset.Rows), photometric, int(dataset.BitsStored), "DICOM", tuple(steps)
+    )
     return luminance, facts
 
 
@@ -64,5 +68,25 @@ def _check_shape(dataset: "Dataset") -> None:
         raise ImageError(Reason.UNSUPPORTED, f"photometric interpretation {dataset.PhotometricInterpretation}")
     if int(dataset.SamplesPerPixel) != 1:
         raise ImageError(Reason.UNSUPPORTED, f"{dataset.SamplesPerPixel} samples per pixel; expected 1")
-    if int(dataset.BitsStored) not in range(1, 17):
-        raise ImageError(Reason.UNSUPPORTED, f"BitsStored = {dataset.BitsStored}; expected 1 to 16")
+    bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
+    if allocated not in (8, 16) or bits not in range(1, allocated + 1):
+        raise ImageError(Reason.UNSUPPORTED, f"{bits} of {allocated} bits a sample; expected 8 or 16")
+    if int(dataset.get("HighBit", bits - 1)) != bits - 1:
+        raise ImageError(Reason.UNSUPPORTED, f"HighBit = {dataset.HighBit} with {bits} of {allocated} bits")
+
+
+def _check_decoder(dataset: "Dataset") -> None:
+    """Refuse a compressed transfer syntax that no installed library decodes, with what to install."""
+    from pydicom import pixels
+
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    if syntax is None or not syntax.is_compressed or syntax.is_deflated:
+        return
+    try:
+        available = pixels.get_decoder(syntax).is_available  # type: ignore[attr-defined]
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise ImageError(
+            Reason.NO_DECODER, f"no decoder for the transfer syntax {syntax.name}; try: pip install 'cxr-batch[dicom]'"
+        )

@@ -27,6 +27,18 @@ class ModelError(CxrError):
     """A model folder is incomplete, altered or does not agree with its description."""
 
 
+class UsageError(CxrError):
+    """What was asked for makes no sense: exit status 2, as for an unknown option."""
+
+
+class OutputError(CxrError):
+    """Results cannot be written where they were asked for."""
+
+
+class ResumeError(CxrError):
+    """An earlier run's journal does not belong to what is asked for now."""
+
+
 class Reason(StrEnum):
     """Why an image file has no pixels to give: the closed vocabulary of the column `reason`."""
 
@@ -39,6 +51,8 @@ class Reason(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     NOT_FINITE = "not_finite_output"
     NETWORK = "network_failure"
+    MEMORY = "out_of_memory"
+    NO_DECODER = "no_decoder"
 
 
 class ImageError(CxrError):

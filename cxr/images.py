@@ -5,15 +5,16 @@ Training and screening both call `decode` and `to_plane`, so they cannot disagre
 
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cxr.errors import ImageError, Reason
+from cxr.formats import HEAD_BYTES, recognise
 from cxr.luminance import luminance_of, refuse_deep_colour, white_is_zero
 from cxr.planes import Plane, to_plane
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"})
 SYNTHETIC_KEY = "Synthetic"  # PNG text chunk that `cxr-data sample` puts into every phantom it draws
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five times the largest detector
 # Only these decoders see a file's bytes: others that Pillow has may start programs (EPS starts Ghostscript).
@@ -50,10 +51,28 @@ class ImageFacts:
 
 
 def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
-    """Decode `path` into its luminance.
+    """Decode the file at `path`; see `decode_bytes`.
+
+    Raises:
+        ImageError: As `decode_bytes`, or the file cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe or a device would wait for ever
+            raise ImageError(Reason.UNREADABLE, "neither a file nor a link to one")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
+    return decode_bytes(data, side)
+
+
+def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    """Decode a file's bytes into its luminance; colour profiles are not applied.
+
+    From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
+    because Pillow would map a named file, which scrambles turned TIFFs.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP or DICOM; recognised by content.
+        data: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM; recognised by content.
         side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
             at a reduced DCT scale, never below twice `side`.
 
@@ -63,25 +82,24 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
     Raises:
         ImageError: With one of `Reason`, for anything that is not one whole picture.
     """
-    try:
-        if path.exists() and not path.is_file():  # opening a pipe or a device would wait for ever
-            raise ImageError(Reason.UNREADABLE, "neither a file nor a link to one")
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError as error:
-        raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
-    if not head:
+    if not data:
         raise ImageError(Reason.EMPTY, "the file has no bytes")
-    if head[128:132] == b"DICM":
+    found = recognise(data[:HEAD_BYTES])
+    if found is None:
+        raise ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
+    if found == "DICOM":
         from cxr.dicom import decode_dicom
 
-        return decode_dicom(path)
+        return decode_dicom(data)
     try:
-        # Not by name: Pillow would map the file, which scrambles turned TIFFs and dies with a file that shrinks.
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             return _decode_opened(image, side)
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
+    except UnidentifiedImageError as error:  # before its size could be read
+        raise ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
         raise named(error) from error
 
@@ -97,8 +115,6 @@ def named(error: Exception) -> ImageError:
     text = str(error) or type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
-    if isinstance(error, UnidentifiedImageError):
-        return ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
     if any(word in text.lower() for word in TRUNCATED_WORDS):
         return ImageError(Reason.TRUNCATED, text)
     return ImageError(Reason.UNREADABLE, text)

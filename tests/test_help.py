@@ -20,7 +20,10 @@ print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
 """
 COMMANDS = {
     **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for stage in STAGES},
-    **{f"cxr-{name}": f"from cxr.cli.{name} import app; app()" for name in ("batch", "data", "model")},
+    **{
+        f"cxr-{name}": f"from cxr.cli.{name} import app; app()"
+        for name in ("batch", "merge", "verify", "data", "model")
+    },
 }
 
 

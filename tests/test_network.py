@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cxr.errors import ModelError
-from cxr.network import Network, describe_model, fingerprint, load_model, openvino_module, softmax
+from cxr.model_folder import describe_model, fingerprint, load_model, packaged_folder
+from cxr.network import Network, openvino_module, softmax
 
 SIDE = 8
 
@@ -43,10 +44,28 @@ def test_outputs_are_of_each_plane_in_order(folder):
     assert outputs.feature_map.shape == (5, SIDE, SIDE, 1)
 
 
-def test_slices_are_joined_in_order(folder):
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_answers_are_the_same_to_the_bit_in_any_batch_and_with_any_threads(batch, threads):
+    planes = np.random.default_rng(0).integers(0, 256, (9, 128, 128), dtype=np.uint8)
+    expected = load_model(packaged_folder()).network.predict(planes)
+    network = load_model(packaged_folder(), threads, batch).network
+    found = network.predict(planes)
+    assert found.logits.shape == (9, 3)
+    for name in ("logits", "features", "feature_map"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name))
+    assert np.array_equal(network.logits(planes), expected.logits)
+
+
+def test_half_the_batch_gives_the_same_answers_down_to_one(folder):
     planes = np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE), dtype=np.uint8)
-    network = load_model(folder).network
-    assert np.array_equal(network.predict_many(planes, batch=3).logits, network.predict(planes).logits)
+    network = load_model(folder, batch=5).network
+    expected = network.logits(planes)
+    for batch in (2, 1):
+        assert network.halve_batch()
+        assert network.batch == batch
+        assert np.array_equal(network.logits(planes), expected)
+    assert not network.halve_batch()
 
 
 def test_a_model_says_who_it_is_and_that_it_saw_phantoms(folder):

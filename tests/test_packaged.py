@@ -8,7 +8,7 @@ import pytest
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
 from cxr.evaluation.packaging import MAX_BYTES, package_model
-from cxr.network import describe_model, load_model, packaged_folder
+from cxr.model_folder import describe_model, load_model, packaged_folder
 from tests.imports import ROOT
 
 

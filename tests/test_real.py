@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cxr.dataset.preparing import DuplicateParams, PrepareParams, decode_release, prepare_table
 from cxr.dataset.release import chosen_classes, read_release
 from cxr.dataset.sources import read_patients, read_sources
-from cxr.images import SUFFIXES
+from cxr.formats import SUFFIXES
 from tests.imports import ROOT
 
 DATA = ROOT.parent / "shared/data"

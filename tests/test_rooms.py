@@ -4,7 +4,21 @@ import pytest
 
 from tests.imports import ROOT, imported_modules
 
-GROUND = {"errors", "files", "images", "luminance", "dicom", "planes", "params", "manifest", "network", "progress"}
+GROUND = {
+    "errors",
+    "files",
+    "formats",
+    "images",
+    "luminance",
+    "dicom",
+    "dicom_grey",
+    "planes",
+    "params",
+    "manifest",
+    "network",
+    "model_folder",
+    "progress",
+}
 MAY_IMPORT = {
     "ground": set(),
     "models": set(),

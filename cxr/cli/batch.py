@@ -1,26 +1,15 @@
-"""`cxr-batch FOLDER -o results.csv`: screen every radiograph in a folder."""
+"""`cxr-batch folder/ -o results.csv`: screen every radiograph into one row."""
 
-import time
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cxr import __version__
-from cxr.cli.batch_output import STDOUT, check_output, write_output
-from cxr.cli.batch_report import print_left_aside, print_summary, shown, warn_synthetic
-from cxr.cli.console import stderr, user_errors
-from cxr.cli.progress import bars
-from cxr.errors import DataError, ModelError
-
-if TYPE_CHECKING:
-    from cxr.network import ScreeningModel
-    from cxr.screening.discover import Discovery
-    from cxr.screening.summary import Summary
-
-SOME_FAILED = 3
-INTERRUPTED = 130
+from cxr.cli import batch_arguments as arguments
+from cxr.cli.batch_options import FailOn, Options, Talk
+from cxr.errors import ModelError
+from cxr.screening.names import PathStyle
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -28,8 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
+    from cxr.model_folder import load_model, packaged_folder
+
     try:
-        identity = _load_model(None).identity
+        identity = load_model(packaged_folder()).identity
     except ModelError:
         identity = "none"
     typer.echo(f"cxr-batch {__version__}\npackaged model: {identity}")
@@ -37,87 +28,79 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.command(
-    epilog="Exit status: 0 all files screened, 3 some failed (see their rows), 1 stopped, 2 usage, 130 Ctrl-C."
+    epilog="Exit status: 0 all files screened; 3 finished, but files have no answer (see their rows, and --fail-on); "
+    "1 stopped; 2 usage; 130 Ctrl-C. After 1 and 130 the same command goes on where it stopped."
 )
 def main(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, file_okay=False, metavar="FOLDER", help="Folder of images, searched with its sub-folders."
-        ),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="CSV to write; an existing file is replaced; '-' is stdout."
-        ),
-    ],
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Folder made by the stage 'evaluate'. [default: the packaged model]"),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave aside matching paths or folder names; may be repeated."),
-    ] = None,
+    inputs: arguments.Inputs = None,
+    files_from: arguments.FilesFrom = None,
+    include: arguments.Include = None,
+    exclude: arguments.Exclude = None,
+    recursive: arguments.Recursive = True,
+    shard: arguments.ShardOf = None,
+    limit: arguments.Limit = None,
+    dry_run: arguments.DryRun = False,
+    model: arguments.Models = None,
+    output: arguments.Output = "",
+    format: arguments.Form = None,
+    paths: arguments.Paths = PathStyle.RELATIVE,
+    root: arguments.Root = None,
+    key: arguments.Key = None,
+    dicom: arguments.Dicom = None,
+    overwrite: arguments.Overwrite = False,
+    report: arguments.Sheet = None,
+    workers: arguments.Workers = 0,
+    batch_size: arguments.BatchSize = 32,
+    threads: arguments.Threads = 0,
+    fail_on: arguments.FailWhen = FailOn.ANY,
+    quiet: arguments.Quiet = False,
+    verbose: arguments.Verbose = False,
+    log_json: arguments.LogJson = False,
     version: Annotated[  # noqa: ARG001  the callback does the work
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print version and model.")
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print version and packaged model."),
     ] = False,
 ) -> None:
-    """Screen every PNG, JPEG, TIFF, BMP and DICOM radiograph in FOLDER into one CSV row each.
+    """Screen radiographs (PNG, JPEG, TIFF, BMP, WebP, DICOM, told by content) into one row each.
 
-    A file that cannot be read gets a row with status 'error' and the reason. For research; not a medical device.
+    A file that cannot be screened has a row with the reason. Run the same command again to go on after an
+    interruption, or to screen what is new since. For research; not a medical device.
     """
+    from cxr.cli.batch_run import run
+
+    if not output and not dry_run:
+        raise typer.BadParameter("name the table to write, as in: -o results.csv", param_hint="--output")
+    options = Options(
+        inputs=inputs or [],
+        output=output,
+        files_from=files_from,
+        include=include or [],
+        exclude=exclude or [],
+        recursive=recursive,
+        root=root,
+        models=model or [],
+        paths=paths,
+        key=key,
+        format=format,
+        keywords=tuple(dict.fromkeys(dicom or [])),
+        shard=shard,
+        limit=limit,
+        workers=workers,
+        batch=batch_size,
+        threads=threads,
+        overwrite=overwrite,
+        fail_on=fail_on,
+        report=report,
+        dry_run=dry_run,
+        talk=_talk(quiet=quiet, verbose=verbose, log_json=log_json),
+    )
     # What decoders find odd but readable is no news in a batch; what they cannot read becomes a row.
     warnings.simplefilter("ignore", UserWarning)
-    with user_errors():
-        try:
-            summary = _screen(folder, output, model, exclude or [])
-        except KeyboardInterrupt:
-            stderr().print("interrupted; nothing was written", markup=False)
-            raise typer.Exit(INTERRUPTED) from None
-    raise typer.Exit(SOME_FAILED if summary.failures else 0)
+    raise typer.Exit(run(options))
 
 
-def _screen(folder: Path, output: str, model_folder: Path | None, exclude: list[str]) -> "Summary":
-    from cxr.screening.run import screen
-    from cxr.screening.summary import summarise
-
-    console, start = stderr(), time.monotonic()
-    check_output(output)
-    found = _discover(folder, exclude)
-    model = _load_model(model_folder)
-    warn_synthetic(console, model)
-    rows = list(bars(screen(folder, found.images, model), "screening", len(found.images)))
-    write_output(output, rows, model.classes)
-    summary = summarise(rows, model.classes)
-    seconds = time.monotonic() - start
-    print_summary(console, summary, model, seconds, "stdout" if output == STDOUT else output)
-    return summary
-
-
-def _discover(folder: Path, exclude: list[str]) -> "Discovery":
-    from cxr.screening.discover import discover
-
-    found = discover(folder, exclude)
-    print_left_aside(stderr(), found)
-    if found.images:
-        return found
-    if found.excluded:
-        remedy = f"--exclude left aside {found.excluded:,} files or folders; give fewer or narrower patterns"
-    elif found.unreadable:
-        remedy = "it could not be listed; ask its owner for permission to read it"
-    else:
-        remedy = "expected names that end in .png, .jpg, .tif, .bmp or .dcm"
-    raise DataError(f"{shown(str(folder))} has no image files to screen: {remedy}")
-
-
-def _load_model(folder: Path | None) -> "ScreeningModel":
-    from cxr.network import load_model, packaged_folder
-
-    if folder is not None:
-        return load_model(folder)
-    try:
-        return load_model(packaged_folder())
-    except ModelError as error:
-        raise ModelError(f"the packaged model cannot be used: {error}; or name another folder with --model") from error
+def _talk(*, quiet: bool, verbose: bool, log_json: bool) -> Talk:
+    chosen = [talk for wanted, talk in ((quiet, Talk.QUIET), (verbose, Talk.VERBOSE), (log_json, Talk.JSON)) if wanted]
+    if len(chosen) > 1:
+        raise typer.BadParameter("--quiet, --verbose and --log-json exclude each other")
+    return chosen[0] if chosen else Talk.NORMAL

@@ -22,7 +22,7 @@ def info(model: Model = None) -> None:
     """Print the description of a model as JSON: classes, params, data, environment, metrics."""
     import json
 
-    from cxr.network import describe_model, packaged_folder
+    from cxr.model_folder import describe_model, packaged_folder
 
     with user_errors():
         typer.echo(json.dumps(describe_model(model or packaged_folder()), indent=2))
@@ -36,7 +36,7 @@ def verify(
     """Recompute sha256, test split and test metrics of a model from DATA; exit status 1 where a claim fails."""
     from cxr.cli.progress import bars
     from cxr.evaluation.verifying import verify as verify_model
-    from cxr.network import load_model, packaged_folder
+    from cxr.model_folder import load_model, packaged_folder
 
     with user_errors():
         loaded = load_model(model or packaged_folder())
@@ -56,7 +56,7 @@ def package(
 ) -> None:
     """Make SOURCE the packaged model and write MODEL_CARD.md from its description."""
     from cxr.evaluation.packaging import package_model
-    from cxr.network import packaged_folder
+    from cxr.model_folder import packaged_folder
 
     with user_errors():
         description = package_model(source, packaged_folder(), card, commit)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -19,9 +20,8 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s")
 
 
-def bars(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
-    """Yield `items` while a bar follows them; shows nothing where stderr is no terminal. See `cxr.progress.Track`."""
-    console = stderr()
+def bar(console: Console) -> Progress:
+    """Return a bar with count, speed and time left; shows nothing where the console is no terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,5 +29,10 @@ def bars(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
         _RateColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def bars(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
+    """Yield `items` while a bar follows them; shows nothing where stderr is no terminal. See `cxr.progress.Track`."""
+    with bar(stderr()) as progress:
         yield from progress.track(items, total=total, description=label)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.errors import DataError
-from cxr.images import SUFFIXES
+from cxr.formats import SUFFIXES
 
 MASK_FOLDER = "masks"
 PATIENTS_FILE = "patients.csv"

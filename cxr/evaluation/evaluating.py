@@ -10,7 +10,8 @@ from sklearn.metrics import log_loss
 from cxr.errors import DataError, ModelError
 from cxr.evaluation.metrics import Labels, Probabilities, confusion, measure
 from cxr.files import JsonObject
-from cxr.network import ScreeningModel, softmax
+from cxr.model_folder import ScreeningModel
+from cxr.network import softmax
 from cxr.planes import Plane
 
 
@@ -90,4 +91,4 @@ def answers(
     numbers = {label: number for number, label in enumerate(model.classes)}
     truth: Labels = np.array([numbers[label] for label in rows["label"]], np.int64)
     planes = np.ascontiguousarray(images[rows["index"].to_numpy()])
-    return rows["file"].tolist(), truth, softmax(model.network.predict_many(planes).logits)
+    return rows["file"].tolist(), truth, softmax(model.network.logits(planes))

@@ -5,7 +5,7 @@ from pathlib import Path
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
 from cxr.files import JsonObject, write_json, write_text
-from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, describe_model, fingerprint
+from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, describe_model, fingerprint
 
 MAX_BYTES = 3_000_000  # what a package may carry
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cxr.errors import ModelError
 from cxr.evaluation.evaluating import Evaluation, evaluate_network
-from cxr.network import load_model
+from cxr.model_folder import load_model
 from cxr.planes import Plane
 
 HISTORY_FILE = "history.csv"

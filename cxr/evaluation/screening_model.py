@@ -10,7 +10,7 @@ from pydantic import Field
 from cxr.errors import ParamsError
 from cxr.evaluation.evaluating import Evaluation
 from cxr.files import JsonObject, write_json
-from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
+from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
 from cxr.params import Section
 
 BEST = "best"

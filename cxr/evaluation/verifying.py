@@ -15,7 +15,7 @@ from cxr.dataset.splitting import SplitParams, split_rows
 from cxr.evaluation.evaluating import answers
 from cxr.evaluation.metrics import measure
 from cxr.files import JsonObject
-from cxr.network import ScreeningModel, fingerprint
+from cxr.model_folder import ScreeningModel, fingerprint
 from cxr.params import DataParams, SeedParams, section, top_level
 from cxr.progress import Track, untracked
 

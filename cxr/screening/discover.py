@@ -1,106 +1,117 @@
-"""Which files of a folder are to be screened, and what was left aside."""
+"""List every file below the inputs, named once, in one order; and what was left aside."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from cxr.images import SUFFIXES
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """What lies in a folder.
-
-    Attributes:
-        images: Image files by suffix, POSIX paths relative to the folder, sorted; names that are not UTF-8 carry
-            surrogate escapes, as `os.fsdecode` makes them.
-        others: Number of files whose suffix is no image's.
-        hidden: Number of files and folders left aside because their name starts with a dot.
-        excluded: Number of files and folders left aside because a pattern matches.
-        linked_folders: Number of links to folders, which are not entered.
-        unreadable: One clause for each folder that could not be listed.
-    """
-
-    images: tuple[str, ...]
-    others: int
-    hidden: int
-    excluded: int
-    linked_folders: int
-    unreadable: tuple[str, ...]
+from cxr.errors import UsageError
+from cxr.screening.names import Naming
+from cxr.screening.query import EXCLUDED, HIDDEN, LINK, NOT_RECURSIVE, UNREADABLE, Candidate, Found, Query
 
 
-@dataclass(slots=True)
+def discover(query: Query, naming: Naming) -> Found:
+    """List the files below the inputs; a link to a file counts as a file, a link to a folder is not entered."""
+    walk = _Walk(query, naming)
+    paths = [(walk.relative(path), path.is_dir()) for path in (*query.inputs, *query.listed)]
+    for relative, is_folder in paths:
+        if not is_folder:  # first, so that a file that was named counts as named wherever else it is found
+            walk.take_file(relative, named=True)
+    for relative, is_folder in paths:
+        if is_folder:
+            walk.take_folder(relative)
+    found = walk.found
+    found.candidates = [walk.taken[cell] for cell in sorted(walk.taken)]
+    found.special.sort()
+    found.folders.sort()
+    return found
+
+
 class _Walk:
-    """A walk in progress: the folder, the patterns, and the counts so far."""
+    def __init__(self, query: Query, naming: Naming) -> None:
+        self.query, self.naming, self.found = query, naming, Found()
+        self.taken: dict[str, Candidate] = {}
+        self.searched: set[str] = set()
+        self.own_names = {Path(path).name for path in query.own}
 
-    folder: Path
-    patterns: Sequence[str]
-    images: list[str] = field(default_factory=list)
-    others: int = 0
-    hidden: int = 0
-    excluded: int = 0
-    linked_folders: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    def relative(self, path: Path) -> str:
+        absolute = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links out of the root
+        relative = os.path.relpath(absolute, self.naming.root).replace(os.sep, "/")
+        if relative == ".." or relative.startswith("../"):
+            raise UsageError(f"{path} is not below {self.naming.root}, which paths are relative to; see --root")
+        return "" if relative == "." else relative
 
+    def take_folder(self, relative: str) -> None:
+        waiting = [relative]
+        while waiting:
+            below = waiting.pop()
+            if below in self.searched:  # inputs may overlap
+                continue
+            self.searched.add(below)
+            try:
+                with os.scandir(self.naming.root / below) as entries:
+                    for entry in entries:
+                        waiting += self._take_entry(entry, f"{below}/{entry.name}" if below else entry.name)
+            except OSError:
+                self.found.folders.append((self.naming.cell(below or "."), UNREADABLE))
 
-def discover(folder: Path, exclude: Sequence[str] = ()) -> Discovery:
-    """List the image files below `folder`; a link to a file counts as a file, a link to a folder is not entered.
-
-    Args:
-        folder: Its own name may start with a dot.
-        exclude: Patterns of `fnmatch`, case-sensitive, in which `*` crosses `/`. A file is left aside when its
-            relative path matches; a folder, with all that lies in it, when its relative path or its name does.
-    """
-    walk = _Walk(folder, exclude)
-    for where, folders, files in os.walk(folder, onerror=lambda error: _note_unreadable(walk, error)):
-        below = PurePosixPath(Path(where).relative_to(folder).as_posix())
-        # os.walk enters what this list still holds afterwards.
-        folders[:] = list(_folders_to_enter(walk, below, folders))
-        for name in _visible(walk, files):
-            _take_file(walk, str(below / name))
-    return Discovery(
-        images=tuple(sorted(walk.images)),
-        others=walk.others,
-        hidden=walk.hidden,
-        excluded=walk.excluded,
-        linked_folders=walk.linked_folders,
-        unreadable=tuple(walk.unreadable),
-    )
-
-
-def _visible(walk: _Walk, names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if name.startswith("."):
-            walk.hidden += 1
+    def take_file(self, relative: str, *, named: bool) -> None:
+        path = str(self.naming.root / relative)
+        cell = self.naming.cell(relative)
+        if cell in self.taken or self._is_own(path):
+            return
+        if relative.rpartition("/")[2].startswith(".") and not named:
+            self.found.hidden += 1
+        elif self._left_out(relative):
+            self.found.excluded += 1
+        elif _is_special(path):
+            self.found.special.append(cell)
         else:
-            yield name
+            self.taken[cell] = Candidate(cell, cell if cell == relative else relative, named)
+
+    def _take_entry(self, entry: "os.DirEntry[str]", relative: str) -> Iterable[str]:
+        if not _is_folder(entry):
+            self.take_file(relative, named=False)
+            return ()
+        why = self._why_not(entry, relative)
+        if why:
+            self.found.folders.append((self.naming.cell(relative), why))
+            return ()
+        return (relative,)
+
+    def _why_not(self, entry: "os.DirEntry[str]", relative: str) -> str:
+        if entry.name.startswith("."):
+            return HIDDEN
+        if _matches(relative, self.query.exclude):
+            return EXCLUDED
+        if entry.is_symlink():
+            return LINK
+        return "" if self.query.recursive else NOT_RECURSIVE
+
+    def _is_own(self, path: str) -> bool:
+        return Path(path).name in self.own_names and os.path.realpath(path) in self.query.own
+
+    def _left_out(self, relative: str) -> bool:
+        included = not self.query.include or _matches(relative, self.query.include)
+        return not included or _matches(relative, self.query.exclude)
 
 
-def _folders_to_enter(walk: _Walk, below: PurePosixPath, names: Iterable[str]) -> Iterator[str]:
-    for name in _visible(walk, names):
-        relative = str(below / name)
-        if _matches(relative, walk.patterns) or _matches(name, walk.patterns):
-            walk.excluded += 1
-        elif (walk.folder / relative).is_symlink():
-            walk.linked_folders += 1
-        else:
-            yield name
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: opening it will say so in its row
+        return False
 
 
-def _take_file(walk: _Walk, relative: str) -> None:
-    if _matches(relative, walk.patterns):
-        walk.excluded += 1
-    elif PurePosixPath(relative).suffix.lower() in SUFFIXES:
-        walk.images.append(relative)
-    else:
-        walk.others += 1
+def _is_special(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode)
 
 
-def _matches(text: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
-
-
-def _note_unreadable(walk: _Walk, error: OSError) -> None:
-    walk.unreadable.append(f"{error.filename}: {error.strerror}")
+def _matches(relative: str, patterns: Sequence[str]) -> bool:
+    name = relative.rpartition("/")[2]
+    return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)

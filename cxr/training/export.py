@@ -6,8 +6,9 @@ import numpy as np
 
 from cxr.errors import ModelError
 from cxr.files import whole_file
+from cxr.model_folder import NETWORK_FILE, NETWORK_WEIGHTS_FILE
 from cxr.models.tf import keras, tf
-from cxr.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
+from cxr.network import Network, openvino_module, softmax
 from cxr.planes import Plane
 
 AGREEMENT = 1e-5  # largest difference of a probability

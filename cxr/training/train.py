@@ -10,9 +10,10 @@ from cxr import models
 from cxr.dataset.describing import data_summary
 from cxr.errors import ParamsError
 from cxr.files import JsonObject, whole_file, write_json
+from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
 from cxr.models.tf import keras
 from cxr.models.weights import require_weights
-from cxr.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
+from cxr.network import Network
 from cxr.params import CommonParams
 from cxr.planes import Plane
 from cxr.training.examples import examples

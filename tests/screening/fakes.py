@@ -14,11 +14,6 @@ SIDE = 16
 Logits = NDArray[np.float32]
 
 
-@dataclass
-class FakeAnswers:
-    logits: Logits
-
-
 def by_brightness(planes: Plane) -> Logits:
     """One logit per third of the plane: its mean, in units of 64 grey levels."""
     thirds = np.array_split(planes.astype(np.float64), len(CLASSES), axis=2)
@@ -28,11 +23,18 @@ def by_brightness(planes: Plane) -> Logits:
 @dataclass
 class FakeNetwork:
     answer: Callable[[Plane], Logits] = by_brightness
+    batch: int = 32
     batches: list[int] = field(default_factory=list)
 
-    def predict(self, planes: Plane) -> FakeAnswers:
+    def logits(self, planes: Plane) -> Logits:
         self.batches.append(len(planes))
-        return FakeAnswers(self.answer(planes))
+        return self.answer(planes)
+
+    def halve_batch(self) -> bool:
+        if self.batch == 1:
+            return False
+        self.batch //= 2
+        return True
 
 
 @dataclass
@@ -42,8 +44,11 @@ class FakeModel:
     plane_side: int = SIDE
     synthetic: bool = False
     identity: str = "fake-0123456789ab"
+    network_sha256: str = "01" * 32
+    description_sha256: str = "23" * 32
     description: dict[str, object] = field(
         default_factory=lambda: {
-            "data": {"images": 140, "images_per_split": {"train": 90}, "synthetic_images": 0, "sha256": "ab" * 32}
+            "name": "fake",
+            "data": {"images": 140, "images_per_split": {"train": 90}, "synthetic_images": 0, "sha256": "ab" * 32},
         }
     )

@@ -1,35 +1,63 @@
+"""docs/results-csv.md says what the code does."""
+
+import re
 from pathlib import Path
 
 import pytest
 
 from cxr.errors import Reason
-from cxr.images import FORMATS, MAX_PIXELS, SUFFIXES
-from cxr.screening.discover import discover
-from cxr.screening.results import to_csv
-from cxr.screening.run import screen
+from cxr.formats import SUFFIXES
+from cxr.images import FORMATS, MAX_PIXELS
+from cxr.screening.reading import MAX_BYTES
+from cxr.screening.rows import REJECTING, Flag, Status
+from cxr.screening.schema import SCHEMA_VERSION, Agreement, schema_of
+from tests.imports import ROOT
 from tests.screening.drawings import save
-from tests.screening.fakes import FakeModel
+from tests.screening.works import run_in, work_on
 
-PAGE = (Path(__file__).parents[2] / "docs" / "results-csv.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "results-csv.md").read_text(encoding="utf-8")
 
 
-def example(folder: Path) -> str:
+def example(folder: Path, output: Path) -> str:
     save(folder, "ward 1/left.png", (200, 100, 50))
     save(folder, "ward 2/left.png", (40, 60, 90))
     save(folder, "ward 2/lateral, second.png", (10, 90, 30))
     save(folder, "=1+1.png", (120, 120, 120))
     (folder / "ward 2" / "half-copied.png").write_bytes(b"")
-    model = FakeModel()
-    return to_csv(screen(folder, discover(folder).images, model), model.classes)
+    run_in(output, work_on(folder))
+    return output.read_text(encoding="utf-8")
 
 
 def test_the_example_is_what_the_code_writes(tmp_path: Path) -> None:
-    assert f"```csv\n{example(tmp_path)}```" in PAGE
+    assert f"```csv\n{example(tmp_path / 'scans', tmp_path / 'r.csv')}```" in PAGE
+
+
+def test_the_version_is_the_codes() -> None:
+    assert PAGE.startswith(f"# The table that `cxr-batch` writes, version {SCHEMA_VERSION}\n")
+
+
+def test_the_columns_are_documented_in_their_order() -> None:
+    expected = [column.name for column in schema_of([("cnn1", "cnn1-a", ("x",))], ["Y"]).columns]
+    table = PAGE.split("| column | type | content |")[1].split("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`(.*?)`", cell)]
+    assert [name.replace("<class>", "x").replace("<Keyword>", "Y") for name in names] == expected
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_documented_once(reason: Reason) -> None:
-    assert PAGE.count(f"\n| `{reason}` |") == 1
+def test_every_reason_is_documented_once_with_its_status(reason: Reason) -> None:
+    status = Status.REJECTED if reason in REJECTING else Status.ERROR
+    assert PAGE.count(f"\n| `{reason}` | {status} |") == 1
+
+
+@pytest.mark.parametrize("word", [*Status, *Flag])
+def test_every_status_and_flag_is_documented_once(word: str) -> None:
+    assert PAGE.count(f"\n| `{word}` |") == 1
+
+
+@pytest.mark.parametrize("word", Agreement)
+def test_every_agreement_is_documented(word: str) -> None:
+    assert f"`{word}`:" in PAGE
 
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
@@ -39,5 +67,13 @@ def test_every_suffix_is_documented(suffix: str) -> None:
 
 def test_limits_and_formats_are_the_codes() -> None:
     assert f"{MAX_PIXELS:,} pixels" in PAGE
+    assert f"{MAX_BYTES:,} bytes" in PAGE
     row = next(line for line in PAGE.splitlines() if line.startswith("| `not_an_image`"))
     assert all(name.lower() in row.lower() for name in FORMATS)
+
+
+def test_every_event_of_the_log_is_documented() -> None:
+    code = (ROOT / "cxr" / "cli" / "batch_log.py").read_text(encoding="utf-8")
+    events = set(re.findall(r'self\._say\(\s*"(\w+)"', code))
+    text = PAGE.split("`event` one of")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", text)) == events

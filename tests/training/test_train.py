@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from cxr.errors import DataError, ModelError, WeightsError
-from cxr.network import load_model, softmax
+from cxr.model_folder import load_model
+from cxr.network import softmax
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def test_a_network_learns_to_tell_bright_from_dark_and_its_export_says_so(bright
     model = load_model(train("cnn1", bright_and_dark, shared, recipe.model_copy(update={"epochs": 8}), tmp_path))
     table, images = bright_and_dark
     test = table[table["split"] == "test"]
-    answers = softmax(model.network.predict_many(images[test["index"]]).logits).argmax(axis=1)
+    answers = softmax(model.network.logits(images[test["index"]])).argmax(axis=1)
     assert [model.classes[answer] for answer in answers] == test["label"].tolist()
 
 

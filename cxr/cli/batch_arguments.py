@@ -1,0 +1,96 @@
+"""The command line of `cxr-batch`, an argument or option each."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cxr.cli.batch_options import FailOn
+from cxr.errors import UsageError
+from cxr.screening.names import PathStyle
+from cxr.screening.select import Shard
+from cxr.screening.tables import Format
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _input(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is screened", **more)
+
+
+def _rows(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is written", **more)
+
+
+def _speed(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="Speed; answers do not depend on it", **more)
+
+
+def _talk(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is said", **more)
+
+
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH...", help="Folders, searched with their sub-folders, and files.", show_default=False),
+]
+FilesFrom = Annotated[
+    str | None,
+    _input(metavar="FILE", help="Take what FILE lists, one path a line or separated by NUL; '-' is stdin."),
+]
+Include = Annotated[
+    list[str] | None, _input(metavar="GLOB", help="Take only files whose path or name matches; repeatable.")
+]
+Exclude = Annotated[
+    list[str] | None,
+    _input(metavar="GLOB", help="Leave aside files and folders whose path or name matches; repeatable."),
+]
+Recursive = Annotated[bool, _input(help="Search sub-folders.")]
+ShardOf = Annotated[
+    Shard | None,
+    _input(parser=_shard, metavar="I/N", help="Take the I-th of N parts; cxr-batch-merge joins their tables."),
+]
+Limit = Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")]
+DryRun = Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Network, as a folder made by the stage 'evaluate'; repeat it for several in one pass. "
+        "[default: the packaged one]",
+    ),
+]
+Output = Annotated[str, _rows("--output", "-o", metavar="FILE", help="Table to write; '-' streams it to stdout.")]
+Form = Annotated[Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")]
+Paths = Annotated[PathStyle, _rows(help="How files are named in the table.")]
+Root = Annotated[
+    Path | None,
+    _rows(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="What relative paths start from. [default: the folder given, or the deepest that holds all inputs]",
+    ),
+]
+Key = Annotated[Path | None, _rows(metavar="FILE", help="Secret for --paths hashed: at least 16 random bytes.")]
+Dicom = Annotated[
+    list[str] | None,
+    _rows(
+        metavar="KEYWORD",
+        help="Add a column with this DICOM attribute, such as StudyDate; repeatable. Else none is read.",
+    ),
+]
+Overwrite = Annotated[bool, _rows("--overwrite", help="Start over instead of going on from an earlier run.")]
+Sheet = Annotated[Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")]
+Workers = Annotated[int, _speed(min=0, max=1024, help="Decoding threads; 0: one for each core.")]
+BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
+Threads = Annotated[int, _speed(min=0, max=1024, help="Threads of the network; 0: all cores.")]
+FailWhen = Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")]
+Quiet = Annotated[bool, _talk("--quiet", "-q", help="Say errors only.")]
+Verbose = Annotated[bool, _talk("--verbose", "-v", help="Say what was done to each file.")]
+LogJson = Annotated[bool, _talk("--log-json", help="Say it to programs: one JSON object a line on stderr.")]

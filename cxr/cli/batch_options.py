@@ -1,0 +1,121 @@
+"""What `cxr-batch` was asked to do, checked as far as can be without opening a file of the inputs."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr.errors import UsageError
+
+if TYPE_CHECKING:
+    from cxr.screening.names import Naming, PathStyle
+    from cxr.screening.query import Query
+    from cxr.screening.select import Shard
+    from cxr.screening.tables import Format
+
+STDOUT = "-"
+
+
+class FailOn(StrEnum):
+    """When files without an answer make the exit status 3."""
+
+    NONE = "none"
+    ANY = "any"
+    ALL = "all"
+
+
+class Talk(StrEnum):
+    """How much is said on stderr, and to whom."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of `cxr-batch`; see its --help."""
+
+    inputs: Sequence[Path]
+    output: str
+    files_from: str | None
+    include: Sequence[str]
+    exclude: Sequence[str]
+    recursive: bool
+    root: Path | None
+    models: Sequence[Path]
+    paths: "PathStyle"
+    key: Path | None
+    format: "Format | None"
+    keywords: Sequence[str]
+    shard: "Shard | None"
+    limit: int | None
+    workers: int
+    batch: int
+    threads: int
+    overwrite: bool
+    fail_on: FailOn
+    report: Path | None
+    dry_run: bool
+    talk: Talk
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether rows are streamed instead of written to a file."""
+        return self.output == STDOUT
+
+
+def check_options(options: Options) -> None:
+    """Refuse what contradicts itself. Raises UsageError."""
+    from cxr.screening.names import PathStyle
+    from cxr.screening.tables import Format
+
+    hashed = options.paths is PathStyle.HASHED
+    for wrong, sentence in (
+        (not options.inputs and not options.files_from, "nothing to screen: give folders or files, or --files-from"),
+        (hashed and not options.key, "--paths hashed needs --key FILE, a file of at least 16 random bytes"),
+        (options.key and not hashed, "--key is for --paths hashed"),
+        (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
+        (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
+        (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
+    ):
+        if wrong:
+            raise UsageError(sentence)
+    missing = [path for path in options.inputs if not path.exists() and not path.is_symlink()]
+    if missing:
+        raise UsageError(f"{missing[0]} does not exist; expected a folder or a file")
+
+
+def naming_of(options: Options, listed: Sequence[Path]) -> "Naming":
+    """Return how files are named in the table. Raises UsageError where the key is unusable or there is no root."""
+    from cxr.screening.names import Naming, read_key
+    from cxr.screening.query import common_root
+
+    root = options.root.absolute() if options.root else common_root([*options.inputs, *listed])
+    return Naming(root, options.paths, read_key(options.key) if options.key else b"")
+
+
+def query_of(options: Options, listed: Sequence[Path], own: frozenset[str]) -> "Query":
+    """Return what to look for."""
+    from cxr.screening.query import Query
+
+    return Query(options.inputs, listed, options.recursive, options.include, options.exclude, own)
+
+
+def listed_files(options: Options) -> list[Path]:
+    """Read --files-from; '-' is stdin. Raises UsageError where it cannot be read or names nothing."""
+    from cxr.screening.query import read_list
+
+    if options.files_from is None:
+        return []
+    try:
+        data = sys.stdin.buffer.read() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
+    paths = list(read_list(data))
+    if not paths and not options.inputs:
+        raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
+    return paths

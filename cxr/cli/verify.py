@@ -1,0 +1,60 @@
+"""`cxr-verify results.csv`: is a table what its manifest says?"""
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr.cli.console import FATAL, stderr, stdout, user_errors
+
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@app.command(epilog="Exit status: 0 everything holds, 1 something differs or cannot be read, 2 usage.")
+def main(
+    results: Annotated[Path, typer.Argument(help="Table written by cxr-batch or cxr-batch-merge.")],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of a network of the table; repeatable. [default: the packaged one]"
+        ),
+    ] = None,
+    without_models: Annotated[
+        bool, typer.Option("--without-models", help="Do not compare the networks' bytes, where they are not at hand.")
+    ] = False,
+    rescore: Annotated[int, typer.Option(min=0, metavar="K", help="Screen K random rows again and compare.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; a random one is used and said otherwise.")] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", exists=True, help="Where the files are now. [default: where they were]"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Secret of hashed names.")] = None,
+) -> None:
+    """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
+    from cxr.model_folder import load_model, packaged_folder
+    from cxr.screening.described import read_described
+    from cxr.screening.names import read_key
+    from cxr.screening.rescore import rescore as screen_again
+    from cxr.screening.verify import verify_models, verify_table
+
+    if rescore and without_models:
+        raise typer.BadParameter("--rescore needs the networks; drop --without-models")
+    folders = model or [packaged_folder()]
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    with user_errors():
+        table = read_described(results)
+        checks = verify_table(table)
+        networks = None if without_models else verify_models(table, folders)
+        checks += [networks] if networks else []
+        if rescore and networks and networks.holds:
+            stderr().print(f"seed of the draw: {seed}", highlight=False)
+            by_sha = {loaded.network_sha256: loaded for loaded in map(load_model, folders)}
+            models = [by_sha[named["sha256"]] for named in table.manifest["models"]]
+            checks.append(screen_again(table, models, root, read_key(key) if key else b"", rescore, seed))
+    for check in checks:
+        stdout().print(f"{'ok  ' if check.holds else 'FAIL'}  {check.name}", highlight=False, markup=False)
+        for finding in check.findings:
+            stdout().print(f"      {finding}", highlight=False, markup=False)
+    if not all(check.holds for check in checks):
+        raise typer.Exit(FATAL)

@@ -1,0 +1,102 @@
+"""The folder of an exported network and its description: training and `evaluate` write it, screening loads it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr.errors import ModelError
+from cxr.files import JsonObject, read_json, sha256_of
+from cxr.network import BATCH, Network
+
+DESCRIPTION_FILE = "model.json"
+NETWORK_FILE = "network.xml"
+NETWORK_WEIGHTS_FILE = "network.bin"
+REQUIRED_KEYS = ("name", "classes", "image_side", "data", "network")
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningModel:
+    """A network with its description.
+
+    Attributes:
+        folder: Where it was loaded from.
+        description: The content of model.json.
+        network: The compiled network.
+    """
+
+    folder: Path
+    description: JsonObject
+    network: Network
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return tuple(self.description["classes"])
+
+    @property
+    def plane_side(self) -> int:
+        """Side of the planes that `network` takes, in pixels."""
+        return int(self.description["image_side"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any drawn phantom was among the training data."""
+        return int(self.description["data"]["synthetic_images"]) > 0
+
+    @property
+    def identity(self) -> str:
+        """Name and the first twelve digits of the network's SHA-256, e.g. `cnn1-0a1b2c3d4e5f`."""
+        return f"{self.description['name']}-{self.description['network']['sha256'][:12]}"
+
+    @property
+    def network_sha256(self) -> str:
+        """SHA-256 over graph and weights, see `fingerprint`."""
+        return str(self.description["network"]["sha256"])
+
+    @property
+    def description_sha256(self) -> str:
+        """SHA-256 of model.json: classes, preprocessing and whatever else is applied to the network's outputs."""
+        return sha256_of(self.folder / DESCRIPTION_FILE)
+
+
+def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningModel:
+    """Load a folder made by a train stage, by `evaluate` or shipped in the package.
+
+    Raises:
+        ModelError: A file is absent, or the network's bytes are not those that the description names.
+    """
+    description = describe_model(folder)
+    found = fingerprint(folder)
+    if found != description["network"]["sha256"]:
+        raise ModelError(
+            f"{folder} holds a network with SHA-256 {found[:12]}..., but its {DESCRIPTION_FILE} describes "
+            f"{description['network']['sha256'][:12]}...; take the whole folder from one run"
+        )
+    return ScreeningModel(folder, description, Network(folder / NETWORK_FILE, threads, batch))
+
+
+def describe_model(folder: Path) -> JsonObject:
+    """Read the description alone, without loading the network. Raises ModelError where it is absent or incomplete."""
+    expected = "expected a folder written by a train stage or by evaluate, such as models/screening"
+    try:
+        description = read_json(folder / DESCRIPTION_FILE)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} is not a model folder ({DESCRIPTION_FILE} cannot be read); {expected}") from error
+    missing = [key for key in REQUIRED_KEYS if key not in description]
+    if missing:
+        raise ModelError(f"{folder / DESCRIPTION_FILE} lacks {', '.join(missing)}; {expected}")
+    return description
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 over the digests of graph and weights of the exported network in `folder`."""
+    try:
+        digests = [sha256_of(folder / name) for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE)]
+    except OSError as error:
+        raise ModelError(f"{folder} has no exported network ({error.strerror}: {error.filename})") from error
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def packaged_folder() -> Path:
+    """Return the folder of the model that ships in the package."""
+    return Path(__file__).parent / "packaged"

@@ -1,0 +1,66 @@
+"""A finished table with its manifest, as `cxr-verify` and `cxr-batch-merge` read them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr.errors import DataError
+from cxr.files import JsonObject, read_json
+from cxr.screening.output import OutputFiles
+from cxr.screening.run_manifest import MANIFEST_VERSION
+from cxr.screening.schema import SCHEMA_VERSION, Schema, schema_of
+from cxr.screening.tables import Format, read_table
+
+SECTIONS = ("tool", "models", "request", "results", "counts", "aside", "listing", "fingerprint", "times")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A table and what its manifest says of it.
+
+    Attributes:
+        path: The table.
+        manifest: The content of its manifest.
+    """
+
+    path: Path
+    manifest: JsonObject
+
+    @property
+    def schema(self) -> Schema:
+        """The schema that its networks and DICOM attributes give."""
+        models = [(model["name"], model["model"], tuple(model["classes"])) for model in self.manifest["models"]]
+        return schema_of(models, self.manifest["fingerprint"]["attributes"])
+
+    @property
+    def format(self) -> Format:
+        """How it was written."""
+        return Format(self.manifest["results"]["format"])
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Give its rows. Raises DataError where they cannot be read."""
+        return read_table(self.path, self.format)
+
+
+def read_described(path: Path) -> Described:
+    """Read the manifest beside the table at `path`.
+
+    Raises:
+        DataError: The table or its manifest is absent, or the manifest is not one of this version.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; expected a table written by cxr-batch")
+    sidecar = OutputFiles(path.resolve()).manifest
+    try:
+        manifest = read_json(sidecar)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{sidecar} cannot be read ({error}); it is written beside every table, keep both") from error
+    known = isinstance(manifest, dict) and manifest.get("manifest") == MANIFEST_VERSION
+    if not known or not all(isinstance(manifest.get(name), dict | list) for name in SECTIONS):
+        raise DataError(f"{sidecar} is not a manifest of version {MANIFEST_VERSION}; it was not written by cxr-batch")
+    if manifest["results"].get("schema") != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} is a table of version {manifest['results'].get('schema')}, this cxr-batch reads {SCHEMA_VERSION}; "
+            f"use cxr-batch {manifest['tool'].get('version')}, which wrote it"
+        )
+    return Described(path, manifest)

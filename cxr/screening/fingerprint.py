@@ -1,0 +1,100 @@
+"""What a row depends on besides its file. Rows of two runs may stand in one table only where this is equal.
+
+Batch size, workers, threads, order and shards are not part of it: an answer does not depend on them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib import metadata, resources
+from typing import Protocol
+
+from cxr import __version__
+from cxr.errors import ResumeError
+from cxr.files import JsonObject
+from cxr.screening.escape import escape
+from cxr.screening.names import Naming, PathStyle
+from cxr.screening.schema import SCHEMA_VERSION
+
+# All that lies between a file's bytes and the plane that a network sees.
+DECODER_MODULES = ("dicom.py", "dicom_grey.py", "formats.py", "images.py", "luminance.py", "planes.py")
+DECODER_LIBRARIES = ("numpy", "openvino", "pillow", "pydicom")
+
+# How a difference is told: part -> (what it is, whether its value is fit for people).
+PARTS = {
+    "tool": "another version of cxr-batch",
+    "schema": "another version of the table",
+    "models": "another model",
+    "decoder": "another decoder (its code or the version of a library)",
+    "paths": "another form of paths",
+    "root": "another folder that paths are relative to",
+    "attributes": "other DICOM attributes",
+}
+
+
+class Identified(Protocol):
+    """A model with what tells it from others; `cxr.model_folder.ScreeningModel` in production."""
+
+    @property
+    def identity(self) -> str:
+        """Name and digits of the network's SHA-256."""
+
+    @property
+    def network_sha256(self) -> str:
+        """SHA-256 of the network."""
+
+    @property
+    def description_sha256(self) -> str:
+        """SHA-256 of its description."""
+
+
+def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Sequence[str]) -> JsonObject:
+    """Return the parts by name; equal ones mean that equal files give equal rows."""
+    hashed = naming.style is PathStyle.HASHED
+    root = escape(str(naming.root))
+    return {
+        "tool": __version__,
+        "schema": SCHEMA_VERSION,
+        "models": [
+            {"model": model.identity, "network": model.network_sha256, "description": model.description_sha256}
+            for model in models
+        ],
+        "decoder": decoder(),
+        "paths": {"style": naming.style.value, "key": naming.key_check},
+        # Without its name where names are secret.
+        "root": hashlib.sha256(naming.key + root.encode()).hexdigest()[:16] if hashed else root,
+        "attributes": list(keywords),
+    }
+
+
+def decoder() -> JsonObject:
+    """Return the digest of the decoder's code and the versions of the libraries under it."""
+    package = resources.files("cxr")
+    code = b"".join(package.joinpath(name).read_bytes() for name in DECODER_MODULES)
+    versions = {name: metadata.version(name) for name in DECODER_LIBRARIES}
+    return {"code": hashlib.sha256(code).hexdigest()[:16]} | versions
+
+
+def check_same(found: JsonObject, expected: JsonObject, journal: str) -> None:
+    """Raise ResumeError that says which parts differ between a journal's fingerprint and that of this run."""
+    different = [part for part in PARTS if found.get(part) != expected[part]]
+    if different:
+        clauses = "; ".join(f"{PARTS[part]} ({_change(part, found.get(part), expected[part])})" for part in different)
+        raise ResumeError(
+            f"{journal} was begun with {clauses}. Rows of both must not stand in one table: give another output, or "
+            f"start over with --overwrite"
+        )
+
+
+def _change(part: str, found: object, expected: object) -> str:
+    if part == "models":
+        return f"then {_models(found)}, now {_models(expected)}"
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = [key for key in expected if found.get(key) != expected[key]]
+        return ", ".join(f"{key} then {found.get(key)}, now {expected[key]}" for key in keys)
+    return f"then {found}, now {expected}"
+
+
+def _models(parts: object) -> str:
+    if not isinstance(parts, list):
+        return "none"
+    return " and ".join(f"{part['model']} with description {part['description'][:12]}" for part in parts)

@@ -1,0 +1,101 @@
+"""The end of a run: the table in its order from the journal, whole, and then the manifest."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from cxr.errors import OutputError
+from cxr.files import JsonObject, whole_file, write_json
+from cxr.screening.journal import Journal
+from cxr.screening.output import OutputFiles
+from cxr.screening.query import Candidate
+from cxr.screening.run_manifest import (
+    MANIFEST_VERSION,
+    aside_facts,
+    count_facts,
+    request_facts,
+    results_facts,
+    skipped_files,
+    tool_facts,
+)
+from cxr.screening.tables import write_table
+from cxr.screening.tally import Tally
+from cxr.screening.work import ScreeningModel, Work
+
+
+def finish(
+    journal: Journal,
+    work: Work,
+    positions: Sequence[int],
+    files: OutputFiles,
+    fingerprint: JsonObject,
+    times: JsonObject,
+) -> Tally:
+    """Write table and manifest of a run whose every candidate is in the journal, at `positions`.
+
+    Raises:
+        OutputError: A file cannot be written; the older ones stay.
+    """
+    tally = Tally(work.schema)
+    try:
+        with whole_file(files.results) as temporary:
+            rows = _rows(journal, work.selection.candidates, positions, tally)
+            write_table(temporary, work.format, work.schema.columns, rows)
+            results = results_facts(temporary, files.results.name, work.format, tally)
+        write_json(files.manifest, _manifest(work, tally, results, fingerprint, _finished(times)))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
+            f"same command again"
+        ) from error
+    return tally
+
+
+def _rows(
+    journal: Journal, candidates: Sequence[Candidate], positions: Sequence[int], tally: Tally
+) -> Iterator[list[str]]:
+    for candidate, position in zip(candidates, positions, strict=True):
+        record = journal.record_at(position)
+        assert record["path"] == candidate.cell, "the journal gives another file's row"
+        if "cells" in record:
+            cells = [record["path"], *record["cells"]]
+            tally.count(cells)
+            yield cells
+        else:
+            tally.not_images.append(candidate.cell)
+
+
+def _manifest(work: Work, tally: Tally, results: JsonObject, fingerprint: JsonObject, times: JsonObject) -> JsonObject:
+    return {
+        "manifest": MANIFEST_VERSION,
+        "tool": tool_facts(),
+        "models": [model_facts(model) for model in work.models],
+        "request": request_facts(work.asked),
+        "results": results,
+        "counts": count_facts(skipped_files(work.found, work.selection, tally), tally),
+        "aside": aside_facts(work.found, tally),
+        "listing": {"files": len(work.found.candidates), "sha256": work.selection.listing},
+        "fingerprint": fingerprint,
+        "times": times,
+    }
+
+
+def model_facts(model: ScreeningModel) -> JsonObject:
+    """Say which network answered and what it was trained on."""
+    description = model.description
+    return {
+        "model": model.identity,
+        "name": description["name"],
+        "sha256": model.network_sha256,
+        "description_sha256": model.description_sha256,
+        "classes": list(model.classes),
+        "side": model.plane_side,
+        "data_sha256": description["data"].get("sha256"),
+        "synthetic": int(description["data"].get("synthetic_images", 0)) > 0,
+        "commit": description.get("commit"),
+    }
+
+
+def _finished(times: JsonObject) -> JsonObject:
+    end = datetime.now(UTC)
+    seconds = (end - datetime.fromisoformat(times["started"])).total_seconds()
+    return times | {"finished": end.isoformat(timespec="milliseconds"), "seconds": round(seconds, 3)}

@@ -1,0 +1,101 @@
+"""One run: go on from the journal, screen what is left, write table and manifest."""
+
+from array import array
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cxr.errors import OutputError, ResumeError
+from cxr.files import JsonObject
+from cxr.screening.engine import Outcome, screen
+from cxr.screening.fingerprint import check_same, fingerprint_of
+from cxr.screening.finish import finish
+from cxr.screening.journal import Journal, create_journal, read_header
+from cxr.screening.output import OutputFiles
+from cxr.screening.reading import stamp_of
+from cxr.screening.rows import Status
+from cxr.screening.tally import Tally
+from cxr.screening.work import Watcher, Work
+
+NOT_DONE = -1
+Positions = "array[int]"
+
+
+def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = False) -> Tally:
+    """Screen what is not done yet, then write table and manifest. The caller holds the lock of `files`.
+
+    Raises:
+        ResumeError: The journal there was begun with something else, or the table there has none.
+        OutputError: A file cannot be written.
+        ModelError: A network's output does not belong to its description.
+    """
+    times = {"started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    fingerprint = fingerprint_of(work.models, work.asked.naming, work.keywords)
+    with open_journal(files, fingerprint, overwrite=overwrite) as journal:
+        positions, retried = _done_before(journal, work)
+        todo = [number for number, position in enumerate(positions) if position == NOT_DONE]
+        watcher.resumed(len(positions) - len(todo), retried, len(positions))
+        _screen(journal, work, todo, positions, watcher)
+        journal.sync()
+        return finish(journal, work, positions, files, fingerprint, times | {"screened_now": len(todo)})
+
+
+def open_journal(files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Journal:
+    """Open the journal of an earlier run with the same fingerprint, or begin one.
+
+    Raises:
+        ResumeError: There is a journal with another fingerprint, or a table without a journal.
+        OutputError: It cannot be written.
+    """
+    header = None if overwrite else read_header(files.journal)
+    if header is not None:
+        check_same(header["fingerprint"], fingerprint, str(files.journal))
+        try:
+            return Journal(files.journal)
+        except OSError as error:
+            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
+    if files.results.exists() and not overwrite:
+        raise ResumeError(
+            f"{files.results} exists, but {files.journal.name}, which tells how it was made, does not: give another "
+            f"output, or replace it with --overwrite"
+        )
+    return create_journal(files.journal, {"fingerprint": fingerprint})
+
+
+def _done_before(journal: Journal, work: Work) -> "tuple[array[int], int]":
+    """Return where in the journal each candidate's valid record starts, and how many failed before.
+
+    Valid is the last record of a file that has not been replaced since, and that did not fail.
+    """
+    latest = {record["path"]: position for position, record in journal.records()}
+    positions, retried = array("q"), 0
+    root = work.asked.naming.root
+    for candidate in work.selection.candidates:
+        position = latest.get(candidate.cell, NOT_DONE)
+        if position != NOT_DONE:
+            record = journal.record_at(position)
+            failed = "cells" in record and record["cells"][0] != Status.OK
+            retried += failed
+            same = tuple(record["stamp"]) == stamp_of(root / candidate.relative) != ()
+            if failed or not same or ("cells" not in record and candidate.named):
+                position = NOT_DONE
+        positions.append(position)
+    return positions, retried
+
+
+def _screen(journal: Journal, work: Work, todo: Sequence[int], positions: "array[int]", watcher: Watcher) -> None:
+    """Screen the candidates numbered `todo`, append each batch to the journal and note its positions."""
+    candidates = work.selection.candidates
+    waiting = iter(todo)
+    chosen = (candidates[number] for number in todo)
+    for outcomes in screen(chosen, work.asked.naming.root, work.models, work.workers, work.keywords):
+        starts = journal.append([_record(outcome, work) for outcome in outcomes])
+        for outcome, start in zip(outcomes, starts, strict=True):
+            number = next(waiting)
+            assert outcome.candidate is candidates[number], "outcomes are out of order"
+            positions[number] = start
+        watcher.screened(outcomes)
+
+
+def _record(outcome: Outcome, work: Work) -> JsonObject:
+    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
+    return record if outcome.row is None else record | {"cells": work.schema.cells(outcome.row)[1:]}

@@ -1,0 +1,106 @@
+"""Join the tables of all shards into the table that one run would have written."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cxr.errors import DataError
+from cxr.files import JsonObject, sha256_of, whole_file, write_json
+from cxr.screening.described import Described
+from cxr.screening.output import OutputFiles
+from cxr.screening.run_manifest import count_facts, results_facts
+from cxr.screening.select import Shard
+from cxr.screening.tables import Format, write_table
+from cxr.screening.tally import Tally
+
+
+def merge(shards: Sequence[Described], files: OutputFiles, wanted: Format) -> Tally:
+    """Write table and manifest of all shards together.
+
+    Args:
+        shards: Every shard of one run once, in any order.
+        files: Where to.
+        wanted: Form of the joined table.
+
+    Raises:
+        DataError: A shard is absent, comes twice, has changed, or belongs to another run.
+    """
+    check_shards(shards)
+    tally = Tally(shards[0].schema)
+    with whole_file(files.results) as temporary:
+        write_table(temporary, wanted, tally.schema.columns, _rows(shards, tally))
+        results = results_facts(temporary, files.results.name, wanted, tally)
+    write_json(files.manifest, _manifest(shards, tally, results))
+    return tally
+
+
+def check_shards(shards: Sequence[Described]) -> None:
+    """Refuse what would not join to the table of one run. Raises DataError that names the first difference."""
+    first = shards[0]
+    numbers: dict[int, Path] = {}
+    for shard in shards:
+        part = _part(shard)
+        if part.of != _part(first).of:
+            raise DataError(f"{shard.path} is shard {part}, {first.path} is {_part(first)}: not of one division")
+        if part.number in numbers:
+            raise DataError(f"{shard.path} and {numbers[part.number]} are both shard {part}; give each once")
+        numbers[part.number] = shard.path
+        _check_equal(shard, first)
+        if sha256_of(shard.path) != shard.manifest["results"]["sha256"]:
+            raise DataError(f"{shard.path} is not what its manifest describes; run cxr-verify on it")
+    missing = [str(number) for number in range(1, _part(first).of + 1) if number not in numbers]
+    if missing:
+        raise DataError(f"of {_part(first).of} shards, {', '.join(missing)} missing; give the tables of all")
+
+
+def _part(shard: Described) -> Shard:
+    text = shard.manifest["request"].get("shard")
+    if text is None:
+        raise DataError(f"{shard.path} was not written with --shard; expected the tables of shards")
+    return Shard.parse(text)
+
+
+def _check_equal(shard: Described, first: Described) -> None:
+    for part in first.manifest["fingerprint"].keys() - {"root"}:  # machines may mount a share at different places
+        if shard.manifest["fingerprint"].get(part) != first.manifest["fingerprint"][part]:
+            raise DataError(f"{shard.path} and {first.path} were made with different {part}; see their manifests")
+    if shard.manifest["request"]["limit"] is not None:
+        raise DataError(f"{shard.path} was made with --limit: its shard is not complete")
+    if shard.manifest["listing"] != first.manifest["listing"]:
+        counts = [f"{one.path} {one.manifest['listing']['files']:,} files" for one in (first, shard)]
+        raise DataError(
+            f"the shards saw different folders ({', '.join(counts)}); run them again, they go on where they stopped"
+        )
+
+
+def _rows(shards: Sequence[Described], tally: Tally) -> Iterator[list[str]]:
+    last = ""
+    for row in heapq.merge(*(shard.rows() for shard in shards), key=lambda row: row["path"]):
+        if row["path"] <= last:
+            raise DataError(f"{row['path']} stands in two shards, or a shard is not sorted")
+        last, cells = row["path"], list(row.values())
+        tally.count(cells)
+        yield cells
+
+
+def _manifest(shards: Sequence[Described], tally: Tally, results: JsonObject) -> JsonObject:
+    ordered = sorted(shards, key=lambda shard: _part(shard).number)
+    manifests = [shard.manifest for shard in ordered]
+    first = manifests[0]
+    tally.not_images.extend(sorted(name for manifest in manifests for name in manifest["aside"]["not_an_image"]))
+    skipped = first["counts"]["skipped_because"] | {"not_an_image": len(tally.not_images), "other_shards": 0}
+    return first | {
+        "request": first["request"] | {"shard": None, "arguments": None},
+        "results": results,
+        "counts": count_facts(skipped, tally),
+        "aside": first["aside"] | {"not_an_image": tally.not_images},
+        "times": {
+            "started": min(manifest["times"]["started"] for manifest in manifests),
+            "finished": max(manifest["times"]["finished"] for manifest in manifests),
+            "seconds": round(sum(manifest["times"]["seconds"] for manifest in manifests), 3),
+        },
+        "merged_from": [
+            {"shard": str(_part(shard)), "file": shard.path.name, "sha256": shard.manifest["results"]["sha256"]}
+            for shard in ordered
+        ],
+    }

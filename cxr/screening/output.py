@@ -1,0 +1,97 @@
+"""Where results go: the files of one run, found writable before any work is done, and written by one run at a time."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr.errors import OutputError
+from cxr.files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFiles:
+    """The files beside each other that one output consists of.
+
+    Attributes:
+        results: Absolute; links are followed, so that a link to a results file stays a link.
+    """
+
+    results: Path
+
+    @property
+    def journal(self) -> Path:
+        """What the run has done so far."""
+        return self.results.with_name(f"{self.results.name}.journal")
+
+    @property
+    def manifest(self) -> Path:
+        """What the results were made from."""
+        return self.results.with_suffix(".manifest.json")
+
+    @property
+    def lock(self) -> Path:
+        """Held while a run writes."""
+        return self.results.with_name(f".{self.results.name}.lock")
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All paths as text."""
+        return frozenset(map(str, (self.results, self.journal, self.manifest, self.lock)))
+
+
+def output_files(results: Path) -> OutputFiles:
+    """Return the files of an output and find out whether they can be written; nothing is left behind.
+
+    Raises:
+        OutputError: The folder is absent or not writable, or a name is taken by something else.
+    """
+    files = OutputFiles(results.resolve())
+    for path in (files.results, files.journal, files.manifest):
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: it is not a file; give the name of a file, or '-' for stdout")
+    try:
+        with tempfile.TemporaryFile(dir=files.results.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {results}: {error.strerror} ({files.results.parent}); create that folder or choose another"
+        ) from error
+    _check_manifest(files)
+    return files
+
+
+@contextmanager
+def locked(files: OutputFiles) -> Iterator[None]:
+    """Keep other runs away from the same output. Raises OutputError where one is at work."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(files.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            f"another cxr-batch is writing {files.results}; wait for it or give another output"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot lock {files.results}: {error.strerror}; choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_manifest(files: OutputFiles) -> None:
+    """Refuse to replace the manifest of another table, such as that of results.csv by that of results.jsonl."""
+    try:
+        described = read_json(files.manifest)["results"]["file"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        described = None
+    if described != files.results.name:
+        raise OutputError(
+            f"{files.manifest} describes {described or 'something else'}, not {files.results.name}; give an output of "
+            f"another name or move that file away"
+        )

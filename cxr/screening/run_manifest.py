@@ -1,0 +1,116 @@
+"""The sidecar of a table: what it was made from, by what, and counts that add up."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from cxr import __version__
+from cxr.files import JsonObject, sha256_of
+from cxr.screening.escape import escape, printable
+from cxr.screening.names import Naming, PathStyle
+from cxr.screening.provenance import dvc_revision, git_revision
+from cxr.screening.query import Found, Query
+from cxr.screening.rows import Status
+from cxr.screening.schema import SCHEMA_VERSION
+from cxr.screening.select import Selection, Shard
+from cxr.screening.tables import Format
+from cxr.screening.tally import Tally
+
+MANIFEST_VERSION = 1
+LIBRARIES = ("filelock", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked for, as far as the manifest tells."""
+
+    arguments: Sequence[str]
+    query: Query
+    naming: Naming
+    shard: Shard | None
+    limit: int | None
+
+
+def tool_facts() -> JsonObject:
+    """Return versions of the tool, of Python and of the libraries, and the tool's commit in a checkout."""
+    return {
+        "name": "cxr-batch",
+        "version": __version__,
+        "git": git_revision(Path(__file__).parent),
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def request_facts(asked: Asked) -> JsonObject:
+    """Return arguments and selection; where names are hashed, nothing that names a file or folder."""
+    private = asked.naming.style is PathStyle.HASHED
+    root = asked.naming.root
+    return {
+        "arguments": None if private else list(map(printable, asked.arguments)),
+        "root": None if private else escape(str(root)),
+        "paths": asked.naming.style.value,
+        "recursive": asked.query.recursive,
+        "include": None if private else list(map(printable, asked.query.include)),
+        "exclude": None if private else list(map(printable, asked.query.exclude)),
+        "shard": str(asked.shard) if asked.shard else None,
+        "limit": asked.limit,
+        "git": git_revision(root),
+        "dvc": dvc_revision(root),
+    }
+
+
+def results_facts(path: Path, name: str, wanted: Format, tally: Tally) -> JsonObject:
+    """Describe the table at `path`, which will be called `name`."""
+    return {
+        "file": name,
+        "format": wanted.value,
+        "schema": SCHEMA_VERSION,
+        "columns": [column.name for column in tally.schema.columns],
+        "rows": tally.rows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+    }
+
+
+def count_facts(skipped: Mapping[str, int], tally: Tally) -> JsonObject:
+    """Return counts of files: discovered = ok + rejected + error + skipped."""
+    return {
+        "discovered": tally.rows + sum(skipped.values()),
+        **{status.value: tally.statuses[status] for status in Status},
+        "skipped": sum(skipped.values()),
+        "skipped_because": dict(skipped),
+        "reasons": dict(sorted(tally.reasons.items())),
+        "flags": dict(sorted(tally.flags.items())),
+        "predictions": {
+            head.identity: {name: counts[name] for name in head.classes}
+            for head, counts in zip(tally.schema.heads, tally.predictions, strict=True)
+        },
+        **({"agreement": dict(sorted(tally.agreement.items()))} if len(tally.schema.heads) > 1 else {}),
+    }
+
+
+def skipped_files(found: Found, selection: Selection, tally: Tally) -> dict[str, int]:
+    """Return how many files have no row, by the reason."""
+    return {
+        "not_an_image": len(tally.not_images),
+        "special": len(found.special),
+        "hidden": found.hidden,
+        "excluded": found.excluded,
+        "other_shards": selection.other_shards,
+        "beyond_limit": selection.beyond_limit,
+    }
+
+
+def aside_facts(found: Found, tally: Tally) -> JsonObject:
+    """Name the files without a row that nobody asked to leave aside, and the folders that were not searched."""
+    folders = Counter(why for _, why in found.folders)
+    return {
+        "not_an_image": tally.not_images,
+        "special": found.special,
+        "folders_not_searched": dict(sorted(folders.items())),
+        "folders": [{"path": cell, "because": why} for cell, why in found.folders],
+    }

@@ -1,0 +1,178 @@
+
+"use strict";
+(() => {
+  const PAGE = 240;
+  const ALL = "";
+  const byId = (id) => document.getElementById(id);
+  const data = (element) => (element ? JSON.parse(element.textContent) : []);
+  const head = data(byId("head"));
+  const columns = data(byId("columns"));
+  const rows = [];
+  for (const element of document.querySelectorAll("script.rows")) {
+    for (const row of data(element)) rows.push(row);
+    element.remove();
+  }
+  const at = Object.fromEntries(columns.map((name, place) => [name, place]));
+  const cell = (row, name) => (name in at ? row[at[name]] : "");
+  const picture = (row) => row[columns.length];
+  const make = (tag, className, text) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  for (const [name, value] of head.about) {
+    const pair = make("div");
+    pair.append(make("dt", "", name), make("dd", "", value));
+    byId("about").append(pair);
+  }
+
+  const sorts = [...head.classes.map((name) => `probability_${name}`), "confidence", "margin", "path"];
+  const filters = ["status", "reason", "prediction", "flag", "agreement"];
+  const words = (row, filter) => (filter === "flag" ? cell(row, "flags").split(" ") : [cell(row, filter)]);
+
+  const fill = (select, values, all) => {
+    if (all) select.append(new Option("all", ALL));
+    for (const [value, label] of values) select.append(new Option(label, value));
+  };
+  fill(byId("sort"), sorts.map((name) => [name, name.replace("probability_", "probability of ")]));
+  for (const filter of filters) {
+    const counts = new Map();
+    for (const row of rows) for (const word of words(row, filter)) if (word) counts.set(word, (counts.get(word) || 0) + 1);
+    fill(byId(filter), [...counts].sort().map(([word, count]) => [word, `${word} (${count.toLocaleString("en")})`]), true);
+  }
+  byId("agreement-label").hidden = !("agreement" in at);
+
+  let shown = [];
+  let drawn = 0;
+
+  const state = () => {
+    const values = { sort: byId("sort").value, text: byId("text").value };
+    for (const filter of filters) values[filter] = byId(filter).value;
+    if (byId("turned").checked) values.turned = "1";
+    return values;
+  };
+
+  const restore = () => {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    for (const id of ["sort", "text", ...filters]) {
+      const value = wanted.get(id);
+      const element = byId(id);
+      if (value !== null && (id === "text" || [...element.options].some((option) => option.value === value))) element.value = value;
+    }
+    byId("turned").checked = wanted.get("turned") === "1";
+  };
+
+  const remember = (values) => {
+    const wanted = new URLSearchParams();
+    for (const [name, value] of Object.entries(values)) if (value && !(name === "sort" && value === sorts[0])) wanted.set(name, value);
+    history.replaceState(null, "", wanted.size ? `#${wanted}` : location.pathname + location.search);
+  };
+
+  // Rows without a number come last in either direction: they are no small probabilities.
+  const compare = (name, turned) => (one, other) => {
+    const first = cell(one, name);
+    const second = cell(other, name);
+    if (first === second) return cell(one, "path") < cell(other, "path") ? -1 : 1;
+    if (first === "" || second === "") return first === "" ? 1 : -1;
+    const less = name === "path" ? first < second : Number(first) > Number(second);
+    return less !== turned ? -1 : 1;
+  };
+
+  const tile = (row, sort) => {
+    const item = make("li");
+    const button = make("button", "tile");
+    button.type = "button";
+    const film = make("div", "film");
+    if (picture(row)) {
+      const image = make("img");
+      image.alt = "";
+      image.loading = "lazy";
+      image.src = `data:image/webp;base64,${picture(row)}`;
+      film.append(image);
+    } else {
+      film.textContent = cell(row, "reason") || "no picture";
+    }
+    const facts = make("div", "facts");
+    const path = make("span", "path", cell(row, "path"));
+    path.title = cell(row, "path");
+    const number = sort === "path" ? "confidence" : sort;
+    const answer = make("div", "answer");
+    if (cell(row, "status") === "ok") {
+      answer.append(make("span", "", cell(row, "prediction")), make("span", "number", Number(cell(row, number)).toFixed(3)));
+    } else {
+      answer.append(make("span", "bad", `${cell(row, "status")}: ${cell(row, "reason")}`));
+    }
+    facts.append(path, answer);
+    if (cell(row, number)) {
+      const bar = make("div", "bar");
+      const length = make("i");
+      length.style.width = `${100 * Number(cell(row, number))}%`;
+      bar.append(length);
+      facts.append(bar);
+    }
+    const notes = [cell(row, "flags"), cell(row, "agreement") === "unanimous" ? "" : cell(row, "agreement")].filter(Boolean);
+    if (notes.length) facts.append(make("div", "flags", notes.join(" · ")));
+    button.append(film, facts);
+    button.addEventListener("click", () => detail(row));
+    item.append(button);
+    return item;
+  };
+
+  const detail = (row) => {
+    byId("detail-path").textContent = cell(row, "path");
+    const image = byId("detail-picture");
+    if (picture(row)) image.src = `data:image/webp;base64,${picture(row)}`;
+    else image.removeAttribute("src");
+    const lines = columns.filter((name) => name !== "path" && row[at[name]] !== "").map((name) => {
+      const line = make("tr");
+      line.append(make("th", "", name), make("td", "", row[at[name]]));
+      return line;
+    });
+    byId("detail-cells").replaceChildren(...lines);
+    byId("detail").showModal();
+  };
+
+  const draw = () => {
+    const sort = byId("sort").value;
+    const next = shown.slice(drawn, drawn + PAGE);
+    byId("tiles").append(...next.map((row) => tile(row, sort)));
+    drawn += next.length;
+    const left = shown.length - drawn;
+    byId("more").hidden = left === 0;
+    byId("more").textContent = `Show ${Math.min(PAGE, left)} more of ${left.toLocaleString("en")}`;
+  };
+
+  const update = () => {
+    const wanted = state();
+    const text = wanted.text.toLowerCase();
+    shown = rows.filter((row) => filters.every((filter) => !wanted[filter] || words(row, filter).includes(wanted[filter]))
+      && (!text || cell(row, "path").toLowerCase().includes(text)));
+    shown.sort(compare(wanted.sort, Boolean(wanted.turned)));
+    remember(wanted);
+    drawn = 0;
+    byId("tiles").replaceChildren();
+    byId("empty").hidden = shown.length > 0;
+    byId("count").textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    draw();
+  };
+
+  const save = () => {
+    const link = make("a");
+    link.href = URL.createObjectURL(new Blob(shown.map((row) => `${cell(row, "path")}\n`), { type: "text/plain" }));
+    link.download = "paths.txt";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+
+  byId("controls").addEventListener("change", update);
+  byId("text").addEventListener("input", update);
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("controls").addEventListener("reset", () => setTimeout(update));
+  byId("more").addEventListener("click", draw);
+  byId("save").addEventListener("click", save);
+  addEventListener("hashchange", () => { restore(); update(); });
+  restore();
+  update();
+})();

@@ -1,0 +1,113 @@
+"""Is a table what its manifest says, and does it keep its own rules?"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr.errors import ModelError
+from cxr.files import sha256_of
+from cxr.screening.described import Described
+from cxr.screening.row_rules import broken_rules
+from cxr.screening.run_manifest import count_facts
+from cxr.screening.tally import Tally
+
+SHOWN = 20  # findings of one kind; a table of another schema would give one a row
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; it holds when there is nothing to say about it."""
+
+    name: str
+    findings: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return not self.findings
+
+
+def verify_table(table: Described) -> list[Check]:
+    """Check bytes, header, every row, order and counts of a table against its manifest and the contract.
+
+    Raises:
+        DataError: The table cannot be read at all.
+    """
+    results = table.manifest["results"]
+    tally = Tally(table.schema)
+    names = [column.name for column in table.schema.columns]
+    header = next((list(row) for row in table.rows()), names)
+    if header != names or results["columns"] != names:
+        differing = sorted({*header, *results["columns"]} ^ {*names}) or ["their order"]
+        return [Check("columns", (f"not those of version {results['schema']}: {', '.join(differing)}",))]
+    rows = Check("rows", tuple(_first(_rows(table, tally))))
+    return [
+        Check(
+            "bytes", tuple(_differences({"sha256": sha256_of(table.path), "bytes": table.path.stat().st_size}, results))
+        ),
+        Check("columns"),
+        rows,
+        Check("counts", tuple(_counts(table, tally))),
+    ]
+
+
+def verify_models(table: Described, folders: Sequence[Path]) -> Check:
+    """Check that the networks in `folders` are those that the manifest names, to the byte."""
+    from cxr.model_folder import DESCRIPTION_FILE, describe_model, fingerprint
+
+    available: dict[str, tuple[str, Path]] = {}
+    findings = []
+    for folder in folders:
+        try:
+            describe_model(folder)
+            available[fingerprint(folder)] = (sha256_of(folder / DESCRIPTION_FILE), folder)
+        except ModelError as error:
+            findings.append(str(error))
+    for model in table.manifest["models"]:
+        description, folder = available.get(model["sha256"], ("", Path()))
+        if not description:
+            findings.append(
+                f"{model['model']} is in none of {', '.join(map(str, folders))}; name its folder with --model"
+            )
+        elif description != model["description_sha256"]:
+            findings.append(f"{folder} has the network of {model['model']}, but another description")
+    return Check("models", tuple(findings))
+
+
+def _rows(table: Described, tally: Tally) -> Iterator[str]:
+    last = ""
+    for number, row in enumerate(table.rows(), start=1):
+        if row["path"] <= last:
+            yield f"row {number}, {row['path']}: not after {last}; rows are sorted by path, each path once"
+        last = row["path"]
+        for clause in broken_rules(row, tally.schema):
+            yield f"row {number}, {row['path']}: {clause}"
+        with suppress(ValueError):  # a confidence that is no number, which the rules have named
+            tally.count(list(row.values()))
+
+
+def _counts(table: Described, tally: Tally) -> Iterator[str]:
+    stated = table.manifest["counts"]
+    tally.not_images.extend(table.manifest["aside"]["not_an_image"])
+    skipped = stated["skipped_because"] | {"not_an_image": len(tally.not_images)}
+    yield from _differences({"rows": tally.rows}, table.manifest["results"])
+    yield from _differences(count_facts(skipped, tally), stated)
+
+
+def _differences(found: dict[str, Any], stated: dict[str, Any]) -> Iterator[str]:
+    for name, value in found.items():
+        if stated.get(name) != value:
+            yield f"{name} is {value}, the manifest says {stated.get(name)}"
+
+
+def _first(findings: Iterator[str]) -> Iterator[str]:
+    more = 0
+    for number, finding in enumerate(findings):
+        if number < SHOWN:
+            yield finding
+        else:
+            more += 1
+    if more:
+        yield f"... and {more:,} more"

@@ -1,0 +1,89 @@
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxr.errors import DataError, UsageError
+from cxr.screening.escape import escape, unescape
+from cxr.screening.schema import Column, Kind
+from cxr.screening.tables import Format, check_format, format_of, read_table, write_table, write_text_table
+from tests.screening.test_escape import file_names
+
+COLUMNS = (Column("path"), Column("reason"), Column("width", Kind.INTEGER), Column("confidence", Kind.NUMBER))
+ROWS = [["a.png", "", "299", "0.750000"], ['b,"c" é', "truncated", "", ""], ["z", "", "1", "1.000000"]]
+
+
+@pytest.mark.parametrize("wanted", Format)
+def test_a_table_comes_back_cell_by_cell(wanted: Format, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{wanted}"
+    write_table(path, wanted, COLUMNS, iter(ROWS))
+    assert list(read_table(path)) == [dict(zip([column.name for column in COLUMNS], row, strict=True)) for row in ROWS]
+
+
+@pytest.mark.parametrize("wanted", Format)
+def test_equal_rows_give_equal_bytes(wanted: Format, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_table(tmp_path / name, wanted, COLUMNS, iter(ROWS * 3000))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_csv_is_quoted_where_it_must_be_and_ends_lines_with_a_line_feed(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.csv", Format.CSV, COLUMNS, [['b,"c".png', "x", "", ""]])
+    assert (tmp_path / "t.csv").read_bytes() == b'path,reason,width,confidence\n"b,""c"".png",x,,\n'
+
+
+def test_json_lines_have_numbers_nulls_and_six_decimals(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.jsonl", Format.JSONL, COLUMNS, ROWS)
+    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '{"path":"a.png","reason":"","width":299,"confidence":0.750000}'
+    assert json.loads(lines[1])["width"] is None
+
+
+def test_parquet_has_types_and_nulls(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    write_table(tmp_path / "t.parquet", Format.PARQUET, COLUMNS, ROWS)
+    table = pq.read_table(tmp_path / "t.parquet")
+    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "double"]
+    assert table["width"].to_pylist() == [299, None, 1]
+
+
+def test_without_pyarrow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UsageError, match="extra 'parquet'"):
+        check_format(Format.PARQUET)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("r.csv", Format.CSV),
+        ("r.JSONL", Format.JSONL),
+        ("r.parquet", Format.PARQUET),
+        ("r.txt", Format.CSV),
+        ("r", Format.CSV),
+    ],
+)
+def test_the_suffix_names_the_format(name: str, expected: Format) -> None:
+    assert format_of(Path(name)) is expected
+
+
+@pytest.mark.parametrize("content", ["a,b\n1\n", 'a,b\n"1,2\n', "a,b\n1,2,3\n"])
+def test_a_damaged_csv_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(DataError, match=r"t.csv cannot be read as a table"):
+        list(read_table(tmp_path / "t.csv"))
+
+
+@given(st.lists(file_names, unique=True))
+def test_a_csv_reader_gets_every_path_back(paths: list[str]) -> None:
+    text = io.StringIO()
+    write_text_table(text, Format.CSV, [Column("path")], ([escape(path)] for path in paths if path))
+    table = list(csv.reader(io.StringIO(text.getvalue(), newline="")))[1:]
+    assert [unescape(record[0]) for record in table] == [path for path in paths if path]

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cxr.errors import DataError
+from cxr.screening.described import Described, read_described
+from cxr.screening.names import Naming, PathStyle
+from cxr.screening.output import OutputFiles
+from cxr.screening.query import Query
+from cxr.screening.rescore import rescore
+from cxr.screening.verify import Check, verify_table
+from tests.screening.drawings import save
+from tests.screening.fakes import FakeModel, FakeNetwork, by_brightness
+from tests.screening.works import run_in, work_on
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    for number in range(30):
+        save(folder, f"{number:02}.png", (number, 3 * number, 5 * number))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def table(scans: Path, tmp_path: Path) -> Path:
+    run_in(tmp_path / "r.csv", work_on(scans))
+    return tmp_path / "r.csv"
+
+
+def failing(table: Path) -> dict[str, tuple[str, ...]]:
+    return {check.name: check.findings for check in verify_table(read_described(table)) if not check.holds}
+
+
+def restated(table: Path) -> None:
+    """Make the manifest agree with the bytes again, so that only the other checks can find a change."""
+    import hashlib
+
+    path = OutputFiles(table).manifest
+    facts = json.loads(path.read_text())
+    facts["results"] |= {"sha256": hashlib.sha256(table.read_bytes()).hexdigest(), "bytes": table.stat().st_size}
+    path.write_text(json.dumps(facts))
+
+
+def change(table: Path, old: str, new: str) -> None:
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new, 1))
+    restated(table)
+
+
+def test_an_untouched_table_holds_in_every_check(table: Path) -> None:
+    checks = verify_table(read_described(table))
+    assert [check.name for check in checks] == ["bytes", "columns", "rows", "counts"]
+    assert all(check.holds for check in checks)
+
+
+def test_a_changed_byte_is_found_by_the_hash(table: Path) -> None:
+    table.write_text(table.read_text().replace("0.3", "0.4", 1))
+    assert "bytes" in failing(table)
+
+
+def test_a_dropped_row_is_found_even_where_the_hash_was_made_to_fit(table: Path) -> None:
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:5] + lines[6:]))
+    restated(table)
+    assert failing(table)["counts"][0] == "rows is 30, the manifest says 31"
+
+
+def test_a_row_twice_is_found(table: Path) -> None:
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:5] + lines[4:]))
+    restated(table)
+    assert "not after 03.png" in failing(table)["rows"][0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("00.png,ok,", "00.png,fine,", "status is 'fine'"),
+        ("00.png,ok,,covid,0.333333", "00.png,ok,,covid,0.433333", "sum to 1.099999"),
+        ("00.png,ok,,covid,0.333333", "00.png,ok,,covid,0.33", "expected six decimals"),
+        ("00.png,ok,,covid,", "00.png,ok,,lupus,", "expected one of covid, normal, viral_pneumonia"),
+        ("29.png,ok,,viral_pneumonia,", "29.png,ok,,covid,", "which has not the largest probability"),
+        ("00.png,ok,,", "00.png,error,truncated,", "sha256"),
+        ("empty.png,error,empty_file", "empty.png,ok,", "status is 'ok'"),
+        ("empty.png,error,empty_file", "empty.png,rejected,empty_file", "gives 'error'"),
+        ("empty.png,error,empty_file", "empty.png,error,bad_luck", "not in the vocabulary"),
+        ("fake-0123456789ab", "fake-ffffffffffff", "the manifest says 'fake-0123456789ab'"),
+        (",small,", ",tiny,", "flags has tiny"),
+        (",24,", ",24.5,", "expected a whole number"),
+    ],
+)
+def test_a_changed_cell_is_found_and_named(old: str, new: str, words: str, table: Path) -> None:
+    if old == ",small,":
+        table.write_text(table.read_text().replace(",,PNG,", ",small,PNG,", 1))
+    change(table, old, new)
+    findings = failing(table)
+    if words == "sha256":  # an error row with an answer: the counts give it away
+        assert "counts" in findings
+    else:
+        assert any(words in finding for finding in findings["rows"])
+
+
+def test_a_table_of_other_columns_is_found(table: Path) -> None:
+    change(table, "probability_covid", "p_covid")
+    assert "p_covid" in failing(table)["columns"][0]
+
+
+def test_a_table_that_is_no_table_is_an_error(table: Path) -> None:
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines[:3], "a,b\n", *lines[3:]]))
+    with pytest.raises(DataError, match="row 3 has 2 cells"):
+        verify_table(read_described(table))
+
+
+def scored(table: Described, model: FakeModel, root: Path | None = None, number: int = 99, key: bytes = b"") -> Check:
+    return rescore(table, [model], root, key, number, seed=1)
+
+
+def test_rows_screened_again_are_equal(table: Path) -> None:
+    check = scored(read_described(table), FakeModel(), number=12)
+    assert (check.name, check.findings) == ("12 rows screened again", ())
+
+
+def test_rows_of_another_network_are_told(table: Path) -> None:
+    other = FakeModel(FakeNetwork(lambda planes: -by_brightness(planes)))
+    check = scored(read_described(table), other)
+    assert any("prediction was 'viral_pneumonia', is 'covid'" in finding for finding in check.findings)
+
+
+def test_a_file_changed_since_is_told(table: Path, scans: Path) -> None:
+    save(scans, "07.png", (9, 9, 9))
+    (finding,) = scored(read_described(table), FakeModel()).findings
+    assert finding.startswith("07.png: the file has changed")
+
+
+def test_files_that_were_moved_are_found_with_the_root(table: Path, scans: Path, tmp_path: Path) -> None:
+    scans.rename(tmp_path / "moved")
+    assert scored(read_described(table), FakeModel(), root=tmp_path / "moved").holds
+    assert not scored(read_described(table), FakeModel()).holds
+
+
+def test_hashed_names_are_found_again_with_the_key(scans: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from cxr.screening.discover import discover
+    from cxr.screening.select import select
+
+    naming = Naming(scans, PathStyle.HASHED, b"k" * 16)
+    found = discover(Query([scans]), naming)
+    work = work_on(scans)
+    work = replace(
+        work, asked=replace(work.asked, naming=naming), found=found, selection=select(found.candidates, None, None)
+    )
+    run_in(tmp_path / "h.csv", work)
+    table = read_described(tmp_path / "h.csv")
+    assert str(scans) not in json.dumps(table.manifest)
+    assert "empty" not in (tmp_path / "h.csv").read_text().replace("empty_file", "")
+    assert "notes" not in json.dumps(table.manifest)
+    assert all(check.holds for check in verify_table(table))
+    assert scored(table, FakeModel(), root=scans, key=b"k" * 16).holds
+    with pytest.raises(DataError, match="another key"):
+        scored(table, FakeModel(), root=scans, key=b"l" * 16)
+    with pytest.raises(DataError, match="--root"):
+        scored(table, FakeModel(), key=b"k" * 16)
