@@ -133,8 +133,9 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         image.draft(None, (2 * side, 2 * side))
         steps.append("reduced_dct")
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    upright: Image.Image = image
     if turned:
+        upright = ImageOps.exif_transpose(image)
         steps.append("exif_rotated")
     luminance, bit_depth = luminance_of(upright, steps)
     if white_is_zero(image):

@@ -29,7 +29,9 @@ def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
         steps.append("alpha_over_black")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    if image.mode not in ("L", "1"):
+    if image.mode == "L":
+        return np.asarray(image), bit_depth  # converting would only copy
+    if image.mode != "1":
         steps.append("luma_601")
     return np.asarray(image.convert("RGB" if image.mode in ("P", "PA") else image.mode).convert("L")), bit_depth
 

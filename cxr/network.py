@@ -13,7 +13,7 @@ from cxr.planes import Plane
 
 Floats = NDArray[np.float32]
 
-BATCH = 32  # more is not faster: benchmarks/runtimes.py
+BATCH = 8  # what stays in the cache of a core: 32 takes a quarter more time, 1 as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,13 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 def openvino_module() -> Any:
     """Import openvino without its telemetry client: nothing about a user's files leaves the machine."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    if "openvino" not in sys.modules:
+        # Its __init__ also loads the converter, if it can: 30 ms at every start, for training alone.
+        sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        finally:
+            del sys.modules["openvino.tools.ovc"]
     import openvino
 
     return openvino

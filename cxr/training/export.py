@@ -21,7 +21,9 @@ def export_network(model: keras.Model, folder: Path) -> None:
     The bytes depend on architecture, weights and the versions of TensorFlow and OpenVINO alone.
     """
     openvino = openvino_module()
-    converted = openvino.convert_model(_function(model))
+    from openvino.tools.ovc import convert_model
+
+    converted = convert_model(_function(model))
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         (folder / name).unlink(missing_ok=True)
     with whole_file(folder / NETWORK_FILE) as temporary:
