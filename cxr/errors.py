@@ -19,6 +19,10 @@ class SplitError(CxrError):
     """A patient, a file or a group of duplicates would stand in two splits."""
 
 
+class AuditError(CxrError):
+    """An audit failed on something that can be put right, and no waiver says why to go on."""
+
+
 class WeightsError(CxrError):
     """Pretrained weights are absent or are not the published file."""
 

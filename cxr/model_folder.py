@@ -1,10 +1,11 @@
 """The folder of an exported network and its description: training and `evaluate` write it, screening loads it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxr.errors import ModelError
+from cxr.decisions import DECISIONS_FILE, Decisions, read_decisions
+from cxr.errors import ModelError, UsageError
 from cxr.files import JsonObject, read_json, sha256_of
 from cxr.network import BATCH, Network
 
@@ -22,11 +23,15 @@ class ScreeningModel:
         folder: Where it was loaded from.
         description: The content of model.json.
         network: The compiled network.
+        decisions: What is applied to its outputs; None where nothing was fitted for it.
+        operating_point: Name of the one in force; empty without decisions.
     """
 
     folder: Path
     description: JsonObject
     network: Network
+    decisions: Decisions | None = None
+    operating_point: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -63,7 +68,7 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningM
     """Load a folder made by a train stage, by `evaluate` or shipped in the package.
 
     Raises:
-        ModelError: A file is absent, or the network's bytes are not those that the description names.
+        ModelError: A file is absent, or the bytes of network or decisions are not those that the description names.
     """
     description = describe_model(folder)
     found = fingerprint(folder)
@@ -72,7 +77,50 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningM
             f"{folder} holds a network with SHA-256 {found[:12]}..., but its {DESCRIPTION_FILE} describes "
             f"{description['network']['sha256'][:12]}...; take the whole folder from one run"
         )
-    return ScreeningModel(folder, description, Network(folder / NETWORK_FILE, threads, batch))
+    decisions = load_decisions(folder, description)
+    point = decisions.default_point if decisions else ""
+    return ScreeningModel(folder, description, Network(folder / NETWORK_FILE, threads, batch), decisions, point)
+
+
+def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
+    """Read the decisions that the description in `folder` names; None where it names none.
+
+    Raises:
+        ModelError: They are absent, are others than the description names, or were fitted for another network.
+    """
+    path, named = folder / DECISIONS_FILE, description.get("decisions")
+    if named is None:
+        if path.exists():
+            raise ModelError(
+                f"{path} is there, but the {DESCRIPTION_FILE} beside it does not name it; take the whole folder "
+                f"from one run"
+            )
+        return None
+    decisions = read_decisions(path)
+    found, expected = sha256_of(path), named["sha256"]
+    if found != expected:
+        raise ModelError(
+            f"{path} has SHA-256 {found[:12]}..., the {DESCRIPTION_FILE} beside it names {expected[:12]}...; "
+            f"take the whole folder from one run"
+        )
+    if (decisions.network, list(decisions.classes)) != (description["network"]["sha256"], description["classes"]):
+        raise ModelError(
+            f"{path} was fitted for the network {decisions.network[:12]}... with the classes "
+            f"{', '.join(decisions.classes)}, which is not the one in {folder}; take the whole folder from one run"
+        )
+    return decisions
+
+
+def at_operating_point(model: ScreeningModel, name: str) -> ScreeningModel:
+    """Return the model with another operating point in force. Raises UsageError where it has none of that name."""
+    known = list(model.decisions.points) if model.decisions else []
+    if name not in known:
+        raise UsageError(
+            f"{model.identity} has no operating point '{name}'; expected {' or '.join(known)}"
+            if known
+            else f"{model.identity} has no decisions, so no operating point '{name}'; leave the option out"
+        )
+    return replace(model, operating_point=name)
 
 
 def describe_model(folder: Path) -> JsonObject:

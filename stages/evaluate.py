@@ -1,4 +1,4 @@
-"""Measure the four exported networks on the test split, and choose the one that screens folders."""
+"""Measure and audit the four exported networks, and choose the one that screens folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,33 +9,41 @@ from cxr.cli.console import user_errors
 
 
 def main(
-    images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
+    prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
+    refits: Annotated[Path, typer.Option(help="Table written by leave_source_out.")] = Path(
+        "work/leave_source_out.csv"
+    ),
     models: Annotated[Path, typer.Option(help="Folder of the trained networks.")] = Path("models"),
-    reports: Annotated[Path, typer.Option(help="Folder for metrics, tables, figures and report.")] = Path("reports"),
+    outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
+    reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
     params: Annotated[Path, typer.Option(help="Parameters: evaluate is read.")] = Path("params.yaml"),
 ) -> None:
-    """Run each exported network once over validation and test; write metrics, report and the screening model."""
-    from cxr.evaluation.reading import read_and_evaluate
-    from cxr.evaluation.screening_model import EvaluateParams, choose, describe_screening, write_screening
-    from cxr.evaluation.writing import write_card, write_reports
-    from cxr.manifest import read_images, read_table
+    """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
+    from cxr.audit import stop_unless_waived
+    from cxr.evaluation.assessing import assess, draw_pictures
+    from cxr.evaluation.candidates import read_candidate
+    from cxr.evaluation.material import read_material
+    from cxr.evaluation.params import evaluate_params
+    from cxr.evaluation.screening_model import choose, write_screening
+    from cxr.evaluation.writing import write_card, write_reports, write_saved_outputs
     from cxr.models import NAMES
-    from cxr.params import read_params, section
+    from cxr.params import read_params
 
     values = read_params(params)
-    own = section(values, "evaluate", EvaluateParams)
+    own = evaluate_params(values)
 
-    table, planes = read_table(split), read_images(images)
+    material = read_material(prepared, split, refits, reports)
+    candidates = [read_candidate(models / name, material.table, material.images, own) for name in NAMES]
+    chosen = choose(candidates, own)
 
-    evaluations = [read_and_evaluate(models / name, table, planes) for name in NAMES]
-    chosen = choose(evaluations, own)
-    description = describe_screening(chosen, values)
+    report = assess(candidates, chosen, material, own, values)
 
-    write_reports(reports, evaluations, chosen)
-    write_card(reports, description)
-    write_screening(screening, chosen, description)
+    write_saved_outputs(outputs, candidates)
+    write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
+    write_card(reports, write_screening(screening, chosen, report, values))
+    stop_unless_waived(report["audits"], "evaluate")
 
 
 if __name__ == "__main__":

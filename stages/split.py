@@ -10,11 +10,18 @@ from cxr.cli.console import user_errors
 
 def main(
     balanced: Annotated[Path, typer.Option(help="Table written by balance.")] = Path("work/balanced.csv"),
+    prepared: Annotated[Path, typer.Option(help="Table written by prepare.")] = Path("work/prepared/manifest.csv"),
+    data_report: Annotated[Path, typer.Option(help="JSON written by prepare.")] = Path("reports/data.json"),
     output: Annotated[Path, typer.Option(help="Table with the columns group and split.")] = Path("work/split.csv"),
+    report: Annotated[Path, typer.Option(help="JSON with counts, flow and audits.")] = Path("reports/split.json"),
     params: Annotated[Path, typer.Option(help="Parameters: seed and split are read.")] = Path("params.yaml"),
 ) -> None:
     """Split by class into train, validation and test, and stop if a picture or a patient would be in two."""
-    from cxr.dataset.splitting import SplitParams, split_rows
+    from cxr.audit import stop_unless_waived
+    from cxr.dataset.audits.flow import read_flow
+    from cxr.dataset.audits.split_report import audit_split
+    from cxr.dataset.splitting import SplitParams, assign_splits
+    from cxr.files import write_json
     from cxr.manifest import read_table, write_table
     from cxr.params import SeedParams, read_params, section, top_level
 
@@ -22,9 +29,13 @@ def main(
     seed, own = top_level(values, SeedParams).seed, section(values, "split", SplitParams)
 
     table = read_table(balanced)
+    manifest, flow = read_table(prepared), read_flow(data_report)
 
-    split = split_rows(table, own, seed)
+    split = assign_splits(table, own, seed)
+    audited = audit_split(manifest, split, flow, seed, own.waivers)
 
+    write_json(report, audited)
+    stop_unless_waived(audited["audits"], "split")
     write_table(output, split)
 
 

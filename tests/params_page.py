@@ -9,8 +9,9 @@ from pydantic_core import PydanticUndefined
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
-from cxr.evaluation.screening_model import EvaluateParams
+from cxr.evaluation.params import EvaluateParams
 from cxr.params import CommonParams, Section
+from cxr.training.held_out import LeaveSourceOutParams
 from cxr.training.params import TrainParams, TransferParams
 
 SECTIONS = {
@@ -20,6 +21,7 @@ SECTIONS = {
     "split": SplitParams,
     "train_cnn1, train_cnn3": TrainParams,
     "train_vgg16, train_resnet50": TransferParams,
+    "leave_source_out": LeaveSourceOutParams,
     "evaluate": EvaluateParams,
 }
 HEADER = """# params.yaml
@@ -55,7 +57,10 @@ def limits_of(field: FieldInfo) -> str:
         f"{signs[name]} {getattr(item, name)}" for item in field.metadata for name in signs if hasattr(item, name)
     ]
     kind = {int: "whole number", float: "number", bool: "true, false", str: "text"}.get(field.annotation, "")  # type: ignore[call-overload]
-    kind = kind or ("list of text" if "tuple" in str(field.annotation) else "whole number or null")
+    shapes = {"tuple": "list of text", "dict": "text by name"}
+    kind = kind or next(
+        (text for shape, text in shapes.items() if shape in str(field.annotation)), "whole number or null"
+    )
     required = "; required" if field.default is PydanticUndefined else ""
     return " ".join([kind, ", ".join(bounds)]).strip() + required
 

@@ -24,7 +24,8 @@ def test_the_sample_arrives_and_the_first_stages_run(clone):
     run(clone, "dvc", "pull", "-q", "data")
     run(clone, "dvc", "repro", "-q", "split")
     assert (clone / "work/split.csv").is_file()
-    assert run(clone, "git", "status", "--porcelain", "data.dvc", "reports/data.json").stdout == ""
+    written = ("data.dvc", "reports/data.json", "reports/split.json")
+    assert run(clone, "git", "status", "--porcelain", *written).stdout == ""
 
 
 def test_a_half_finished_pull_stops_prepare_with_the_remedy(clone):

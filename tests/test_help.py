@@ -21,10 +21,17 @@ print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
 COMMANDS = {
     **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for stage in STAGES},
     **{
-        f"cxr-{name}": f"from cxr.cli.{name} import app; app()"
-        for name in ("batch", "merge", "verify", "data", "model")
+        f"cxr-{name}": f"from cxr.cli.{name.removeprefix('batch-')} import app; app()"
+        for name in ("batch", "batch-merge", "verify", "data", "eval", "model")
     },
 }
+
+
+def test_every_command_of_the_package_is_tried():
+    import tomllib
+
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert {name for name in COMMANDS if name.startswith("cxr-")} == set(scripts)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -40,8 +47,9 @@ def test_evaluation_and_screening_never_load_tensorflow():
     code = (
         "import sys, pkgutil, importlib, cxr.evaluation, cxr.screening\n"
         "for package in (cxr.evaluation, cxr.screening):\n"
-        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
         "        importlib.import_module(module.name)\n"
+        "assert {'cxr.evaluation.stats.fitting', 'cxr.evaluation.audits.cam'} <= set(sys.modules)\n"
         "import cxr.network; cxr.network.openvino_module()\n"
         "print('LOADED', *sorted({'tensorflow', 'keras', 'openvino_telemetry.main'} & set(sys.modules)))"
     )

@@ -8,7 +8,9 @@ import pytest
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
 from cxr.evaluation.packaging import MAX_BYTES, package_model
+from cxr.files import read_json, sha256_of, write_json
 from cxr.model_folder import describe_model, load_model, packaged_folder
+from tests.decision_forms import with_decisions
 from tests.imports import ROOT
 
 
@@ -31,6 +33,11 @@ def copy(tmp_path):
     for path in packaged_folder().iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
+
+
+@pytest.fixture
+def decided(tmp_path):
+    return with_decisions(tmp_path / "decided")
 
 
 def packaged(source: Path, tmp_path: Path):
@@ -56,3 +63,72 @@ def test_a_model_of_other_bytes_is_not_packaged(copy, tmp_path):
     (copy / "network.bin").write_bytes((copy / "network.bin").read_bytes()[:-1])
     with pytest.raises(ModelError, match=r"is not the network that its model\.json describes"):
         packaged(copy, tmp_path)
+
+
+def test_decisions_are_packaged_with_the_network_they_were_fitted_for(decided, tmp_path):
+    packaged(decided, tmp_path)
+    package = tmp_path / "package"
+    assert sha256_of(package / "decisions.json") == sha256_of(decided / "decisions.json")
+    model = load_model(package)
+    assert model.operating_point == "covid_sens95"
+    assert sorted(path.name for path in package.iterdir()) == [
+        "decisions.json", "model.json", "network.bin", "network.xml",
+    ]  # fmt: skip
+
+
+def test_a_model_without_decisions_leaves_none_of_the_one_before(decided, copy, tmp_path):
+    packaged(decided, tmp_path)
+    description = read_json(copy / "model.json")
+    description.pop("decisions", None)
+    write_json(copy / "model.json", description)
+    (copy / "decisions.json").unlink(missing_ok=True)
+    packaged(copy, tmp_path)
+    assert load_model(tmp_path / "package").decisions is None
+
+
+def test_decisions_are_counted_among_what_a_package_may_carry(decided, tmp_path, monkeypatch):
+    files = [path for path in decided.iterdir() if path.name != "model.json"]
+    size = sum(path.stat().st_size for path in files)
+    monkeypatch.setattr("cxr.evaluation.packaging.MAX_BYTES", size - 1)
+    with pytest.raises(ModelError, match=f"has {size:,} bytes; a packaged model has at most {size - 1:,}"):
+        packaged(decided, tmp_path)
+    monkeypatch.setattr("cxr.evaluation.packaging.MAX_BYTES", size)
+    packaged(decided, tmp_path)
+
+
+def altered(folder):
+    path = folder / "decisions.json"
+    write_json(path, read_json(path) | {"temperature": 2.0})
+
+
+def of_another_network(folder):
+    path, description = folder / "decisions.json", read_json(folder / "model.json")
+    write_json(path, read_json(path) | {"network": "0" * 64})
+    write_json(folder / "model.json", description | {"decisions": {"sha256": sha256_of(path)}})
+
+
+def absent(folder):
+    (folder / "decisions.json").unlink()
+
+
+def unnamed(folder):
+    description = read_json(folder / "model.json")
+    del description["decisions"]
+    write_json(folder / "model.json", description)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (altered, r"decisions\.json has SHA-256"),
+        (of_another_network, r"was fitted for the network 000000000000\.\.\."),
+        (absent, r"decisions\.json cannot be read"),
+        (unnamed, r"does not name it"),
+    ],
+)
+def test_wrong_decisions_are_not_packaged(spoil, sentence, decided, tmp_path):
+    spoil(decided)
+    with pytest.raises(ModelError, match=sentence):
+        packaged(decided, tmp_path)
+    assert not (tmp_path / "package").exists()
+    assert not (tmp_path / "CARD.md").exists()

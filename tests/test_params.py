@@ -5,7 +5,7 @@ from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
 from cxr.errors import ParamsError
-from cxr.evaluation.screening_model import EvaluateParams
+from cxr.evaluation.params import EvaluateParams, evaluate_params
 from cxr.models import NAMES, TRANSFER
 from cxr.params import CommonParams, SeedParams, read_params, section, top_level
 from tests.imports import ROOT
@@ -14,16 +14,19 @@ SHIPPED = ROOT / "params.yaml"
 
 
 def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
+    from cxr.training.held_out import LeaveSourceOutParams
     from cxr.training.params import TrainParams, TransferParams
 
     values = read_params(SHIPPED)
     kinds = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
+    kinds |= {"leave_source_out": LeaveSourceOutParams}
     kinds |= {f"train_{name}": TransferParams if name in TRANSFER else TrainParams for name in NAMES}
     for name, kind in kinds.items():
         section(values, name, kind)
     shared = top_level(values, CommonParams)
     assert set(values) == set(kinds) | set(CommonParams.model_fields)
     assert all(values[f"train_{name}"]["side"] <= shared.image.side for name in NAMES)
+    assert evaluate_params(values).target in shared.classes
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):
@@ -36,15 +39,48 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path):
     ("text", "sentence"),
     [
         ("split: {test: 0.9}", "params.yaml: split.test: input should be less than or equal to 0.5, got 0.9"),
-        ("split: {tset: 0.2}", "split.tset: extra inputs are not permitted, got 0.2. Known keys: test, validation"),
+        (
+            "split: {tset: 0.2}",
+            "split.tset: extra inputs are not permitted, got 0.2. Known keys: test, validation, waivers",
+        ),
         ("split: {test: '0.2'}", "split.test: input should be a valid number, got '0.2'"),
-        ("other: 1", "params.yaml has no section 'split'; expected one with test, validation"),
+        ("other: 1", "params.yaml has no section 'split'; expected one with test, validation, waivers"),
     ],
 )
 def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
     with pytest.raises(ParamsError) as error:
         section(YAML(typ="safe").load(text), "split", SplitParams)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
+        ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
+        ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
+        ("screening: cnn1", "Known keys: screening_model, target, alpha, waivers"),
+    ],
+)
+def test_what_evaluate_cannot_use_is_refused(text, sentence):
+    with pytest.raises(ParamsError) as error:
+        section(YAML(typ="safe").load(f"evaluate: {{{text}}}"), "evaluate", EvaluateParams)
+    assert sentence in str(error.value)
+
+
+def test_the_target_of_the_refits_is_that_of_the_operating_points():
+    refits = {"leave_source_out": {"target": "normal", "epochs": 1}}
+    assert evaluate_params({"evaluate": {"target": "normal"}} | refits).target == "normal"
+    assert evaluate_params({"evaluate": {}, "leave_source_out": {"epochs": 1}}).target == "covid"
+    with pytest.raises(
+        ParamsError, match=r"evaluate\.target is 'covid', but leave_source_out\.target is 'normal'"
+    ):
+        evaluate_params({"evaluate": {}} | refits)
+
+
+def test_without_a_word_about_it_evaluate_takes_the_best_network_and_waives_nothing():
+    own = section({"evaluate": {}}, "evaluate", EvaluateParams)
+    assert (own.screening_model, own.target, own.waivers) == ("best", "covid", {})
 
 
 def test_a_stage_does_not_read_top_level_values_it_does_not_name():

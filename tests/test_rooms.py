@@ -5,7 +5,10 @@ import pytest
 from tests.imports import ROOT, imported_modules
 
 GROUND = {
+    "audit",
+    "decisions",
     "errors",
+    "fields",
     "files",
     "formats",
     "images",
@@ -18,6 +21,7 @@ GROUND = {
     "network",
     "model_folder",
     "progress",
+    "reference",
 }
 MAY_IMPORT = {
     "ground": set(),

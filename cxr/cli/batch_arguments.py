@@ -65,6 +65,14 @@ Models = Annotated[
         "[default: the packaged one]",
     ),
 ]
+OperatingPoint = Annotated[
+    str | None,
+    typer.Option(
+        "--operating-point",
+        metavar="NAME",
+        help="Threshold that decides, by the name in the network's decisions.json. [default: the network's own]",
+    ),
+]
 Output = Annotated[str, _rows("--output", "-o", metavar="FILE", help="Table to write; '-' streams it to stdout.")]
 Form = Annotated[Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")]
 Paths = Annotated[PathStyle, _rows(help="How files are named in the table.")]
@@ -89,7 +97,9 @@ Overwrite = Annotated[bool, _rows("--overwrite", help="Start over instead of goi
 Sheet = Annotated[Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")]
 Workers = Annotated[int, _speed(min=0, max=1024, help="Decoding threads; 0: one for each core.")]
 BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
-Threads = Annotated[int, _speed(min=0, max=1024, help="Threads of the network; 0: all cores.")]
+Threads = Annotated[
+    int, _speed(min=0, max=1024, help="Threads of the network; 0: by its cost beside that of decoding.")
+]
 FailWhen = Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")]
 Quiet = Annotated[bool, _talk("--quiet", "-q", help="Say errors only.")]
 Verbose = Annotated[bool, _talk("--verbose", "-v", help="Say what was done to each file.")]

@@ -41,7 +41,12 @@ class JsonVoice:
     def loaded(self, models: "Sequence[ScreeningModel]") -> None:
         """See `Voice`."""
         for model in models:
-            self._say("loaded", model=model.identity, synthetic=model.synthetic)
+            self._say(
+                "loaded",
+                model=model.identity,
+                synthetic=model.synthetic,
+                operating_point=model.operating_point or None,
+            )
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
         """See `Voice`."""
@@ -61,12 +66,20 @@ class JsonVoice:
 
     def finished(self, tally: "Tally", work: "Work", options: Options) -> None:  # noqa: ARG002
         """See `Voice`."""
+        from cxr.screening.run_manifest import drift_facts
+
         self._say(
             "finished",
             output=options.output,
             rows=tally.rows,
             statuses=dict(tally.statuses),
             reasons=dict(tally.reasons),
+            decisions={
+                head.identity: dict(counts)
+                for head, counts in zip(tally.schema.heads, tally.decisions, strict=True)
+                if head.applied
+            },
+            drift=drift_facts(tally),
             not_an_image=len(tally.not_images),
             seconds=round(time.monotonic() - self._start, 3),
         )

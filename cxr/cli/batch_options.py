@@ -47,6 +47,7 @@ class Options:
     recursive: bool
     root: Path | None
     models: Sequence[Path]
+    point: str | None
     paths: "PathStyle"
     key: Path | None
     format: "Format | None"

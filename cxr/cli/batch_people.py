@@ -124,7 +124,8 @@ def _line(outcome: "Outcome") -> str:
     done = " ".join(
         (f"{facts.width}x{facts.height}", facts.format, f"{facts.bit_depth}-bit {facts.mode}", *facts.steps)
     )
-    return f"{row.path}: {answer.prediction} {answer.confidence:.6f} ({' '.join((done, *row.flags))})"
+    decided = f", {answer.decision.word}" if answer.decision else ""
+    return f"{row.path}: {answer.prediction} {answer.confidence:.6f}{decided} ({' '.join((done, *row.flags))})"
 
 
 def _print(console: "Console", text: str | Text) -> None:

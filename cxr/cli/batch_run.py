@@ -2,15 +2,15 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cxr.cli.batch_models import load_models
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_files, naming_of, query_of
 from cxr.cli.batch_voice import Voice, voice_of
 from cxr.cli.console import status_of
-from cxr.errors import CxrError, DataError, ModelError
+from cxr.errors import CxrError, DataError
+from cxr.screening.applied import applied_of
 from cxr.screening.discover import discover
 from cxr.screening.output import OutputFiles, locked, output_files
 from cxr.screening.query import UNREADABLE, Found
@@ -20,9 +20,6 @@ from cxr.screening.select import Selection, select
 from cxr.screening.tables import Format, check_format, format_of
 from cxr.screening.tally import Tally
 from cxr.screening.work import Work
-
-if TYPE_CHECKING:
-    from cxr.model_folder import ScreeningModel
 
 SOME_FAILED = 3
 INTERRUPTED = 130
@@ -114,23 +111,11 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     check_keywords(options.keywords)
     wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(options.output)))
     check_format(wanted)
-    models = load_models(options.models, options.threads, options.batch)
+    models = load_models(options)
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
     voice.loaded(models)
-    schema = schema_of(heads, options.keywords)
+    schema = schema_of(heads, options.keywords, list(map(applied_of, models)))
     return Work(asked, found, selection, models, schema, wanted, tuple(options.keywords), options.workers)
-
-
-def load_models(folders: Sequence[Path], threads: int, batch: int) -> "list[ScreeningModel]":
-    """Load the networks in `folders`, or the packaged one. Raises ModelError."""
-    from cxr.model_folder import load_model, packaged_folder
-
-    if folders:
-        return [load_model(folder, threads, batch) for folder in folders]
-    try:
-        return [load_model(packaged_folder(), threads, batch)]
-    except ModelError as error:
-        raise ModelError(f"the packaged model cannot be used: {error}; or name another folder with --model") from error
 
 
 def _work(options: Options, work: Work, files: OutputFiles | None, voice: Voice) -> Tally:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.screening.ahead import work_ahead
+from cxr.screening.applied import applied_of
 from cxr.screening.engine import default_workers
 from cxr.screening.output import OutputFiles
 from cxr.screening.query import Candidate
@@ -53,6 +54,14 @@ def _thumbnail(record: Record, candidate: Candidate, root: Path) -> bytes | None
     return thumbnail_of(reading.planes[SIDE]) if same and reading.planes else None
 
 
+def _points(work: "Work") -> list[str]:
+    return [
+        f"{applied.point} ({applied.target} suspected from {applied.threshold:.3f} on)"
+        for applied in map(applied_of, work.models)
+        if applied
+    ]
+
+
 def _about(work: "Work", files: OutputFiles, tally: "Tally") -> dict[str, str]:
     from cxr import __version__
 
@@ -60,6 +69,7 @@ def _about(work: "Work", files: OutputFiles, tally: "Tally") -> dict[str, str]:
     return {
         "cxr-batch": __version__,
         "model": ", ".join(model.identity for model in work.models),
+        **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
         **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
         "results": files.results.name,
         "manifest": files.manifest.name,

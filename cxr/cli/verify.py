@@ -32,7 +32,7 @@ def main(
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Secret of hashed names.")] = None,
 ) -> None:
     """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
-    from cxr.model_folder import load_model, packaged_folder
+    from cxr.model_folder import at_operating_point, load_model, packaged_folder
     from cxr.screening.described import read_described
     from cxr.screening.names import read_key
     from cxr.screening.rescore import rescore as screen_again
@@ -49,8 +49,12 @@ def main(
         checks += [networks] if networks else []
         if rescore and networks and networks.holds:
             stderr().print(f"seed of the draw: {seed}", highlight=False)
+            shas = [named["sha256"] for named in table.manifest["models"]]
             by_sha = {loaded.network_sha256: loaded for loaded in map(load_model, folders)}
-            models = [by_sha[named["sha256"]] for named in table.manifest["models"]]
+            models = [
+                at_operating_point(loaded, head.applied.point) if head.applied else loaded
+                for loaded, head in zip(map(by_sha.__getitem__, shas), table.schema.heads, strict=True)
+            ]
             checks.append(screen_again(table, models, root, read_key(key) if key else b"", rescore, seed))
     for check in checks:
         stdout().print(f"{'ok  ' if check.holds else 'FAIL'}  {check.name}", highlight=False, markup=False)

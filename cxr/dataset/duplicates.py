@@ -1,6 +1,6 @@
 """Exact and near duplicates: images that show the same picture, found from their pixels alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import imagehash
 import numpy as np
@@ -19,10 +19,11 @@ Pairs = NDArray[np.int64]
 
 
 def near_duplicate_pairs(planes: Plane, max_distance: int, min_correlation: float) -> Pairs:
-    """Find pairs of planes that show the same picture after recompression, re-exposure or a small shift.
+    """Find pairs of planes that show the same picture after recompression, re-exposure, a small shift or mirroring.
 
     A perceptual hash of 256 bits (Zauner 2010, as in imagehash.phash) proposes pairs; normalised
-    cross-correlation at 64 x 64 pixels confirms them, because radiographs resemble each other.
+    cross-correlation at 64 x 64 pixels confirms them, because radiographs resemble each other. Both are taken with
+    the second plane as it is and mirrored left to right.
 
     Args:
         planes: uint8 (n, side, side).
@@ -32,10 +33,31 @@ def near_duplicate_pairs(planes: Plane, max_distance: int, min_correlation: floa
     Returns:
         int64 (m, 2), each row i < j, in ascending order.
     """
-    candidates = _close_hashes(perceptual_hashes(planes), max_distance)
-    vectors = _standardised(planes)
-    correlations = np.einsum("ij,ij->i", vectors[candidates[:, 0]], vectors[candidates[:, 1]])
-    return np.asarray(candidates[correlations >= min_correlation])
+    bits, vectors = perceptual_hashes(planes), _standardised(planes)
+    found = []
+    for other, turn in ((bits, 1), (perceptual_hashes(_mirrored(planes)), -1)):
+        candidates = _close_hashes(bits, other, max_distance)
+        seconds = vectors[candidates[:, 1]].reshape(-1, CORRELATION_SIDE, CORRELATION_SIDE)[:, :, ::turn]
+        correlations = np.einsum("ij,ij->i", vectors[candidates[:, 0]], seconds.reshape(-1, CORRELATION_SIDE**2))
+        found.append(candidates[correlations >= min_correlation])
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def nearest_distances(planes: Plane) -> NDArray[np.int64]:
+    """Return int64 (n,): bits of 256 in which each plane's hash differs from the nearest other's, mirrored or not.
+
+    256 where there is no other.
+    """
+    bits = perceptual_hashes(planes)
+    nearest = np.full(len(bits), bits.shape[1], np.int64)
+    for other in (bits, perceptual_hashes(_mirrored(planes))):
+        for start, distance in _distances(bits, other):
+            rows = np.arange(len(distance))
+            distance[rows, rows] = bits.shape[1]  # to itself
+            end = start + len(distance)
+            nearest[start:end] = np.minimum(nearest[start:end], distance.min(axis=1))
+            nearest[start:] = np.minimum(nearest[start:], distance.min(axis=0))
+    return nearest
 
 
 def exact_duplicate_pairs(digests: Sequence[str]) -> Pairs:
@@ -59,17 +81,24 @@ def perceptual_hashes(planes: Plane) -> NDArray[np.bool_]:
     return np.stack([imagehash.phash(Image.fromarray(plane), HASH_SIZE).hash.ravel() for plane in planes])
 
 
-def _close_hashes(bits: NDArray[np.bool_], max_distance: int) -> Pairs:
-    # For vectors of +-1, the Hamming distance is (bits - dot product) / 2: one matrix product a block.
-    signs = np.where(bits, np.float32(1), np.float32(-1))
-    width = bits.shape[1]
+def _mirrored(planes: Plane) -> Plane:
+    return np.ascontiguousarray(planes[:, :, ::-1])
+
+
+def _close_hashes(bits: NDArray[np.bool_], other: NDArray[np.bool_], max_distance: int) -> Pairs:
     found = []
-    for start in range(0, len(signs), BLOCK):
-        block = signs[start : start + BLOCK]
-        distance = (width - block @ signs[start:].T) / 2
+    for start, distance in _distances(bits, other):
         rows, columns = np.nonzero(np.triu(distance <= max_distance, k=1))
         found.append(np.stack([rows + start, columns + start], axis=1))
     return np.concatenate(found)
+
+
+def _distances(bits: NDArray[np.bool_], other: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield for blocks of rows their start and their Hamming distances to every row of `other` from there on."""
+    # For vectors of +-1, the Hamming distance is (bits - dot product) / 2: one matrix product a block.
+    signs, others = (np.where(hashes, np.float32(1), np.float32(-1)) for hashes in (bits, other))
+    for start in range(0, len(signs), BLOCK):
+        yield start, (bits.shape[1] - signs[start : start + BLOCK] @ others[start:].T) / 2
 
 
 def _standardised(planes: Plane) -> NDArray[np.float32]:

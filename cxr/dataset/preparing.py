@@ -1,6 +1,5 @@
 """Decode a release once, into one array and one table."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from cxr.errors import DataError, ImageError
 from cxr.images import ImageFacts, decode
 from cxr.manifest import COLUMNS
 from cxr.params import Section
-from cxr.planes import Plane, to_plane
+from cxr.planes import Plane, pixels_digest, to_plane
 from cxr.progress import Track, untracked
 
 
@@ -36,6 +35,7 @@ class PrepareParams(Section):
     discard: tuple[str, ...] = Field((), description="Class folders that are left aside.")
     unreadable: Literal["stop", "drop"] = Field("stop", description="What an unreadable file does.")
     duplicates: DuplicateParams
+    waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,7 @@ def _decode(root: Path, path: Path, label: str, side: int) -> Decoded:
         luminance, facts = decode(root / path, side)
     except ImageError as error:
         return Decoded(file, label, error=str(error))
-    digest = hashlib.sha256(repr(luminance.shape).encode() + luminance.tobytes()).hexdigest()
-    return Decoded(file, label, to_plane(luminance, side), facts, digest)
+    return Decoded(file, label, to_plane(luminance, side), facts, pixels_digest(luminance))
 
 
 def _row(index: int, item: Decoded, sources: dict[str, str], patients: dict[str, str]) -> dict[str, object]:

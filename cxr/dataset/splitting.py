@@ -1,16 +1,34 @@
 """Train, validation and test: stratified by class, with a patient and a group of duplicates on one side."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers
+from cxr.dataset.grouping import leak_groups
 from cxr.errors import ParamsError, SplitError
 from cxr.params import Section
 
+IDENTITIES = ("file", "pixels_sha256", "duplicate_group", "patient")
 TOLERANCE = 0.005  # a fraction must be 1/k within this, because one of k folds is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Values of one column of a split table that stand in more than one split.
+
+    Attributes:
+        column: One of `IDENTITIES`.
+        values: How many.
+        sentence: With the first of them and its files.
+    """
+
+    column: str
+    values: int
+    sentence: str
 
 
 class SplitParams(Section):
@@ -18,9 +36,22 @@ class SplitParams(Section):
 
     test: float = Field(0.2, gt=0, le=0.5, description="Share of the images in the test split.")
     validation: float = Field(0.16, gt=0, le=0.5, description="Share of the images in the validation split.")
+    waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
 
 
 def split_rows(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFrame:
+    """Add the columns `group` and `split`, and refuse a split that leaks; see `assign_splits`.
+
+    Raises:
+        ParamsError: As `assign_splits`.
+        SplitError: As `assign_splits`, or `check_split` found a leak.
+    """
+    result = assign_splits(table, params, seed)
+    check_split(result)
+    return result
+
+
+def assign_splits(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFrame:
     """Add the columns `group` and `split`.
 
     A group joins what must not be parted: images of one patient and images of one duplicate group.
@@ -35,7 +66,7 @@ def split_rows(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFr
 
     Raises:
         ParamsError: A share is not one k-th of the rows it is taken from.
-        SplitError: `check_split` found a leak.
+        SplitError: A class has fewer images than folds.
     """
     groups = leak_groups(table)
     names = np.full(len(table), "train", dtype=object)
@@ -45,48 +76,39 @@ def split_rows(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFr
     share = params.validation / (1 - params.test)
     validation = _one_fold(table["label"].to_numpy()[rest], groups[rest], share, seed)
     names[rest[validation]] = "validation"
-    result = table.assign(group=groups, split=names)
-    check_split(result)
-    return result
-
-
-def leak_groups(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Return int64 (rows,): equal for rows that share a duplicate group or a known patient, also by a chain."""
-    known = table["patient"].to_numpy() != ""
-    keys = [
-        f"patient {name}" if is_known else f"row {i}"
-        for i, (name, is_known) in enumerate(zip(table["patient"], known, strict=True))
-    ]
-    same_patient = exact_duplicate_pairs(keys)
-    same_picture = exact_duplicate_pairs([str(group) for group in table["duplicate_group"]])
-    return group_numbers(len(table), np.concatenate([same_patient, same_picture]))
+    return table.assign(group=groups, split=names)
 
 
 def check_split(table: pd.DataFrame) -> None:
     """Assert that nothing which identifies a picture or a person stands in two splits.
 
-    It looks at the facts themselves (file, pixels, duplicate group, patient), not at the column `group` that
-    the split was made from.
-
     Raises:
-        SplitError: Naming the first offender of each kind.
+        SplitError: Naming the first offender of each kind that `leaks` finds.
     """
-    faults = [
-        fault for column in ("file", "pixels_sha256", "duplicate_group", "patient") if (fault := _leak(table, column))
-    ]
+    faults = [leak.sentence for leak in leaks(table)]
     if faults:
         raise SplitError("the split leaks: " + "; ".join(faults) + ". Make the split again: dvc repro -f split")
 
 
-def _leak(table: pd.DataFrame, column: str) -> str:
+def leaks(table: pd.DataFrame) -> list[Leak]:
+    """Look for what identifies a picture or a person and stands in two splits.
+
+    It looks at the facts themselves (file, pixels, duplicate group, patient), not at the column `group` that
+    the split was made from.
+    """
+    return [leak for column in IDENTITIES if (leak := _leak(table, column)) is not None]
+
+
+def _leak(table: pd.DataFrame, column: str) -> Leak | None:
     known = table[table[column].astype(str) != ""]
     splits = known.groupby(column, sort=True)["split"].nunique()
     leaking = splits[splits > 1].index
     if leaking.empty:
-        return ""
+        return None
     rows = known[known[column] == leaking[0]]
     where = ", ".join(f"{file} in {split}" for file, split in zip(rows["file"], rows["split"], strict=True))
-    return f"{len(leaking)} values of {column} are in more than one split, e.g. {leaking[0]} ({where})"
+    sentence = f"{len(leaking)} values of {column} are in more than one split, e.g. {leaking[0]} ({where})"
+    return Leak(column, len(leaking), sentence)
 
 
 def _one_fold(labels: NDArray[np.object_], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:

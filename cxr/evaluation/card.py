@@ -1,13 +1,16 @@
 """A model card from a model's own description; out of scope comes first (Mitchell et al. 2019)."""
 
+from collections.abc import Sequence
+
 from cxr.evaluation.markdown import RESEARCH_ONLY, metrics_rows, synthetic_warning, table
+from cxr.evaluation.reporting.card_figures import figures_of
 from cxr.files import JsonObject
 
 OUT_OF_SCOPE = """## Out of scope
 
 - Any decision about a patient: diagnosis, triage, exclusion of disease.
   {research}
-- Pictures that are not frontal chest radiographs. The network answers whatever it is given; it has no way to decline.
+- Pictures that are not frontal chest radiographs. The network answers whatever it is given; {decline}.
 - Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
   {count} names.
 - Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
@@ -18,15 +21,32 @@ OUT_OF_SCOPE = """## Out of scope
 
 
 def render_card(description: JsonObject) -> str:
-    """Return the model card of the description of a screening model, as Markdown."""
-    name, classes, metrics = description["name"], description["classes"], description["evaluation"]
-    scope = OUT_OF_SCOPE.format(research=RESEARCH_ONLY, count=len(classes), share=100 / len(classes))
+    """Return the model card of the description of a screening model, as Markdown.
+
+    Args:
+        description: Of the model; `evaluation.card` holds the figures as `describe_for_card` cuts them from the report.
+            A description without it has flat figures only, and its card says that they have no intervals.
+    """
+    name, classes, evaluation = description["name"], description["classes"], description["evaluation"]
+    measured = "card" in evaluation
+    decline = "what it refers is unsure, not foreign" if measured else "it has no way to decline"
+    scope = OUT_OF_SCOPE.format(research=RESEARCH_ONLY, count=len(classes), share=100 / len(classes), decline=decline)
+    calibrated = "calibrated" if measured else "not calibrated"
     return "\n".join(
         [
             f"# Model card: {name}-{description['network']['sha256'][:12]}\n",
             synthetic_warning(description["data"]) + scope,
-            _network(description),
+            _network(description, calibrated),
             _data(description),
+            figures_of(evaluation["card"]) if measured else _flat_figures(evaluation, classes),
+            _provenance(description),
+        ]
+    )
+
+
+def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
+    return "\n".join(
+        [
             "## Test split\n",
             f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
             "duplicate groups kept together. Without intervals: a difference of a point or two is chance.\n",
@@ -34,7 +54,6 @@ def render_card(description: JsonObject) -> str:
             "",
             table(["class", "sensitivity", "specificity"], metrics_rows(metrics, classes)),
             "",
-            _provenance(description),
         ]
     )
 
@@ -42,7 +61,7 @@ def render_card(description: JsonObject) -> str:
 _OVERALL = ("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss")
 
 
-def _network(description: JsonObject) -> str:
+def _network(description: JsonObject, calibrated: str) -> str:
     side = description["image_side"]
     return f"""## Network
 
@@ -50,7 +69,7 @@ def _network(description: JsonObject) -> str:
 - Cost: {description["gflop_per_image"]:.3f} GFLOP an image, a multiply-add counted as two.
 - Input: one 8-bit luminance plane of {side} x {side} pixels, resized with an antialiased triangle filter, aspect
   ratio not kept; 16-bit files divided by the smallest of 255, 1023, 4095, 16383, 65535 that holds their maximum.
-- Output: probabilities of {", ".join(description["classes"])}, in this order, not calibrated.
+- Output: probabilities of {", ".join(description["classes"])}, in this order, {calibrated}.
 """
 
 

@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
+from cxr.decisions import DECISIONS_FILE
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
 from cxr.files import JsonObject, write_json, write_text
-from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, describe_model, fingerprint
+from cxr.model_folder import (
+    DESCRIPTION_FILE,
+    NETWORK_FILE,
+    NETWORK_WEIGHTS_FILE,
+    describe_model,
+    fingerprint,
+    load_decisions,
+)
 
 MAX_BYTES = 3_000_000  # what a package may carry
 
@@ -20,16 +28,19 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
         ModelError: The model is too large, is not what its description says, or was trained on drawn phantoms.
     """
     description = describe_model(source)
+    load_decisions(source, description)
+    if fingerprint(source) != description["network"]["sha256"]:
+        raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
     files = [source / NETWORK_FILE, source / NETWORK_WEIGHTS_FILE]
+    files += [source / DECISIONS_FILE] if "decisions" in description else []
     size = sum(file.stat().st_size for file in files)
     if size > MAX_BYTES:
         raise ModelError(f"{source} has {size:,} bytes; a packaged model has at most {MAX_BYTES:,}")
-    if fingerprint(source) != description["network"]["sha256"]:
-        raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
     if description["data"]["synthetic_images"]:
         raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
     packaged = description | {"commit": commit}
     package.mkdir(parents=True, exist_ok=True)
+    (package / DECISIONS_FILE).unlink(missing_ok=True)  # of the model that was there before
     for file in files:
         (package / file.name).write_bytes(file.read_bytes())
     write_json(package / DESCRIPTION_FILE, packaged)

@@ -5,33 +5,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
+from cxr.decisions import DECISIONS_FILE
 from cxr.errors import ParamsError
-from cxr.evaluation.evaluating import Evaluation
-from cxr.files import JsonObject, write_json
+from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.flat import flat_metrics
+from cxr.evaluation.params import BEST, EvaluateParams
+from cxr.evaluation.reporting.card_figures import describe_for_card
+from cxr.files import JsonObject, sha256_of, write_json
 from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
-from cxr.params import Section
 
-BEST = "best"
 PIPELINE_SECTIONS = ("classes", "image", "prepare", "balance", "split")
 
 
-class EvaluateParams(Section):
-    """The section `evaluate` of params.yaml."""
-
-    screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
-
-
-def choose(evaluations: Sequence[Evaluation], params: EvaluateParams) -> Evaluation:
-    """Return the evaluation of the network that is to screen; the test split has no say in it.
+def choose(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate:
+    """Return the network that is to screen; the test split has no say in it.
 
     Raises:
         ParamsError: `screening_model` is neither `best` nor the name of a network.
     """
     if params.screening_model == BEST:
-        return min(evaluations, key=lambda evaluation: evaluation.validation_log_loss)
-    by_name = {evaluation.name: evaluation for evaluation in evaluations}
+        return min(candidates, key=lambda candidate: candidate.validation_log_loss)
+    by_name = {candidate.name: candidate for candidate in candidates}
     if params.screening_model not in by_name:
         raise ParamsError(
             f"params.yaml: evaluate.screening_model is '{params.screening_model}'; "
@@ -40,16 +34,22 @@ def choose(evaluations: Sequence[Evaluation], params: EvaluateParams) -> Evaluat
     return by_name[params.screening_model]
 
 
-def describe_screening(evaluation: Evaluation, values: Mapping[str, Any]) -> JsonObject:
-    """Return the model's description with the params of the whole pipeline and the metrics of the test split."""
-    description = evaluation.model.description
+def describe_screening(candidate: Candidate, report: JsonObject, values: Mapping[str, Any]) -> JsonObject:
+    """Return the model's description with the params of the whole pipeline and what was measured on the test split."""
+    description = candidate.model.description
     pipeline = {name: values[name] for name in PIPELINE_SECTIONS}
-    return description | {"params": pipeline | description["params"], "evaluation": evaluation.flat_metrics()}
+    model = next(one for one in report["models"] if one["name"] == candidate.name)
+    evaluation = flat_metrics(model) | {"card": describe_for_card(report, candidate.name)}
+    return description | {"params": pipeline | description["params"], "evaluation": evaluation}
 
 
-def write_screening(folder: Path, evaluation: Evaluation, description: JsonObject) -> None:
-    """Copy the exported network and write its description."""
+def write_screening(folder: Path, candidate: Candidate, report: JsonObject, values: Mapping[str, Any]) -> JsonObject:
+    """Copy the exported network, write its decisions and its description, and return the description."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
-        shutil.copyfile(evaluation.model.folder / name, folder / name)
+        shutil.copyfile(candidate.model.folder / name, folder / name)
+    write_json(folder / DECISIONS_FILE, candidate.decided)
+    decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
+    description = describe_screening(candidate, report, values) | decisions
     write_json(folder / DESCRIPTION_FILE, description)
+    return description

@@ -12,10 +12,11 @@ from cxr.dataset.preparing import Prepared, PrepareParams, decode_release, prepa
 from cxr.dataset.release import chosen_classes, read_release
 from cxr.dataset.sources import read_patients, read_sources
 from cxr.dataset.splitting import SplitParams, split_rows
-from cxr.evaluation.evaluating import answers
 from cxr.evaluation.metrics import measure
+from cxr.evaluation.outputs import run_network
 from cxr.files import JsonObject
 from cxr.model_folder import ScreeningModel, fingerprint
+from cxr.network import softmax
 from cxr.params import DataParams, SeedParams, section, top_level
 from cxr.progress import Track, untracked
 
@@ -50,12 +51,13 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
     prepared = prepare_again(values, data, track)
     table = split_again(values, prepared.table)
     stated = model.description["evaluation"]
-    _, truth, probabilities = answers(model, table, prepared.images, "test")
-    found = _flat(measure(truth, probabilities, model.classes))
+    test = run_network(model, table, prepared.images).of("test")
+    probabilities = model.decisions.probabilities(test.logits) if model.decisions else softmax(test.logits)
+    found = _flat(measure(test.truth, probabilities, model.classes))
     return [
         _equal("network sha256", model.description["network"]["sha256"], fingerprint(model.folder)),
         _equal("data sha256", model.description["data"]["sha256"], data_fingerprint(table)),
-        _equal("test images", str(stated["test_images"]), str(len(truth))),
+        _equal("test images", str(stated["test_images"]), str(len(test))),
         *(_close(name, _flat(stated)[name], value) for name, value in found.items()),
     ]
 

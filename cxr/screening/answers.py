@@ -1,11 +1,12 @@
 """Answers of one network for many pictures: by name, never by position, and one bad picture costs one answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.decisions import Decisions
 from cxr.errors import ModelError, Reason
 from cxr.network import softmax
 from cxr.planes import Plane
@@ -45,6 +46,14 @@ class Model(Protocol):
     def network(self) -> Predictor:
         """The network."""
 
+    @property
+    def decisions(self) -> Decisions | None:
+        """What is applied to its outputs; None: softmax alone."""
+
+    @property
+    def operating_point(self) -> str:
+        """Name of the one in force; empty without decisions."""
+
 
 def answers_of(planes: Mapping[str, Plane], model: Model) -> dict[str, Answer | Failure]:
     """Answer for planes by name; where the network fails on several together, each is tried alone.
@@ -72,7 +81,7 @@ def answers_of(planes: Mapping[str, Plane], model: Model) -> dict[str, Answer | 
         if len(planes) == 1:
             return dict.fromkeys(planes, (Reason.NETWORK, text))
         return {name: answer for one in planes.items() for name, answer in answers_of(dict([one]), model).items()}
-    return {name: _answer(values, model.classes) for name, values in zip(planes, logits, strict=True)}
+    return dict(zip(planes, _answers(logits, model), strict=True))
 
 
 def _logits(planes: Plane, model: Model) -> Floats:
@@ -85,11 +94,19 @@ def _logits(planes: Plane, model: Model) -> Floats:
     return logits
 
 
-def _answer(logits: Floats, classes: Sequence[str]) -> Answer | Failure:
-    if not np.isfinite(logits).all():
-        return Reason.NOT_FINITE, "the network's output is not a number, or infinite"
-    probabilities = softmax(logits)
-    return Answer(classes[int(probabilities.argmax())], tuple(probabilities.tolist()))
+def _answers(logits: Floats, model: Model) -> list[Answer | Failure]:
+    """Decide before anything is rounded, so that a probability just below a threshold stays below."""
+    finite = np.asarray(np.isfinite(logits).all(axis=1))
+    decisions, sound = model.decisions, np.where(finite[:, np.newaxis], logits, 0)
+    probabilities = decisions.probabilities(sound) if decisions else softmax(sound)
+    decided = decisions.decide(probabilities, model.operating_point) if decisions else [None] * len(logits)
+    largest = probabilities.argmax(axis=1).tolist()
+    return [
+        Answer(model.classes[number], tuple(row), decision)
+        if is_finite
+        else (Reason.NOT_FINITE, "the network's output is not a number, or infinite")
+        for is_finite, number, row, decision in zip(finite, largest, probabilities.tolist(), decided, strict=True)
+    ]
 
 
 def _is_memory(error: Exception) -> bool:

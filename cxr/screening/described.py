@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr.errors import DataError
+from cxr.errors import DataError, ModelError
 from cxr.files import JsonObject, read_json
+from cxr.screening.applied import parse_applied
 from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import MANIFEST_VERSION
 from cxr.screening.schema import SCHEMA_VERSION, Schema, schema_of
 from cxr.screening.tables import Format, read_table
 
-SECTIONS = ("tool", "models", "request", "results", "counts", "aside", "listing", "fingerprint", "times")
+SECTIONS = ("models", "request", "counts", "drift", "aside", "listing", "fingerprint", "times", "references")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,14 @@ class Described:
     @property
     def schema(self) -> Schema:
         """The schema that its networks and DICOM attributes give."""
-        models = [(model["name"], model["model"], tuple(model["classes"])) for model in self.manifest["models"]]
-        return schema_of(models, self.manifest["fingerprint"]["attributes"])
+        named, references = self.manifest["models"], self.manifest["references"]
+        models = [(model["name"], model["model"], tuple(model["classes"])) for model in named]
+        where = f"the manifest of {self.path}"
+        try:
+            applied = [parse_applied(model, references.get(model["model"]), where) for model in named]
+        except ModelError as error:
+            raise DataError(str(error)) from error
+        return schema_of(models, self.manifest["fingerprint"]["attributes"], applied)
 
     @property
     def format(self) -> Format:
@@ -56,11 +63,14 @@ def read_described(path: Path) -> Described:
     except (OSError, ValueError) as error:
         raise DataError(f"{sidecar} cannot be read ({error}); it is written beside every table, keep both") from error
     known = isinstance(manifest, dict) and manifest.get("manifest") == MANIFEST_VERSION
-    if not known or not all(isinstance(manifest.get(name), dict | list) for name in SECTIONS):
+    if not known or not all(isinstance(manifest.get(name), dict) for name in ("tool", "results")):
         raise DataError(f"{sidecar} is not a manifest of version {MANIFEST_VERSION}; it was not written by cxr-batch")
-    if manifest["results"].get("schema") != SCHEMA_VERSION:
+    if manifest["results"].get("schema") != SCHEMA_VERSION:  # before the rest, which an older version has not
         raise DataError(
             f"{path} is a table of version {manifest['results'].get('schema')}, this cxr-batch reads {SCHEMA_VERSION}; "
             f"use cxr-batch {manifest['tool'].get('version')}, which wrote it"
         )
+    missing = [name for name in SECTIONS if not isinstance(manifest.get(name), dict | list)]
+    if missing:
+        raise DataError(f"{sidecar} lacks {', '.join(missing)}; cxr-batch did not write it so")
     return Described(path, manifest)

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from cxr.decisions import PIXEL_DIGITS
+from cxr.planes import pixels_digest
 from cxr.screening.ahead import work_ahead
 from cxr.screening.answers import Failure, Model, answers_of
 from cxr.screening.query import Candidate
@@ -50,7 +52,8 @@ def screen(
         ModelError: A network's answer has another shape than pictures x classes.
     """
     batch = models[0].network.batch
-    decode = partial(read, root=root, sides=[model.plane_side for model in models], keywords=keywords)
+    sides = [model.plane_side for model in models]
+    decode = partial(read, root=root, sides=sides, keywords=keywords)
     readings = work_ahead(decode, candidates, workers or default_workers(), BATCHES_AHEAD * max(batch, 8))
     try:
         while some := list(islice(readings, batch)):
@@ -80,13 +83,24 @@ def _row(reading: Reading, answers: Sequence[Answer | Failure], models: Sequence
         path=reading.candidate.cell,
         reason=reason,
         detail=detail,
-        answers=tuple(answer if isinstance(answer, Answer) else None for answer in answers),
+        answers=tuple(_recognised(answer, reading, model) for answer, model in zip(answers, models, strict=True)),
         flags=flags_of(facts, side, flat=bool(plane.min() == plane.max())),
         format=facts.format,
         facts=facts,
+        brightness=float(plane.mean()) / 255,
         sha256=reading.sha256,
         attributes=reading.attributes,
     )
+
+
+def _recognised(answer: Answer | Failure, reading: Reading, model: Model) -> Answer | None:
+    """Return the answer, if it is one, with whether the network was trained on this very picture."""
+    if not isinstance(answer, Answer):
+        return None
+    known = model.decisions.training_pixels if model.decisions else None
+    if not known:
+        return answer
+    return replace(answer, in_training_set=pixels_digest(reading.planes[model.plane_side])[:PIXEL_DIGITS] in known)
 
 
 def _unread(reading: Reading) -> Row:

@@ -24,6 +24,7 @@ PARTS = {
     "tool": "another version of cxr-batch",
     "schema": "another version of the table",
     "models": "another model",
+    "operating_points": "another operating point",
     "decoder": "another decoder (its code or the version of a library)",
     "paths": "another form of paths",
     "root": "another folder that paths are relative to",
@@ -44,7 +45,11 @@ class Identified(Protocol):
 
     @property
     def description_sha256(self) -> str:
-        """SHA-256 of its description."""
+        """SHA-256 of its description, which names its decisions."""
+
+    @property
+    def operating_point(self) -> str:
+        """Name of the one in force; empty without decisions."""
 
 
 def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Sequence[str]) -> JsonObject:
@@ -58,6 +63,7 @@ def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Seque
             {"model": model.identity, "network": model.network_sha256, "description": model.description_sha256}
             for model in models
         ],
+        "operating_points": [model.operating_point for model in models],
         "decoder": decoder(),
         "paths": {"style": naming.style.value, "key": naming.key_check},
         # Without its name where names are secret.
@@ -78,7 +84,8 @@ def check_same(found: JsonObject, expected: JsonObject, journal: str) -> None:
     """Raise ResumeError that says which parts differ between a journal's fingerprint and that of this run."""
     different = [part for part in PARTS if found.get(part) != expected[part]]
     if different:
-        clauses = "; ".join(f"{PARTS[part]} ({_change(part, found.get(part), expected[part])})" for part in different)
+        known = [part for part in different if part in found] or different  # another version may lack parts
+        clauses = "; ".join(f"{PARTS[part]} ({_change(part, found.get(part), expected[part])})" for part in known)
         raise ResumeError(
             f"{journal} was begun with {clauses}. Rows of both must not stand in one table: give another output, or "
             f"start over with --overwrite"
@@ -91,6 +98,8 @@ def _change(part: str, found: object, expected: object) -> str:
     if isinstance(found, dict) and isinstance(expected, dict):
         keys = [key for key in expected if found.get(key) != expected[key]]
         return ", ".join(f"{key} then {found.get(key)}, now {expected[key]}" for key in keys)
+    if part == "operating_points" and isinstance(found, list) and isinstance(expected, list):
+        return f"then {' and '.join(found)}, now {' and '.join(expected)}"
     return f"then {found}, now {expected}"
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from cxr.errors import OutputError
 from cxr.files import JsonObject, whole_file, write_json
+from cxr.screening.applied import applied_of
 from cxr.screening.journal import Journal
 from cxr.screening.output import OutputFiles
 from cxr.screening.query import Candidate
@@ -12,6 +13,7 @@ from cxr.screening.run_manifest import (
     MANIFEST_VERSION,
     aside_facts,
     count_facts,
+    drift_facts,
     request_facts,
     results_facts,
     skipped_files,
@@ -72,16 +74,24 @@ def _manifest(work: Work, tally: Tally, results: JsonObject, fingerprint: JsonOb
         "request": request_facts(work.asked),
         "results": results,
         "counts": count_facts(skipped_files(work.found, work.selection, tally), tally),
+        "drift": drift_facts(tally),
         "aside": aside_facts(work.found, tally),
         "listing": {"files": len(work.found.candidates), "sha256": work.selection.listing},
         "fingerprint": fingerprint,
         "times": times,
+        "references": reference_facts(work.models),
     }
+
+
+def reference_facts(models: Sequence[ScreeningModel]) -> JsonObject:
+    """Return what rows were compared with, so that joined tables can be compared too; last, for its length."""
+    applied = ((model.identity, applied_of(model)) for model in models)
+    return {identity: one.reference_facts() for identity, one in applied if one and one.reference}
 
 
 def model_facts(model: ScreeningModel) -> JsonObject:
     """Say which network answered and what it was trained on."""
-    description = model.description
+    description, applied = model.description, applied_of(model)
     return {
         "model": model.identity,
         "name": description["name"],
@@ -89,6 +99,7 @@ def model_facts(model: ScreeningModel) -> JsonObject:
         "description_sha256": model.description_sha256,
         "classes": list(model.classes),
         "side": model.plane_side,
+        "decisions": applied and applied.facts(model.classes) | {"sha256": description["decisions"]["sha256"]},
         "data_sha256": description["data"].get("sha256"),
         "synthetic": int(description["data"].get("synthetic_images", 0)) > 0,
         "commit": description.get("commit"),

@@ -8,7 +8,7 @@ from cxr.errors import DataError
 from cxr.files import JsonObject, sha256_of, whole_file, write_json
 from cxr.screening.described import Described
 from cxr.screening.output import OutputFiles
-from cxr.screening.run_manifest import count_facts, results_facts
+from cxr.screening.run_manifest import count_facts, drift_facts, results_facts
 from cxr.screening.select import Shard
 from cxr.screening.tables import Format, write_table
 from cxr.screening.tally import Tally
@@ -93,6 +93,7 @@ def _manifest(shards: Sequence[Described], tally: Tally, results: JsonObject) ->
         "request": first["request"] | {"shard": None, "arguments": None},
         "results": results,
         "counts": count_facts(skipped, tally),
+        "drift": drift_facts(tally),
         "aside": first["aside"] | {"not_an_image": tally.not_images},
         "times": {
             "started": min(manifest["times"]["started"] for manifest in manifests),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr.screening.schema import Column, Kind
+from cxr.screening.heads import Column, Kind
 
 ROWS = 4096  # of a row group; bounds memory
 

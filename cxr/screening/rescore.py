@@ -10,10 +10,10 @@ from cxr.screening.described import Described
 from cxr.screening.discover import discover
 from cxr.screening.engine import screen
 from cxr.screening.escape import unescape
+from cxr.screening.heads import Kind
 from cxr.screening.names import Naming, PathStyle
 from cxr.screening.query import Candidate, Query
 from cxr.screening.row_rules import TOLERANCE
-from cxr.screening.schema import Kind
 from cxr.screening.verify import Check
 
 

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from cxr.errors import Reason
+from cxr.screening.decision_rules import broken_decisions, unanswered
+from cxr.screening.heads import Head, Kind
 from cxr.screening.rows import REJECTING, Flag, Status
-from cxr.screening.schema import Head, Kind, Schema, agreement
+from cxr.screening.schema import Schema, agreement
 
 TOLERANCE = 2e-6  # cells have six decimals: each is off by at most 5e-7, and three of them are added
 _NUMBER = re.compile(r"[01]\.\d{6}")
@@ -52,8 +54,8 @@ def _status(row: Mapping[str, str]) -> Iterator[str]:
         status = Status.REJECTED if row["reason"] in REJECTING else Status.ERROR
     if row["status"] != status:
         yield f"status is {row['status']!r}, but reason {row['reason']!r} gives {status.value!r}"
-    if status is Status.OK and not (row["sha256"] and row["width"]):
-        yield "status is 'ok', but sha256 or width is empty"
+    if status is Status.OK and not (row["sha256"] and row["width"] and row["brightness"]):
+        yield "status is 'ok', but sha256, width or brightness is empty"
 
 
 def _answer(row: Mapping[str, str], head: Head) -> Iterator[str]:
@@ -64,11 +66,13 @@ def _answer(row: Mapping[str, str], head: Head) -> Iterator[str]:
     if not any(cells):
         if row["status"] == Status.OK:
             yield f"status is 'ok', but {head.prefix}prediction is empty"
+        yield from unanswered(row, head)
         return
     if not all(cells):
         yield f"the answer of {head.identity} is incomplete"
         return
     yield from _numbers(row, head, [float(row[name]) for name in names])
+    yield from broken_decisions(row, head)
 
 
 def _numbers(row: Mapping[str, str], head: Head, values: list[float]) -> Iterator[str]:

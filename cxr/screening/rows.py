@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cxr.errors import Reason
 
 if TYPE_CHECKING:
+    from cxr.decisions import Decision
     from cxr.images import ImageFacts
 
 ELONGATED = 2.0  # longer side over shorter: no chest film or detector is as long
@@ -39,11 +40,15 @@ class Answer:
 
     Attributes:
         prediction: Class with the largest probability, of equal ones the first.
-        probabilities: In the network's order, finite, with sum 1.
+        probabilities: In the network's order, finite, with sum 1; calibrated where the network has decisions.
+        decision: None where it has none.
+        in_training_set: Whether the network was trained on this very picture; None where that is not known.
     """
 
     prediction: str
     probabilities: tuple[float, ...]
+    decision: "Decision | None" = None
+    in_training_set: bool | None = None
 
     @property
     def confidence(self) -> float:
@@ -69,6 +74,7 @@ class Row:
         flags: In the order of `Flag`.
         format: Recognised by content; empty where unknown.
         facts: None where the file could not be decoded.
+        brightness: Mean of the first network's plane, 0 black, 1 white; None where the file could not be decoded.
         sha256: Of the file; empty where it could not be read.
         attributes: DICOM attributes that were asked for.
     """
@@ -80,6 +86,7 @@ class Row:
     flags: tuple[Flag, ...] = ()
     format: str = ""
     facts: "ImageFacts | None" = None
+    brightness: float | None = None
     sha256: str = ""
     attributes: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from cxr import __version__
+from cxr.decisions import ReferReason
 from cxr.files import JsonObject, sha256_of
 from cxr.screening.escape import escape, printable
 from cxr.screening.names import Naming, PathStyle
@@ -89,8 +90,23 @@ def count_facts(skipped: Mapping[str, int], tally: Tally) -> JsonObject:
             head.identity: {name: counts[name] for name in head.classes}
             for head, counts in zip(tally.schema.heads, tally.predictions, strict=True)
         },
+        "decisions": {
+            head.identity: {
+                **{word: tally.decisions[number][word] for word in head.applied.words},
+                "refer_reasons": {reason.value: tally.refer_reasons[number][reason] for reason in ReferReason},
+                "in_training_set": tally.in_training_set[number]["yes"],
+            }
+            for number, head in enumerate(tally.schema.heads)
+            if head.applied
+        },
         **({"agreement": dict(sorted(tally.agreement.items()))} if len(tally.schema.heads) > 1 else {}),
     }
+
+
+def drift_facts(tally: Tally) -> JsonObject:
+    """Compare the answers of each network that has a reference with it."""
+    heads = zip(tally.schema.heads, tally.drift, strict=True)
+    return {head.identity: drift.facts() for head, drift in heads if drift}
 
 
 def skipped_files(found: Found, selection: Selection, tally: Tally) -> dict[str, int]:

@@ -6,18 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cxr.errors import UsageError
+from cxr.screening.applied import Applied
 from cxr.screening.escape import escape
+from cxr.screening.heads import Column, Head, Kind, answer_cells, answer_columns
 from cxr.screening.rows import Answer, Row
 
-SCHEMA_VERSION = 2
-
-
-class Kind(StrEnum):
-    """What the cells of a column hold; any of them may be empty."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
+SCHEMA_VERSION = 3
 
 
 class Agreement(StrEnum):
@@ -26,23 +20,6 @@ class Agreement(StrEnum):
     UNANIMOUS = "unanimous"
     MAJORITY = "majority"
     SPLIT = "split"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A name and what its cells hold."""
-
-    name: str
-    kind: Kind = Kind.TEXT
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the table says of a network: the prefix of its columns, its identity, its classes in order."""
-
-    prefix: str
-    identity: str
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +41,14 @@ class Schema:
         integer = Kind.INTEGER
         return (
             *(Column("path"), Column("status"), Column("reason")),
-            *_answer_columns(first),
+            *answer_columns(first),
             Column("flags"),
             *(Column("format"), Column("width", integer), Column("height", integer)),
-            *(Column("photometric"), Column("bit_depth", integer), Column("steps"), Column("detail")),
+            *(Column("photometric"), Column("bit_depth", integer), Column("brightness", Kind.NUMBER)),
+            *(Column("steps"), Column("detail")),
             *(Column("sha256"), Column("model")),
             *(Column(f"dicom_{keyword}") for keyword in self.keywords),
-            *(column for head in others for column in (*_answer_columns(head), Column(f"{head.prefix}model"))),
+            *(column for head in others for column in (*answer_columns(head), Column(f"{head.prefix}model"))),
             *((Column("agreement"),) if others else ()),
         )
 
@@ -81,20 +59,27 @@ class Schema:
         first, *others = zip(self.heads, answers, strict=True)
         return [
             *(row.path, row.status.value, row.reason.value if row.reason else ""),
-            *_answer_cells(*first),
+            *answer_cells(*first),
             " ".join(row.flags),
             row.format,
             *((str(facts.width), str(facts.height), facts.mode, str(facts.bit_depth)) if facts else ("",) * 4),
+            "" if row.brightness is None else f"{row.brightness:.6f}",
             *(" ".join(facts.steps) if facts else "", escape(row.detail)),
             *(row.sha256, self.heads[0].identity),
             *(escape(value) for value in row.attributes or ("",) * len(self.keywords)),
-            *(cell for head, answer in others for cell in (*_answer_cells(head, answer), head.identity)),
+            *(cell for head, answer in others for cell in (*answer_cells(head, answer), head.identity)),
             *((_agreement_cell(answers),) if others else ()),
         ]
 
 
-def schema_of(models: Sequence[tuple[str, str, tuple[str, ...]]], keywords: Sequence[str] = ()) -> Schema:
+def schema_of(
+    models: Sequence[tuple[str, str, tuple[str, ...]]],
+    keywords: Sequence[str] = (),
+    applied: Sequence[Applied | None] = (),
+) -> Schema:
     """Return the schema for networks given as (name, identity, classes), the first one without prefix.
+
+    `applied` says for each network what decides; left out, nothing does.
 
     Raises:
         UsageError: One network is named twice.
@@ -106,8 +91,10 @@ def schema_of(models: Sequence[tuple[str, str, tuple[str, ...]]], keywords: Sequ
     same_name = Counter(name for name, _, _ in models)
     prefixes = [name if same_name[name] == 1 else identity for name, identity, _ in models]
     heads = [
-        Head(f"{prefix}_" if number else "", identity, classes)
-        for number, (prefix, (_, identity, classes)) in enumerate(zip(prefixes, models, strict=True))
+        Head(f"{prefix}_" if number else "", identity, classes, decides)
+        for number, (prefix, (_, identity, classes), decides) in enumerate(
+            zip(prefixes, models, applied or [None] * len(models), strict=True)
+        )
     ]
     return Schema(tuple(heads), tuple(keywords))
 
@@ -118,19 +105,6 @@ def agreement(predictions: Sequence[str]) -> Agreement:
     if most == len(predictions):
         return Agreement.UNANIMOUS
     return Agreement.MAJORITY if 2 * most > len(predictions) else Agreement.SPLIT
-
-
-def _answer_columns(head: Head) -> tuple[Column, ...]:
-    names = [f"probability_{name}" for name in head.classes]
-    numbers = (Column(f"{head.prefix}{name}", Kind.NUMBER) for name in (*names, "confidence", "margin"))
-    return (Column(f"{head.prefix}prediction"), *numbers)
-
-
-def _answer_cells(head: Head, answer: Answer | None) -> tuple[str, ...]:
-    if answer is None:
-        return ("",) * (3 + len(head.classes))
-    numbers = (*answer.probabilities, answer.confidence, answer.margin)
-    return (answer.prediction, *(f"{value:.6f}" for value in numbers))
 
 
 def _agreement_cell(answers: Sequence[Answer | None]) -> str:

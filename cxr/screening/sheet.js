@@ -29,7 +29,7 @@
   }
 
   const sorts = [...head.classes.map((name) => `probability_${name}`), "confidence", "margin", "path"];
-  const filters = ["status", "reason", "prediction", "flag", "agreement"];
+  const filters = ["status", "reason", "prediction", "decision", "flag", "agreement"];
   const words = (row, filter) => (filter === "flag" ? cell(row, "flags").split(" ") : [cell(row, filter)]);
 
   const fill = (select, values, all) => {
@@ -43,6 +43,7 @@
     fill(byId(filter), [...counts].sort().map(([word, count]) => [word, `${word} (${count.toLocaleString("en")})`]), true);
   }
   byId("agreement-label").hidden = !("agreement" in at);
+  byId("decision-label").hidden = !rows.some((row) => cell(row, "decision"));
 
   let shown = [];
   let drawn = 0;
@@ -112,7 +113,12 @@
       bar.append(length);
       facts.append(bar);
     }
-    const notes = [cell(row, "flags"), cell(row, "agreement") === "unanimous" ? "" : cell(row, "agreement")].filter(Boolean);
+    if (cell(row, "decision")) {
+      const decision = make("div", "decision", [cell(row, "decision"), cell(row, "refer_reason")].filter(Boolean).join(": ").replaceAll("_", " "));
+      decision.classList.toggle("open", cell(row, "decision") !== "not_suspected");
+      facts.append(decision);
+    }
+    const notes = [cell(row, "in_training_set") === "yes" ? "training picture" : "", cell(row, "flags"), cell(row, "agreement") === "unanimous" ? "" : cell(row, "agreement")].filter(Boolean);
     if (notes.length) facts.append(make("div", "flags", notes.join(" · ")));
     button.append(film, facts);
     button.addEventListener("click", () => detail(row));

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from cxr.errors import DataError, UsageError
-from cxr.screening.schema import Column, Kind
+from cxr.screening.heads import Column, Kind
 
 
 class Format(StrEnum):

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cxr.screening.drift_counts import DriftCounts
+from cxr.screening.heads import Head
 from cxr.screening.rows import Status
-from cxr.screening.schema import Head, Schema
+from cxr.screening.schema import Schema
 
 EXAMPLES = 5
 
@@ -20,6 +22,10 @@ class Tally:
         reasons: Rows without an answer by reason.
         predictions: For each network, rows by prediction.
         confidence: For each network, the sum of the confidence by prediction.
+        decisions: For each network, rows by decision; empty where nothing is decided.
+        refer_reasons: For each network, rows by the reason to refer.
+        in_training_set: For each network, rows by whether it was trained on the picture, `yes` or `no`.
+        drift: For each network, what is compared with its validation images; None without a reference.
         flags: Rows by flag.
         agreement: Rows by agreement; empty with one network.
         examples: The first rows without an answer: path, reason, detail.
@@ -31,18 +37,26 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     predictions: list[Counter[str]] = field(default_factory=list)
     confidence: list[Counter[str]] = field(default_factory=list)
+    decisions: list[Counter[str]] = field(default_factory=list)
+    refer_reasons: list[Counter[str]] = field(default_factory=list)
+    in_training_set: list[Counter[str]] = field(default_factory=list)
+    drift: list[DriftCounts | None] = field(default_factory=list)
     flags: Counter[str] = field(default_factory=Counter)
     agreement: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str, str]] = field(default_factory=list)
     not_images: list[str] = field(default_factory=list)
+    _names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.predictions = [Counter() for _ in self.schema.heads]
-        self.confidence = [Counter() for _ in self.schema.heads]
+        self._names = [column.name for column in self.schema.columns]
+        for counters in (self.predictions, self.confidence, self.decisions, self.refer_reasons, self.in_training_set):
+            counters.extend(Counter() for _ in self.schema.heads)
+        references = [head.applied.reference if head.applied else None for head in self.schema.heads]
+        self.drift = [DriftCounts(reference) if reference else None for reference in references]
 
     def count(self, cells: Sequence[str]) -> None:
         """Count one row."""
-        row = dict(zip((column.name for column in self.schema.columns), cells, strict=True))
+        row = dict(zip(self._names, cells, strict=True))
         self.statuses[row["status"]] += 1
         self.flags.update(row["flags"].split())
         for number, head in enumerate(self.schema.heads):
@@ -66,6 +80,16 @@ class Tally:
 
     def _count_answer(self, number: int, head: Head, row: Mapping[str, str]) -> None:
         prediction = row[f"{head.prefix}prediction"]
+        for column, counter in (
+            ("decision", self.decisions[number]),
+            ("refer_reason", self.refer_reasons[number]),
+            ("in_training_set", self.in_training_set[number]),
+        ):
+            if word := row[f"{head.prefix}{column}"]:
+                counter[word] += 1
+        drift = self.drift[number]
+        if drift and prediction:
+            drift.count(head.prefix, row)
         if prediction:
             self.predictions[number][prediction] += 1
             self.confidence[number][prediction] += float(row[f"{head.prefix}confidence"])  # type: ignore[assignment]

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr.decisions import DECISIONS_FILE, Decisions
 from cxr.errors import ModelError
 from cxr.files import sha256_of
+from cxr.screening.applied import applied_at
 from cxr.screening.described import Described
 from cxr.screening.row_rules import broken_rules
-from cxr.screening.run_manifest import count_facts
+from cxr.screening.run_manifest import count_facts, drift_facts
 from cxr.screening.tally import Tally
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
@@ -55,25 +57,38 @@ def verify_table(table: Described) -> list[Check]:
 
 def verify_models(table: Described, folders: Sequence[Path]) -> Check:
     """Check that the networks in `folders` are those that the manifest names, to the byte."""
-    from cxr.model_folder import DESCRIPTION_FILE, describe_model, fingerprint
+    from cxr.model_folder import DESCRIPTION_FILE, describe_model, fingerprint, load_decisions
 
-    available: dict[str, tuple[str, Path]] = {}
+    available: dict[str, tuple[Path, Decisions | None]] = {}
     findings = []
     for folder in folders:
         try:
-            describe_model(folder)
-            available[fingerprint(folder)] = (sha256_of(folder / DESCRIPTION_FILE), folder)
+            decisions = load_decisions(folder, describe_model(folder))
+            available[fingerprint(folder)] = (folder, decisions)
         except ModelError as error:
             findings.append(str(error))
     for model in table.manifest["models"]:
-        description, folder = available.get(model["sha256"], ("", Path()))
-        if not description:
+        found = available.get(model["sha256"])
+        if found is None:
             findings.append(
                 f"{model['model']} is in none of {', '.join(map(str, folders))}; name its folder with --model"
             )
-        elif description != model["description_sha256"]:
+            continue
+        folder, decisions = found
+        if sha256_of(folder / DESCRIPTION_FILE) != model["description_sha256"]:
             findings.append(f"{folder} has the network of {model['model']}, but another description")
+        elif not _same_decisions(decisions, model, sha256_of(folder / DECISIONS_FILE) if decisions else ""):
+            findings.append(f"{folder} decides otherwise than the manifest says of {model['model']}")
     return Check("models", tuple(findings))
+
+
+def _same_decisions(decisions: Decisions | None, model: dict[str, Any], sha256: str) -> bool:
+    """Tell whether the manifest's figures are those of the file, so that rows were checked against the right ones."""
+    stated = model["decisions"]
+    if decisions is None or stated is None:
+        return decisions is stated
+    applied = applied_at(decisions, str(stated.get("operating_point")))
+    return applied is not None and applied.facts(decisions.classes) | {"sha256": sha256} == stated
 
 
 def _rows(table: Described, tally: Tally) -> Iterator[str]:
@@ -84,7 +99,7 @@ def _rows(table: Described, tally: Tally) -> Iterator[str]:
         last = row["path"]
         for clause in broken_rules(row, tally.schema):
             yield f"row {number}, {row['path']}: {clause}"
-        with suppress(ValueError):  # a confidence that is no number, which the rules have named
+        with suppress(ValueError, KeyError):  # no number or class where one belongs, which the rules have named
             tally.count(list(row.values()))
 
 
@@ -94,6 +109,7 @@ def _counts(table: Described, tally: Tally) -> Iterator[str]:
     skipped = stated["skipped_because"] | {"not_an_image": len(tally.not_images)}
     yield from _differences({"rows": tally.rows}, table.manifest["results"])
     yield from _differences(count_facts(skipped, tally), stated)
+    yield from (f"drift of {clause}" for clause in _differences(drift_facts(tally), table.manifest["drift"]))
 
 
 def _differences(found: dict[str, Any], stated: dict[str, Any]) -> Iterator[str]:

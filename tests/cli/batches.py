@@ -9,7 +9,8 @@ from cxr.cli.batch import app
 
 HEADER = (
     "path,status,reason,prediction,probability_covid,probability_normal,probability_viral_pneumonia,confidence,margin,"
-    "flags,format,width,height,photometric,bit_depth,steps,detail,sha256,model"
+    "prediction_set,decision,refer_reason,in_training_set,"
+    "flags,format,width,height,photometric,bit_depth,brightness,steps,detail,sha256,model"
 )
 
 

@@ -196,6 +196,7 @@ def test_the_model_option_names_the_folder_to_load(
 ) -> None:
     asked: list[Path] = []
     monkeypatch.setattr(cxr.model_folder, "load_model", lambda folder, *_: asked.append(folder) or FakeModel())
+    monkeypatch.setattr(cxr.model_folder, "describe_model", lambda _: {})
     run(scans, "-o", tmp_path / "1.csv", "--model", tmp_path)
     run(scans, "-o", tmp_path / "2.csv")
     assert asked == [tmp_path, cxr.model_folder.packaged_folder()]

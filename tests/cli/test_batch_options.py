@@ -151,6 +151,7 @@ class TestTable:
         reverse.description["name"] = "reverse"
         models = {"one": FakeModel(), "two": reverse}
         monkeypatch.setattr(cxr.model_folder, "load_model", lambda folder, *_: models[folder.name])
+        monkeypatch.setattr(cxr.model_folder, "describe_model", lambda _: {})
         result = run(scans, "--model", "one", "--model", "two", "-o", tmp_path / "r.csv")
         assert result.exit_code == 0, result.output
         assert column(tmp_path / "r.csv", "agreement") == ["split"] * 3

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs
+from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs, nearest_distances
 from cxr.dataset.phantom import draw_phantom
 from cxr.dataset.phantom_findings import Finding
 from cxr.planes import to_plane
+from tests.dataset.audits.tables import films as cheap_films
 
 SIDE = 128
 
@@ -32,8 +33,15 @@ COPIES = {
     "jpeg 75": recompressed,
     "ten percent brighter": lambda film: np.clip(film * 1.1, 0, 255).astype(np.uint8),
     "256 pixels": lambda film: to_plane(film, 256),
+    "ten percent darker": lambda film: (film * 0.9).astype(np.uint8),
     "shifted by two pixels": lambda film: np.roll(film, (2, 2), axis=(0, 1)),
+    "mirrored": lambda film: np.ascontiguousarray(film[:, ::-1]),
 }
+
+
+def cropped(film):
+    """Return the film without 1 % of its side at each edge."""
+    return np.ascontiguousarray(film[3:-3, 3:-3])
 
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
@@ -65,3 +73,28 @@ def test_equal_digests_pair_with_the_first():
 
 def test_chains_of_pairs_are_one_group_named_by_its_smallest():
     assert group_numbers(6, np.array([[4, 5], [1, 4]])).tolist() == [0, 1, 2, 3, 1, 1]
+
+
+def test_forty_edited_copies_among_four_hundred_films_are_found_and_hardly_anything_else():
+    originals = cheap_films(np.random.default_rng(4), 400)
+    edits = [*(copy for name, copy in COPIES.items() if "shifted" not in name), cropped]
+    copies = [edits[i % len(edits)](originals[10 * i]) for i in range(40)]
+    found = {tuple(pair) for pair in near_duplicate_pairs(planes([*originals, *copies]), 51, 0.97).tolist()}
+    planted = {(10 * i, 400 + i) for i in range(40)}
+    assert len(found & planted) / len(planted) >= 0.95
+    assert len(found & planted) / len(found) >= 0.95
+
+
+def test_the_nearest_picture_of_a_mirrored_copy_is_its_original(films):
+    stack = planes([*films, films[3][:, ::-1]])
+    nearest = nearest_distances(stack)
+    assert nearest[3] == nearest[20] <= 4
+    assert np.delete(nearest, [3, 20]).min() > 20
+
+
+def test_the_nearest_distance_does_not_depend_on_blocks(films, monkeypatch):
+    stack = planes([*films, films[3][:, ::-1]])
+    whole = nearest_distances(stack)
+    monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
+    assert np.array_equal(nearest_distances(stack), whole)
+    assert nearest_distances(stack[:1]).tolist() == [256]

@@ -1,18 +1,29 @@
-"""Evaluations made by hand, without a network."""
+"""Networks that were never run: a split table, outputs written by hand, and the candidates made of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation.evaluating import Evaluation
-from cxr.evaluation.metrics import measure
+from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.deciding import decide
+from cxr.evaluation.params import EvaluateParams
+from cxr.files import write_json
+from cxr.manifest import write_table
+from cxr.model_folder import ScreeningModel, fingerprint
+from tests.evaluation.audits import exported
+from tests.evaluation.stats.cases import outputs
+from tests.tables import manifest
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 # Ten images: covid 3 of 4 found, normal 3 of 3, viral 2 of 3; the two errors are called normal.
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
 PREDICTED = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 1])
+SPLITS = ("train", "train", "train", "validation", "test")
+PARAMS = EvaluateParams(target="covid", alpha=0.1)
+PIPELINE = dict.fromkeys(("classes", "image", "prepare", "balance", "split"))
 
 
 def probabilities(sure=0.8):
@@ -21,32 +32,50 @@ def probabilities(sure=0.8):
     return values
 
 
+def split_table(each=50):
+    """Return a split table of `each` images a class: of five, three are of train and one each of the others."""
+    table = manifest(dict.fromkeys(CLASSES, each))
+    return table.assign(group=table["index"], split=SPLITS * (len(table) // 5))
+
+
+def planes(table, side=exported.SIDE):
+    return np.random.default_rng(9).integers(0, 256, (len(table), side, side), dtype=np.uint8)
+
+
+def saved(table, name="cnn1", seed=1, skill=2.0):
+    """Return outputs for every row of a split table; `skill` is what the logit of the truth has on top of noise."""
+    truth = table["label"].map(CLASSES.index).to_numpy(np.int64)
+    texts = {column: table[column].to_numpy(str) for column in ("split", "source")}
+    numbers = {column: table[column].to_numpy(np.int64) for column in ("index", "group")}
+    said = outputs(seed=seed, skill=skill, name=name, truth=truth)
+    return replace(said, files=table["file"].to_numpy(str), **texts, **numbers)
+
+
 def description(name="cnn1", synthetic=0):
     return {
         "name": name,
         "classes": list(CLASSES),
-        "image_side": 128,
-        "side": 128,
+        "image_side": exported.SIDE,
+        "side": exported.SIDE,
         "initialisation": "random",
         "parameters": 208_403,
         "gflop_per_image": 0.078,
         "training": {"epochs": 30, "best_epoch": 25, "validation_loss": 0.2},
         "params": {"seed": 7},
         "data": {
-            "images": 50,
+            "images": 150,
             "synthetic_images": synthetic,
             "sha256": "d" * 64,
-            "images_per_class": dict.fromkeys(CLASSES, 16),
-            "images_per_split": {"test": 10, "train": 32, "validation": 8},
+            "images_per_class": dict.fromkeys(CLASSES, 50),
+            "images_per_split": {"test": 30, "train": 90, "validation": 30},
         },
         "environment": {"python": "3.11.7"},
         "network": {"sha256": "0123456789ab" + "0" * 52},
     }
 
 
-def evaluation(name="cnn1", validation_log_loss=0.3, synthetic=0, folder=Path("models/cnn1")):
-    model = SimpleNamespace(description=description(name, synthetic), classes=CLASSES, folder=folder)
-    history = pd.DataFrame(
+def history():
+    return pd.DataFrame(
         {
             "epoch": [1, 2],
             "loss": [1.0, 0.5],
@@ -55,6 +84,24 @@ def evaluation(name="cnn1", validation_log_loss=0.3, synthetic=0, folder=Path("m
             "val_accuracy": [0.5, 0.7],
         }
     )
-    metrics = measure(TRUTH, probabilities(), CLASSES)
-    files = [f"{i}.png" for i in range(10)]
-    return Evaluation(model, history, files, TRUTH, probabilities(), validation_log_loss, metrics)
+
+
+def model(name="cnn1", folder=None):
+    return ScreeningModel(folder or Path("models") / name, description(name), SimpleNamespace())
+
+
+def candidate(name="cnn1", seed=1, skill=2.0, folder=None):
+    """Return a candidate whose outputs and decisions were made from a split table of 50 images a class."""
+    table = split_table()
+    said, network = saved(table, name, seed, skill), model(name, folder)
+    return Candidate(network, history(), said, decide(network, said, table, planes(table), PARAMS))
+
+
+def trained(folder, name="cnn1"):
+    """Write what a train stage leaves, with a network of a few numbers."""
+    folder.mkdir(parents=True)
+    exported.export(folder / "network.xml")
+    network = {"network": {"sha256": fingerprint(folder)}}
+    write_json(folder / "model.json", description(name) | network)
+    write_table(folder / "history.csv", history())
+    return folder

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.decisions import Decisions, parse_decisions
 from cxr.planes import Plane
+from tests.decision_forms import CLASSES, NETWORK, decisions_form
 
-CLASSES = ("covid", "normal", "viral_pneumonia")
 SIDE = 16
 
 Logits = NDArray[np.float32]
@@ -44,11 +45,20 @@ class FakeModel:
     plane_side: int = SIDE
     synthetic: bool = False
     identity: str = "fake-0123456789ab"
-    network_sha256: str = "01" * 32
+    network_sha256: str = NETWORK
     description_sha256: str = "23" * 32
+    decisions: Decisions | None = None
+    operating_point: str = ""
     description: dict[str, object] = field(
         default_factory=lambda: {
             "name": "fake",
             "data": {"images": 140, "images_per_split": {"train": 90}, "synthetic_images": 0, "sha256": "ab" * 32},
         }
     )
+
+
+def deciding_model(point: str = "covid_sens95", **changes: object) -> FakeModel:
+    """A stand-in with decisions; `changes` replace members of their form."""
+    model = FakeModel(decisions=parse_decisions(decisions_form(**changes)), operating_point=point)
+    model.description["decisions"] = {"sha256": "45" * 32}
+    return model

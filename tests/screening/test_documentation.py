@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from cxr.decisions import NOT_SUSPECTED, PIXEL_DIGITS, REFER, ReferReason
 from cxr.errors import Reason
 from cxr.formats import SUFFIXES
-from cxr.images import FORMATS, MAX_PIXELS
+from cxr.images import FORMATS, MAX_PIXELS, read_plane
+from cxr.planes import pixels_digest
 from cxr.screening.reading import MAX_BYTES
 from cxr.screening.rows import REJECTING, Flag, Status
 from cxr.screening.schema import SCHEMA_VERSION, Agreement, schema_of
 from tests.imports import ROOT
 from tests.screening.drawings import save
+from tests.screening.fakes import SIDE, deciding_model
 from tests.screening.works import run_in, work_on
 
+DECODERS = ("images", "luminance", "dicom", "dicom_grey")
 PAGE = (ROOT / "docs" / "results-csv.md").read_text(encoding="utf-8")
 
 
@@ -24,7 +28,8 @@ def example(folder: Path, output: Path) -> str:
     save(folder, "ward 2/lateral, second.png", (10, 90, 30))
     save(folder, "=1+1.png", (120, 120, 120))
     (folder / "ward 2" / "half-copied.png").write_bytes(b"")
-    run_in(output, work_on(folder))
+    trained_on = pixels_digest(read_plane(folder / "ward 1" / "left.png", SIDE)[0])[:PIXEL_DIGITS]
+    run_in(output, work_on(folder, [deciding_model(training_pixels=[trained_on])]))
     return output.read_text(encoding="utf-8")
 
 
@@ -50,8 +55,8 @@ def test_every_reason_is_documented_once_with_its_status(reason: Reason) -> None
     assert PAGE.count(f"\n| `{reason}` | {status} |") == 1
 
 
-@pytest.mark.parametrize("word", [*Status, *Flag])
-def test_every_status_and_flag_is_documented_once(word: str) -> None:
+@pytest.mark.parametrize("word", [*Status, *Flag, NOT_SUSPECTED, REFER, *ReferReason])
+def test_every_status_flag_and_decision_is_documented_once(word: str) -> None:
     assert PAGE.count(f"\n| `{word}` |") == 1
 
 
@@ -77,3 +82,12 @@ def test_every_event_of_the_log_is_documented() -> None:
     events = set(re.findall(r'self\._say\(\s*"(\w+)"', code))
     text = PAGE.split("`event` one of")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", text)) == events
+
+
+def test_every_step_is_documented() -> None:
+    code = "".join((ROOT / "cxr" / f"{name}.py").read_text(encoding="utf-8") for name in DECODERS)
+    found = re.findall(r'(?:steps\.append\(|steps = \[)f?"(\w+)', code)
+    section = PAGE.split("\n## steps\n")[1].split("\n## ")[0]
+    assert len(found) > 10
+    for step in found:
+        assert f"`{step}" in section, step

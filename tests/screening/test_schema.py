@@ -25,12 +25,17 @@ def test_the_header_follows_the_models_order_of_classes() -> None:
         "probability_normal",
         "confidence",
         "margin",
+        "prediction_set",
+        "decision",
+        "refer_reason",
+        "in_training_set",
         "flags",
         "format",
         "width",
         "height",
         "photometric",
         "bit_depth",
+        "brightness",
         "steps",
         "detail",
         "sha256",
@@ -40,14 +45,18 @@ def test_the_header_follows_the_models_order_of_classes() -> None:
 
 def test_further_networks_have_columns_with_their_name_and_the_first_ones_stay() -> None:
     names = [column.name for column in TWO.columns]
-    assert names[:18] == [column.name for column in ONE.columns]
-    assert names[18:] == [
+    assert names[: len(ONE.columns)] == [column.name for column in ONE.columns]
+    assert names[len(ONE.columns) :] == [
         "dicom_StudyDate",
         "cnn3_prediction",
         "cnn3_probability_normal",
         "cnn3_probability_covid",
         "cnn3_confidence",
         "cnn3_margin",
+        "cnn3_prediction_set",
+        "cnn3_decision",
+        "cnn3_refer_reason",
+        "cnn3_in_training_set",
         "cnn3_model",
         "agreement",
     ]

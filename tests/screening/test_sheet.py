@@ -170,6 +170,24 @@ class TestInTheBrowser:
         assert page.find_elements("css selector", ".tile")
         page.implicitly_wait(0)
 
+    def test_decisions_are_shown_and_filtered_where_there_are_any(self, page: Any, tmp_path: Path) -> None:
+        assert not page.find_element("id", "decision").is_displayed()
+        decided = [
+            {"decision": "covid_suspected", "prediction_set": "covid"},
+            {"decision": "refer", "refer_reason": "several_classes", "in_training_set": "yes"},
+            {"decision": "not_suspected", "prediction_set": "normal"},
+        ]
+        records = [record(number, **decided[number % 3]) for number in range(9)] + [failure(9)]
+        write_sheet(tmp_path / "d.html", records, CLASSES, thumbnail, ABOUT)
+        page.get((tmp_path / "d.html").as_uri())
+        assert page.find_element("id", "decision").is_displayed()
+        self.choose(page, "decision", "refer")
+        assert self.count(page) == "3 of 10 shown"
+        tile = page.find_element("css selector", ".tile")
+        assert tile.find_element("css selector", ".decision").text == "refer: several classes"
+        assert "training picture" in tile.find_element("css selector", ".flags").text
+        assert page.get_log("browser") == []
+
     def test_what_is_chosen_stands_in_the_address_and_comes_back(self, page: Any) -> None:
         self.choose(page, "sort", "margin")
         self.choose(page, "status", "ok")

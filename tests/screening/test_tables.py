@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cxr.errors import DataError, UsageError
 from cxr.screening.escape import escape, unescape
-from cxr.screening.schema import Column, Kind
+from cxr.screening.heads import Column, Kind
 from cxr.screening.tables import Format, check_format, format_of, read_table, write_table, write_text_table
 from tests.screening.test_escape import file_names
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cxr.screening.applied import applied_of
 from cxr.screening.discover import discover
 from cxr.screening.engine import Outcome
 from cxr.screening.job import run
@@ -54,7 +55,8 @@ def work_on(
     query = Query([folder])
     found = discover(query, naming)
     models = models or [FakeModel()]
-    schema = schema_of([(str(model.description["name"]), model.identity, model.classes) for model in models])
+    heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
+    schema = schema_of(heads, applied=[applied_of(model) for model in models])
     asked = Asked(["folder", "-o", "results.csv"], query, naming, shard, limit)
     return Work(asked, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
 

@@ -1,5 +1,6 @@
-"""`stages/split.py` itself stops where a picture would stand in two splits, and writes nothing."""
+"""`stages/split.py` itself stops where a picture would stand in two splits, unless a waiver says why."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,32 +8,79 @@ import sys
 import pandas as pd
 import pytest
 
+from cxr.files import write_json
 from cxr.manifest import write_table
 from tests.imports import ROOT
 from tests.tables import manifest
+
+RELEASE = {"step": "in the release", "images": {"covid": 50, "normal": 50}, "dropped": 0, "why": ""}
 
 
 @pytest.fixture
 def project(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    write_json(tmp_path / "reports/data.json", {"flow": [RELEASE]})
     return tmp_path
 
 
 def split(project, table):
+    write_table(project / "work/prepared/manifest.csv", table)
     write_table(project / "work/balanced.csv", table)
     command = [sys.executable, str(ROOT / "stages/split.py")]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
-def test_a_clean_table_is_split(project):
+def report(project):
+    return json.loads((project / "reports/split.json").read_text())
+
+
+def leaking():
+    """Return a table with twenty copies that prepare did not see as duplicates."""
+    table = manifest({"covid": 50, "normal": 50})
+    table.loc[:19, "pixels_sha256"] = "0" * 64
+    return table
+
+
+def waive(project, lines):
+    text = (project / "params.yaml").read_text()
+    kept = "\n".join(line for line in text.splitlines() if "waivers:" not in line)
+    (project / "params.yaml").write_text(kept.replace("split:\n", f"split:\n  waivers:\n{lines}\n") + "\n")
+
+
+def test_a_clean_table_is_split_and_reported(project):
     assert split(project, manifest({"covid": 50, "normal": 50})).returncode == 0
     assert len(pd.read_csv(project / "work/split.csv")) == 100
+    found = report(project)
+    assert list(found) == ["flow", "classes_by_split", "groups", "sha256", "sources", "audits"]
+    assert [step["step"] for step in found["flow"]] == [
+        "in the release", "distinct", "balanced", "train", "validation", "test",
+    ]  # fmt: skip
+    assert found["classes_by_split"]["test"] == {"covid": 10, "normal": 10}
+    assert [audit["id"] for audit in found["audits"]] == [
+        "leak_across_splits", "split_hygiene", "class_by_source_sample",
+    ]  # fmt: skip
 
 
-def test_planted_copies_of_an_image_stop_the_stage(project):
-    table = manifest({"covid": 50, "normal": 50})
-    table.loc[:19, "pixels_sha256"] = "0" * 64  # twenty copies that prepare did not see as duplicates
-    done = split(project, table)
+def test_planted_copies_of_an_image_stop_the_stage_after_the_report(project):
+    done = split(project, leaking())
     assert done.returncode == 1
-    assert "1 values of pixels_sha256 are in more than one split" in " ".join(done.stderr.split())
+    said = " ".join(done.stderr.split())
+    assert "1 values of pixels_sha256 are in more than one split" in said
+    assert "split.waivers.leak_across_splits: why" in said
+    assert report(project)["audits"][0]["result"] == "fail"
     assert not (project / "work/split.csv").exists()
+
+
+def test_a_waiver_lets_the_stage_go_on_and_stands_in_the_report(project):
+    waive(project, "    leak_across_splits: the copies are wanted here")
+    done = split(project, leaking())
+    assert done.returncode == 0, done.stderr
+    assert report(project)["audits"][0]["waiver"] == "the copies are wanted here"
+    assert (project / "work/split.csv").exists()
+
+
+def test_a_waiver_of_no_audit_is_refused(project):
+    waive(project, "    leak: typo")
+    done = split(project, manifest({"covid": 50, "normal": 50}))
+    assert done.returncode == 1
+    assert "waivers for leak, which this stage does not audit" in " ".join(done.stderr.split())

@@ -1,0 +1,158 @@
+"""What was fitted on validation, and how it is applied: calibrated probabilities, prediction sets, decisions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.errors import ModelError
+from cxr.fields import Fields
+from cxr.files import JsonObject, read_json
+from cxr.network import softmax
+from cxr.reference import Reference, parse_reference
+
+Floats = NDArray[np.float64]
+
+DECISIONS_FILE = "decisions.json"
+DECISIONS_FORM = 1
+PIXEL_DIGITS = 16  # of 64: among a million pictures, two share these with a probability of 3e-8
+REFER, NOT_SUSPECTED = "refer", "not_suspected"
+_LARGEST = 1e12  # of a temperature or threshold; softer than any network is wrong
+
+
+class ReferReason(StrEnum):
+    """Why a picture is for a person to decide: the closed vocabulary of the column `refer_reason`."""
+
+    EMPTY_SET = "empty_set"
+    SEVERAL_CLASSES = "several_classes"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and what it was chosen for.
+
+    Attributes:
+        threshold: The target class is suspected from this calibrated probability on.
+        aim: What it was chosen for, in words.
+    """
+
+    threshold: float
+    aim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided about one picture.
+
+    Attributes:
+        classes: The prediction set, in the order of the network's outputs.
+        word: `<target>_suspected`, `not_suspected` or `refer`.
+        reason: Why `refer`; None otherwise.
+    """
+
+    classes: tuple[str, ...]
+    word: str
+    reason: ReferReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What decisions.json says.
+
+    Attributes:
+        network: SHA-256 of the network that it was fitted for.
+        classes: In the order of the logits.
+        temperature: Logits are divided by it (Guo 2017); above 0.
+        target: Class of the operating points.
+        points: By name.
+        default_point: Name of the one that is used where none is asked for.
+        alpha: Share of images whose class the prediction set may lack, for each class (Vovk 2012).
+        minimum: float64 (classes,), smallest calibrated probability of a class in the set.
+        reference: The validation images; None where nothing is to be compared.
+        training_pixels: First 16 digits of `cxr.planes.pixels_digest` of each training image's plane.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    temperature: float
+    target: str
+    points: Mapping[str, OperatingPoint]
+    default_point: str
+    alpha: float
+    minimum: Floats
+    reference: Reference | None
+    training_pixels: frozenset[str]
+
+    def probabilities(self, logits: NDArray[Any]) -> Floats:
+        """Return calibrated probabilities, float64 (n, classes), of logits of that shape."""
+        return softmax(np.asarray(logits, np.float64) / self.temperature)
+
+    def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Tell which classes are in the prediction sets: bool (n, classes)."""
+        return np.asarray(probabilities >= self.minimum)
+
+    def suspected(self, probabilities: Floats, point: str) -> NDArray[np.bool_]:
+        """Tell where the target reaches the threshold of the operating point `point`: bool (n,)."""
+        return np.asarray(probabilities[:, self.classes.index(self.target)] >= self.points[point].threshold)
+
+    def decide(self, probabilities: Floats, point: str) -> list[Decision]:
+        """Decide about n pictures by their calibrated probabilities, float64 (n, classes), not rounded."""
+        rows = zip(self.sets(probabilities), self.suspected(probabilities, point), strict=True)
+        return [self._decision(members, bool(suspected)) for members, suspected in rows]
+
+    def _decision(self, members: NDArray[np.bool_], suspected: bool) -> Decision:
+        classes = tuple(name for name, member in zip(self.classes, members, strict=True) if member)
+        if len(classes) != 1:
+            return Decision(classes, REFER, ReferReason.SEVERAL_CLASSES if classes else ReferReason.EMPTY_SET)
+        return Decision(classes, decision_words(self.target)[0] if suspected else NOT_SUSPECTED)
+
+
+def decision_words(target: str) -> tuple[str, str, str]:
+    """Return the closed vocabulary of the column `decision`, for operating points of the class `target`."""
+    return f"{target}_suspected", NOT_SUSPECTED, REFER
+
+
+def read_decisions(path: Path) -> Decisions:
+    """Read decisions.json. Raises ModelError where the file is absent or is not one of this version."""
+    try:
+        form = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); take the whole model folder from one run") from error
+    return parse_decisions(form, str(path))
+
+
+def parse_decisions(form: JsonObject, where: str = DECISIONS_FILE) -> Decisions:
+    """Check the content of decisions.json, which messages call `where`. Raises ModelError."""
+    if not isinstance(form, dict) or form.get("decisions") != DECISIONS_FORM:
+        raise ModelError(f"{where} is not a decisions file of version {DECISIONS_FORM}; run: dvc repro evaluate")
+    fields = Fields(form, where)
+    classes = fields.texts("classes", r"\w+")
+    points = {name: _point(fields.inner("operating_points"), name) for name in fields.inner("operating_points").form}
+    conformal = fields.inner("conformal")
+    minimum = conformal.inner("minimum", classes)
+    decisions = Decisions(
+        network=fields.text("network", "[0-9a-f]{64}"),
+        classes=classes,
+        temperature=fields.number("temperature", 1 / _LARGEST, _LARGEST),
+        target=fields.text("target"),
+        points=points,
+        default_point=fields.text("default_operating_point"),
+        alpha=conformal.number("alpha", 0, 1),
+        minimum=np.array([minimum.number(name, 0, 1) for name in classes]),
+        reference=parse_reference(fields, classes),
+        training_pixels=frozenset(fields.texts("training_pixels", f"[0-9a-f]{{{PIXEL_DIGITS}}}")),
+    )
+    if decisions.target not in classes:
+        raise fields.wrong("target", f"expected one of {', '.join(classes)}")
+    if decisions.default_point not in points:
+        raise fields.wrong("default_operating_point", f"expected one of {', '.join(points) or 'operating_points'}")
+    return decisions
+
+
+def _point(points: Fields, name: str) -> OperatingPoint:
+    point = points.inner(name)
+    return OperatingPoint(point.number("threshold", 0, _LARGEST), point.text("aim"))

@@ -1,0 +1,83 @@
+"""A trained network with its saved outputs and the decisions fitted on validation: what there is to choose from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import log_loss
+
+from cxr.decisions import Decisions, parse_decisions
+from cxr.errors import ModelError
+from cxr.evaluation.deciding import decide
+from cxr.evaluation.metrics import Probabilities
+from cxr.evaluation.outputs import SavedOutputs, run_network
+from cxr.evaluation.params import EvaluateParams
+from cxr.files import JsonObject
+from cxr.model_folder import ScreeningModel, load_model
+from cxr.network import softmax
+from cxr.planes import Plane
+
+HISTORY_FILE = "history.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One trained network.
+
+    Attributes:
+        model: Loaded from its folder.
+        history: Its epochs, with the columns epoch, loss, accuracy, val_loss, val_accuracy.
+        outputs: What it said of every image of the split table.
+        decided: The content of its decisions.json, fitted on validation.
+    """
+
+    model: ScreeningModel
+    history: pd.DataFrame
+    outputs: SavedOutputs
+    decided: JsonObject
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.outputs.name
+
+    @property
+    def decisions(self) -> Decisions:
+        """The decisions, ready to apply."""
+        return parse_decisions(self.decided)
+
+    @property
+    def test(self) -> SavedOutputs:
+        """Its outputs on the test split."""
+        return self.outputs.of("test")
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """Calibrated, of the test split, float64 (n, classes)."""
+        return self.decisions.probabilities(self.test.logits)
+
+    @property
+    def validation_log_loss(self) -> float:
+        """Of the uncalibrated probabilities on the validation split; decides which network screens."""
+        validation = self.outputs.of("validation")
+        labels = np.arange(len(validation.classes))
+        return round(float(log_loss(validation.truth, softmax(validation.logits), labels=labels)), 6)
+
+
+def read_candidate(folder: Path, table: pd.DataFrame, images: Plane, params: EvaluateParams) -> Candidate:
+    """Load the network in `folder`, run it over the split table and fit its decisions on validation.
+
+    Raises:
+        ModelError: The folder is not one that a train stage wrote, or was made for other planes.
+        DataError: A split is empty.
+    """
+    model = load_model(folder)
+    try:
+        history = pd.read_csv(folder / HISTORY_FILE)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} has no {HISTORY_FILE} that can be read ({error}); train it again: dvc repro"
+        ) from error
+    outputs = run_network(model, table, images)
+    return Candidate(model, history, outputs, decide(model, outputs, table, images, params))

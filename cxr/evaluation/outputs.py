@@ -1,0 +1,119 @@
+"""What one network said of every image of the split table, saved once: all that is measured is measured on this."""
+
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr.errors import DataError, ModelError
+from cxr.files import whole_file
+from cxr.model_folder import ScreeningModel
+from cxr.planes import Plane
+
+Texts = NDArray[np.str_]
+NOT_OUTPUTS = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)  # what numpy may raise
+BLOCK = 256  # planes at a time: feature maps are dropped, and memory does not grow with n
+
+
+@dataclass(frozen=True, slots=True)
+class SavedOutputs:
+    """One network's outputs for n images, in the order of the split table.
+
+    Attributes:
+        name: The network.
+        classes: In the order of the logits.
+        files: str (n,), paths relative to data/.
+        index: int64 (n,), row of images.npy.
+        truth: int64 (n,), class numbers.
+        split: str (n,), train, validation or test.
+        group: int64 (n,), equal for images of one patient or one picture.
+        source: str (n,), as the release says; empty where unknown.
+        logits: float32 (n, classes), uncalibrated.
+        features: float32 (n, d), the pooled last feature map.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    files: Texts
+    index: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    split: Texts
+    group: NDArray[np.int64]
+    source: Texts
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the images that `chosen`, bool (n,), marks."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in PER_IMAGE})
+
+    def of(self, split: str) -> Self:
+        """Return the images of one split. Raises DataError where it has none."""
+        chosen = self.split == split
+        if not chosen.any():
+            raise DataError(f"the split table has no rows for {split}; run: dvc repro split")
+        return self.where(chosen)
+
+
+PER_IMAGE = ("files", "index", "truth", "split", "group", "source", "logits", "features")
+
+
+def run_network(model: ScreeningModel, table: pd.DataFrame, images: Plane) -> SavedOutputs:
+    """Run an exported network over every row of a split table.
+
+    Args:
+        model: Loaded from its folder.
+        table: A split table.
+        images: uint8 (n, side, side).
+
+    Raises:
+        ModelError: The network was made for planes of another side.
+    """
+    if images.shape[1] != model.plane_side:
+        raise ModelError(
+            f"{model.folder} takes planes of {model.plane_side} pixels, work/prepared has {images.shape[1]}; "
+            f"run: dvc repro"
+        )
+    index = table["index"].to_numpy(np.int64)
+    blocks = [
+        model.network.predict(np.ascontiguousarray(images[index[start : start + BLOCK]]))
+        for start in range(0, len(index), BLOCK)
+    ]
+    numbers = {label: number for number, label in enumerate(model.classes)}
+    return SavedOutputs(
+        name=str(model.description["name"]),
+        classes=model.classes,
+        files=table["file"].to_numpy(str),
+        index=index,
+        truth=np.array([numbers[label] for label in table["label"]], np.int64),
+        split=table["split"].to_numpy(str),
+        group=table["group"].to_numpy(np.int64),
+        source=table["source"].to_numpy(str),
+        logits=np.concatenate([block.logits for block in blocks]),
+        features=np.concatenate([block.features for block in blocks]),
+    )
+
+
+def write_outputs(path: Path, outputs: SavedOutputs) -> None:
+    """Write as .npz, whole or not at all; equal outputs give equal bytes."""
+    arrays: dict[str, Any] = {name: getattr(outputs, name) for name in PER_IMAGE}
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, name=np.array(outputs.name), classes=np.array(outputs.classes), **arrays)
+
+
+def read_outputs(path: Path) -> SavedOutputs:
+    """Read what `write_outputs` wrote. Raises DataError where the file is absent or something else."""
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in PER_IMAGE}
+            return SavedOutputs(str(stored["name"]), tuple(map(str, stored["classes"])), **arrays)
+    except NOT_OUTPUTS as error:
+        raise DataError(f"{path} holds no saved outputs ({error}); run: dvc repro evaluate") from error

@@ -1,0 +1,1 @@
+"""Metrics with intervals, calibration, decisions and comparisons, from saved outputs alone."""

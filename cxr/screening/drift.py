@@ -1,0 +1,139 @@
+"""Does a batch look like the validation images? Kolmogorov and Smirnov's statistic, and the mix of predictions.
+
+Nothing here says that answers are wrong: it says that figures measured on validation may not hold for the batch.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_IMAGES = 30  # answered files; below, only a grotesque difference could be told from chance
+MAX_P = 0.01
+MIN_EFFECT = 0.1  # of 1; smaller differences are real in any large batch, and change no decision worth naming
+_DRAWS = 9_999
+_SEED = 1
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Values counted below, at and between the percentiles of a reference; memory does not grow with their number.
+
+    Attributes:
+        percentiles: Of the reference, 0th to last, ascending; equal ones are where the reference has many equal values.
+        total: Sum of the values.
+    """
+
+    percentiles: Sequence[float]
+    total: float = 0.0
+    _points: list[float] = field(init=False)
+    _counts: list[int] = field(init=False)  # below the first point, at it, between it and the second, ...
+
+    def __post_init__(self) -> None:
+        self._points = sorted(set(self.percentiles))
+        self._counts = [0] * (2 * len(self._points) + 1)
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        place = bisect_left(self._points, value)
+        at = place < len(self._points) and self._points[place] == value
+        self._counts[2 * place + at] += 1
+        self.total += value
+
+    @property
+    def number(self) -> int:
+        """How many values were counted."""
+        return sum(self._counts)
+
+    @property
+    def mean(self) -> float:
+        """Of the values counted, at least one."""
+        return self.total / self.number
+
+    @property
+    def reference_mean(self) -> float:
+        """Of the reference, by the trapezium rule over its percentiles."""
+        values = np.asarray(self.percentiles)
+        return float((values[1:] + values[:-1]).mean() / 2)
+
+    def distance(self) -> float:
+        """Return the largest difference of the two distribution functions, looked for at the percentiles only.
+
+        Between two of 101 percentiles the reference rises by 0.01, so the largest difference anywhere is at most
+        that much larger. Both sides of each point are compared, so that equal values count as equal.
+        """
+        last = len(self.percentiles) - 1
+        counted = np.cumsum(self._counts) / self.number
+        below, up_to = counted[0:-1:2], counted[1::2]
+        reference_below = [bisect_left(self.percentiles, point) / last for point in self._points]
+        reference_up_to = [(bisect_right(self.percentiles, point) - 1) / last for point in self._points]
+        return float(max(np.abs(below - reference_below).max(), np.abs(up_to - reference_up_to).max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure of a batch beside that of validation.
+
+    Attributes:
+        figure: `class_mix`, `confidence`, `brightness` or `side`.
+        effect: Largest difference of the distribution functions; for the class mix, total variation. 0 to 1.
+        p: How often chance alone gives such an effect where nothing differs.
+        here: The batch's: mean, or share by class.
+        reference: Validation's, likewise.
+    """
+
+    figure: str
+    effect: float
+    p: float
+    here: float | Mapping[str, float]
+    reference: float | Mapping[str, float]
+
+    @property
+    def far_off(self) -> bool:
+        """Whether the difference is neither chance nor tiny."""
+        return self.p < MAX_P and self.effect >= MIN_EFFECT
+
+
+def compare_values(figure: str, values: Histogram, reference_images: int) -> Comparison:
+    """Compare counted values, at least one, with the percentiles of `reference_images` values."""
+    distance = values.distance()
+    p = kolmogorov_p(distance, values.number, reference_images)
+    return Comparison(figure, distance, p, values.mean, values.reference_mean)
+
+
+def compare_mix(here: Mapping[str, int], reference: Mapping[str, int]) -> Comparison:
+    """Compare counts by class, of the same classes, neither all 0, by their total variation.
+
+    Its distribution under chance is drawn: two multinomial samples of these sizes with the pooled shares.
+    """
+    one, other = (np.array([counts[name] for name in reference]) for counts in (here, reference))
+    shares = (one + other) / (one.sum() + other.sum())
+    random = np.random.default_rng(_SEED)
+    drawn = [random.multinomial(counts.sum(), shares, _DRAWS) / counts.sum() for counts in (one, other)]
+    effect = _variation(one / one.sum(), other / other.sum())
+    as_large = (_variation(*drawn) >= effect - 1e-12).sum()
+    mixes = [dict(zip(reference, (counts / counts.sum()).tolist(), strict=True)) for counts in (one, other)]
+    return Comparison("class_mix", float(effect), float((1 + as_large) / (1 + _DRAWS)), *mixes)
+
+
+def kolmogorov_p(distance: float, one: int, other: int) -> float:
+    """Return the asymptotic p of the two-sample statistic, corrected as by Stephens (1970).
+
+    Args:
+        distance: 0 to 1.
+        one: Number of values of one sample, at least 1.
+        other: Of the other.
+    """
+    root = np.sqrt(one * other / (one + other))
+    scaled = (root + 0.12 + 0.11 / root) * distance
+    if scaled < 0.2:  # the series converges slowly there, and its sum is 1 to twelve digits
+        return 1.0
+    order = np.arange(1, 101)
+    terms = np.where(order % 2, 2.0, -2.0) * np.exp(-2 * (order * scaled) ** 2)
+    return float(np.clip(terms.sum(), 0, 1))
+
+
+def _variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.abs(one - other).sum(axis=-1) / 2)

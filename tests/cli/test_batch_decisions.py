@@ -1,0 +1,182 @@
+"""`cxr-batch` with a network that has decisions: option, summary, log, page and `cxr-verify`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import cxr.model_folder
+from cxr.cli.verify import app as verify_app
+from cxr.files import read_json, write_json
+from tests.cli.batches import column, read, run
+from tests.decision_forms import reference_form, with_decisions
+from tests.screening.drawings import save
+from tests.screening.fakes import FakeModel, deciding_model
+
+EXPECTED = reference_form(np.linspace(0.3, 1, 60), np.linspace(0.2, 0.4, 60), np.full(60, 24.0), (20, 20, 20))
+
+
+@pytest.fixture
+def deciding(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """What `load_model` returns for any folder."""
+    model = deciding_model(reference=EXPECTED)
+    monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: model)
+    return model
+
+
+@pytest.mark.usefixtures("deciding")
+class TestOption:
+    def test_the_operating_point_changes_the_decision_and_not_the_prediction(self, scans: Path, tmp_path: Path) -> None:
+        save(scans, "a/unsure.png", (150, 40, 40))
+        assert run(scans, "-o", tmp_path / "r.csv").exit_code == 0
+        assert run(scans, "-o", tmp_path / "s.csv", "--operating-point", "covid_spec95").exit_code == 0
+        one, other = read(tmp_path / "r.csv"), read(tmp_path / "s.csv")
+        assert [row["decision"] for row in one if row["path"] == "a/unsure.png"] == ["covid_suspected"]
+        assert [row["decision"] for row in other if row["path"] == "a/unsure.png"] == ["not_suspected"]
+        assert [row["prediction"] for row in one] == [row["prediction"] for row in other]
+
+    def test_an_unknown_one_is_a_usage_error_that_names_the_known_ones(self, scans: Path, tmp_path: Path) -> None:
+        result = run(scans, "-o", tmp_path / "r.csv", "--operating-point", "best")
+        assert result.exit_code == 2
+        assert "no operating point 'best'; expected covid_sens95 or covid_spec95" in " ".join(result.stderr.split())
+        assert not (tmp_path / "r.csv").exists()
+
+    def test_rows_of_two_operating_points_do_not_mix(self, scans: Path, tmp_path: Path) -> None:
+        run(scans, "-o", tmp_path / "r.csv")
+        result = run(scans, "-o", tmp_path / "r.csv", "--operating-point", "covid_spec95")
+        assert result.exit_code == 1
+        assert "another operating point (then covid_sens95, now covid_spec95)" in " ".join(result.stderr.split())
+
+
+def test_a_network_without_decisions_refuses_the_option_and_says_so_in_the_summary(
+    scans: Path, tmp_path: Path, model: FakeModel
+) -> None:
+    result = run(scans, "-o", tmp_path / "r.csv", "--operating-point", "covid_sens95")
+    assert result.exit_code == 2
+    assert f"{model.identity} has no decisions" in result.stderr
+    stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+    assert "; not calibrated: no decisions" in stderr
+    assert "drift" not in stderr
+    assert set(column(tmp_path / "r.csv", "decision")) == {""}
+
+
+class TestSummary:
+    def test_it_counts_decisions_and_says_why_files_are_referred(
+        self, scans: Path, tmp_path: Path, deciding: FakeModel
+    ) -> None:
+        save(scans, "grey.png", (100, 100, 100))
+        stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+        for word, count in (("covid_suspected", 1), ("not_suspected", 2), ("refer", 1)):
+            (line,) = [line for line in stderr.splitlines() if word in line.split() and "%" in line]
+            assert str(count) in line.replace("│", " ").split(), line
+        assert "refer    1 files are for a person to decide: 1 because several classes are possible" in stderr
+        assert f"model    {deciding.identity}" in stderr
+        assert "decides at covid_sens95 (sensitivity at least 0.95 on validation)" in stderr
+        assert "drift    not compared with validation: 4 answered files, at least 30 are needed" in stderr
+
+    @pytest.mark.usefixtures("deciding")
+    def test_a_batch_far_from_validation_is_warned_of_in_words(self, tmp_path: Path) -> None:
+        for number in range(36):
+            save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
+        stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
+        assert "warning: brightness is far from validation's: on average 0." in stderr
+        assert "warning: figures measured on validation, and so the decisions, may not hold for these files" in stderr
+        assert "size is far" not in stderr
+
+    def test_training_pictures_are_warned_of(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from cxr.images import read_plane
+        from cxr.planes import pixels_digest
+
+        pixels = pixels_digest(read_plane(scans / "a" / "left.png", 16)[0])[:16]
+        model = deciding_model(training_pixels=[pixels])
+        monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: model)
+        stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+        assert "warning: 1 files are pictures it was trained on; their answers show nothing" in stderr
+        assert column(tmp_path / "r.csv", "in_training_set") == ["yes", "no", "no"]
+
+
+@pytest.mark.usefixtures("deciding")
+def test_the_log_has_decisions_and_drift(scans: Path, tmp_path: Path) -> None:
+    events = [json.loads(line) for line in run(scans, "-o", tmp_path / "r.csv", "--log-json").stderr.splitlines()]
+    assert events[1]["operating_point"] == "covid_sens95"
+    assert events[-1]["decisions"] == {"fake-0123456789ab": {"covid_suspected": 1, "not_suspected": 2}}
+    assert events[-1]["drift"]["fake-0123456789ab"]["images"] == 3
+
+
+@pytest.mark.usefixtures("deciding")
+def test_the_verbose_voice_and_the_stream_have_decisions(scans: Path) -> None:
+    result = run(scans, "-o", "-", "--verbose")
+    assert "a/left.png: covid" in result.stderr
+    assert ", covid_suspected (" in result.stderr
+    assert ",covid,covid_suspected,," in result.stdout
+
+
+@pytest.mark.usefixtures("deciding")
+def test_the_page_says_where_it_was_decided(scans: Path, tmp_path: Path) -> None:
+    run(scans, "-o", tmp_path / "r.csv", "--report", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert '["decided at","covid_sens95 (covid suspected from 0.400 on)"]' in page
+
+
+@pytest.mark.slow
+class TestPackagedNetwork:
+    """With decisions that were made up for it."""
+
+    @pytest.fixture(scope="class")
+    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return with_decisions(tmp_path_factory.mktemp("models") / "m", temperature=1.5, reference=EXPECTED)
+
+    @pytest.fixture(scope="class")
+    def table(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        base = tmp_path_factory.mktemp("table")
+        random = np.random.default_rng(0)
+        for number in range(35):
+            save(base / "scans", f"{number:02}.png", random.integers(0, 256, 6).tolist())
+        assert run(base / "scans", "--model", folder, "-o", base / "r.csv").exit_code == 0
+        return base / "r.csv"
+
+    @pytest.mark.parametrize("batch", [1, 32])
+    def test_batch_size_changes_no_byte(self, batch: int, table: Path, folder: Path, tmp_path: Path) -> None:
+        run(table.parent / "scans", "--model", folder, "-o", tmp_path / "r.csv", "--batch-size", batch)
+        assert (tmp_path / "r.csv").read_bytes() == table.read_bytes()
+        assert "" not in column(table, "decision")
+
+    def test_the_batch_gives_what_the_library_gives(self, table: Path, folder: Path) -> None:
+        from cxr.images import read_plane
+
+        model = cxr.model_folder.load_model(folder)
+        assert model.decisions is not None
+        rows = read(table)
+        planes = np.stack([read_plane(table.parent / "scans" / row["path"], model.plane_side)[0] for row in rows])
+        probabilities = model.decisions.probabilities(model.network.predict(planes).logits)
+        found = np.array([[float(row[f"probability_{name}"]) for name in model.classes] for row in rows])
+        assert np.abs(found - probabilities).max() <= 1e-6
+        decided = model.decisions.decide(probabilities, model.operating_point)
+        assert [row["decision"] for row in rows] == [decision.word for decision in decided]
+
+    def test_verify_holds_and_screens_again(self, table: Path, folder: Path) -> None:
+        done = CliRunner().invoke(verify_app, [str(table), "--model", str(folder), "--rescore", "10"])
+        assert done.exit_code == 0, done.output
+        assert "ok    10 rows screened again" in done.stdout
+
+    def test_verify_finds_other_decisions_and_a_manifest_that_was_changed(
+        self, table: Path, folder: Path, tmp_path: Path
+    ) -> None:
+        other = with_decisions(tmp_path / "m", temperature=1.4)
+        done = CliRunner().invoke(verify_app, [str(table), "--model", str(other)])
+        assert done.exit_code == 1
+        assert "but another description" in done.stdout
+        manifest = table.with_suffix(".manifest.json")
+        facts = read_json(manifest)
+        try:
+            write_json(manifest, facts | {"models": [facts["models"][0] | {"decisions": None}]})
+            done = CliRunner().invoke(verify_app, [str(table), "--model", str(folder)])
+        finally:
+            write_json(manifest, facts)
+        assert done.exit_code == 1
+        assert "decides otherwise than the manifest says" in done.stdout
+        assert "has no decisions" in done.stdout

@@ -1,0 +1,41 @@
+import numpy as np
+from scipy.ndimage import sobel
+
+from cxr.dataset.appearance import appearance, centre_mask, frame
+
+
+def planes(count=6, side=40):
+    return np.random.default_rng(0).integers(0, 256, (count, side, side), dtype=np.uint8)
+
+
+def by_hand(plane):
+    grey = plane.astype(np.float64)
+    edges = np.hypot(sobel(grey, axis=0), sobel(grey, axis=1)) / 8
+    inside = grey[4:-4, 4:-4], edges[4:-4, 4:-4]
+    areas = (grey, inside[0], edges, inside[1])
+    outside = grey[~centre_mask(len(plane))]
+    numbers = [of(area) for area in areas for of in (np.min, np.max, np.mean, np.median, np.std)]
+    return [*numbers, outside.mean(), outside.std()]
+
+
+def test_the_22_numbers_are_what_they_say():
+    stack = planes()
+    assert np.allclose(appearance(stack), [by_hand(plane) for plane in stack], rtol=1e-4)
+
+
+def test_a_planes_numbers_do_not_depend_on_its_neighbours(monkeypatch):
+    stack = planes()
+    alone = np.concatenate([appearance(plane[None]) for plane in stack])
+    assert np.allclose(appearance(stack), alone, rtol=1e-5)
+    monkeypatch.setattr("cxr.dataset.appearance.BLOCK", 4)
+    assert np.allclose(appearance(stack), alone, rtol=1e-5)
+
+
+def test_only_the_frame_reaches_the_frames_numbers():
+    stack = planes(2, 44)
+    changed = stack.copy()
+    changed[:, 4:-4, 4:-4] = 0  # inside the 11 x 11 grid's border
+    assert frame(stack).shape == (2, 80)
+    assert np.array_equal(frame(stack), frame(changed))
+    changed[:, 0, 0] = 255 - changed[:, 0, 0]
+    assert not np.array_equal(frame(stack), frame(changed))
