@@ -79,7 +79,7 @@ def stop_unless_waived(audits: Sequence[JsonObject], stage: str = "<stage>") -> 
 
     Args:
         audits: As `waive` returns them.
-        stage: The section of params.yaml that the message names.
+        stage: The section of params.yaml that the message names for records without a `stage` of their own.
 
     Raises:
         AuditError: Naming each failure, what was found, and how to waive it.
@@ -87,7 +87,9 @@ def stop_unless_waived(audits: Sequence[JsonObject], stage: str = "<stage>") -> 
     failures = [record for record in audits if _stops(record) and not record["waiver"]]
     if failures:
         named = " ".join(f"{_titled(record)}: {record['found']}" for record in failures)
-        waivers = ", ".join(dict.fromkeys(f"{stage}.waivers.{record['id']}: why" for record in failures))
+        waivers = ", ".join(
+            dict.fromkeys(f"{record.get('stage', stage)}.waivers.{record['id']}: why" for record in failures)
+        )
         raise AuditError(
             f"The audit failed. {named} Put it right and run again; or, to go on all the same, "
             f"write the reason into params.yaml: {waivers}"

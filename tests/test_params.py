@@ -72,9 +72,7 @@ def test_the_target_of_the_refits_is_that_of_the_operating_points():
     refits = {"leave_source_out": {"target": "normal", "epochs": 1}}
     assert evaluate_params({"evaluate": {"target": "normal"}} | refits).target == "normal"
     assert evaluate_params({"evaluate": {}, "leave_source_out": {"epochs": 1}}).target == "covid"
-    with pytest.raises(
-        ParamsError, match=r"evaluate\.target is 'covid', but leave_source_out\.target is 'normal'"
-    ):
+    with pytest.raises(ParamsError, match=r"evaluate\.target is 'covid', but leave_source_out\.target is 'normal'"):
         evaluate_params({"evaluate": {}} | refits)
 
 

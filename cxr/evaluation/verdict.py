@@ -1,5 +1,6 @@
 """What the figures can and cannot show, in words: the first thing a reader sees."""
 
+import math
 from collections.abc import Sequence
 
 from cxr.audit import Result
@@ -66,6 +67,9 @@ def _sentences(chosen: JsonObject, failing: Sequence[JsonObject], warning: Seque
     sentences = [f"It refers {_percent(referred['share']['value'])} of the test images to a reader."]
     if referred["error_answered"] is not None:
         sentences[0] += f" Of what it answers, {_percent(referred['error_answered']['value'])} is wrong."
+    if referred["share"]["value"] == 1:
+        needed = math.ceil(1 / chosen["conformal"]["alpha"]) - 1
+        sentences[0] += f" A set can leave out a class from {needed} validation images of that class on."
     for name, audits in (("Failed", failing), ("Warned", warning)):
         if audits:
             named = "; ".join(dict.fromkeys(audit["name"] for audit in audits))

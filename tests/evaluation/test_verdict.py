@@ -1,6 +1,10 @@
+import re
+
+import numpy as np
 import pytest
 
 from cxr.audit import Result, audit, waive
+from cxr.evaluation.stats.conformal import smallest_members
 from cxr.evaluation.verdict import BANNER, banner, verdict
 from tests.evaluation.reporting.fake_model import interval, model
 
@@ -82,4 +86,16 @@ def test_what_is_referred_and_the_error_of_the_rest_are_told(models):
         "It refers 8.4 % of the test images to a reader. Of what it answers, 3.1 % is wrong."
     ]
     models[1]["conformal"]["referred"] |= {"share": interval(1.0, 0), "error_answered": None}
-    assert verdict(models, [], FLOOR)["sentences"] == ["It refers 100.0 % of the test images to a reader."]
+    said = verdict(models, [], FLOOR)["sentences"][0]
+    assert said.startswith("It refers 100.0 % of the test images to a reader.")
+    assert "wrong" not in said
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.05, 0.07, 0.1, 0.29])
+def test_where_all_is_referred_it_says_from_how_many_images_on_a_set_leaves_a_class_out(models, alpha):
+    models[1]["conformal"] |= {"alpha": alpha}
+    models[1]["conformal"]["referred"] |= {"share": interval(1.0, 0), "error_answered": None}
+    said = verdict(models, [], FLOOR)["sentences"][0]
+    n = int(re.search(r"leave out a class from (\d+) validation images", said)[1])
+    least = [smallest_members(np.zeros(count, np.int64), np.full((count, 1), 0.5), alpha)[0] for count in (n - 1, n)]
+    assert least == [0, 0.5]

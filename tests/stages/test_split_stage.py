@@ -13,13 +13,14 @@ from cxr.manifest import write_table
 from tests.imports import ROOT
 from tests.tables import manifest
 
-RELEASE = {"step": "in the release", "images": {"covid": 50, "normal": 50}, "dropped": 0, "why": ""}
+BEFORE = ("in the release", "of the classes", "readable")
+FLOW = [{"step": step, "images": {"covid": 50, "normal": 50}, "dropped": 0, "why": ""} for step in BEFORE]
 
 
 @pytest.fixture
 def project(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    write_json(tmp_path / "reports/data.json", {"flow": [RELEASE]})
+    write_json(tmp_path / "reports/data.json", {"flow": FLOW})
     return tmp_path
 
 
@@ -53,11 +54,11 @@ def test_a_clean_table_is_split_and_reported(project):
     found = report(project)
     assert list(found) == ["flow", "classes_by_split", "groups", "sha256", "sources", "audits"]
     assert [step["step"] for step in found["flow"]] == [
-        "in the release", "distinct", "balanced", "train", "validation", "test",
+        *BEFORE, "distinct", "balanced", "train", "validation", "test",
     ]  # fmt: skip
     assert found["classes_by_split"]["test"] == {"covid": 10, "normal": 10}
     assert [audit["id"] for audit in found["audits"]] == [
-        "leak_across_splits", "split_hygiene", "class_by_source_sample",
+        "flow", "leak_across_splits", "split_hygiene", "class_by_source_sample",
     ]  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_planted_copies_of_an_image_stop_the_stage_after_the_report(project):
     said = " ".join(done.stderr.split())
     assert "1 values of pixels_sha256 are in more than one split" in said
     assert "split.waivers.leak_across_splits: why" in said
-    assert report(project)["audits"][0]["result"] == "fail"
+    assert report(project)["audits"][1]["result"] == "fail"
     assert not (project / "work/split.csv").exists()
 
 
@@ -75,8 +76,17 @@ def test_a_waiver_lets_the_stage_go_on_and_stands_in_the_report(project):
     waive(project, "    leak_across_splits: the copies are wanted here")
     done = split(project, leaking())
     assert done.returncode == 0, done.stderr
-    assert report(project)["audits"][0]["waiver"] == "the copies are wanted here"
+    assert report(project)["audits"][1]["waiver"] == "the copies are wanted here"
     assert (project / "work/split.csv").exists()
+
+
+def test_a_report_of_other_data_stops_the_stage(project):
+    write_json(
+        project / "reports/data.json", {"flow": [step | {"images": {"covid": 51, "normal": 50}} for step in FLOW]}
+    )
+    done = split(project, manifest({"covid": 50, "normal": 50}))
+    assert done.returncode == 1
+    assert "split.waivers.flow: why" in " ".join(done.stderr.split())
 
 
 def test_a_waiver_of_no_audit_is_refused(project):

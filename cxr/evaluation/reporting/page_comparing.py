@@ -39,7 +39,7 @@ def _answers(pairs: list[JsonObject]) -> Table:
         "p",
         "p, Holm",
         "smallest gap",
-        "as a share",
+        "in points",
     ]
     rows = [
         [
@@ -54,7 +54,7 @@ def _answers(pairs: list[JsonObject]) -> Table:
         ]
         for one in pairs
     ]
-    return table("Right answers", header, rows, ("The smallest gap is in images.",))
+    return table("Right answers", header, rows, ("The smallest gap in images, and in percentage points.",))
 
 
 def _others(pairs: list[JsonObject]) -> Table:

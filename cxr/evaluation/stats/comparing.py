@@ -10,7 +10,7 @@ from cxr.evaluation.metrics import Probabilities
 from cxr.evaluation.outputs import SavedOutputs
 from cxr.evaluation.stats.answers import Answers
 from cxr.evaluation.stats.delong import delong, delong_p
-from cxr.evaluation.stats.intervals import percentile, rounded
+from cxr.evaluation.stats.intervals import percentile, rounded, significant
 from cxr.evaluation.stats.paired_tests import detectable_gap, holm, mcnemar_p
 from cxr.evaluation.stats.resampling import Floats, resample
 from cxr.evaluation.stats.weighted import macro_auc, mean
@@ -52,8 +52,8 @@ def compare_models(
     ]
     for key in ("p", "auc_p"):
         for pair, adjusted in zip(compared, holm([pair[key] for pair in compared]), strict=True):
-            pair[f"{key}_holm"] = rounded(adjusted)
-            pair[key] = rounded(pair[key])
+            pair[f"{key}_holm"] = significant(adjusted)
+            pair[key] = significant(pair[key])
     return [{key: pair[key] for key in KEYS} for pair in compared]
 
 

@@ -13,6 +13,11 @@ LEVEL = 0.95
 _TAIL = 100 * (1 - LEVEL) / 2
 
 
+def significant(value: float | None) -> float | None:
+    """Return a p value with six significant digits: six decimals would make a small one nought."""
+    return None if value is None else float(f"{value:.6g}")
+
+
 def rounded(value: float | None) -> float | None:
     """Return six decimals; None for what is not a finite number."""
     return round(float(value), DIGITS) if value is not None and np.isfinite(value) else None
