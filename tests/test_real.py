@@ -69,7 +69,7 @@ def test_prepare_reads_every_file_with_its_source_and_patient(prepared):
 
 def test_audits_find_what_even_a_small_part_shows(audited):
     results = {audit["id"]: audit for report in audited[:2] for audit in report["audits"]}
-    assert len(results) == 10
+    assert len(results) == 11
     assert [id for id, audit in results.items() if audit["result"] == "fail"] == []
     for id in ("class_by_source", "class_by_source_sample"):
         assert results[id]["result"] == "warn"
