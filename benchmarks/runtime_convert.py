@@ -35,7 +35,9 @@ def write(model: keras.Model, batch: int, stem: Path) -> None:
     signature = [tf.TensorSpec((batch, *model.input_shape[1:]), tf.uint8, name="planes")]
     function = tf.function(screen, input_signature=signature)
     openvino = openvino_module()
-    openvino.save_model(openvino.convert_model(function), str(stem) + ".xml", compress_to_fp16=False)
+    from openvino.tools.ovc import convert_model
+
+    openvino.save_model(convert_model(function), str(stem) + ".xml", compress_to_fp16=False)
     # With `model` in the place of `function` the converter leaves the weights behind, and the answers are not numbers.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], function)
     Path(f"{stem}.tflite").write_bytes(converter.convert())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cxr.files import JsonObject
 
+_COMMIT = re.compile(r"^# branch\.oid ([0-9a-f]{40,64})$", re.MULTILINE)
 _DVC_MD5 = re.compile(r"^- md5: ([0-9a-f]{32}(?:\.dir)?)$", re.MULTILINE)
 
 
@@ -14,11 +15,14 @@ def git_revision(folder: Path) -> JsonObject | None:
 
     `changed` is None where Git could not tell within ten seconds.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "changed": None if changes is None else bool(changes)}
+    # One call says both, and takes half the time of two.
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if status is None:  # no work tree, no Git, or a status that takes too long: the commit may still be known
+        commit = _git(folder, "rev-parse", "HEAD")
+        return None if commit is None else {"commit": commit, "changed": None}
+    found = _COMMIT.search(status)
+    changed = any(not line.startswith("#") for line in status.splitlines())
+    return {"commit": found[1], "changed": changed} if found else None
 
 
 def dvc_revision(folder: Path) -> JsonObject | None:
