@@ -42,40 +42,32 @@ def assess(
     """
     # With one thread figures do not depend on the number of cores, and small matrices need not wait for each other.
     with threadpool_limits(limits=1):
-        return _assess(candidates, chosen, material, params, values)
-
-
-def _assess(
-    candidates: Sequence[Candidate],
-    chosen: Candidate,
-    material: Material,
-    params: EvaluateParams,
-    values: Mapping[str, Any],
-) -> JsonObject:
-    seed = int(values["seed"])
-    shared = measure_shared(
-        candidates[0].outputs,
-        material.images,
-        material.sides,
-        material.masks,
-        material.data_report["change_points"],
-        seed,
-    )
-    subjects = [_subject(candidate, chosen, material) for candidate in candidates]
-    audited = audit_models(subjects, shared, params.target)
-    records = [{"stage": "evaluate"} | record for record in waive(audit_records(shared, audited), params.waivers)]
-    models = [
-        model_part(candidate, screening=candidate is chosen, measured=_measured(candidate, seed), audited=one.figures)
-        for candidate, one in zip(candidates, audited, strict=True)
-    ]
-    comparisons = compare_models(
-        [candidate.test for candidate in candidates],
-        [candidate.probabilities for candidate in candidates],
-        seed,
-        params.target,
-    )
-    audits = [*material.earlier_audits, *records]
-    return assemble(candidates, models, shared.floor_figures, audits, material.split_report, comparisons, values)
+        seed = int(values["seed"])
+        shared = measure_shared(
+            candidates[0].outputs,
+            material.images,
+            material.sides,
+            material.masks,
+            material.data_report["change_points"],
+            seed,
+        )
+        subjects = [_subject(candidate, chosen, material) for candidate in candidates]
+        audited = audit_models(subjects, shared, params.target)
+        records = [{"stage": "evaluate"} | record for record in waive(audit_records(shared, audited), params.waivers)]
+        models = [
+            model_part(
+                candidate, screening=candidate is chosen, measured=_measured(candidate, seed), audited=one.figures
+            )
+            for candidate, one in zip(candidates, audited, strict=True)
+        ]
+        comparisons = compare_models(
+            [candidate.test for candidate in candidates],
+            [candidate.probabilities for candidate in candidates],
+            seed,
+            params.target,
+        )
+        audits = [*material.earlier_audits, *records]
+        return assemble(candidates, models, shared.floor_figures, audits, material.split_report, comparisons, values)
 
 
 def draw_pictures(

@@ -42,30 +42,20 @@ def audit_release(
     """
     # With one thread figures do not depend on the number of cores, and small problems need not wait for each other.
     with threadpool_limits(limits=1):
-        return _audit_release(prepared, headers, labels, discarded, waivers)
-
-
-def _audit_release(
-    prepared: Prepared,
-    headers: pd.DataFrame,
-    labels: Mapping[str, str],
-    discarded: Mapping[str, int],
-    waivers: Mapping[str, str],
-) -> JsonObject:
-    table, features, groups = prepared.table, appearance(prepared.images), leak_groups(prepared.table)
-    classes = table["label"].to_numpy(dtype=str)
-    changes = change_points(table, features, groups, SEED)
-    audits = [
-        exact_duplicates(table),
-        near_duplicates(table, nearest_distances(prepared.images)),
-        label_conflicts(table),
-        format_leak_header(headers, classes, groups, SEED),
-        format_leak_decoded(list(prepared.images), classes, groups, SEED),
-        class_by_source(table),
-        metadata_contradiction(table, features, groups, changes, SEED),
-    ]
-    return {
-        "audits": waive(audits, waivers),
-        "flow": release_flow(labels, prepared.unreadable, discarded),
-        "change_points": changes,
-    }
+        table, features, groups = prepared.table, appearance(prepared.images), leak_groups(prepared.table)
+        classes = table["label"].to_numpy(dtype=str)
+        changes = change_points(table, features, groups, SEED)
+        audits = [
+            exact_duplicates(table),
+            near_duplicates(table, nearest_distances(prepared.images)),
+            label_conflicts(table),
+            format_leak_header(headers, classes, groups, SEED),
+            format_leak_decoded(list(prepared.images), classes, groups, SEED),
+            class_by_source(table),
+            metadata_contradiction(table, features, groups, changes, SEED),
+        ]
+        return {
+            "audits": waive(audits, waivers),
+            "flow": release_flow(labels, prepared.unreadable, discarded),
+            "change_points": changes,
+        }

@@ -83,7 +83,7 @@ def judge_attention(model: str, cam: JsonObject) -> JsonObject:
     result = Result.WARN if cam["void"] or outside else Result.PASS
     found = (
         f"The maps of {model}, {' x '.join(map(str, cam['cells']))} cells, and those of the same network with random "
-        f"weights have a structural similarity of {cam['similarity_randomised']}"
+        f"weights have a structural similarity of {cam['similarity_randomised'] or 0:.3f}"
     )
     if cam["void"] is None:
         result, found = Result.NOT_MEASURABLE, f"No map of {model} can be compared with one of random weights"
