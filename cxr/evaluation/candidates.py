@@ -1,6 +1,7 @@
 """A trained network with its saved outputs and the decisions fitted on validation: what there is to choose from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from cxr.planes import Plane
 HISTORY_FILE = "history.csv"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate:
     """One trained network.
 
@@ -42,22 +43,22 @@ class Candidate:
         """The network's name."""
         return self.outputs.name
 
-    @property
+    @cached_property
     def decisions(self) -> Decisions:
         """The decisions, ready to apply."""
         return parse_decisions(self.decided)
 
-    @property
+    @cached_property
     def test(self) -> SavedOutputs:
         """Its outputs on the test split."""
         return self.outputs.of("test")
 
-    @property
+    @cached_property
     def probabilities(self) -> Probabilities:
         """Calibrated, of the test split, float64 (n, classes)."""
         return self.decisions.probabilities(self.test.logits)
 
-    @property
+    @cached_property
     def validation_log_loss(self) -> float:
         """Of the uncalibrated probabilities on the validation split; decides which network screens."""
         validation = self.outputs.of("validation")

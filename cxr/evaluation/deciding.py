@@ -12,8 +12,7 @@ from cxr.evaluation.stats.fitting import fit_decisions
 from cxr.files import JsonObject
 from cxr.model_folder import ScreeningModel
 from cxr.planes import Plane, pixels_digest
-
-QUANTILES = np.linspace(0, 1, 101)
+from cxr.reference import QUANTILES
 
 
 def decide(
@@ -68,4 +67,4 @@ def _reference(
 
 
 def _quantiles(values: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), 6) for value in np.quantile(values, QUANTILES)]
+    return [round(float(value), 6) for value in np.quantile(values, np.linspace(0, 1, QUANTILES))]

@@ -2,8 +2,6 @@
 
 from cxr.files import JsonObject
 
-MAX_KEYS = 40
-
 
 def flat_metrics(model: JsonObject) -> JsonObject:
     """Return what reports/metrics/<model>.json holds, from the model's part of the report.
@@ -11,7 +9,7 @@ def flat_metrics(model: JsonObject) -> JsonObject:
     At most 40 keys. The same ones for every model: what could not be measured is null.
     """
     metrics, referred = model["metrics"], model["conformal"]["referred"]
-    calibration = model["calibration"]
+    calibration, worst = model["calibration"], worst_source(model)
     return {
         **{name: metrics[name]["value"] for name in ("accuracy", "balanced_accuracy")},
         **{f"balanced_accuracy_{end}": metrics["balanced_accuracy"][end] for end in ("low", "high")},
@@ -33,18 +31,15 @@ def flat_metrics(model: JsonObject) -> JsonObject:
         "lift_over_floor": model["lift"]["over_floor"]["value"],
         "lift_over_frame": model["lift"]["over_frame"]["value"],
         "lung_dependence": model["dependence"]["lung_dependence"],
-        "worst_source_recall": _worst(model["sources"]),
+        "worst_source_recall": worst["recall"]["value"] if worst else None,
         "validation_log_loss": model["validation_log_loss"],
         "test_images": model["n"],
         "initialisation": model["initialisation"],
     }
 
 
-def count_keys(value: object) -> int:
-    """Return the number of numbers and words, as DVC counts them."""
-    return sum(map(count_keys, value.values())) if isinstance(value, dict) else 1
-
-
-def _worst(sources: list[JsonObject]) -> float | None:
-    recalls = [float(source["recall"]["value"]) for source in sources if not source["small"]]
-    return min(recalls, default=None)
+def worst_source(model: JsonObject) -> JsonObject | None:
+    """Return the held-out source of lowest recall among those that are large enough, or None."""
+    known = [one for one in model.get("sources") or [] if not one["small"] and one["recall"]["value"] is not None]
+    worst: JsonObject | None = min(known, key=lambda one: float(one["recall"]["value"]), default=None)
+    return worst

@@ -51,7 +51,7 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
     prepared = prepare_again(values, data, track)
     table = split_again(values, prepared.table)
     stated = model.description["evaluation"]
-    test = run_network(model, table, prepared.images).of("test")
+    test = run_network(model, table[table["split"] == "test"], prepared.images)
     probabilities = model.decisions.probabilities(test.logits) if model.decisions else softmax(test.logits)
     found = _flat(measure(test.truth, probabilities, model.classes))
     return [

@@ -13,7 +13,7 @@ from cxr.files import JsonObject
 from cxr.planes import Plane
 
 Predict = Callable[[Plane], NDArray[np.float32]]  # uint8 (n, side, side) to logits float32 (n, classes)
-Answers = Mapping[str, Labels]  # class numbers (n,) by the name of what was done to the pictures
+ByVariant = Mapping[str, Labels]  # class numbers (n,) by the name of what was done to the pictures
 Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all where an image has no mask
 
 
@@ -45,4 +45,4 @@ def score(truth: Labels, predicted: Labels, weights: NDArray[np.float64]) -> Sco
 
 def balanced_accuracy(truth: Labels, predicted: Labels) -> float:
     """Return the mean recall over the classes that occur in `truth`, both int64 (n,)."""
-    return float(np.mean([np.mean(predicted[truth == number] == number) for number in np.unique(truth)]))
+    return float(weighted.balanced_accuracy(truth, predicted == truth, np.ones((1, len(truth))))[0])

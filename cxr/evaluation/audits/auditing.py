@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluation.audits.age_gap import age_gap
-from cxr.evaluation.audits.answers import Answers
+from cxr.evaluation.audits.answers import ByVariant
 from cxr.evaluation.audits.attention import attention
 from cxr.evaluation.audits.behaviour import dependence, frequencies, robustness, shuffle
 from cxr.evaluation.audits.floor import lift
@@ -95,7 +95,7 @@ def audit_models(subjects: Sequence[Subject], shared: Shared, target: str) -> li
     return [audit_model(each, answers[each.outputs.name], shared, target) for each in subjects]
 
 
-def audit_model(subject: Subject, answers: Answers, shared: Shared, target: str) -> Audited:
+def audit_model(subject: Subject, answers: ByVariant, shared: Shared, target: str) -> Audited:
     """Audit one network, given its answers to the altered test images; see `audit_models`."""
     outputs, name, test = subject.outputs, subject.outputs.name, subject.outputs.of("test")
     predicted, truth = answers[FULL], test.truth

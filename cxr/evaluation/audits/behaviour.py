@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.evaluation.audits.answers import Answers, balanced_accuracy, score
+from cxr.evaluation.audits.answers import ByVariant, balanced_accuracy, score
 from cxr.evaluation.audits.variants import CUTS, FULL, GRIDS, changes
 from cxr.evaluation.metrics import DIGITS, Labels
 from cxr.evaluation.stats.intervals import rounded
@@ -12,7 +12,7 @@ from cxr.files import JsonObject
 REGIONS = (FULL, "lungs_blacked", "border_only", "lungs_only")
 
 
-def dependence(truth: Labels, answers: Answers, how: str, weights: NDArray[np.float64]) -> JsonObject:
+def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.float64]) -> JsonObject:
     """Return balanced accuracies with parts of the picture blacked out, and the lung dependence.
 
     The lung dependence is (full - lungs blacked out) / (full - chance): 1 where nothing is left without the lungs,
@@ -35,7 +35,7 @@ def dependence(truth: Labels, answers: Answers, how: str, weights: NDArray[np.fl
     }
 
 
-def robustness(truth: Labels, answers: Answers) -> list[JsonObject]:
+def robustness(truth: Labels, answers: ByVariant) -> list[JsonObject]:
     """Return per perturbation the balanced accuracy, its change, and the share of answers that change (flips)."""
     full = balanced_accuracy(truth, answers[FULL])
     rows = []
@@ -53,7 +53,7 @@ def robustness(truth: Labels, answers: Answers) -> list[JsonObject]:
     return rows
 
 
-def shuffle(truth: Labels, answers: Answers) -> list[JsonObject]:
+def shuffle(truth: Labels, answers: ByVariant) -> list[JsonObject]:
     """Return the balanced accuracy on pictures cut into grid x grid patches in another order."""
     return [
         {"grid": grid, "balanced_accuracy": rounded(balanced_accuracy(truth, answers[f"shuffle_{grid}"]))}
@@ -61,7 +61,7 @@ def shuffle(truth: Labels, answers: Answers) -> list[JsonObject]:
     ]
 
 
-def frequencies(truth: Labels, answers: Answers) -> list[JsonObject]:
+def frequencies(truth: Labels, answers: ByVariant) -> list[JsonObject]:
     """Return the balanced accuracy on low-pass and high-pass pictures; `cut` in cycles a side."""
     return [
         {"kind": kind, "cut": cut, "balanced_accuracy": rounded(balanced_accuracy(truth, answers[f"{kind}_{cut}"]))}

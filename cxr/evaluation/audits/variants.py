@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from cxr.evaluation.audits import perturbations, texture
-from cxr.evaluation.audits.answers import Answers, Masks, Predict
+from cxr.evaluation.audits.answers import ByVariant, Masks, Predict
 from cxr.evaluation.audits.regions import border_only, find_regions
 from cxr.evaluation.metrics import Labels
 from cxr.planes import Plane
@@ -63,7 +63,7 @@ def variants(planes: Plane, masks: Masks | None, seed: int) -> Iterator[tuple[st
 
 def ask(
     networks: Mapping[str, Predict], full: Mapping[str, Labels], planes: Plane, masks: Masks | None, seed: int
-) -> dict[str, Answers]:
+) -> dict[str, ByVariant]:
     """Show every variant to every network.
 
     Args:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from cxr.evaluation.flat import worst_source
 from cxr.evaluation.reporting.blocks import Block, Paragraph, Points, Table
 from cxr.evaluation.reporting.cells import interval, not_measured, number, table, text
 from cxr.evaluation.reporting.markdown_page import markdown, plain
 from cxr.evaluation.reporting.page_classes import class_table, predictive_table
 from cxr.evaluation.reporting.page_decisions import point_blocks, referred_paragraph
-from cxr.evaluation.reporting.page_models import worst_source
 from cxr.evaluation.reporting.page_shortcuts import source_blocks
 from cxr.files import JsonObject
 

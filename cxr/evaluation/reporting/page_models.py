@@ -1,7 +1,8 @@
 """The models side by side, on one axis with what needs no lungs at all."""
 
+from cxr.evaluation.flat import worst_source
 from cxr.evaluation.reporting.blocks import Block, Cell, Paragraph, Section, Table
-from cxr.evaluation.reporting.cells import count, interval, number, table, text, value_of
+from cxr.evaluation.reporting.cells import count, interval, number, table, text
 from cxr.evaluation.reporting.charts_models import accuracy_chart
 from cxr.evaluation.reporting.page_names import name_of, ordered
 from cxr.evaluation.reporting.pieces import Fixed
@@ -75,13 +76,6 @@ def _shortcuts(models: list[JsonObject]) -> Table:
         "lungs are blacked out."
     )
     return table("How much of it may be a shortcut", header, rows, (note,))
-
-
-def worst_source(model: JsonObject) -> JsonObject | None:
-    """Return the held-out source of lowest recall among those that are large enough, or None."""
-    known = [one for one in model.get("sources") or [] if not one.get("small") and value_of(one["recall"]) is not None]
-    worst: JsonObject | None = min(known, key=lambda one: float(one["recall"]["value"]), default=None)
-    return worst
 
 
 def _made(models: list[JsonObject]) -> Table:
