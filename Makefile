@@ -2,8 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+SHELL := bash
+TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50
 
-.PHONY: help setup demo test lint check-slow verify-model constraints clean
+.PHONY: help setup demo repro-parallel test lint check-slow verify-model constraints clean $(TRAININGS)
+
+# DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
+define all_kept
+@dvc status -q || { echo "error: dvc status names what is not as dvc.lock says, and why; if the disk is full, \
+free some space, then run the same command again" >&2; dvc status >&2; exit 1; }
+endef
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -18,8 +26,23 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup      ## fetch the sample, run the nine stages, screen the sample's files, show metrics and summary
 	dvc pull data
 	dvc repro
+	$(all_kept)
 	dvc metrics show
 	cxr-batch data -o results.csv --exclude masks --model models/screening --overwrite
+
+repro-parallel: setup  ## dvc repro with the four trainings side by side; each already uses the threads of params.yaml
+	dvc repro split
+	@$(MAKE) --no-print-directory -j4 $(TRAININGS)
+	dvc repro
+	$(all_kept)
+
+# -s: of this stage alone. A plain `dvc repro` claims all stages before it as well, and every other one stops as "busy".
+# --wait-for-lock: else one that finds the others at their books for 3 s gives up, even with its training done.
+# The lines go through a pipe, so that no bars of four trainings fight for one terminal; the reader outlives Ctrl-C to
+# show how each of them ends.
+$(TRAININGS): train-%:
+	@set -o pipefail; PYTHONUNBUFFERED=1 dvc --wait-for-lock repro -s train_$* 2>&1 \
+	    | (trap '' INT; while IFS= read -r line; do printf '%-8s | %s\n' $* "$$line"; done)
 
 test: setup      ## lint, types and tests; without the long checks
 	ruff check .
@@ -39,4 +62,4 @@ constraints: setup  ## write constraints.txt from the versions in .venv
 	pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt
 
 clean:           ## remove what a run leaves, but neither data/ nor the cache
-	rm -rf work models results.* .results.* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf work models .cache results.* .results.* .pytest_cache .mypy_cache .ruff_cache

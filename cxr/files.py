@@ -23,14 +23,37 @@ def whole_file(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp makes files private; outputs get the permissions any new file would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        with named_errors(path):
+            yield temporary
+            # mkstemp makes files private; outputs get the permissions any new file would have.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Put `path` into an OSError that names no file: what fails at writing, rather than at opening, knows none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def require_room(path: Path, size: int) -> None:
+    """Raise the OSError of a full disk now, for a writer that cannot: HDF5 prints traces, OpenVINO says no reason.
+
+    Args:
+        path: The file about to be written.
+        size: Of it in bytes, not too low.
+    """
+    with named_errors(path), tempfile.TemporaryFile(dir=path.parent) as file:
+        file.write(bytes(size))
+        file.flush()
 
 
 def write_text(path: Path, text: str) -> None:

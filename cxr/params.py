@@ -1,14 +1,21 @@
 """Read sections of params.yaml into checked, frozen objects; each section's class stands beside its user."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cxr.errors import ParamsError
+
+# What may stand at the top level: values that several stages share, then one section a stage. A test compares.
+KNOWN_KEYS = (
+    "seed", "classes", "image", "runtime", "prepare", "balance", "split",
+    "train_cnn1", "train_cnn3", "train_vgg16", "train_resnet50", "leave_source_out", "evaluate",
+)  # fmt: skip
 
 
 class Section(BaseModel):
@@ -31,6 +38,12 @@ class RuntimeParams(Section):
 
     intra_op_threads: int = Field(2, ge=1, le=256, description="Threads of one operation; part of the result.")
     deterministic: bool = Field(True, description="Refuse operations whose result depends on the order of threads.")
+    devices: Literal["automatic", "one_gpu", "cpu"] = Field(
+        "automatic", description="automatic: every GPU, or the processor where there is none."
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="Of a training's arithmetic; what is kept is float32. mixed_float16 needs a GPU."
+    )
 
 
 class SeedParams(Section):
@@ -56,7 +69,7 @@ def read_params(path: Path) -> dict[str, Any]:
     """Read params.yaml with the parser that DVC itself uses (YAML 1.2: `1e-4` is a number).
 
     Raises:
-        ParamsError: The file is absent, is not YAML, or is not a mapping.
+        ParamsError: The file is absent, is not YAML, is not a mapping, or has a key that no stage reads.
     """
     try:
         values = YAML(typ="safe").load(path)
@@ -66,6 +79,10 @@ def read_params(path: Path) -> dict[str, Any]:
         raise ParamsError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ParamsError(f"{path} holds no sections; expected one section per stage")
+    unknown = [str(key) for key in values if key not in KNOWN_KEYS]
+    if unknown:
+        faults = [f"{path}: no stage reads '{key}'{_nearest(key, KNOWN_KEYS)}" for key in unknown]
+        raise ParamsError(_known(faults, KNOWN_KEYS))
     return values
 
 
@@ -94,11 +111,36 @@ def _checked(values: Any, kind: type[AnySection], prefix: str) -> AnySection:
         # YAML's lists are tuples here, because a section cannot be changed; nothing else is converted.
         return kind.model_validate(_with_tuples(values))
     except ValidationError as error:
-        faults = [
-            f"params.yaml: {prefix}{'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}, got {fault['input']!r}"
-            for fault in error.errors()
-        ]
-        raise ParamsError("; ".join(faults) + f". Known keys: {', '.join(kind.model_fields)}") from error
+        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in error.errors()]
+        raise ParamsError(_known(faults, kind.model_fields)) from error
+
+
+def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
+    place = [str(part) for part in fault["loc"]]
+    where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {fault['input']!r}"
+    if fault["type"] != "extra_forbidden":
+        return where
+    return where + _nearest(place[-1], _fields_at(kind, place[:-1]))
+
+
+def _fields_at(kind: type[Section], place: list[str]) -> Collection[str]:
+    """Return the keys of the section within `kind` that `place` leads to."""
+    for name in place:
+        inner = kind.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, Section)):
+            return ()
+        kind = inner
+    return kind.model_fields
+
+
+def _known(faults: list[str], known: Collection[str]) -> str:
+    said = "; ".join(faults)
+    return f"{said}{'' if said.endswith('?') else '.'} Known keys: {', '.join(known)}"
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    near = get_close_matches(key, known, n=2)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _with_tuples(value: Any) -> Any:

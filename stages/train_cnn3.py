@@ -1,12 +1,15 @@
-"""Train cnn3, a plain three-channel network of five blocks, from random weights on planes of 128 pixels."""
+"""Train cnn3, a plain three-channel network of five blocks, from random weights on planes of 128 pixels.
 
-import typer
+Recipe: 40 epochs of batches of 16, AdamW up to 0.002.
+Expect, on 2,352 radiographs of the public database: validation log loss 0.089, balanced accuracy on test
+0.954 [0.937, 0.970]; 5 minutes on two cores. docs/recipes.md has more.
+"""
 
 from cxr.cli.console import user_errors
 from cxr.cli.train_stage import train_stage
 
-main = train_stage("cnn3", __doc__)
+app = train_stage("cnn3", __doc__)
 
 if __name__ == "__main__":
     with user_errors():
-        typer.run(main)
+        app()

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
+from cxr.models import NAMES
 from tests.imports import ROOT
 
 
@@ -15,10 +18,13 @@ def environment(site: Path) -> dict[str, str]:
     return os.environ | git | {"PATH": path, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(site)}
 
 
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment for commands in a copy, which then run the copy's code and not the installed one."""
+    return environment(folder.parent / "site") | {"PYTHONPATH": str(folder)}
+
+
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder.parent / "site"), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=variables(folder), capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -36,3 +42,15 @@ def copy_of_the_repository(folder: Path) -> Path:
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-q", "-m", "as it is")
     return folder
+
+
+def quick(folder: Path) -> None:
+    """Lower the params of a copy, so that `dvc repro` takes a minute; commit that as well."""
+    yaml = YAML()
+    values = yaml.load(folder / "params.yaml")
+    values["image"]["side"] = 64
+    values["leave_source_out"]["epochs"] = 1
+    for section in (values[f"train_{name}"] for name in NAMES):
+        section |= {"side": 32, "epochs": 1}
+    yaml.dump(values, folder / "params.yaml")
+    run(folder, "git", "commit", "-q", "-a", "-m", "quick")

@@ -1,16 +1,11 @@
 """Make docs/params.md from the sections' own fields: `python -m tests.params_page > docs/params.md`."""
 
-from collections.abc import Iterator
-from typing import get_args
-
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
+from cxr.cli.params_help import fields, limits_of
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
 from cxr.evaluation.params import EvaluateParams
-from cxr.params import CommonParams, Section
+from cxr.params import CommonParams
 from cxr.training.held_out import LeaveSourceOutParams
 from cxr.training.params import TrainParams, TransferParams
 
@@ -35,34 +30,9 @@ top-level values that it reads.
 def render() -> str:
     parts = [HEADER]
     for name, kind in SECTIONS.items():
-        rows = "\n".join(f"| `{key}` | {limits} | {text} |" for key, limits, text in fields(kind))
+        rows = "\n".join(f"| `{key}` | {limits_of(field)} | {field.description or ''} |" for key, field in fields(kind))
         parts.append(f"\n## {name}\n\n| key | may be | meaning |\n|---|---|---|\n{rows}\n")
     return "".join(parts)
-
-
-def fields(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    for key, field in sorted(kind.model_fields.items(), key=lambda item: item[0]):
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from fields(field.annotation, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", limits_of(field), field.description or ""
-
-
-def limits_of(field: FieldInfo) -> str:
-    choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
-    if choices:
-        return ", ".join(choices)
-    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
-    bounds = [
-        f"{signs[name]} {getattr(item, name)}" for item in field.metadata for name in signs if hasattr(item, name)
-    ]
-    kind = {int: "whole number", float: "number", bool: "true, false", str: "text"}.get(field.annotation, "")  # type: ignore[call-overload]
-    shapes = {"tuple": "list of text", "dict": "text by name"}
-    kind = kind or next(
-        (text for shape, text in shapes.items() if shape in str(field.annotation)), "whole number or null"
-    )
-    required = "; required" if field.default is PydanticUndefined else ""
-    return " ".join([kind, ", ".join(bounds)]).strip() + required
 
 
 if __name__ == "__main__":

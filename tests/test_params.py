@@ -7,7 +7,7 @@ from cxr.dataset.splitting import SplitParams
 from cxr.errors import ParamsError
 from cxr.evaluation.params import EvaluateParams, evaluate_params
 from cxr.models import NAMES, TRANSFER
-from cxr.params import CommonParams, SeedParams, read_params, section, top_level
+from cxr.params import KNOWN_KEYS, CommonParams, SeedParams, read_params, section, top_level
 from tests.imports import ROOT
 
 SHIPPED = ROOT / "params.yaml"
@@ -31,8 +31,38 @@ def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text("seed: 1\nrate: 1e-4\n")
-    assert read_params(path)["rate"] == YAML(typ="safe").load("1e-4") == 0.0001
+    path.write_text("train_cnn1: {learning_rate: 1e-4}\n")
+    assert read_params(path)["train_cnn1"]["learning_rate"] == YAML(typ="safe").load("1e-4") == 0.0001
+
+
+def test_the_known_keys_are_the_common_ones_and_the_stages():
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    assert sorted(KNOWN_KEYS) == sorted([*CommonParams.model_fields, *stages])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sed: 8", "no stage reads 'sed'; did you mean seed? Known keys: seed, "),
+        ("train_cnn5: {}", "no stage reads 'train_cnn5'; did you mean train_cnn3 or train_cnn1? Known keys: "),
+        ("mine: 1", "no stage reads 'mine'. Known keys: seed, classes, image, "),
+        ("3: 1", "no stage reads '3'. Known keys: "),
+    ],
+)
+def test_a_key_that_no_stage_reads_is_refused(text, sentence, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"seed: 7\n{text}\n")
+    with pytest.raises(ParamsError) as error:
+        read_params(path)
+    assert f"{path}: {sentence}" in str(error.value)
+
+
+def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest():
+    text = "{seed: 7, classes: [a, b], image: {sied: 64}, runtime: {intra_op_thread: 2}}"
+    with pytest.raises(ParamsError) as error:
+        top_level(YAML(typ="safe").load(text), CommonParams)
+    assert "image.sied: extra inputs are not permitted, got 64; did you mean side?" in str(error.value)
+    assert "got 2; did you mean intra_op_threads?" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -41,10 +71,10 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path):
         ("split: {test: 0.9}", "params.yaml: split.test: input should be less than or equal to 0.5, got 0.9"),
         (
             "split: {tset: 0.2}",
-            "split.tset: extra inputs are not permitted, got 0.2. Known keys: test, validation, waivers",
+            "split.tset: extra inputs are not permitted, got 0.2; did you mean test? Known keys: test, validation, ",
         ),
         ("split: {test: '0.2'}", "split.test: input should be a valid number, got '0.2'"),
-        ("other: 1", "params.yaml has no section 'split'; expected one with test, validation, waivers"),
+        ("other: 1", "params.yaml has no section 'split'; expected one with test, validation, folds, fold, waivers"),
     ],
 )
 def test_a_wrong_value_is_named_with_section_and_key(text, sentence):

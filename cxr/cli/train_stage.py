@@ -1,38 +1,48 @@
 """The command line that the four train stages share."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cxr.cli.train_help import explaining, recipe_kind
 
-def train_stage(name: str, description: str) -> Callable[..., None]:
-    """Return the main function of `stages/train_<name>.py`; `description` is shown by --help."""
+RECORDED_HELP = "Environments of the recorded trainings; another one here is said. No result depends on it."
+RUNS_HELP = "Folder for what TensorBoard shows; without it nothing is recorded. No result depends on it."
 
+
+def train_stage(name: str, description: str) -> typer.Typer:
+    """Return the command of `stages/train_<name>.py`; `description` is shown by --help."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+    @app.command(cls=explaining(name), help=description)
     def main(
         images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
         split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
         weights: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")] = Path("weights") / name,
         output: Annotated[Path, typer.Option(help="Folder for the trained network.")] = Path("models") / name,
         params: Annotated[Path, typer.Option(help="Parameters.")] = Path("params.yaml"),
+        cache: Annotated[Path, typer.Option(help="Folder of computed features; safe to delete.")] = Path(".cache"),
+        recorded: Annotated[Path, typer.Option(help=RECORDED_HELP)] = Path("reports/environment.json"),
+        runs: Annotated[Path | None, typer.Option(help=RUNS_HELP, envvar="CXR_RUNS", show_default=False)] = None,
     ) -> None:
         from cxr.manifest import read_images, read_table
-        from cxr.models import TRANSFER
         from cxr.params import CommonParams, read_params, section, top_level
-        from cxr.training.params import TrainParams, TransferParams
 
         values = read_params(params)
-        kind = TransferParams if name in TRANSFER else TrainParams
-        shared, recipe = top_level(values, CommonParams), section(values, f"train_{name}", kind)
+        shared, recipe = top_level(values, CommonParams), section(values, f"train_{name}", recipe_kind(name))
 
         table, planes = read_table(split), read_images(images)
 
-        from cxr.training.train import train_network, write_trained  # loads TensorFlow: after the cheap checks
+        from cxr.training.environments import warn_of_other_environment  # loads TensorFlow: after the cheap checks
+        from cxr.training.tensorboard import tensorboard_watch
+        from cxr.training.train import train_network, write_trained
+        from cxr.training.watching import nobody
 
-        trained = train_network(name, table, planes, shared, recipe, weights)
+        warn_of_other_environment(recorded, name, shared.runtime)
+        watch = tensorboard_watch(runs) if runs else nobody
+        trained = train_network(name, table, planes, shared, recipe, weights, cache, watch)
 
         write_trained(output, trained)
 
-    main.__doc__ = description
-    return main
+    return app

@@ -39,9 +39,15 @@ def write_reports(folder: Path, candidates: Sequence[Candidate], report: JsonObj
     write_table(folder / "plots" / "risk_coverage.csv", risk_coverage_table(report["models"]))
     draw_confusion(folder / "figures" / "confusion.png", candidates)
     draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
+    write_json(folder / "environment.json", environments(candidates))
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", render_markdown(report))
     write_text(folder / "report.html", render_html(report, pictures))
+
+
+def environments(candidates: Sequence[Candidate]) -> JsonObject:
+    """Return what each network was trained with, by its name; the next training compares itself with it."""
+    return {candidate.name: candidate.model.description["environment"] for candidate in candidates}
 
 
 def write_card(folder: Path, description: JsonObject) -> None:

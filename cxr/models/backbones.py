@@ -26,8 +26,8 @@ def with_backbone(
         sides: Side of the plane, and of the backbone's input, in pixels.
         classes: Number of logits.
         dropout: Share of pooled features dropped while training.
-        imagenet: The no-top weights file, or None for random weights. Loaded weights are frozen: only the head
-            learns, and batch normalisation stays in inference mode.
+        imagenet: The no-top weights file, or None for random weights. Loaded weights are frozen, and with that batch
+            normalisation is in inference mode; fine-tuning lets some of them learn.
     """
     plane_side, side = sides
     planes, pixels = plane_input(plane_side, side)
@@ -35,7 +35,7 @@ def with_backbone(
     body = backbone(include_top=False, weights=weights, input_shape=(side, side, 3))
     if imagenet:
         body.trainable = False
-        return network(planes, body(preprocess(to_rgb(pixels)), training=False), classes, dropout)
+        return network(planes, body(preprocess(to_rgb(pixels))), classes, dropout)
     initialise(body)
     # Unit scale: He's initialisation keeps it, and published means are for published weights.
     centred = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(to_rgb(pixels))

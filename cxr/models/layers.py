@@ -36,7 +36,8 @@ def network(planes: keras.KerasTensor, feature_map: keras.KerasTensor, classes: 
     feature_map = keras.layers.Activation("linear", name="feature_map")(feature_map)
     features = keras.layers.GlobalAveragePooling2D(name="features")(feature_map)
     dropped = keras.layers.Dropout(dropout, name="dropout")(features)
-    logits = keras.layers.Dense(classes, name="logits")(dropped)
+    # The loss needs float32, whatever the precision of the rest.
+    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(dropped)
     return keras.Model(planes, {"logits": logits, "features": features, "feature_map": feature_map})
 
 

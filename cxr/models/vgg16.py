@@ -5,6 +5,8 @@ from pathlib import Path
 from cxr.models.backbones import with_backbone
 from cxr.models.tf import keras
 
+LAST_BLOCK = "block5_"  # what the names of the layers begin with that fine-tuning lets learn
+
 
 def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:
     """Build the network; `imagenet` is the file of published weights, None draws random ones."""

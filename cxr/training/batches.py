@@ -3,17 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.models.tf import keras, tf
+from cxr.models.tf import tf
 from cxr.planes import Plane
+from cxr.training.augmentation import vary
 from cxr.training.params import AugmentParams
 
 Targets = NDArray[np.float32]
 
-WHOLE_RANGE = (0, 255)
+# Batches are a function of the draws alone, so several can be made at once.
+AUGMENTING_THREADS = 2
+AHEAD = 4
 
 
 def training_batches(
-    planes: Plane, targets: Targets, batch_size: int, augment: AugmentParams, seed: int
+    planes: Plane, targets: Targets, batch_size: int, augment: AugmentParams, seed: int, *, whole: bool = False
 ) -> "tf.data.Dataset":
     """Give shuffled, augmented batches, another order and other variations each epoch, the same for the same seed.
 
@@ -23,32 +26,19 @@ def training_batches(
         batch_size: Images a batch.
         augment: How far images are varied.
         seed: Of order and variations.
+        whole: Leave out the last batch of an epoch where it is smaller.
     """
-    vary = augmentation(augment, seed)
-    dataset = _dataset(planes, targets).shuffle(len(planes), seed=seed).batch(batch_size)
-    return dataset.map(lambda images, truth: (vary(images), truth), num_parallel_calls=1).prefetch(2)
+    shuffled = _dataset(planes, targets).shuffle(len(planes), seed=seed).batch(batch_size, drop_remainder=whole)
+    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    varied = tf.data.Dataset.zip(shuffled, draws).map(
+        lambda batch, draw: (vary(batch[0], augment, draw), batch[1]), num_parallel_calls=AUGMENTING_THREADS
+    )
+    return varied.prefetch(AHEAD)
 
 
 def ordered_batches(planes: Plane, targets: Targets, batch_size: int) -> "tf.data.Dataset":
     """Give the images as they are, in order."""
-    return _dataset(planes, targets).batch(batch_size).prefetch(2)
-
-
-def augmentation(params: AugmentParams, seed: int) -> keras.layers.Layer:
-    """Return a layer from uint8 (n, side, side, 1) to the same, moved and re-exposed as a radiograph can bear."""
-    layers = keras.layers
-    moves = {"fill_mode": "constant", "fill_value": 0.0}  # beyond the detector there is no exposure
-    return layers.Pipeline(
-        [
-            layers.Rescaling(1.0),
-            layers.RandomRotation(params.rotation, seed=seed, **moves),
-            layers.RandomTranslation(params.shift, params.shift, seed=seed + 1, **moves),
-            layers.RandomZoom(params.zoom, seed=seed + 2, **moves),
-            layers.RandomContrast(params.contrast, value_range=WHOLE_RANGE, seed=seed + 3),
-            layers.RandomBrightness(params.brightness, value_range=WHOLE_RANGE, seed=seed + 4),
-            layers.Lambda(lambda pixels: tf.cast(tf.round(tf.clip_by_value(pixels, 0, 255)), tf.uint8)),
-        ]
-    )
+    return _dataset(planes, targets).batch(batch_size).prefetch(AHEAD)
 
 
 def _dataset(planes: Plane, targets: Targets) -> "tf.data.Dataset":

@@ -26,6 +26,5 @@ def examples(table: pd.DataFrame, images: Plane, split: str, classes: tuple[str,
         fault = f"labels {unknown} that are not in params.yaml 'classes'" if unknown else f"no rows for {split}"
         raise DataError(f"the split table has {fault}; run: dvc repro split")
     numbers = rows["label"].map({label: number for number, label in enumerate(classes)}).to_numpy()
-    return Examples(
-        np.ascontiguousarray(images[rows["index"].to_numpy()]), np.eye(len(classes), dtype=np.float32)[numbers]
-    )
+    planes = np.ascontiguousarray(images[rows["index"].to_numpy()])
+    return Examples(planes, np.eye(len(classes), dtype=np.float32)[numbers], classes)

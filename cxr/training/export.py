@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.errors import ModelError
-from cxr.files import whole_file
+from cxr.files import require_room, whole_file
 from cxr.model_folder import NETWORK_FILE, NETWORK_WEIGHTS_FILE
 from cxr.models.tf import keras, tf
 from cxr.network import Network, openvino_module, softmax
@@ -26,11 +26,17 @@ def export_network(model: keras.Model, folder: Path) -> None:
     converted = convert_model(_function(model))
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         (folder / name).unlink(missing_ok=True)
+    require_room(folder / NETWORK_WEIGHTS_FILE, room_for(model))
     with whole_file(folder / NETWORK_FILE) as temporary:
         beside = temporary.with_suffix(".xml")
         openvino.save_model(converted, str(beside), compress_to_fp16=False)
         beside.with_suffix(".bin").replace(folder / NETWORK_WEIGHTS_FILE)
         beside.replace(temporary)
+
+
+def room_for(model: keras.Model) -> int:
+    """Return more bytes than the weights take in a file, whatever its format."""
+    return 4 * int(model.count_params()) + 4096 * len(model.weights) + 65536
 
 
 def assert_agreement(model: keras.Model, network: Network, planes: Plane) -> float:

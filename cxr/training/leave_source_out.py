@@ -4,6 +4,7 @@ Recall on sources that training has not seen: Ben Ahmed et al. 2021 (PMC8224464)
 """
 
 import gc
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from cxr.models.tf import keras
 from cxr.network import softmax
 from cxr.params import CommonParams
 from cxr.planes import Plane
+from cxr.training.devices import distribution, in_float32, precision
 from cxr.training.examples import examples
 from cxr.training.held_out import Plan, Refit
 from cxr.training.loop import fit
@@ -73,10 +75,13 @@ def _refitted(refit: Refit, images: Plane, shared: CommonParams, recipe: TrainPa
     keras.utils.clear_session()
     gc.collect()
     make_reproducible(shared.runtime, shared.seed)
-    model = cnn1.build(images.shape[1], recipe.side, len(shared.classes), recipe.dropout)
     train, validation = (examples(refit.learned, images, split, shared.classes) for split in ("train", "validation"))
-    fit(model, train, validation, recipe, shared.seed, title)
-    return keras.Model(model.inputs, model.output["logits"])
+    build = partial(cnn1.build, images.shape[1], recipe.side, len(shared.classes), recipe.dropout)
+    with distribution(shared.runtime).scope(), precision(shared.runtime):
+        model = build()
+        fit(model, train, validation, recipe, shared.seed, title)
+    kept = in_float32(model, build)
+    return keras.Model(kept.inputs, kept.output["logits"])
 
 
 def _answers(refit: Refit, model: keras.Model, images: Plane, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -1,18 +1,23 @@
 """The only fit loop: AdamW with warm-up and cosine decay, early stopping on validation loss, best weights kept."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.models.tf import keras
+from cxr.models.tf import keras, tf
 from cxr.planes import Plane
 from cxr.training.batches import ordered_batches, training_batches
 from cxr.training.params import TrainParams
 from cxr.training.progress import EpochLines
+from cxr.training.replicas import EqualStatistics, dealt_batch, even_batch, replicas, steps_per_call
+from cxr.training.watching import Fitting, PhaseName, Watch, nobody
 
+# Steps that TensorFlow takes before Python is asked again; no result depends on it.
+STEPS_PER_CALL = 8
 HISTORY_COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+History = list[dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,26 @@ class Examples:
     Attributes:
         planes: uint8 (n, side, side).
         targets: float32 (n, classes), one in the column of the class, zero elsewhere.
+        classes: Names of the columns.
     """
 
     planes: Plane
     targets: NDArray[np.float32]
+    classes: tuple[str, ...]
 
 
 def fit(
-    model: keras.Model, train: Examples, validation: Examples, params: TrainParams, seed: int, name: str
-) -> list[dict[str, float]]:
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    params: TrainParams,
+    seed: int,
+    name: str,
+    *,
+    phase: PhaseName = "whole",
+    first_epoch: int = 0,
+    watch: Watch = nobody,
+) -> History:
     """Train `model` in place; afterwards it has the weights of the epoch with the lowest validation loss.
 
     Args:
@@ -40,28 +56,66 @@ def fit(
         params: The recipe.
         seed: Of shuffling and augmentation.
         name: Printed with the progress.
+        phase: What is trained, for who watches.
+        first_epoch: Epochs run before, on which the numbers go on.
+        watch: Asked for callbacks, which must change nothing.
 
     Returns:
-        One dict an epoch: `epoch` from 1, and HISTORY_COLUMNS rounded to six decimals.
+        One dict an epoch: `epoch` from `first_epoch` + 1, and HISTORY_COLUMNS rounded to six decimals.
     """
-    trained = keras.Model(model.inputs, model.output["logits"])
-    steps = math.ceil(len(train.targets) / params.batch_size)
-    trained.compile(
+    asked = validation.planes[..., np.newaxis]
+    fitting = Fitting(
+        name, phase, first_epoch, params.epochs, asked, validation.planes, validation.targets, validation.classes
+    )
+    targets = smoothed(train.targets, params.label_smoothing)
+    devices = replicas()
+    size, asked_size = even_batch(params.batch_size, devices), dealt_batch(len(asked), params.batch_size, devices)
+    return optimise(
+        keras.Model(model.inputs, model.output["logits"]),
+        training_batches(train.planes, targets, size, params.augment, seed, whole=devices > 1),
+        ordered_batches(validation.planes, validation.targets, asked_size),
+        params,
+        fitting,
+        watch,
+    )
+
+
+def optimise(
+    model: keras.Model,
+    batches: "tf.data.Dataset",
+    checked: "tf.data.Dataset",
+    params: TrainParams,
+    fitting: Fitting,
+    watch: Watch,
+) -> History:
+    """Compile and fit a model whose output is logits, as `fit`, on any kind of input.
+
+    Args:
+        model: From inputs to logits (n, classes); what is trainable in it learns.
+        batches: Inputs and float32 targets of one epoch, of known number.
+        checked: The same of validation.
+        params: The recipe.
+        fitting: What `watch` is told.
+        watch: As in `fit`.
+    """
+    steps = int(batches.cardinality())
+    model.compile(
         optimizer=keras.optimizers.AdamW(_schedule(params, steps), weight_decay=params.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        steps_per_execution=steps_per_call(STEPS_PER_CALL, steps, replicas()),
     )
-    targets = smoothed(train.targets, params.label_smoothing)
     best = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
-    history = trained.fit(
-        training_batches(train.planes, targets, params.batch_size, params.augment, seed),
-        validation_data=ordered_batches(validation.planes, validation.targets, params.batch_size),
+    lines = EpochLines(fitting.name, params.epochs, fitting.first_epoch)
+    history = model.fit(
+        batches,
+        validation_data=checked,
         epochs=params.epochs,
         shuffle=False,  # the batches come shuffled
-        callbacks=[best, EpochLines(name, params.epochs)],
+        callbacks=[EqualStatistics(), best, lines, *watch(fitting)],
         verbose=0,
     )
-    return _rows(history.history)
+    return _rows(history.history, fitting.first_epoch)
 
 
 def smoothed(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:
@@ -80,10 +134,10 @@ def _schedule(params: TrainParams, steps: int) -> keras.optimizers.schedules.Lea
     )
 
 
-def _rows(history: dict[str, list[float]]) -> list[dict[str, float]]:
+def _rows(history: dict[str, list[float]], first_epoch: int) -> History:
     epochs = zip(*(history[column] for column in HISTORY_COLUMNS), strict=True)
     return [
         {"epoch": number}
         | {column: round(float(value), 6) for column, value in zip(HISTORY_COLUMNS, values, strict=True)}
-        for number, values in enumerate(epochs, start=1)
+        for number, values in enumerate(epochs, start=first_epoch + 1)
     ]

@@ -32,7 +32,32 @@ class TrainParams(Section):
     augment: AugmentParams
 
 
+class HeadParams(Section):
+    """With ImageNet weights, first: the last layer learns on features that the frozen backbone computes once."""
+
+    epochs: int = Field(60, ge=1, description="With imagenet, passes of the head over the features, at most.")
+    learning_rate: float = Field(0.001, gt=0, lt=1, description="With imagenet, peak of the head's learning rate.")
+
+
+class FineTuneParams(Section):
+    """With ImageNet weights, second: the backbone's last block learns with the head, on augmented images."""
+
+    epochs: int = Field(10, ge=0, description="With imagenet, passes with the last block unfrozen, at most; 0: none.")
+    learning_rate: float = Field(
+        0.00001, gt=0, lt=1, description="With imagenet, peak of the rate with the last block unfrozen; low."
+    )
+
+
 class TransferParams(TrainParams):
-    """The recipe of a network that can start from ImageNet."""
+    """The recipe of a network that can start from ImageNet.
+
+    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for ImageNet's; all else is for both.
+    """
 
     weights: Literal["random", "imagenet"] = Field(description="imagenet needs the file in weights/<model>/.")
+    head: HeadParams = HeadParams()
+    fine_tune: FineTuneParams = FineTuneParams()
+
+    def of(self, part: HeadParams | FineTuneParams) -> "TransferParams":
+        """Return the recipe with the epochs and the learning rate of one part; the rest is shared."""
+        return self.model_copy(update={"epochs": part.epochs, "learning_rate": part.learning_rate})

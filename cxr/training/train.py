@@ -1,6 +1,8 @@
 """Train one network from start to finish, and write what the next stages need of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,22 @@ import pandas as pd
 from cxr import models
 from cxr.dataset.describing import data_summary
 from cxr.errors import ParamsError
-from cxr.files import JsonObject, whole_file, write_json
+from cxr.files import JsonObject, require_room, whole_file, write_json
 from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
 from cxr.models.tf import keras
 from cxr.models.weights import require_weights
 from cxr.network import Network
 from cxr.params import CommonParams
 from cxr.planes import Plane
+from cxr.training.devices import distribution, in_float32, precision
 from cxr.training.examples import examples
-from cxr.training.export import assert_agreement, export_network, gflop
-from cxr.training.loop import HISTORY_COLUMNS, Examples, fit
+from cxr.training.export import assert_agreement, export_network, gflop, room_for
+from cxr.training.features import extractor
+from cxr.training.loop import HISTORY_COLUMNS, Examples, History, fit
 from cxr.training.params import TrainParams, TransferParams
 from cxr.training.reproducible import environment, make_reproducible
+from cxr.training.transfer import transfer
+from cxr.training.watching import PhaseName, Watch, nobody
 
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "model.weights.h5"
@@ -39,13 +45,20 @@ class Trained:
     """
 
     model: keras.Model
-    history: list[dict[str, float]]
+    history: History
     description: JsonObject
     probe: Examples
 
 
 def train_network(
-    name: str, table: pd.DataFrame, images: Plane, shared: CommonParams, recipe: TrainParams, weights: Path
+    name: str,
+    table: pd.DataFrame,
+    images: Plane,
+    shared: CommonParams,
+    recipe: TrainParams,
+    weights: Path,
+    cache: Path | None = None,
+    watch: Watch = nobody,
 ) -> Trained:
     """Train the network `name` on the train split; the validation split decides when to stop.
 
@@ -56,6 +69,8 @@ def train_network(
         shared: Seed, classes, image side and runtime.
         recipe: The section `train_<name>`.
         weights: Folder where ImageNet weights are looked for.
+        cache: Folder where features of a frozen backbone are kept; None keeps none. No result depends on it.
+        watch: Asked for callbacks of Keras before each phase; no result depends on them.
 
     Raises:
         DataError, WeightsError, ParamsError: What is needed is absent or wrong.
@@ -70,21 +85,30 @@ def train_network(
     options: dict[str, Any] = {}
     if isinstance(recipe, TransferParams):
         options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
-    model = models.build(name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
-    history = fit(model, train, validation, recipe, shared.seed, name)
-    description = describe(name, model, history, table, shared, recipe)
-    return Trained(model, history, description, Examples(validation.planes[:AGREEMENT_PLANES], validation.targets))
+    build = partial(models.build, name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
+    with distribution(shared.runtime).scope(), precision(shared.runtime):
+        model = build()
+        if isinstance(recipe, TransferParams) and recipe.weights == "imagenet":
+            extract = extractor(name, model, recipe.side, options["imagenet"], shared.runtime, cache)
+            phases = transfer(name, model, train, validation, recipe, shared.seed, extract, watch)
+        else:
+            phases = {"whole": fit(model, train, validation, recipe, shared.seed, name, watch=watch)}
+    kept = in_float32(model, build)
+    history = [epoch for phase in phases.values() for epoch in phase]
+    description = describe(name, kept, phases, table, shared, recipe)
+    return Trained(kept, history, description, replace(validation, planes=validation.planes[:AGREEMENT_PLANES]))
 
 
 def describe(
     name: str,
     model: keras.Model,
-    history: list[dict[str, float]],
+    phases: Mapping[PhaseName, History],
     table: pd.DataFrame,
     shared: CommonParams,
     recipe: TrainParams,
 ) -> JsonObject:
     """Return name, classes in output order, cost, params, data and environment of a training."""
+    history = [epoch for phase in phases.values() for epoch in phase]
     best = min(history, key=lambda epoch: epoch["val_loss"])
     return {
         "name": name,
@@ -94,7 +118,12 @@ def describe(
         "initialisation": recipe.weights if isinstance(recipe, TransferParams) else "random",
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
-        "training": {"epochs": len(history), "best_epoch": best["epoch"], "validation_loss": best["val_loss"]},
+        "training": {
+            "epochs": len(history),
+            "best_epoch": best["epoch"],
+            "validation_loss": best["val_loss"],
+            "phases": {phase: len(epochs) for phase, epochs in phases.items()},
+        },
         "params": {
             "seed": shared.seed,
             "runtime": shared.runtime.model_dump(mode="json"),
@@ -112,6 +141,7 @@ def write_trained(folder: Path, trained: Trained) -> None:
         ModelError: The export does not agree with Keras.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    require_room(folder / WEIGHTS_FILE, room_for(trained.model))
     # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
     trained.model.save_weights(folder / WEIGHTS_FILE)
     with whole_file(folder / HISTORY_FILE) as temporary:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cxr.dataset.audits.splits import leak_across_splits, split_hygiene
 from cxr.dataset.splitting import SplitParams, check_split, leak_groups, split_rows
 from cxr.errors import ParamsError, SplitError
 from tests.tables import manifest
@@ -81,11 +82,41 @@ def test_two_swapped_patients_are_found():
         check_split(split)
 
 
+@pytest.mark.parametrize("folds", [2, 5])
+def test_the_test_splits_of_all_folds_hold_every_image_once_and_part_no_family(folds):
+    table, tested = table_with_families(), []
+    for fold in range(folds):
+        split = split_rows(table, SplitParams(test=0.2, validation=0.16, folds=folds, fold=fold), seed=3)
+        tested += split.loc[split["split"] == "test", "file"].tolist()
+        rest = split[split["split"] != "test"]
+        assert (rest["split"] == "validation").mean() == pytest.approx(0.2, abs=0.02)
+        assert (rest.groupby("label")["split"].nunique() == 2).all()
+    assert sorted(tested) == sorted(table["file"])
+
+
+def test_fold_0_of_5_is_the_split_by_shares_and_every_fold_passes_the_audits():
+    table = manifest({"covid": 100, "normal": 100})
+    shares, *folds = (
+        split_rows(table, SplitParams(test=0.2, validation=0.16, folds=folds, fold=fold), seed=7)
+        for folds, fold in ((None, None), (5, 0), (5, 1), (5, 4))
+    )
+    assert folds[0].equals(shares)
+    assert not folds[1].equals(shares)
+    for split in folds:
+        assert leak_across_splits(split)["result"] == split_hygiene(split, 7)["result"] == "pass"
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(5, None), (None, 0), (5, 5)])
+def test_half_a_pair_or_a_fold_that_is_none_is_refused(folds, fold):
+    with pytest.raises(ParamsError, match=r"split\.folds is .+ and split\.fold is .+; expected .+ 0 <= fold < folds"):
+        split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(folds=folds, fold=fold), seed=1)
+
+
 def test_a_share_that_is_no_fold_is_refused_with_the_nearest():
     with pytest.raises(ParamsError, match=r"a share of 0.280 is not one k-th .* nearest is 0.250"):
         split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(test=0.28, validation=0.16), seed=1)
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(SplitError, match="a class has 3 images; at least 5 are needed"):
+    with pytest.raises(SplitError, match="a class has 3 images; at least 5 are needed for 5 equal shares"):
         split_rows(manifest({"covid": 3, "normal": 30}), DEFAULT, seed=1)

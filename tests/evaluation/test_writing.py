@@ -11,6 +11,7 @@ from tests.evaluation.cases import PIPELINE, candidate
 from tests.evaluation.reporting.fake import pictures, report
 
 FILES = [
+    "environment.json",
     "figures/confusion.png",
     "figures/learning_curves.png",
     "learning_curves.csv",
@@ -57,6 +58,11 @@ def test_the_report_is_the_json_and_metrics_are_cut_from_it(written):
     for model in whole["models"]:
         metrics = json.loads((written / f"metrics/{model['name']}.json").read_text())
         assert metrics == flat_metrics(model)
+
+
+def test_the_environment_of_each_training_is_kept_by_name(written):
+    environments = json.loads((written / "environment.json").read_text())
+    assert environments == {name: {"python": "3.11.7"} for name in ("cnn1", "cnn3")}
 
 
 def test_tables_are_read_back_with_their_rows(written):

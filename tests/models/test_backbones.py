@@ -1,10 +1,10 @@
 """Weights in the layout that keras.applications publishes are loaded and frozen; random ones keep the signal."""
 
-import h5py
 import numpy as np
 import pytest
 
 from cxr import models
+from tests.published import draw_published
 
 pytestmark = pytest.mark.slow
 
@@ -16,23 +16,12 @@ def keras(pinned_tensorflow):  # noqa: ARG001  first of all
     return keras
 
 
-@pytest.fixture(scope="module")
-def published(keras, tmp_path_factory):
-    """Give a file like the published one, of a VGG16 without top, with random weights."""
-    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-
-    body = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
-    path = tmp_path_factory.mktemp("weights") / "vgg16_notop.h5"
-    with h5py.File(path, "w") as file:
-        save_weights_to_hdf5_group(file, body)
-    return path, body.get_weights()
-
-
-def test_published_weights_are_loaded_and_only_the_head_learns(published):
-    path, expected = published
-    model = models.build("vgg16", 64, 32, 3, 0.2, imagenet=path)
-    body = next(layer for layer in model.layers if layer.name == "vgg16")
-    assert all(np.array_equal(one, other) for one, other in zip(body.get_weights(), expected, strict=True))
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_published_weights_are_loaded_and_only_the_head_learns(name, keras, tmp_path):  # noqa: ARG001
+    published, expected = draw_published(name, tmp_path)
+    model = models.build(name, 64, 32, 3, 0.2, imagenet=tmp_path / published.filename)
+    found = model.get_layer(name).get_weights()
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
     assert [weight.path for weight in model.trainable_weights] == ["logits/kernel", "logits/bias"]
 
 

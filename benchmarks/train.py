@@ -1,0 +1,126 @@
+"""How fast this pipeline trains beside a plain Keras notebook: same files, networks, epochs and batch size.
+
+    python benchmarks/train.py
+
+For each network (a) decodes once and trains as `prepare` and the train stage do, with an empty cache; (b) is
+train_plain.py; (c), for a frozen backbone, is (a) again with another learning rate of the head: what is decoded and
+what the backbone said of it are there already. Each runs in a process of its own, in turns. Ratios are taken within a
+round; the figures are their medians [quartiles].
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from timing import interleave
+from train_files import radiographs, weights_file
+from train_report import Arms, Run, report
+
+HERE = Path(__file__).parent
+NETWORKS = ("cnn1", "vgg16", "resnet50")
+TRANSFER = ("vgg16", "resnet50")
+WARM_RATE = "0.0005"  # any but that of params.yaml
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the arms of one network are run."""
+
+    network: str
+    data: Path
+    weights: Path
+    epochs: int
+    scratch: Path
+
+    def plain(self) -> Run:
+        return timed("train_plain.py", self.network, self.data, self.weights, self.epochs)
+
+    def ours(self) -> Run:
+        """Run (a) in a new folder, so that it finds nothing of an earlier round."""
+        with tempfile.TemporaryDirectory(dir=self.scratch) as work:
+            return self._ours(Path(work))
+
+    def fill(self) -> None:
+        """Leave what (c) finds."""
+        self._ours(self._kept)
+
+    def warm(self) -> Run:
+        before = set(self._kept.rglob("*"))
+        run = self._ours(self._kept, "--rate", WARM_RATE)
+        if set(self._kept.rglob("*")) != before:
+            raise SystemExit(f"{self.network}: features were computed again, so (c) was not measured; start again")
+        return run
+
+    @property
+    def _kept(self) -> Path:
+        return self.scratch / f"kept-{self.network}"
+
+    def _ours(self, work: Path, *more: str) -> Run:
+        return timed("train_ours.py", self.network, self.data, self.weights, self.epochs, work, *more)
+
+
+def timed(script: str, *arguments: object) -> Run:
+    """Run a script, which prints what it measured of itself, and measure its process from outside."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, HERE / script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{script} ended with {done.returncode}:\n{done.stderr}")
+    own = json.loads(done.stdout.splitlines()[-1])
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(own["seconds"], own["cpu"], seconds, cpu, own["val_accuracy"])
+
+
+def measure(trainings: list[Training], rounds: int) -> dict[str, Arms]:
+    """Run the rounds network by network: every arm once each."""
+    measured: dict[str, Arms] = {}
+    for one in trainings:
+        arms: dict[str, Callable[[], Run]] = {"ours": one.ours, "plain": one.plain}
+        if one.network in TRANSFER:
+            one.fill()
+            arms["warm"] = one.warm
+        arms = {name: partial(_said, one.network, name, arm) for name, arm in arms.items()}
+        measured[one.network] = interleave(arms, rounds)
+    return measured
+
+
+def _said(network: str, name: str, arm: Callable[[], Run]) -> Run:
+    run = arm()
+    print(f"{network} {name}: {run.seconds:.1f} s, whole process {run.whole:.1f} s", file=sys.stderr)
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--images", type=int, default=500, help="for training; a fifth as many are for validation")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--files", type=Path, default=Path(tempfile.gettempdir()) / "cxr-benchmark", help="drawn files")
+    options = parser.parse_args()
+    data = radiographs(options.files, options.images)
+    with tempfile.TemporaryDirectory() as temporary:
+        trainings = [
+            Training(
+                network,
+                data,
+                weights_file(options.files, network) if network in TRANSFER else Path("none"),
+                options.epochs,
+                Path(temporary),
+            )
+            for network in options.networks
+        ]
+        print(report(measure(trainings, options.rounds), options.images, options.epochs), flush=True)
+
+
+if __name__ == "__main__":
+    main()

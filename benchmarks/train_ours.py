@@ -1,0 +1,95 @@
+"""Decode once and train, by the functions that `prepare` and the train stage call; train.py measures it.
+
+    python train_ours.py NETWORK DATA WEIGHTS EPOCHS WORK [--rate RATE]
+
+WORK is the folder of what is kept between calls: planes and table, as DVC keeps them, and the features of a frozen
+backbone. RATE is another learning rate of the head.
+"""
+
+import argparse
+from pathlib import Path
+
+PLANES, TABLE = "images.npy", "split.csv"
+
+
+def prepare(data, values, work):
+    """Decode the files once, look for duplicates, and write array and table."""
+    from cxr.dataset.preparing import PrepareParams, decode_release, prepare_table
+    from cxr.dataset.release import chosen_classes, read_release
+    from cxr.manifest import write_images, write_table
+    from cxr.params import DataParams, section, top_level
+
+    shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
+    decoded, splits = [], []
+    for split in ("train", "validation"):
+        release = read_release(data / split)
+        found = decode_release(release, chosen_classes(release, shared.classes, ()), shared.image.side)
+        decoded += found
+        splits += [split] * len(found)
+    prepared = prepare_table(decoded, {}, {}, own)
+    work.mkdir(parents=True, exist_ok=True)
+    write_images(work / PLANES, prepared.images)
+    write_table(work / TABLE, prepared.table.assign(split=splits))
+
+
+def recipe_of(values, network, epochs, rate):
+    """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
+    from cxr.models import TRANSFER
+    from cxr.params import section
+    from cxr.training.params import TrainParams, TransferParams
+
+    recipe = values[f"train_{network}"] | {"epochs": epochs, "patience": epochs}
+    if network not in TRANSFER:
+        return section({"it": recipe}, "it", TrainParams)
+    head = recipe.get("head", {}) | {"epochs": epochs} | ({"learning_rate": rate} if rate else {})
+    fine_tune = recipe.get("fine_tune", {}) | {"epochs": 0}
+    return section({"it": recipe | {"weights": "imagenet", "head": head, "fine_tune": fine_tune}}, "it", TransferParams)
+
+
+def train(options):
+    """Return the best validation accuracy."""
+    from cxr.manifest import read_images, read_table
+    from cxr.models import TRANSFER
+    from cxr.models.weights import PUBLISHED, PublishedWeights, md5_of
+    from cxr.params import CommonParams, read_params, top_level
+    from cxr.training.train import train_network
+
+    values = read_params(Path(__file__).resolve().parent.parent / "params.yaml")
+    if options.network in TRANSFER:  # drawn weights are not the published ones, whose MD5 is checked
+        PUBLISHED[options.network] = PublishedWeights(options.weights.name, "", md5_of(options.weights))
+    if not (options.work / TABLE).exists():
+        prepare(options.data, values, options.work)
+    trained = train_network(
+        options.network,
+        read_table(options.work / TABLE),
+        read_images(options.work / PLANES),
+        top_level(values, CommonParams),
+        recipe_of(values, options.network, options.epochs, options.rate),
+        options.weights.parent,
+        cache=options.work / "cache",
+    )
+    if len(trained.history) != options.epochs:
+        raise SystemExit(f"{len(trained.history)} epochs were trained, and the notebook trains {options.epochs}")
+    return max(epoch["val_accuracy"] for epoch in trained.history)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("network")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("epochs", type=int)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--rate", type=float)
+    options = parser.parse_args()
+
+    from train_clock import Clock
+
+    import cxr.models.tf  # noqa: F401  TensorFlow: the clock starts when it is there
+
+    clock = Clock()
+    clock.say(train(options))
+
+
+if __name__ == "__main__":
+    main()

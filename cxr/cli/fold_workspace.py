@@ -1,0 +1,151 @@
+"""The workspace in which folds are trained: `dvc exp run` changes it for each, and at the end it is put back."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxr.errors import DataError
+from cxr.params import read_params
+
+# What git tracks and an experiment changes; work/ and models/ come back from DVC's cache.
+KEPT = ("params.yaml", "dvc.lock", "reports/data.json", "reports/split.json")
+# Where `dvc exp run` puts an experiment before it starts it. What an interruption leaves there, the next one runs too.
+STASH = "refs/exps/stash"
+LAST_LINES = 8
+PATIENCE = 60  # seconds for DVC to end after Ctrl-C; a stage that does not hear it is killed
+
+
+@contextmanager
+def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
+    """Let the block change the workspace at `root`; afterwards KEPT have the bytes they had, however the block ends.
+
+    Outputs of the stages that lead to `networks` become those that dvc.lock names; what the cache lacks is removed,
+    because it would be another fold's.
+
+    Raises:
+        DataError: `root` is no project; KEPT differ from the last commit: of a killed process, only what is
+            committed can be brought back; or an interrupted experiment waits to be run with the next.
+    """
+    _require_committed(root)
+    _require_empty_stash(root)
+    before = {name: (root / name).read_bytes() for name in KEPT if (root / name).exists()}
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds the stack as Ctrl-C does
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
+        for name, content in before.items():
+            (root / name).write_bytes(content)
+        _git(root, "update-ref", "-d", STASH)
+        stages = ("balance", "split", *map(_stage, networks))
+        status, said = _dvc(root, "checkout", "--force", "--allow-missing", *stages)
+    if status:
+        raise DataError(f"'dvc checkout' could not put work/ and models/ back; run: dvc repro. DVC says: {_last(said)}")
+
+
+def train_fold(root: Path, networks: Sequence[str], folds: int, fold: int, seed: int) -> None:
+    """Train `networks` on one fold, as an experiment of the pipeline with the name `fold-<folds>-<fold>-seed-...`.
+
+    An experiment of that name on the same commit is replaced. What was trained before with the same data, code and
+    params comes from DVC's run cache.
+
+    Raises:
+        DataError: DVC fails, with its last words; or the workspace holds another experiment afterwards.
+    """
+    name = f"fold-{folds}-{fold}-seed-{seed}-{'-'.join(networks)}"
+    if _is_known(root, name):
+        # Not `dvc exp run --force`: that would also train again what is in the run cache.
+        _require_dvc(root, "exp", "remove", name)
+    settings = (f"split.folds={folds}", f"split.fold={fold}", f"seed={seed}")
+    options = [word for setting in settings for word in ("--set-param", setting)]
+    _require_dvc(root, "exp", "run", "--name", name, *options, *map(_stage, networks))
+    values = read_params(root / "params.yaml")
+    if (values["split"]["folds"], values["split"]["fold"], values["seed"]) != (folds, fold, seed):
+        raise DataError(
+            f"after {name} the workspace holds another experiment, of a 'dvc exp run' at the same time; "
+            "start again when nothing else runs"
+        )
+
+
+def _stage(network: str) -> str:
+    return f"train_{network}"
+
+
+def _require_committed(root: Path) -> None:
+    if not (root / "dvc.yaml").is_file():
+        raise DataError(f"{root.absolute()} has no dvc.yaml; run in the project's folder")
+    changed = _git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split()
+    if changed:
+        raise DataError(
+            f"{', '.join(changed)} differ from the last commit, and folds are trained in this workspace: "
+            "commit them, or put them back, first"
+        )
+
+
+def _require_empty_stash(root: Path) -> None:
+    if _git(root, "for-each-ref", STASH):
+        raise DataError(
+            "a 'dvc exp run' that was interrupted left an experiment, and DVC would run it together with a fold; "
+            f"remove it with: git update-ref -d {STASH}"
+        )
+
+
+def _is_known(root: Path, experiment: str) -> bool:
+    head = _git(root, "rev-parse", "HEAD").strip()
+    found = _git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").splitlines()
+    return any(reference.endswith(f"/{experiment}") for reference in found)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DataError(f"{root.absolute()} is in no git repository with a commit; git says: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _require_dvc(root: Path, *arguments: str) -> None:
+    status, said = _dvc(root, *arguments)
+    if status:
+        raise DataError(f"'dvc {' '.join(arguments)}' failed; the workspace was put back. DVC says: {_last(said)}")
+
+
+def _dvc(root: Path, *arguments: str) -> tuple[int, str]:
+    """Run DVC and return its exit status and what it said; its stages' `python` is this interpreter."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    with tempfile.TemporaryFile() as said:
+        # In a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on just once.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=root,
+            env=os.environ | {"PATH": path},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            _end(process)
+            raise
+        said.seek(0)
+        return process.returncode, said.read().decode(errors="replace")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Let DVC leave the experiment in order; kill it and its stages at a second Ctrl-C."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _last(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return " | ".join(lines[-LAST_LINES:]) or "nothing"

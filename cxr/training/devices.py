@@ -1,0 +1,92 @@
+"""Where a training computes and how precisely: the processor, one GPU, or several as copies of one model."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+
+from cxr.errors import ParamsError
+from cxr.models.tf import keras, tf
+from cxr.params import RuntimeParams
+
+Device = TypeVar("Device")
+
+
+def choose_devices(runtime: RuntimeParams) -> None:
+    """Hide from TensorFlow the GPUs that are not asked for; before the first TensorFlow operation of the process.
+
+    Raises:
+        ParamsError: As `chosen_gpus`.
+    """
+    tf.config.set_visible_devices(chosen_gpus(tf.config.list_physical_devices("GPU"), runtime), "GPU")
+
+
+def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
+    """Return those of the GPUs that the section `runtime` asks for; none of them means the processor.
+
+    Raises:
+        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week.
+    """
+    counts = {"automatic": len(gpus), "one_gpu": 1, "cpu": 0}
+    chosen = list(gpus[: counts[runtime.devices]])
+    needs = ("devices", runtime.devices) if runtime.devices == "one_gpu" else ("precision", runtime.precision)
+    if not chosen and needs[1] in ("one_gpu", "mixed_float16"):
+        why = "runtime.devices is 'cpu'" if gpus else "TensorFlow finds none here"
+        remedy = "'automatic' or 'cpu'" if needs[0] == "devices" else "'float32', or 'mixed_bfloat16' on new processors"
+        raise ParamsError(f"params.yaml: runtime.{needs[0]} '{needs[1]}' needs a GPU, but {why}; set it to {remedy}")
+    return chosen
+
+
+def devices_in_use() -> str:
+    """Return `cpu`, or the kinds of the chosen GPUs with their number: `2 x NVIDIA H100 80GB HBM3`."""
+    details = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.get_visible_devices("GPU"))
+    kinds = Counter(str(detail.get("device_name", "GPU")) for detail in details)
+    return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or "cpu"
+
+
+def distribution(runtime: RuntimeParams) -> "tf.distribute.Strategy":
+    """Return what a model is built and fitted under: TensorFlow's default, or copies on several GPUs.
+
+    To be called after `make_reproducible`, because it starts TensorFlow.
+    """
+    choose_devices(runtime)
+    return strategy_over([gpu.name for gpu in tf.config.list_logical_devices("GPU")])
+
+
+def strategy_over(names: Sequence[str]) -> "tf.distribute.Strategy":
+    """Return the default strategy for at most one device, a MirroredStrategy for several, and say what that costs."""
+    if len(names) < 2:
+        return tf.distribute.get_strategy()
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"training on {len(names)} devices, each with a share of every batch: equal bytes are not promised; "
+        "for those set runtime.devices to 'one_gpu'"
+    )
+    return tf.distribute.MirroredStrategy(list(names))
+
+
+@contextmanager
+def precision(runtime: RuntimeParams) -> Iterator[None]:
+    """Let what is built inside compute as `runtime.precision` says; afterwards the process is as before."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(runtime.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Model:
+    """Return a model from `build` that computes in float32 on one device, with the weights of `model`.
+
+    To be called outside of a strategy's scope. Weights are float32 under every precision, so nothing is lost.
+
+    Args:
+        model: Trained under any precision and strategy.
+        build: As `model` was built.
+    """
+    with precision(RuntimeParams(precision="float32")):
+        plain = build()
+    plain.set_weights(model.get_weights())
+    return plain

@@ -1,0 +1,67 @@
+"""`make repro-parallel` and `make demo` with a drawn `dvc` that only notes how it was called."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from cxr.models import NAMES
+from tests.imports import ROOT
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+DVC = """#!/bin/sh
+echo "$@" >> calls
+case "$*" in
+    *"$FAILS") echo "said by $*"; exit 1 ;;
+esac
+"""
+TRAININGS = [f"--wait-for-lock repro -s train_{name}" for name in NAMES]
+
+
+def make(target, folder, fails="nothing"):
+    """Run a target without `setup`; the call of dvc that ends with `fails` fails. Return status, output, calls."""
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "bin").mkdir()
+    for name, text in {"dvc": DVC, "cxr-batch": "#!/bin/sh\necho screened >> calls\n"}.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    command = ["make", "-o", "setup", f"VENV={folder}", target]
+    # Nested in another make, this one would wait for its job server.
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment | {"FAILS": fails}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr, (folder / "calls").read_text().splitlines()
+
+
+def test_the_four_trainings_run_between_the_split_and_the_rest(tmp_path):
+    status, said, calls = make("repro-parallel", tmp_path)
+    assert status == 0, said
+    assert calls[0] == "repro split"
+    assert sorted(calls[1:5]) == sorted(TRAININGS)
+    assert calls[5:] == ["repro", "status -q"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_failed_training_is_named_and_noticed_and_the_others_go_on(name, tmp_path):
+    status, said, calls = make("repro-parallel", tmp_path, f"train_{name}")
+    assert status != 0
+    assert f"{name:8} | said by --wait-for-lock repro -s train_{name}" in said.splitlines()
+    assert sorted(calls[1:]) == sorted(TRAININGS)
+
+
+@pytest.mark.parametrize("target", ["repro-parallel", "demo"])
+def test_outputs_that_dvc_did_not_keep_are_an_error_and_not_a_success(target, tmp_path):
+    status, said, calls = make(target, tmp_path, "status -q")
+    assert status != 0
+    assert "if the disk is full, free some space, then run the same command again" in said
+    assert calls[-1] == "status"
+    assert "screened" not in calls
+
+
+def test_the_demo_ends_with_screened_files(tmp_path):
+    status, said, calls = make("demo", tmp_path)
+    assert status == 0, said
+    assert calls == ["pull data", "repro", "status -q", "metrics show", "screened"]

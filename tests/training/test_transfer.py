@@ -1,0 +1,259 @@
+"""The head on features computed once, then the last block; on drawn weights in the published layout."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cxr.models.weights import PUBLISHED
+from cxr.training.params import FineTuneParams, HeadParams
+from tests.published import draw_published
+from tests.training.conftest import SIDE
+
+pytestmark = pytest.mark.slow
+
+CLASSES = ("bright", "dark")
+BLOCKS = {"vgg16": "block5_", "resnet50": "conv5_"}
+BOTH = pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+
+
+@pytest.fixture(scope="module")
+def drawn(pinned_tensorflow, tmp_path_factory):  # noqa: ARG001
+    """Give a folder with drawn weights of both networks, and what replaces PUBLISHED."""
+    folder = tmp_path_factory.mktemp("weights")
+    return folder, {name: draw_published(name, folder)[0] for name in BLOCKS}
+
+
+@pytest.fixture
+def weights(drawn, monkeypatch):
+    for name, published in drawn[1].items():
+        monkeypatch.setitem(PUBLISHED, name, published)
+    return drawn[0]
+
+
+@pytest.fixture
+def imagenet(transfer_recipe):
+    """Give a recipe with two epochs of the head and no others."""
+    parts = {"head": HeadParams(epochs=2, learning_rate=0.01), "fine_tune": FineTuneParams(epochs=0)}
+    return transfer_recipe.model_copy(update={"weights": "imagenet", **parts})
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Give the list of how many planes were sent through a backbone, one number for each time."""
+    from cxr.training import features
+
+    calls, original = [], features.pooled_features
+
+    def spy(model, planes):
+        calls.append(len(planes))
+        return original(model, planes)
+
+    monkeypatch.setattr(features, "pooled_features", spy)
+    return calls
+
+
+def tuned(recipe, epochs=1, rate=0.001):
+    return recipe.model_copy(update={"fine_tune": FineTuneParams(epochs=epochs, learning_rate=rate)})
+
+
+def build(name, weights):
+    from cxr import models
+    from cxr.models.tf import keras
+
+    keras.utils.set_random_seed(3)
+    return models.build(name, SIDE, SIDE, 2, 0.2, imagenet=weights / PUBLISHED[name].filename)
+
+
+def by_name(model):
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def changed(before, after):
+    return {path for path in before if before[path].tobytes() != after[path].tobytes()}
+
+
+def extracting(name, model, folder, shared, cache=None):
+    from cxr.training.features import extractor
+
+    return extractor(name, model, SIDE, folder / PUBLISHED[name].filename, shared.runtime, cache)
+
+
+def run(name, model, data, recipe, extract, watch=None):
+    from cxr.training.examples import examples
+    from cxr.training.transfer import transfer
+    from cxr.training.watching import nobody
+
+    train, validation = (examples(*data, split, CLASSES) for split in ("train", "validation"))
+    return transfer(name, model, train, validation, recipe, 3, extract, watch or nobody)
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Give a function that lets fine-tuning report a validation loss, and notes the weights it starts with."""
+    from cxr.training import transfer
+
+    original, started = transfer.fit, {}
+
+    def fit(model, *given, loss, **named):
+        started.update(by_name(model))
+        return [row | {"val_loss": loss} for row in original(model, *given, **named)]
+
+    def judge(loss):
+        monkeypatch.setattr(transfer, "fit", partial(fit, loss=loss))
+        return started
+
+    return judge
+
+
+@BOTH
+def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them(name, weights, bright_and_dark):
+    from cxr.training.features import FEATURE_BATCH, pooled_features
+
+    model, planes = build(name, weights), bright_and_dark[1][: FEATURE_BATCH + 8]
+    found = pooled_features(model, planes)
+    expected = model(planes[..., np.newaxis], training=False)["features"].numpy()
+    assert found.dtype == np.float32
+    assert found.std(axis=0).max() > 0
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert pooled_features(model, planes[:5]).tobytes() == found[:5].tobytes()
+
+
+@BOTH
+def test_first_the_head_alone_changes_then_the_convolutions_of_the_last_block_with_it(
+    name, weights, bright_and_dark, imagenet, shared, judged
+):
+    model, between = build(name, weights), judged(loss=-1.0)
+    published = by_name(model)
+    phases = run(name, model, bright_and_dark, tuned(imagenet), extracting(name, model, weights, shared))
+    assert changed(published, between) == {"logits/kernel", "logits/bias"}
+    # All of batch normalisation is frozen: its statistics, and with them its scale.
+    of_block = {path for path in published if BLOCKS[name] in path and path.endswith(("/kernel", "/bias"))}
+    assert len(of_block) >= 6
+    assert changed(between, by_name(model)) == of_block | {"logits/kernel", "logits/bias"}
+    assert [[row["epoch"] for row in rows] for rows in phases.values()] == [[1, 2], [3]]
+
+
+def test_where_fine_tuning_is_no_better_the_heads_weights_stay(weights, bright_and_dark, imagenet, shared, judged):
+    model, between = build("vgg16", weights), judged(loss=1e9)
+    phases = run("vgg16", model, bright_and_dark, tuned(imagenet), extracting("vgg16", model, weights, shared))
+    assert list(phases) == ["head", "fine_tune"]
+    assert changed(between, by_name(model)) == set()
+
+
+def test_of_equal_losses_and_of_none_the_first_phase_wins():
+    from cxr.training.transfer import is_better
+
+    head, better, none = [{"val_loss": 0.5}, {"val_loss": 0.4}], [{"val_loss": 0.3}], [{"val_loss": float("nan")}]
+    assert is_better(better, head)
+    assert not is_better(head, head)
+    assert not is_better(none, head)
+
+
+def test_no_byte_depends_on_the_cache_or_on_who_watches(
+    weights, bright_and_dark, imagenet, shared, tmp_path, counted, capfd
+):
+    from cxr.models.tf import keras
+
+    fittings = []
+
+    def watch(fitting):
+        fittings.append(fitting)
+        look = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: look.model.predict(fitting.inputs, verbose=0))
+        return [look]
+
+    def weights_and_history(looking=None):
+        model = build("vgg16", weights)
+        extract = extracting("vgg16", model, weights, shared, tmp_path)
+        history = run("vgg16", model, bright_and_dark, tuned(imagenet), extract, looking)
+        return by_name(model), history
+
+    missed, history = weights_and_history()
+    hit, watched = weights_and_history(watch)
+    assert counted == [48, 16]
+    assert changed(missed, hit) == set()
+    assert history == watched
+    said = capfd.readouterr().err
+    assert said.count("vgg16: computing the features of 48 images, once for all epochs\n") == 1
+    assert said.count("vgg16 epoch 3/3 ") == 2
+
+    assert [(one.name, one.phase, one.first_epoch, one.epochs, one.classes) for one in fittings] == [
+        ("vgg16", "head", 0, 2, CLASSES), ("vgg16", "fine_tune", 2, 1, CLASSES),
+    ]  # fmt: skip
+    assert [(one.inputs.dtype, one.inputs.shape) for one in fittings] == [
+        (np.float32, (16, 512)), (np.uint8, (16, SIDE, SIDE, 1)),
+    ]  # fmt: skip
+    assert all(one.planes.shape == (16, SIDE, SIDE) and one.targets.shape == (16, 2) for one in fittings)
+
+
+def test_a_file_cut_short_gives_way_to_the_same_features(weights, bright_and_dark, shared, tmp_path, counted):
+    extract = extracting("vgg16", build("vgg16", weights), weights, shared, tmp_path)
+    first = extract(bright_and_dark[1])
+    (file,) = (tmp_path / "features").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    assert extract(bright_and_dark[1]).tobytes() == first.tobytes()
+    assert file.read_bytes() == whole
+    assert counted == [80, 80]
+
+
+def test_another_head_reads_the_cache_and_another_plane_or_weight_does_not(
+    weights, bright_and_dark, imagenet, shared, tmp_path, counted, monkeypatch
+):
+    model, (_, images) = build("vgg16", weights), bright_and_dark
+    extract = extracting("vgg16", model, weights, shared, tmp_path)
+    run("vgg16", model, bright_and_dark, imagenet, extract)
+    slow = by_name(model)
+    faster = imagenet.model_copy(update={"head": HeadParams(epochs=2, learning_rate=0.02)})
+    run("vgg16", model, bright_and_dark, faster, extract)
+    assert counted == [48, 16]
+    assert changed(slow, by_name(model)) == {"logits/kernel", "logits/bias"}
+
+    counted.clear()
+    altered = images.copy()
+    altered[7, 0, 0] ^= 1
+    first, second = extract(images[:20]), extract(altered[:20])
+    assert counted == [20, 20]
+    assert np.flatnonzero((first != second).any(axis=1)).tolist() == [7]
+    monkeypatch.setitem(PUBLISHED, "vgg16", redrawn(weights, tmp_path))
+    other = build("vgg16", tmp_path)
+    assert (extracting("vgg16", other, tmp_path, shared, tmp_path)(images[:20]) != first).any()
+    assert counted == [20, 20, 20]
+
+
+def redrawn(weights, folder):
+    """Copy the drawn VGG16 with one number of its first layer changed."""
+    import shutil
+    from dataclasses import replace
+
+    import h5py
+
+    from cxr.models.weights import md5_of
+
+    path = folder / PUBLISHED["vgg16"].filename
+    shutil.copy(weights / path.name, path)
+    with h5py.File(path, "r+") as file:
+        names = []
+        file["block1_conv1"].visit(names.append)
+        kernel = next(file["block1_conv1"][name] for name in names if "kernel" in name)
+        kernel[0, 0, 0, 0] += 0.5
+    return replace(PUBLISHED["vgg16"], md5=md5_of(path))
+
+
+def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
+    weights, bright_and_dark, imagenet, shared, tmp_path
+):
+    from cxr.model_folder import load_model
+    from cxr.training.train import train_network, write_trained
+
+    head = HeadParams(epochs=10, learning_rate=0.01)
+    recipe = tuned(imagenet).model_copy(update={"head": head, "patience": 10})
+    trained = train_network("vgg16", *bright_and_dark, shared, recipe, weights)
+    write_trained(tmp_path / "model", trained)
+    assert trained.description["initialisation"] == "imagenet"
+    assert trained.description["training"]["phases"] == {"head": 10, "fine_tune": 1}
+    assert trained.history[9]["val_accuracy"] == 1.0
+    table, images = bright_and_dark
+    test = table[table["split"] == "test"]
+    answers = load_model(tmp_path / "model").network.logits(images[test["index"]]).argmax(axis=1)
+    assert [CLASSES[answer] for answer in answers] == test["label"].tolist()
