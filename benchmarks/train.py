@@ -24,9 +24,12 @@ from timing import interleave
 from train_files import radiographs, weights_file
 from train_report import Arms, Run, report
 
+from cxr.params import read_params
+
 HERE = Path(__file__).parent
 NETWORKS = ("cnn1", "vgg16", "resnet50")
 TRANSFER = ("vgg16", "resnet50")
+FROZEN_SIDE = 64  # pixels; that of params.yaml is for random weights, and published ones want more still
 WARM_RATE = "0.0005"  # any but that of params.yaml
 
 
@@ -41,7 +44,8 @@ class Training:
     scratch: Path
 
     def plain(self) -> Run:
-        return timed("train_plain.py", self.network, self.data, self.weights, self.epochs)
+        same = (self._side, self._recipe["batch_size"])
+        return timed("train_plain.py", self.network, self.data, self.weights, self.epochs, *same)
 
     def ours(self) -> Run:
         """Run (a) in a new folder, so that it finds nothing of an earlier round."""
@@ -60,11 +64,20 @@ class Training:
         return run
 
     @property
+    def _recipe(self) -> dict[str, int]:
+        return dict(read_params(HERE.parent / "params.yaml")[f"train_{self.network}"])
+
+    @property
+    def _side(self) -> int:
+        return FROZEN_SIDE if self.network in TRANSFER else self._recipe["side"]
+
+    @property
     def _kept(self) -> Path:
         return self.scratch / f"kept-{self.network}"
 
     def _ours(self, work: Path, *more: str) -> Run:
-        return timed("train_ours.py", self.network, self.data, self.weights, self.epochs, work, *more)
+        side = ("--side", self._side)
+        return timed("train_ours.py", self.network, self.data, self.weights, self.epochs, work, *side, *more)
 
 
 def timed(script: str, *arguments: object) -> Run:

@@ -1,6 +1,6 @@
 """Decode once and train, by the functions that `prepare` and the train stage call; train.py measures it.
 
-    python train_ours.py NETWORK DATA WEIGHTS EPOCHS WORK [--rate RATE]
+    python train_ours.py NETWORK DATA WEIGHTS EPOCHS WORK --side SIDE [--rate RATE]
 
 WORK is the folder of what is kept between calls: planes and table, as DVC keeps them, and the features of a frozen
 backbone. RATE is another learning rate of the head.
@@ -32,13 +32,13 @@ def prepare(data, values, work):
     write_table(work / TABLE, prepared.table.assign(split=splits))
 
 
-def recipe_of(values, network, epochs, rate):
+def recipe_of(values, network, side, epochs, rate):
     """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
     from cxr.models import TRANSFER
     from cxr.params import section
     from cxr.training.params import TrainParams, TransferParams
 
-    recipe = values[f"train_{network}"] | {"epochs": epochs, "patience": epochs}
+    recipe = values[f"train_{network}"] | {"side": side, "epochs": epochs, "patience": epochs}
     if network not in TRANSFER:
         return section({"it": recipe}, "it", TrainParams)
     head = recipe.get("head", {}) | {"epochs": epochs} | ({"learning_rate": rate} if rate else {})
@@ -64,7 +64,7 @@ def train(options):
         read_table(options.work / TABLE),
         read_images(options.work / PLANES),
         top_level(values, CommonParams),
-        recipe_of(values, options.network, options.epochs, options.rate),
+        recipe_of(values, options.network, options.side, options.epochs, options.rate),
         options.weights.parent,
         cache=options.work / "cache",
     )
@@ -80,6 +80,7 @@ def main():
     parser.add_argument("weights", type=Path)
     parser.add_argument("epochs", type=int)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--side", type=int, required=True)
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
 

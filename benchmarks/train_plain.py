@@ -1,6 +1,6 @@
 """What a Keras user would write in a notebook to train on class folders; train.py compares with it.
 
-    python train_plain.py NETWORK DATA WEIGHTS EPOCHS
+    python train_plain.py NETWORK DATA WEIGHTS EPOCHS SIDE BATCH
 
 cnn1 is that of this project with Keras's augmentation in front; vgg16 and resnet50 are those of keras.applications,
 frozen, with a new head.
@@ -16,8 +16,8 @@ import tensorflow  # noqa: F401
 from train_clock import Clock
 
 clock = Clock()
-NETWORK, DATA, WEIGHTS, EPOCHS = sys.argv[1:]
-SIDE, BATCH = {"cnn1": 128, "vgg16": 64, "resnet50": 64}[NETWORK], 16
+NETWORK, DATA, WEIGHTS = sys.argv[1:4]
+EPOCHS, SIDE, BATCH = map(int, sys.argv[4:])
 
 
 def load(part, color_mode):
@@ -58,5 +58,5 @@ else:
     model = frozen_network(keras.applications.ResNet50, keras.applications.resnet50.preprocess_input)
 color = "grayscale" if NETWORK == "cnn1" else "rgb"
 model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(load("train", color), validation_data=load("validation", color), epochs=int(EPOCHS), verbose=0)
+history = model.fit(load("train", color), validation_data=load("validation", color), epochs=EPOCHS, verbose=0)
 clock.say(max(history.history["val_accuracy"]))
