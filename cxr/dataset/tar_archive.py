@@ -81,7 +81,9 @@ def _unpack_member(
             "nothing was imported"
         )
     path = names.add(member.name, member.isdir())
-    tarfile.data_filter(member, str(into))  # the library's own checks, on top of ours
+    # The library's own checks, on top of ours, which suffice: Python has them from 3.11.4 on.
+    if hasattr(tarfile, "data_filter"):
+        tarfile.data_filter(member, str(into))
     if member.isdir():
         (into / path).mkdir(parents=True, exist_ok=True)
         return written

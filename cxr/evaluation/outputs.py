@@ -2,9 +2,10 @@
 
 import zlib
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
@@ -103,10 +104,23 @@ def run_network(model: ScreeningModel, table: pd.DataFrame, images: Plane) -> Sa
 
 
 def write_outputs(path: Path, outputs: SavedOutputs) -> None:
-    """Write as .npz, whole or not at all; equal outputs give equal bytes."""
-    arrays: dict[str, Any] = {name: getattr(outputs, name) for name in PER_IMAGE}
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, name=np.array(outputs.name), classes=np.array(outputs.classes), **arrays)
+    """Write as .npz, whole or not at all; equal outputs give equal bytes.
+
+    Not by `np.savez_compressed`: from Python 3.11.4 on it writes other headers for the same arrays.
+    """
+    arrays: dict[str, Any] = {"name": np.array(outputs.name), "classes": np.array(outputs.classes)}
+    arrays |= {name: getattr(outputs, name) for name in PER_IMAGE}
+    with whole_file(path) as temporary, ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            member = ZipInfo(f"{name}.npy")  # of a fixed date
+            member.compress_type, member.create_system = ZIP_DEFLATED, 3
+            archive.writestr(member, _npy(array))
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def read_outputs(path: Path) -> SavedOutputs:
