@@ -46,12 +46,11 @@ def devices_in_use() -> str:
     return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or "cpu"
 
 
-def distribution(runtime: RuntimeParams) -> "tf.distribute.Strategy":
+def distribution() -> "tf.distribute.Strategy":
     """Return what a model is built and fitted under: TensorFlow's default, or copies on several GPUs.
 
-    To be called after `make_reproducible`, because it starts TensorFlow.
+    To be called after `make_reproducible`, which chooses the devices: this starts TensorFlow.
     """
-    choose_devices(runtime)
     return strategy_over([gpu.name for gpu in tf.config.list_logical_devices("GPU")])
 
 

@@ -77,7 +77,7 @@ def _refitted(refit: Refit, images: Plane, shared: CommonParams, recipe: TrainPa
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(refit.learned, images, split, shared.classes) for split in ("train", "validation"))
     build = partial(cnn1.build, images.shape[1], recipe.side, len(shared.classes), recipe.dropout)
-    with distribution(shared.runtime).scope(), precision(shared.runtime):
+    with distribution().scope(), precision(shared.runtime):
         model = build()
         fit(model, train, validation, recipe, shared.seed, title)
     kept = in_float32(model, build)

@@ -1,7 +1,7 @@
 """Train one network from start to finish, and write what the next stages need of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from cxr.training.devices import distribution, in_float32, precision
 from cxr.training.examples import examples
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
 from cxr.training.features import extractor
-from cxr.training.loop import HISTORY_COLUMNS, Examples, History, fit
+from cxr.training.loop import HISTORY_COLUMNS, History, fit
 from cxr.training.params import TrainParams, TransferParams
 from cxr.training.reproducible import environment, make_reproducible
 from cxr.training.transfer import transfer
@@ -41,13 +41,13 @@ class Trained:
         model: With the weights of the best epoch.
         history: One dict an epoch.
         description: What model.json says, but for the exported network.
-        probe: A few validation images, to compare the export on.
+        probe: uint8 (n, side, side), a few validation images, to compare the export on.
     """
 
     model: keras.Model
     history: History
     description: JsonObject
-    probe: Examples
+    probe: Plane
 
 
 def train_network(
@@ -86,7 +86,7 @@ def train_network(
     if isinstance(recipe, TransferParams):
         options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
     build = partial(models.build, name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
-    with distribution(shared.runtime).scope(), precision(shared.runtime):
+    with distribution().scope(), precision(shared.runtime):
         model = build()
         if isinstance(recipe, TransferParams) and recipe.weights == "imagenet":
             extract = extractor(name, model, recipe.side, options["imagenet"], shared.runtime, cache)
@@ -94,9 +94,13 @@ def train_network(
         else:
             phases = {"whole": fit(model, train, validation, recipe, shared.seed, name, watch=watch)}
     kept = in_float32(model, build)
-    history = [epoch for phase in phases.values() for epoch in phase]
     description = describe(name, kept, phases, table, shared, recipe)
-    return Trained(kept, history, description, replace(validation, planes=validation.planes[:AGREEMENT_PLANES]))
+    return Trained(kept, epochs_of(phases), description, validation.planes[:AGREEMENT_PLANES])
+
+
+def epochs_of(phases: Mapping[PhaseName, History]) -> History:
+    """Return the epochs of all phases, in order."""
+    return [epoch for phase in phases.values() for epoch in phase]
 
 
 def describe(
@@ -108,7 +112,7 @@ def describe(
     recipe: TrainParams,
 ) -> JsonObject:
     """Return name, classes in output order, cost, params, data and environment of a training."""
-    history = [epoch for phase in phases.values() for epoch in phase]
+    history = epochs_of(phases)
     best = min(history, key=lambda epoch: epoch["val_loss"])
     return {
         "name": name,
@@ -148,5 +152,5 @@ def write_trained(folder: Path, trained: Trained) -> None:
         columns = ["epoch", *HISTORY_COLUMNS]
         pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
     export_network(trained.model, folder)
-    assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe.planes)
+    assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe)
     write_json(folder / DESCRIPTION_FILE, trained.description | {"network": {"sha256": fingerprint(folder)}})

@@ -29,6 +29,17 @@ def test_a_network_learns_to_tell_bright_from_dark_and_its_export_says_so(bright
     assert [model.classes[answer] for answer in answers] == test["label"].tolist()
 
 
+def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared, recipe, tmp_path):
+    folder = train("cnn1", bright_and_dark, shared, recipe.model_copy(update={"epochs": 4, "patience": 4}), tmp_path)
+    losses = pd.read_csv(folder / "history.csv")["val_loss"]
+    assert losses.nunique() > 1
+    model, (table, images) = load_model(folder), bright_and_dark
+    asked = table[table["split"] == "validation"]
+    probabilities = softmax(model.network.logits(images[asked["index"]]))
+    right = probabilities[np.arange(len(asked)), asked["label"].map(model.classes.index)]
+    assert -np.log(right).mean() == pytest.approx(losses.min(), abs=1e-5)
+
+
 @pytest.mark.parametrize("name", ["cnn1", "cnn3", "vgg16", "resnet50"])
 def test_every_network_writes_a_whole_folder(name, bright_and_dark, shared, recipe, transfer_recipe, tmp_path):
     used = (transfer_recipe if name in ("vgg16", "resnet50") else recipe).model_copy(update={"epochs": 1})
