@@ -2,7 +2,7 @@
 
 Recipe: 40 epochs of batches of 16, AdamW up to 0.002.
 Expect, on 2,352 radiographs of the public database: validation log loss 0.089, balanced accuracy on test
-0.954 [0.937, 0.970]; 5 minutes on two cores. docs/recipes.md has more.
+0.954 [0.937, 0.970]; 10 to 14 minutes on two shared cores. docs/recipes.md has more.
 """
 
 from cxr.cli.console import user_errors

@@ -2,7 +2,7 @@
 
 Recipe: 12 epochs of batches of 32, AdamW up to 0.001.
 Expect, on 2,352 radiographs of the public database: validation log loss 0.274, balanced accuracy on test
-0.873 [0.849, 0.898]; 6 to 10 minutes on two cores. docs/recipes.md has more.
+0.873 [0.849, 0.898]; 8 to 10 minutes on two shared cores. docs/recipes.md has more.
 """
 
 from cxr.cli.console import user_errors

@@ -2,7 +2,7 @@
 
 Recipe: 14 epochs of batches of 32, AdamW up to 0.0003.
 Expect, on 2,352 radiographs of the public database: validation log loss 0.211, balanced accuracy on test
-0.905 [0.881, 0.926]; 7 to 15 minutes on two cores. docs/recipes.md has more.
+0.905 [0.881, 0.926]; 15 minutes on two shared cores. docs/recipes.md has more.
 """
 
 from cxr.cli.console import user_errors

@@ -29,6 +29,18 @@ def test_a_network_learns_to_tell_bright_from_dark_and_its_export_says_so(bright
     assert [model.classes[answer] for answer in answers] == test["label"].tolist()
 
 
+def test_no_byte_depends_on_how_many_steps_tensorflow_takes_at_once(bright_and_dark, shared, recipe, monkeypatch):
+    from cxr.training import loop
+    from cxr.training.train import train_network
+
+    weights = []
+    for steps in (1, 8):
+        monkeypatch.setattr(loop, "STEPS_PER_CALL", steps)
+        trained = train_network("cnn1", *bright_and_dark, shared, recipe, NOWHERE)
+        weights.append(b"".join(weight.tobytes() for weight in trained.model.get_weights()))
+    assert weights[0] == weights[1]
+
+
 def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared, recipe, tmp_path):
     folder = train("cnn1", bright_and_dark, shared, recipe.model_copy(update={"epochs": 4, "patience": 4}), tmp_path)
     losses = pd.read_csv(folder / "history.csv")["val_loss"]
