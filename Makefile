@@ -5,7 +5,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
 TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50
 
-.PHONY: help setup demo repro-parallel test lint check-slow verify-model constraints clean $(TRAININGS)
+.PHONY: help setup demo repro-parallel test lint check-slow verify-model release-model constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
@@ -57,6 +57,9 @@ check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full di
 
 verify-model: setup  ## recompute sha256 and test metrics of the packaged model: make verify-model DATA=folder
 	cxr-model verify '$(DATA)'
+
+release-model: setup  ## train on a folder in a clone, compare, package if not worse: make release-model DATA=folder
+	cxr-model release '$(DATA)' $(if $(KEEP),--keep '$(KEEP)')
 
 constraints: setup  ## write constraints.txt from the versions in .venv
 	pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt

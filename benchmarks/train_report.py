@@ -32,7 +32,7 @@ Arms = Mapping[str, Sequence[Run]]
 COLUMNS = ("seconds", "cpu", "whole", "whole_cpu", "val_accuracy")
 
 
-def report(measured: Mapping[str, Arms], images: int, epochs: int) -> str:
+def report(measured: Mapping[str, Arms], images: Mapping[str, int], epochs: int) -> str:
     """Return what was measured, and the ratios beside what they shall be."""
     count = len(next(iter(measured.values()))["ours"])
     head = ("arm", "seconds", "CPU seconds", "whole process, seconds", "whole process, CPU", "validation accuracy")
@@ -41,10 +41,11 @@ def report(measured: Mapping[str, Arms], images: int, epochs: int) -> str:
         for network, arms in measured.items()
         for arm, runs in arms.items()
     ]
+    numbers = ", ".join(f"{network} {images[network]:,}" for network in measured)
     figures = [row for network, arms in measured.items() for row in _ratios(network, arms)]
     return "\n".join(
         [
-            f"{images} images, {epochs} epochs, {count} rounds, medians [quartiles]",
+            f"{numbers} images, {epochs} epochs, {count} rounds, medians [quartiles]",
             *("", table(head, absolute)),
             *("", table(("figure", "measured", "shall be", "is it"), figures)),
         ]

@@ -13,35 +13,25 @@ from cxr.errors import ModelError
 from cxr.fields import Fields
 from cxr.files import JsonObject, read_json
 from cxr.network import softmax
+from cxr.operating_points import LARGEST, OperatingPoint, parse_default, parse_points
 from cxr.reference import Reference, parse_reference
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 DECISIONS_FILE = "decisions.json"
 DECISIONS_FORM = 1
 PIXEL_DIGITS = 16  # of 64: among a million pictures, two share these with a probability of 3e-8
 REFER, NOT_SUSPECTED = "refer", "not_suspected"
-_LARGEST = 1e12  # of a temperature or threshold; softer than any network is wrong
 
 
 class ReferReason(StrEnum):
-    """Why a picture is for a person to decide: the closed vocabulary of the column `refer_reason`."""
+    """Why a picture is for a person to decide: the words of the column `refer_reason`; the first that holds is said."""
 
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
     EMPTY_SET = "empty_set"
     SEVERAL_CLASSES = "several_classes"
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """A threshold and what it was chosen for.
-
-    Attributes:
-        threshold: The target class is suspected from this calibrated probability on.
-        aim: What it was chosen for, in words.
-    """
-
-    threshold: float
-    aim: str
+    DISAGREEMENT = "disagreement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +81,42 @@ class Decisions:
         """Return calibrated probabilities, float64 (n, classes), of logits of that shape."""
         return softmax(np.asarray(logits, np.float64) / self.temperature)
 
-    def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
+    def sets(self, probabilities: Floats) -> Bools:
         """Tell which classes are in the prediction sets: bool (n, classes)."""
         return np.asarray(probabilities >= self.minimum)
 
-    def suspected(self, probabilities: Floats, point: str) -> NDArray[np.bool_]:
+    def suspected(self, probabilities: Floats, point: str) -> Bools:
         """Tell where the target reaches the threshold of the operating point `point`: bool (n,)."""
         return np.asarray(probabilities[:, self.classes.index(self.target)] >= self.points[point].threshold)
 
-    def decide(self, probabilities: Floats, point: str) -> list[Decision]:
-        """Decide about n pictures by their calibrated probabilities, float64 (n, classes), not rounded."""
-        rows = zip(self.sets(probabilities), self.suspected(probabilities, point), strict=True)
-        return [self._decision(members, bool(suspected)) for members, suspected in rows]
+    def decide(
+        self, probabilities: Floats, point: str, *, unusual: Bools | None = None, disagreeing: Bools | None = None
+    ) -> list[Decision]:
+        """Decide about n pictures by their calibrated probabilities, float64 (n, classes), not rounded.
 
-    def _decision(self, members: NDArray[np.bool_], suspected: bool) -> Decision:
-        classes = tuple(name for name, member in zip(self.classes, members, strict=True) if member)
+        Of bool (n,), `unusual` are those unlike what the gate was fitted on, `disagreeing` those about which the
+        members of an ensemble differ; None: none is.
+        """
+        nowhere = np.zeros(len(probabilities), np.bool_)
+        held = (nowhere if given is None else given for given in (unusual, disagreeing))
+        rows = zip(self.sets(probabilities), self.suspected(probabilities, point), *held, strict=True)
+        return [self._decision(*row) for row in rows]
+
+    def _decision(self, kept: Bools, suspected: bool, unusual: bool, disagreeing: bool) -> Decision:
+        classes = tuple(name for name, is_kept in zip(self.classes, kept, strict=True) if is_kept)
+        if unusual:
+            return Decision(classes, REFER, ReferReason.OUT_OF_DISTRIBUTION)
         if len(classes) != 1:
             return Decision(classes, REFER, ReferReason.SEVERAL_CLASSES if classes else ReferReason.EMPTY_SET)
+        if disagreeing:
+            return Decision(classes, REFER, ReferReason.DISAGREEMENT)
         return Decision(classes, decision_words(self.target)[0] if suspected else NOT_SUSPECTED)
+
+
+def disagreeing(members: NDArray[Any]) -> Bools:
+    """Tell where not all members have one class of largest logit: bool (n,), of logits (n, members, classes)."""
+    answers = members.argmax(axis=2)
+    return np.asarray((answers != answers[:, :1]).any(axis=1))
 
 
 def decision_words(target: str) -> tuple[str, str, str]:
@@ -131,16 +139,16 @@ def parse_decisions(form: JsonObject, where: str = DECISIONS_FILE) -> Decisions:
         raise ModelError(f"{where} is not a decisions file of version {DECISIONS_FORM}; run: dvc repro evaluate")
     fields = Fields(form, where)
     classes = fields.texts("classes", r"\w+")
-    points = {name: _point(fields.inner("operating_points"), name) for name in fields.inner("operating_points").form}
+    points = parse_points(fields)
     conformal = fields.inner("conformal")
     minimum = conformal.inner("minimum", classes)
     decisions = Decisions(
         network=fields.text("network", "[0-9a-f]{64}"),
         classes=classes,
-        temperature=fields.number("temperature", 1 / _LARGEST, _LARGEST),
+        temperature=fields.number("temperature", 1 / LARGEST, LARGEST),
         target=fields.text("target"),
         points=points,
-        default_point=fields.text("default_operating_point"),
+        default_point=parse_default(fields, points),
         alpha=conformal.number("alpha", 0, 1),
         minimum=np.array([minimum.number(name, 0, 1) for name in classes]),
         reference=parse_reference(fields, classes),
@@ -148,11 +156,4 @@ def parse_decisions(form: JsonObject, where: str = DECISIONS_FILE) -> Decisions:
     )
     if decisions.target not in classes:
         raise fields.wrong("target", f"expected one of {', '.join(classes)}")
-    if decisions.default_point not in points:
-        raise fields.wrong("default_operating_point", f"expected one of {', '.join(points) or 'operating_points'}")
     return decisions
-
-
-def _point(points: Fields, name: str) -> OperatingPoint:
-    point = points.inner(name)
-    return OperatingPoint(point.number("threshold", 0, _LARGEST), point.text("aim"))

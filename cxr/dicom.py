@@ -14,13 +14,18 @@ from cxr.planes import Plane
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+# PS3.3 C.8.7.1.1.1, and what devices write instead; RLD and LLD are not among them: frontal, of a patient on the side.
+LATERAL_WORDS = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFTLATERAL", "RIGHTLATERAL"})
+# Left lateral, right lateral, lateral (PS3.16 CID 4010), in SNOMED CT and in the older SNOMED-RT.
+LATERAL_CODES = frozenset({"399173006", "399198007", "399067008", "R-10236", "R-10232", "R-102CD"})
+
 
 def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
     """Decode a DICOM object in memory.
 
     Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
     else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
-    never used. Padding and overlays stay as they are. Nothing but pixels, size and these attributes is read out.
+    never used. Padding and overlays stay as they are. Nothing but pixels, size, view and these attributes is read out.
 
     Returns:
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
@@ -53,9 +58,25 @@ def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
         steps.append("presentation_contradicts")
     steps = ["no_preamble", *steps] if bare else steps
     facts = ImageFacts(
-        int(dataset.Columns), int(dataset.Rows), photometric, int(dataset.BitsStored), "DICOM", tuple(steps)
+        width=int(dataset.Columns),
+        height=int(dataset.Rows),
+        mode=photometric,
+        bit_depth=int(dataset.BitsStored),
+        format="DICOM",
+        steps=tuple(steps),
+        lateral=_is_lateral(dataset),
     )
     return luminance, facts
+
+
+def _is_lateral(dataset: "Dataset") -> bool:
+    """Tell whether ViewPosition or ViewCodeSequence says that the picture was taken from the side."""
+    try:
+        position = "".join(character for character in str(dataset.get("ViewPosition", "")) if character.isalpha())
+        codes = {str(view.get("CodeValue", "")) for view in dataset.get("ViewCodeSequence") or ()}
+    except Exception:  # its picture could be decoded: an odd header must not cost the answer
+        return False
+    return position.upper() in LATERAL_WORDS or not codes.isdisjoint(LATERAL_CODES)
 
 
 def _check_shape(dataset: "Dataset") -> None:

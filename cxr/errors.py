@@ -44,7 +44,10 @@ class ResumeError(CxrError):
 
 
 class Reason(StrEnum):
-    """Why an image file has no pixels to give: the closed vocabulary of the column `reason`."""
+    """Why an image file has no answer: the closed vocabulary of the column `reason`.
+
+    The last five are said only where a network has a gate: of pictures that were decoded and are no chest radiograph.
+    """
 
     EMPTY = "empty_file"
     UNREADABLE = "unreadable"
@@ -57,6 +60,11 @@ class Reason(StrEnum):
     NETWORK = "network_failure"
     MEMORY = "out_of_memory"
     NO_DECODER = "no_decoder"
+    TOO_SMALL = "too_small"
+    EXTREME_ASPECT = "extreme_aspect"
+    BLANK = "blank"
+    COLOUR_PHOTO = "colour_photo"
+    NOT_A_RADIOGRAPH = "not_a_radiograph"
 
 
 class ImageError(CxrError):

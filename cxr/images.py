@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cxr.errors import ImageError, Reason
 from cxr.formats import HEAD_BYTES, recognise
-from cxr.luminance import luminance_of, refuse_deep_colour, white_is_zero
+from cxr.luminance import colour_of, luminance_of, refuse_deep_colour, white_is_zero
 from cxr.planes import Plane, to_plane
 
 SYNTHETIC_KEY = "Synthetic"  # PNG text chunk that `cxr-data sample` puts into every phantom it draws
@@ -39,6 +39,8 @@ class ImageFacts:
         format: `PNG`, `JPEG`, `TIFF`, `BMP`, `DICOM`, ...
         steps: Decisions taken, in order, e.g. `exif_rotated`, `alpha_over_black`, `inverted`.
         synthetic: Whether the file says that it is a drawn phantom.
+        colour: Mean over pixels of the largest of red, green and blue less the smallest, 0 to 1; 0 for grey samples.
+        lateral: Whether a DICOM header says that the picture was taken from the side.
     """
 
     width: int
@@ -48,6 +50,8 @@ class ImageFacts:
     format: str
     steps: tuple[str, ...] = ()
     synthetic: bool = False
+    colour: float = 0.0
+    lateral: bool = False
 
 
 def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
@@ -141,5 +145,5 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
     if white_is_zero(image):
         luminance = 255 - luminance
         steps.append("inverted")
-    synthetic = SYNTHETIC_KEY in image.info
-    return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic)
+    synthetic, colour = SYNTHETIC_KEY in image.info, colour_of(upright)
+    return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic, colour)

@@ -11,6 +11,8 @@ from cxr.planes import Plane
 
 FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files
 INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "F", *INTEGER_MODES)
+COLOUR_SIDE = 64  # about the side of the copy that colour is measured on: reading every pixel would cost as much again
 TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO = 262, 0
 
 
@@ -27,13 +29,30 @@ def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
     bit_depth = 1 if image.mode == "1" else 8
     if image.has_transparency_data:
         steps.append("alpha_over_black")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+        image = _over_black(image)
     if image.mode == "L":
         return np.asarray(image), bit_depth  # converting would only copy
     if image.mode != "1":
         steps.append("luma_601")
     return np.asarray(image.convert("RGB" if image.mode in ("P", "PA") else image.mode).convert("L")), bit_depth
+
+
+def colour_of(image: Image.Image) -> float:
+    """Return how colourful a loaded picture is: the mean over pixels of (max - min of R, G, B) / 255, 0 to 1.
+
+    Measured on a copy with sides of 64 to 127 pixels, or of the picture where it is smaller; transparent samples count
+    as black. 0 for grey samples of any depth.
+    """
+    if image.mode in GREY_MODES:
+        return 0.0
+    factors = (max(1, image.width // COLOUR_SIDE), max(1, image.height // COLOUR_SIDE))
+    if image.mode in ("P", "PA"):  # numbers of a palette have no mean
+        small = image.resize((image.width // factors[0], image.height // factors[1]), Image.Resampling.NEAREST)
+    else:
+        small = image.reduce(factors)
+    small = _over_black(small) if small.has_transparency_data else small
+    values = np.asarray(small.convert("RGB"))
+    return float((values.max(axis=2) - values.min(axis=2)).mean()) / 255
 
 
 def scale_to_8_bit(values: NDArray[Any], full_scale: int) -> Plane:
@@ -56,6 +75,11 @@ def white_is_zero(image: Image.Image) -> bool:
     """Tell whether a TIFF's low values are bright and Pillow left them so: it inverts up to 8 bits, not above."""
     tag = getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC, 1)
     return image.mode.startswith("I") and bool(tag == TIFF_WHITE_IS_ZERO)
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 
 def _from_integers(values: NDArray[Any], steps: list[str]) -> tuple[Plane, int]:

@@ -22,9 +22,10 @@ MANIFEST_FILE = "manifest.csv"
 # patient          as patients.csv says; empty where unknown
 # duplicate_group  smallest index among the images that show the same picture; its own where there is none
 # pixels_sha256    of the decoded luminance, before resizing
+# colour           see `cxr.images.ImageFacts`; six decimals
 COLUMNS = [
     "index", "file", "label", "source", "patient", "duplicate_group", "pixels_sha256",
-    "width", "height", "mode", "bit_depth", "format", "steps", "synthetic",
+    "width", "height", "mode", "bit_depth", "format", "steps", "synthetic", "colour",
 ]  # fmt: skip
 SPLITS = ("train", "validation", "test")
 

@@ -4,14 +4,17 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxr.decisions import DECISIONS_FILE, Decisions, read_decisions
+from cxr.decisions import Decisions
 from cxr.errors import ModelError, UsageError
 from cxr.files import JsonObject, read_json, sha256_of
+from cxr.gate import Gate
+from cxr.model_parts import load_decisions, load_model_gate
 from cxr.network import BATCH, Network
 
 DESCRIPTION_FILE = "model.json"
 NETWORK_FILE = "network.xml"
 NETWORK_WEIGHTS_FILE = "network.bin"
+ENSEMBLE = "ensemble"  # name, stage, section and folder of the network that joins others
 REQUIRED_KEYS = ("name", "classes", "image_side", "data", "network")
 
 
@@ -25,6 +28,7 @@ class ScreeningModel:
         network: The compiled network.
         decisions: What is applied to its outputs; None where nothing was fitted for it.
         operating_point: Name of the one in force; empty without decisions.
+        gate: What refuses or marks pictures before the network; None where it answers whatever it is given.
     """
 
     folder: Path
@@ -32,11 +36,17 @@ class ScreeningModel:
     network: Network
     decisions: Decisions | None = None
     operating_point: str = ""
+    gate: Gate | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the network's outputs."""
         return tuple(self.description["classes"])
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the networks of an ensemble, in the order of `Screened.members`; empty for a single network."""
+        return tuple(self.description.get("members") or ())
 
     @property
     def plane_side(self) -> int:
@@ -68,7 +78,8 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningM
     """Load a folder made by a train stage, by `evaluate` or shipped in the package.
 
     Raises:
-        ModelError: A file is absent, or the bytes of network or decisions are not those that the description names.
+        ModelError: A file is absent, or the bytes of network, decisions or gate are not those that the description
+            names.
     """
     description = describe_model(folder)
     found = fingerprint(folder)
@@ -79,36 +90,14 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningM
         )
     decisions = load_decisions(folder, description)
     point = decisions.default_point if decisions else ""
-    return ScreeningModel(folder, description, Network(folder / NETWORK_FILE, threads, batch), decisions, point)
-
-
-def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
-    """Read the decisions that the description in `folder` names; None where it names none.
-
-    Raises:
-        ModelError: They are absent, are others than the description names, or were fitted for another network.
-    """
-    path, named = folder / DECISIONS_FILE, description.get("decisions")
-    if named is None:
-        if path.exists():
-            raise ModelError(
-                f"{path} is there, but the {DESCRIPTION_FILE} beside it does not name it; take the whole folder "
-                f"from one run"
-            )
-        return None
-    decisions = read_decisions(path)
-    found, expected = sha256_of(path), named["sha256"]
-    if found != expected:
+    network, gate = Network(folder / NETWORK_FILE, threads, batch), load_model_gate(folder, description, threads, batch)
+    model = ScreeningModel(folder, description, network, decisions, point, gate)
+    if bool(model.members) != network.has_members:
         raise ModelError(
-            f"{path} has SHA-256 {found[:12]}..., the {DESCRIPTION_FILE} beside it names {expected[:12]}...; "
-            f"take the whole folder from one run"
+            f"the network in {folder} {'has' if network.has_members else 'lacks'} an output for members, but its "
+            f"{DESCRIPTION_FILE} says otherwise; take the whole folder from one run"
         )
-    if (decisions.network, list(decisions.classes)) != (description["network"]["sha256"], description["classes"]):
-        raise ModelError(
-            f"{path} was fitted for the network {decisions.network[:12]}... with the classes "
-            f"{', '.join(decisions.classes)}, which is not the one in {folder}; take the whole folder from one run"
-        )
-    return decisions
+    return model
 
 
 def at_operating_point(model: ScreeningModel, name: str) -> ScreeningModel:

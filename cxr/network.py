@@ -14,6 +14,7 @@ from cxr.planes import Plane
 Floats = NDArray[np.float32]
 
 BATCH = 8  # what stays in the cache of a core: 32 takes a quarter more time, 1 as much
+MEMBERS = "members"  # output of an ensemble alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,26 @@ class Outputs:
         logits: float32 (n, classes), uncalibrated.
         features: float32 (n, d), the pooled last feature map.
         feature_map: float32 (n, h, w, d), the last feature map.
+        members: As in `Screened`.
     """
 
     logits: Floats
     features: Floats
     feature_map: Floats
+    members: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What screening needs of n planes.
+
+    Attributes:
+        logits: float32 (n, classes), uncalibrated; of an ensemble the mean of its members'.
+        members: float32 (n, members, classes), the logits of each member of an ensemble; None for a single network.
+    """
+
+    logits: Floats
+    members: Floats | None
 
 
 class Network:
@@ -57,12 +73,23 @@ class Network:
 
     def predict(self, planes: Plane) -> Outputs:
         """Run the network on uint8 planes of shape (n, side, side), n at least 1, 0 black, 255 white."""
-        logits, features, feature_map = self._run(planes, "logits", "features", "feature_map")
-        return Outputs(logits, features, feature_map)
+        return Outputs(*self._run(planes, "logits", "features", "feature_map", *([MEMBERS] * self.has_members)))
 
     def logits(self, planes: Plane) -> Floats:
         """Return float32 (n, classes), equal to those of `predict`, without copying the other outputs."""
         return self._run(planes, "logits")[0]
+
+    def screen(self, planes: Plane) -> Screened:
+        """Return the logits of `predict`, and of an ensemble those of its members, in one run of the network."""
+        if not self.has_members:
+            return Screened(self.logits(planes), None)
+        logits, members = self._run(planes, "logits", MEMBERS)
+        return Screened(logits, members)
+
+    @property
+    def has_members(self) -> bool:
+        """Whether it is an ensemble that says what each of its members answers."""
+        return any(MEMBERS in output.get_names() for output in self._compiled.outputs)
 
     def _run(self, planes: Plane, *names: str) -> list[Floats]:
         parts = [

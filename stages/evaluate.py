@@ -1,4 +1,4 @@
-"""Measure and audit the four exported networks, and choose the one that screens folders."""
+"""Measure and audit the exported networks and their ensemble, and choose the one that screens folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,31 +18,38 @@ def main(
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
     reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
+    fast: Annotated[Path, typer.Option(help="Folder for the fast network.")] = Path("models/fast"),
     params: Annotated[Path, typer.Option(help="Parameters: evaluate is read.")] = Path("params.yaml"),
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
     from cxr.audit import stop_unless_waived
     from cxr.evaluation.assessing import assess, draw_pictures
     from cxr.evaluation.candidates import read_candidate
+    from cxr.evaluation.gating import judge_images
     from cxr.evaluation.material import read_material
     from cxr.evaluation.params import evaluate_params
-    from cxr.evaluation.screening_model import choose, write_screening
+    from cxr.evaluation.screening_model import choose, choose_fast, write_screening
     from cxr.evaluation.writing import write_card, write_reports, write_saved_outputs
+    from cxr.gate import load_gate
+    from cxr.model_folder import ENSEMBLE
     from cxr.models import NAMES
     from cxr.params import read_params
 
     values = read_params(params)
     own = evaluate_params(values)
 
-    material = read_material(prepared, split, refits, reports)
-    candidates = [read_candidate(models / name, material.table, material.images, own) for name in NAMES]
-    chosen = choose(candidates, own)
+    material, gate = read_material(prepared, split, refits, reports), models / "gate"
+    judged = judge_images(load_gate(gate), material.table, material.images)
+    names = (*NAMES, ENSEMBLE)
+    candidates = [read_candidate(models / name, material.table, material.images, own, judged) for name in names]
+    chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     report = assess(candidates, chosen, material, own, values)
 
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
-    write_card(reports, write_screening(screening, chosen, report, values))
+    write_card(reports, write_screening(screening, chosen, report, values, gate))
+    write_screening(fast, quick, report, values, gate)
     stop_unless_waived(report["audits"], "evaluate")
 
 

@@ -18,10 +18,10 @@ def main(
     from cxr.manifest import read_images, read_table, write_table
     from cxr.params import CommonParams, read_params, section, top_level
     from cxr.training.held_out import LeaveSourceOutParams, plan_refits
-    from cxr.training.params import TrainParams
+    from cxr.training.params import SmallParams
 
     values = read_params(params)
-    shared, recipe = top_level(values, CommonParams), section(values, "train_cnn1", TrainParams)
+    shared, recipe = top_level(values, CommonParams), section(values, "train_cnn1", SmallParams)
     own = section(values, "leave_source_out", LeaveSourceOutParams)
 
     table, planes = read_table(split), read_images(images)

@@ -50,7 +50,7 @@ def quick(folder: Path) -> None:
     values = yaml.load(folder / "params.yaml")
     values["image"]["side"] = 64
     values["leave_source_out"]["epochs"] = 1
-    for section in (values[f"train_{name}"] for name in NAMES):
+    for section in (values[f"train_{name}"] for name in (*NAMES, "gate")):
         section |= {"side": 32, "epochs": 1}
     yaml.dump(values, folder / "params.yaml")
     run(folder, "git", "commit", "-q", "-a", "-m", "quick")

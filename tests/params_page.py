@@ -4,18 +4,22 @@ from cxr.cli.params_help import fields, limits_of
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
+from cxr.ensemble import EnsembleParams
 from cxr.evaluation.params import EvaluateParams
 from cxr.params import CommonParams
+from cxr.training.gate_params import GateParams
 from cxr.training.held_out import LeaveSourceOutParams
-from cxr.training.params import TrainParams, TransferParams
+from cxr.training.params import SmallParams, TransferParams
 
 SECTIONS = {
     "top level": CommonParams,
     "prepare": PrepareParams,
     "balance": BalanceParams,
     "split": SplitParams,
-    "train_cnn1, train_cnn3": TrainParams,
+    "train_cnn1, train_cnn3": SmallParams,
     "train_vgg16, train_resnet50": TransferParams,
+    "train_gate": GateParams,
+    "ensemble": EnsembleParams,
     "leave_source_out": LeaveSourceOutParams,
     "evaluate": EvaluateParams,
 }

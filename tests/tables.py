@@ -23,4 +23,5 @@ def manifest(counts: dict[str, int]) -> pd.DataFrame:
         format="PNG",
         steps="",
         synthetic=0,
+        colour=0.0,
     )[COLUMNS]

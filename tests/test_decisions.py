@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr.decisions import DECISIONS_FILE, ReferReason, parse_decisions, read_decisions
+from cxr.decisions import DECISIONS_FILE, ReferReason, disagreeing, parse_decisions, read_decisions
 from cxr.errors import ModelError, UsageError
 from cxr.files import read_json, sha256_of, write_json
 from cxr.model_folder import at_operating_point, load_model
@@ -55,6 +55,46 @@ def test_a_picture_like_no_class_is_referred() -> None:
         np.array([[0.5, 0.3, 0.2]]), "covid_spec95"
     )
     assert (decision.classes, decision.word, decision.reason) == ((), "refer", ReferReason.EMPTY_SET)
+
+
+SURE, SEVERAL, NONE = (0.75, 0.15, 0.10), (0.45, 0.32, 0.23), (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "unusual", "apart", "reason"),
+    [
+        (SURE, False, False, None),
+        (SURE, True, False, ReferReason.OUT_OF_DISTRIBUTION),
+        (SURE, False, True, ReferReason.DISAGREEMENT),
+        (SURE, True, True, ReferReason.OUT_OF_DISTRIBUTION),
+        (SEVERAL, False, True, ReferReason.SEVERAL_CLASSES),
+        (SEVERAL, True, False, ReferReason.OUT_OF_DISTRIBUTION),
+        (NONE, False, True, ReferReason.EMPTY_SET),
+        (NONE, True, True, ReferReason.OUT_OF_DISTRIBUTION),
+    ],
+)
+def test_the_first_reason_that_holds_is_said_and_the_set_stays(
+    probabilities: tuple[float, ...], unusual: bool, apart: bool, reason: ReferReason | None
+) -> None:
+    decisions, values = parse_decisions(decisions_form()), np.array([SURE, probabilities])
+    marks = {"unusual": np.array([False, unusual]), "disagreeing": np.array([False, apart])}
+    first, second = decisions.decide(values, "covid_sens95", **marks)
+    assert (first.word, first.reason) == ("covid_suspected", None)
+    assert second.reason == reason
+    assert second.word == ("refer" if reason else "covid_suspected")
+    assert second.classes == decisions.decide(values, "covid_sens95")[1].classes
+
+
+def test_as_many_marks_as_pictures_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        parse_decisions(decisions_form()).decide(np.array([SURE, SURE]), "covid_sens95", unusual=np.array([True]))
+
+
+def test_members_disagree_where_their_largest_logits_are_of_different_classes() -> None:
+    agree, apart, equal = [[3, 1, 0], [9, 2, 0]], [[3, 1, 0], [0, 2, 1]], [[1, 1, 0], [1, 1, 0]]
+    assert disagreeing(np.array([agree, apart, equal], np.float32)).tolist() == [False, True, False]
+    third = np.array([[[1, 0], [1, 0], [0, 1]], [[0, 1], [0, 1], [0, 1]]], np.float32)
+    assert disagreeing(third).tolist() == [True, False]
 
 
 def test_operating_points_decide_differently() -> None:

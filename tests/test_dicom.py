@@ -262,6 +262,28 @@ def test_no_name_of_a_patient_reaches_facts_or_errors(written: Any) -> None:
     assert "ecret" not in str(refusal(written(PatientName="Secret^Name", NumberOfFrames=3)))
 
 
+def code(value: str) -> list[Dataset]:
+    view = Dataset()
+    view.CodeValue = value
+    return [view]
+
+
+@pytest.mark.parametrize(
+    ("elements", "lateral"),
+    [
+        ({}, False),
+        *(({"ViewPosition": word}, True) for word in ("LL", "RL", "LATERAL", "lateral", "L LAT", "LEFT LATERAL")),
+        *(({"ViewPosition": word}, False) for word in ("PA", "AP", "", "RLD", "LLD", "LLO", "RLO", "COLLATERAL")),
+        *(({"ViewCodeSequence": code(value)}, True) for value in ("399173006", "R-10236", "399198007", "R-10232")),
+        *(({"ViewCodeSequence": code(value)}, False) for value in ("399348003", "R-10206")),
+        ({"ViewPosition": "PA", "ViewCodeSequence": code("399067008")}, True),
+        ({"ViewCodeSequence": []}, False),
+    ],
+)
+def test_a_lateral_view_is_known_from_the_header(elements: dict[str, Any], lateral: bool, written: Any) -> None:
+    assert decode_bytes(written(**elements), 16)[1].lateral is lateral
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=6), cut=st.integers(0, 400))
 def test_garbled_objects_give_an_image_error_or_a_picture(

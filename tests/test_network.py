@@ -57,6 +57,21 @@ def test_answers_are_the_same_to_the_bit_in_any_batch_and_with_any_threads(batch
     assert np.array_equal(network.logits(planes), expected.logits)
 
 
+def test_a_single_network_screens_without_members(folder):
+    planes = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8)
+    model = load_model(folder)
+    screened = model.network.screen(planes)
+    assert np.array_equal(screened.logits, model.network.logits(planes))
+    assert (screened.members, model.network.predict(planes).members, model.members) == (None, None, ())
+
+
+def test_members_that_the_network_does_not_have_are_refused(folder):
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | {"members": ["a", "b"]}))
+    with pytest.raises(ModelError, match=r"lacks an output for members, but its model\.json says otherwise"):
+        load_model(folder)
+
+
 def test_half_the_batch_gives_the_same_answers_down_to_one(folder):
     planes = np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE), dtype=np.uint8)
     network = load_model(folder, batch=5).network

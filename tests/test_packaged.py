@@ -7,10 +7,12 @@ import pytest
 
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
-from cxr.evaluation.packaging import MAX_BYTES, package_model
+from cxr.evaluation.packaging import MAX_BYTES, model_files, package_model
 from cxr.files import read_json, sha256_of, write_json
+from cxr.gate import GATE_FILES, Sign, gate_fingerprint
 from cxr.model_folder import describe_model, load_model, packaged_folder
 from tests.decision_forms import with_decisions
+from tests.evaluation.toy_gates import toy_gate
 from tests.imports import ROOT
 
 
@@ -74,6 +76,59 @@ def test_decisions_are_packaged_with_the_network_they_were_fitted_for(decided, t
     assert sorted(path.name for path in package.iterdir()) == [
         "decisions.json", "model.json", "network.bin", "network.xml",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def gated(decided):
+    """Give a model with decisions and a gate."""
+    toy_gate(decided, 128)
+    description = read_json(decided / "model.json")
+    write_json(decided / "model.json", description | {"gate": {"sha256": gate_fingerprint(decided)}})
+    return decided
+
+
+def test_the_gate_is_packaged_counted_and_on_the_card(gated, tmp_path):
+    packaged(gated, tmp_path)
+    package = tmp_path / "package"
+    model = load_model(package)
+    assert model.gate.sha256 == gate_fingerprint(gated)
+    assert set(GATE_FILES) < {path.name for path in model_files(package, model.description)}
+    card = (tmp_path / "CARD.md").read_text()
+    assert f"- Gate SHA-256 `{model.gate.sha256}`" in card
+    assert "A gate keeps what is plainly none" in card
+    assert "answers whatever it is given" not in card
+
+
+def test_a_model_without_a_gate_leaves_none_of_the_one_before(gated, copy, tmp_path):
+    packaged(gated, tmp_path)
+    packaged(copy, tmp_path)
+    assert load_model(tmp_path / "package").gate is None
+
+
+def test_another_gate_is_not_packaged(gated, tmp_path):
+    toy_gate(gated, 128, dict.fromkeys(Sign, 0.5))
+    with pytest.raises(ModelError, match="holds a gate with SHA-256"):
+        packaged(gated, tmp_path)
+    assert not (tmp_path / "package").exists()
+
+
+def test_the_card_of_an_ensemble_names_its_members_and_their_epochs():
+    description = describe_model(packaged_folder())
+    one = description["training"]
+    training = {"epochs": None, "best_epoch": None, "members": {"cnn1": one, "cnn3": one | {"best_epoch": 12}}}
+    card = render_card(description | {"name": "ensemble", "members": ["cnn1", "cnn3"], "training": training})
+    assert "`ensemble`, the mean of the logits of `cnn1` and `cnn3`: " in card
+    assert f"- Weights of `cnn1` of epoch {one['best_epoch']} of {one['epochs']}" in card
+    assert f"- Weights of `cnn3` of epoch 12 of {one['epochs']}" in card
+    assert "None" not in card
+
+
+def test_a_fast_model_that_ships_is_described_by_its_card():
+    fast = packaged_folder().with_name("packaged_fast")
+    if not fast.is_dir():
+        pytest.skip("no release has packaged one yet")
+    assert load_model(fast).classes == load_model(packaged_folder()).classes
+    assert (ROOT / "MODEL_CARD_FAST.md").read_text(encoding="utf-8") == render_card(describe_model(fast))
 
 
 def test_a_model_without_decisions_leaves_none_of_the_one_before(decided, copy, tmp_path):

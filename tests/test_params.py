@@ -4,6 +4,7 @@ from ruamel.yaml import YAML
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
+from cxr.ensemble import EnsembleParams
 from cxr.errors import ParamsError
 from cxr.evaluation.params import EvaluateParams, evaluate_params
 from cxr.models import NAMES, TRANSFER
@@ -14,13 +15,14 @@ SHIPPED = ROOT / "params.yaml"
 
 
 def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
+    from cxr.training.gate_params import GateParams
     from cxr.training.held_out import LeaveSourceOutParams
-    from cxr.training.params import TrainParams, TransferParams
+    from cxr.training.params import SmallParams, TransferParams
 
     values = read_params(SHIPPED)
     kinds = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
-    kinds |= {"leave_source_out": LeaveSourceOutParams}
-    kinds |= {f"train_{name}": TransferParams if name in TRANSFER else TrainParams for name in NAMES}
+    kinds |= {"leave_source_out": LeaveSourceOutParams, "ensemble": EnsembleParams, "train_gate": GateParams}
+    kinds |= {f"train_{name}": TransferParams if name in TRANSFER else SmallParams for name in NAMES}
     for name, kind in kinds.items():
         section(values, name, kind)
     shared = top_level(values, CommonParams)
@@ -89,7 +91,7 @@ def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
         ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
         ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
         ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
-        ("screening: cnn1", "Known keys: screening_model, target, alpha, waivers"),
+        ("screening: cnn1", "Known keys: screening_model, fast_model, target, alpha, waivers"),
     ],
 )
 def test_what_evaluate_cannot_use_is_refused(text, sentence):
@@ -108,7 +110,7 @@ def test_the_target_of_the_refits_is_that_of_the_operating_points():
 
 def test_without_a_word_about_it_evaluate_takes_the_best_network_and_waives_nothing():
     own = section({"evaluate": {}}, "evaluate", EvaluateParams)
-    assert (own.screening_model, own.target, own.waivers) == ("best", "covid", {})
+    assert (own.screening_model, own.fast_model, own.target, own.waivers) == ("best", "cnn1", "covid", {})
 
 
 def test_a_stage_does_not_read_top_level_values_it_does_not_name():

@@ -6,10 +6,13 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.model_folder import ENSEMBLE
 from cxr.models import NAMES, TRANSFER
 from tests.imports import ROOT, closure
 
-STAGES = ["prepare", "balance", "split", *(f"train_{name}" for name in NAMES), "leave_source_out", "evaluate"]
+TRAINED = [f"train_{name}" for name in NAMES]
+STAGES = ["prepare", "balance", "split", *TRAINED, "train_gate", "ensemble", "leave_source_out", "evaluate"]
+CANDIDATES = (*NAMES, ENSEMBLE)
 # Listed as a whole, because they hold templates as well, which no import shows.
 FOLDERS = ("cxr/evaluation/audits", "cxr/evaluation/reporting", "cxr/evaluation/stats")
 
@@ -35,7 +38,7 @@ def nothing_but_a_docstring(file):
     )
 
 
-def test_the_nine_stages_are_there_in_order():
+def test_the_eleven_stages_are_there_in_order():
     assert list(pipeline()["stages"]) == STAGES
 
 
@@ -79,7 +82,16 @@ def test_what_dvc_shows_is_an_output_of_evaluate_and_in_git():
     shown = [*pipeline()["metrics"], *(file for plot in pipeline()["plots"] for file in plot.popitem()[1]["y"])]
     assert len(shown) > len(NAMES)
     assert [file for file in shown if not file.startswith(in_git)] == []
-    assert pipeline()["metrics"] == [f"reports/metrics/{name}.json" for name in NAMES]
+    assert pipeline()["metrics"] == [f"reports/metrics/{name}.json" for name in CANDIDATES]
+
+
+def test_evaluate_depends_on_every_candidate_and_the_ensemble_on_its_members():
+    outs = {out for stage in STAGES for out in resolved(stage, "outs")}
+    deps = {dep for dep in resolved("evaluate", "deps") if dep.startswith("models/")}
+    assert deps == {f"models/{name}" for name in (*CANDIDATES, "gate")}
+    assert deps <= outs
+    members = YAML(typ="safe").load(ROOT / "params.yaml")["ensemble"]["members"]
+    assert {f"models/{name}" for name in members} <= set(resolved("ensemble", "deps"))
 
 
 @pytest.mark.parametrize("out", ["reports/report.html", "reports/report.json"])

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cxr.cli.batch_models import named_folder
 from cxr.cli.batch_options import FailOn
 from cxr.errors import UsageError
 from cxr.screening.names import PathStyle
@@ -60,9 +61,10 @@ DryRun = Annotated[bool, _input("--dry-run", help="Only list on stdout what woul
 Models = Annotated[
     list[Path] | None,
     typer.Option(
+        parser=named_folder,
         metavar="FOLDER",
-        help="Network, as a folder made by the stage 'evaluate'; repeat it for several in one pass. "
-        "[default: the packaged one]",
+        help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are packaged; "
+        "repeat it for several in one pass. [default: packaged]",
     ),
 ]
 OperatingPoint = Annotated[
@@ -95,6 +97,19 @@ Dicom = Annotated[
 ]
 Overwrite = Annotated[bool, _rows("--overwrite", help="Start over instead of going on from an earlier run.")]
 Sheet = Annotated[Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")]
+Explain = Annotated[
+    Path | None,
+    _rows(metavar="DIR", help="Also draw maps of where the score of some rows comes from: docs/explain.md."),
+]
+ExplainRows = Annotated[
+    str | None,
+    _rows(
+        metavar="WHAT",
+        help="Rows for --explain: suspected, refer, ok, or classes, flags and decisions, with commas. "
+        "[default: suspected]",
+    ),
+]
+ExplainLimit = Annotated[int | None, _rows(min=1, metavar="N", help="Draw the first N of them only. [default: 200]")]
 Workers = Annotated[int, _speed(min=0, max=1024, help="Decoding threads; 0: one for each core.")]
 BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
 Threads = Annotated[

@@ -1,4 +1,4 @@
-"""What the summary says of decisions, of pictures that the network was trained on, and of drift."""
+"""What the summary says of the gate, of decisions, of pictures that the network was trained on, and of drift."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,11 +6,29 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cxr.decisions import ReferReason
+from cxr.errors import Reason
+from cxr.flags import GATE_REASONS
 
 if TYPE_CHECKING:
     from cxr.screening.tally import Tally
 
-_WHY = {ReferReason.SEVERAL_CLASSES: "several classes are possible", ReferReason.EMPTY_SET: "no class fits"}
+_WHY = {
+    ReferReason.OUT_OF_DISTRIBUTION: "they are unlike what was learnt from",
+    ReferReason.SEVERAL_CLASSES: "several classes are possible",
+    ReferReason.EMPTY_SET: "no class fits",
+    ReferReason.DISAGREEMENT: "the members of the ensemble differ",
+}
+
+
+def gate_line(tally: "Tally") -> Text:
+    """Give the line that says what judged pictures before the networks, and how many it rejected for which reason."""
+    gate = tally.schema.gate
+    if gate is None:
+        return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
+    rejected = [(reason, tally.reasons[reason]) for reason in Reason if reason in GATE_REASONS]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected if count)
+    total = sum(count for _, count in rejected)
+    return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
 
 
 def decision_lines(tally: "Tally") -> Iterator[Text]:

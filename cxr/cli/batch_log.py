@@ -11,6 +11,7 @@ from cxr.cli.batch_options import Options
 if TYPE_CHECKING:
     from cxr.model_folder import ScreeningModel
     from cxr.screening.engine import Outcome
+    from cxr.screening.explain import Explained
     from cxr.screening.query import Found
     from cxr.screening.select import Selection
     from cxr.screening.tally import Tally
@@ -40,12 +41,13 @@ class JsonVoice:
 
     def loaded(self, models: "Sequence[ScreeningModel]") -> None:
         """See `Voice`."""
-        for model in models:
+        for number, model in enumerate(models):
             self._say(
                 "loaded",
                 model=model.identity,
                 synthetic=model.synthetic,
                 operating_point=model.operating_point or None,
+                gate=model.gate.sha256 if model.gate and number == 0 else None,
             )
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
@@ -64,6 +66,10 @@ class JsonVoice:
             self._said = time.monotonic()
             self._say("progress", done=self._done, files=self._total)
 
+    def explained(self, explained: "Explained") -> None:
+        """See `Voice`."""
+        self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
+
     def finished(self, tally: "Tally", work: "Work", options: Options) -> None:  # noqa: ARG002
         """See `Voice`."""
         from cxr.screening.run_manifest import drift_facts
@@ -77,6 +83,11 @@ class JsonVoice:
             decisions={
                 head.identity: dict(counts)
                 for head, counts in zip(tally.schema.heads, tally.decisions, strict=True)
+                if head.applied
+            },
+            refer_reasons={
+                head.identity: dict(counts)
+                for head, counts in zip(tally.schema.heads, tally.refer_reasons, strict=True)
                 if head.applied
             },
             drift=drift_facts(tally),

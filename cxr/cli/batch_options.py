@@ -60,6 +60,9 @@ class Options:
     overwrite: bool
     fail_on: FailOn
     report: Path | None
+    explain: Path | None
+    explain_rows: str | None
+    explain_limit: int | None
     dry_run: bool
     talk: Talk
 

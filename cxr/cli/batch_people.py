@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cxr.model_folder import ScreeningModel
     from cxr.screening.engine import Outcome
+    from cxr.screening.explain import Explained
     from cxr.screening.query import Found
     from cxr.screening.select import Selection
     from cxr.screening.tally import Tally
@@ -88,6 +89,14 @@ class PeopleVoice:
         if self._talk is Talk.VERBOSE:
             for outcome in outcomes:
                 self._say(_line(outcome))
+
+    def explained(self, explained: "Explained") -> None:
+        """See `Voice`."""
+        self._say(f"{explained.drawn:,} maps drawn")
+        for cell in explained.changed:
+            self._warn(f"no map of {cell}: the file has changed since it was screened")
+        if explained.more:
+            self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
 
     def finished(self, tally: "Tally", work: "Work", options: Options) -> None:
         """See `Voice`."""

@@ -5,6 +5,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from cxr.cli.batch_explain import check_explain, check_words, write_explained
 from cxr.cli.batch_models import load_models
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_files, naming_of, query_of
 from cxr.cli.batch_voice import Voice, voice_of
@@ -12,6 +13,7 @@ from cxr.cli.console import status_of
 from cxr.errors import CxrError, DataError
 from cxr.screening.applied import applied_of
 from cxr.screening.discover import discover
+from cxr.screening.gated import gated_by
 from cxr.screening.output import OutputFiles, locked, output_files
 from cxr.screening.query import UNREADABLE, Found
 from cxr.screening.run_manifest import Asked
@@ -45,6 +47,7 @@ def run(options: Options) -> int:
 
 def _run(options: Options, voice: Voice) -> int:
     check_options(options)
+    check_explain(options)
     files = None if options.to_stdout or options.dry_run else output_files(Path(options.output))
     asked, found, selection = _discover(options, files)
     voice.found(found, selection)
@@ -57,6 +60,8 @@ def _run(options: Options, voice: Voice) -> int:
             from cxr.cli.batch_sheet import write_report
 
             write_report(options.report, work, files, tally)
+        if files and options.explain:
+            voice.explained(write_explained(options, options.explain, work, files))
     voice.finished(tally, work, options)
     return SOME_FAILED if _fails(options.fail_on, tally, found) else 0
 
@@ -114,7 +119,8 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     models = load_models(options)
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
     voice.loaded(models)
-    schema = schema_of(heads, options.keywords, list(map(applied_of, models)))
+    schema = schema_of(heads, options.keywords, list(map(applied_of, models)), gated_by(models[0].gate))
+    check_words(options, schema)
     return Work(asked, found, selection, models, schema, wanted, tuple(options.keywords), options.workers)
 
 

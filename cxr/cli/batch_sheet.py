@@ -70,6 +70,7 @@ def _about(work: "Work", files: OutputFiles, tally: "Tally") -> dict[str, str]:
         "cxr-batch": __version__,
         "model": ", ".join(model.identity for model in work.models),
         **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
+        **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
         **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
         "results": files.results.name,
         "manifest": files.manifest.name,

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cxr.cli.batch_decisions import decision_lines
+from cxr.cli.batch_decisions import decision_lines, gate_line
 from cxr.screening.escape import printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def print_summary(
         _print(console, "flags    " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.flags.items())))
     if tally.agreement:
         _print(console, "networks " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.agreement.items())))
-    for line in decision_lines(tally):
+    for line in (gate_line(tally), *decision_lines(tally)):
         _print(console, line)
     for model in work.models:
         _print(console, f"model    {model.identity}{_trained_on(model)}{_decides(model)}")

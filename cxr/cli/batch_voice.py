@@ -9,6 +9,7 @@ from cxr.cli.batch_options import Options, Talk
 if TYPE_CHECKING:
     from cxr.model_folder import ScreeningModel
     from cxr.screening.engine import Outcome
+    from cxr.screening.explain import Explained
     from cxr.screening.query import Found
     from cxr.screening.select import Selection
     from cxr.screening.tally import Tally
@@ -32,6 +33,9 @@ class Voice(Protocol):
 
     def screened(self, outcomes: "Sequence[Outcome]") -> None:
         """Say how far the run is."""
+
+    def explained(self, explained: "Explained") -> None:
+        """Say what became of the maps that were asked for."""
 
     def finished(self, tally: "Tally", work: "Work", options: Options) -> None:
         """Say what came out."""

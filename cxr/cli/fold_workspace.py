@@ -1,23 +1,16 @@
 """The workspace in which folds are trained: `dvc exp run` changes it for each, and at the end it is put back."""
 
-import os
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cxr.cli.dvc_process import STASH, dvc, experiment_ref, git, last_words
 from cxr.errors import DataError
 from cxr.params import read_params
 
 # What git tracks and an experiment changes; work/ and models/ come back from DVC's cache.
 KEPT = ("params.yaml", "dvc.lock", "reports/data.json", "reports/split.json")
-# Where `dvc exp run` puts an experiment before it starts it. What an interruption leaves there, the next one runs too.
-STASH = "refs/exps/stash"
-LAST_LINES = 8
-PATIENCE = 60  # seconds for DVC to end after Ctrl-C; a stage that does not hear it is killed
 
 
 @contextmanager
@@ -41,11 +34,13 @@ def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, terminated)
         for name, content in before.items():
             (root / name).write_bytes(content)
-        _git(root, "update-ref", "-d", STASH)
+        git(root, "update-ref", "-d", STASH)
         stages = ("balance", "split", *map(_stage, networks))
-        status, said = _dvc(root, "checkout", "--force", "--allow-missing", *stages)
+        status, said = dvc(root, "checkout", "--force", "--allow-missing", *stages)
     if status:
-        raise DataError(f"'dvc checkout' could not put work/ and models/ back; run: dvc repro. DVC says: {_last(said)}")
+        raise DataError(
+            f"'dvc checkout' could not put work/ and models/ back; run: dvc repro. DVC says: {last_words(said)}"
+        )
 
 
 def train_fold(root: Path, networks: Sequence[str], folds: int, fold: int, seed: int) -> None:
@@ -58,7 +53,7 @@ def train_fold(root: Path, networks: Sequence[str], folds: int, fold: int, seed:
         DataError: DVC fails, with its last words; or the workspace holds another experiment afterwards.
     """
     name = f"fold-{folds}-{fold}-seed-{seed}-{'-'.join(networks)}"
-    if _is_known(root, name):
+    if experiment_ref(root, name):
         # Not `dvc exp run --force`: that would also train again what is in the run cache.
         _require_dvc(root, "exp", "remove", name)
     settings = (f"split.folds={folds}", f"split.fold={fold}", f"seed={seed}")
@@ -79,7 +74,7 @@ def _stage(network: str) -> str:
 def _require_committed(root: Path) -> None:
     if not (root / "dvc.yaml").is_file():
         raise DataError(f"{root.absolute()} has no dvc.yaml; run in the project's folder")
-    changed = _git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split()
+    changed = git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split()
     if changed:
         raise DataError(
             f"{', '.join(changed)} differ from the last commit, and folds are trained in this workspace: "
@@ -88,64 +83,14 @@ def _require_committed(root: Path) -> None:
 
 
 def _require_empty_stash(root: Path) -> None:
-    if _git(root, "for-each-ref", STASH):
+    if git(root, "for-each-ref", STASH):
         raise DataError(
             "a 'dvc exp run' that was interrupted left an experiment, and DVC would run it together with a fold; "
             f"remove it with: git update-ref -d {STASH}"
         )
 
 
-def _is_known(root: Path, experiment: str) -> bool:
-    head = _git(root, "rev-parse", "HEAD").strip()
-    found = _git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").splitlines()
-    return any(reference.endswith(f"/{experiment}") for reference in found)
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DataError(f"{root.absolute()} is in no git repository with a commit; git says: {done.stderr.strip()}")
-    return done.stdout
-
-
 def _require_dvc(root: Path, *arguments: str) -> None:
-    status, said = _dvc(root, *arguments)
+    status, said = dvc(root, *arguments)
     if status:
-        raise DataError(f"'dvc {' '.join(arguments)}' failed; the workspace was put back. DVC says: {_last(said)}")
-
-
-def _dvc(root: Path, *arguments: str) -> tuple[int, str]:
-    """Run DVC and return its exit status and what it said; its stages' `python` is this interpreter."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with tempfile.TemporaryFile() as said:
-        # In a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on just once.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", *arguments],
-            cwd=root,
-            env=os.environ | {"PATH": path},
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            _end(process)
-            raise
-        said.seek(0)
-        return process.returncode, said.read().decode(errors="replace")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Let DVC leave the experiment in order; kill it and its stages at a second Ctrl-C."""
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.wait(PATIENCE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " | ".join(lines[-LAST_LINES:]) or "nothing"
+        raise DataError(f"'dvc {' '.join(arguments)}' failed; the workspace was put back. DVC says: {last_words(said)}")

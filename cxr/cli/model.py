@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cxr.cli import release_commands
 from cxr.cli.console import FATAL, stderr, stdout, user_errors
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -14,7 +15,7 @@ Model = Annotated[Path | None, typer.Option(help="Folder of a screening model; d
 
 @app.callback()
 def main() -> None:
-    """Describe, verify and package screening models. For research; not a medical device."""
+    """Describe, verify, compare, package and release screening models. For research; not a medical device."""
 
 
 @app.command()
@@ -53,14 +54,19 @@ def package(
     source: Annotated[Path, typer.Argument(help="Folder written by evaluate, such as models/screening.")],
     commit: Annotated[str, typer.Option(help="Commit of this repository that the model was trained by.")],
     card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("MODEL_CARD.md"),
+    fast: Annotated[bool, typer.Option("--fast", help="Make it the one that 'cxr-batch --model fast' takes.")] = False,
 ) -> None:
     """Make SOURCE the packaged model and write MODEL_CARD.md from its description."""
+    from cxr.cli.batch_models import named_folder
     from cxr.evaluation.packaging import package_model
-    from cxr.model_folder import packaged_folder
 
     with user_errors():
-        description = package_model(source, packaged_folder(), card, commit)
+        description = package_model(source, named_folder("fast" if fast else "packaged"), card, commit)
     stderr().print(f"packaged {description['name']} and wrote {card}")
+
+
+app.command()(release_commands.compare)
+app.command()(release_commands.release)
 
 
 def run() -> None:

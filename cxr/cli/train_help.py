@@ -62,6 +62,6 @@ def print_params(name: str, path: Path) -> None:
 def recipe_kind(name: str) -> "type[TrainParams]":
     """Return the class of the section `train_<name>`."""
     from cxr.models import TRANSFER
-    from cxr.training.params import TrainParams, TransferParams
+    from cxr.training.params import SmallParams, TransferParams
 
-    return TransferParams if name in TRANSFER else TrainParams
+    return TransferParams if name in TRANSFER else SmallParams

@@ -138,4 +138,5 @@ def _row(index: int, item: Decoded, sources: dict[str, str], patients: dict[str,
         "format": item.facts.format,
         "steps": " ".join(item.facts.steps),
         "synthetic": int(item.facts.synthetic),
+        "colour": round(item.facts.colour, 6),
     }

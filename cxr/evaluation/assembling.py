@@ -26,6 +26,7 @@ def model_part(candidate: Candidate, *, screening: bool, measured: JsonObject, a
     return {
         "name": candidate.name,
         "screening": screening,
+        "members": list(candidate.model.members),
         "initialisation": description["initialisation"],
         "parameters": description["parameters"],
         "gflop": description["gflop_per_image"],
@@ -94,6 +95,8 @@ def assemble(
 
 def _epochs(candidate: Candidate) -> list[JsonObject]:
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+    if candidate.history is None:
+        return []
     rows = candidate.history[list(columns)].to_dict("records")
     return [
         {"model": candidate.name, "epoch": int(row["epoch"])} | {c: round(float(row[c]), 6) for c in columns[1:]}

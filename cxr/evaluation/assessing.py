@@ -7,10 +7,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cxr.audit import waive
+from cxr.cam import class_maps
 from cxr.evaluation.assembling import assemble, model_part
 from cxr.evaluation.audits.auditing import Subject, audit_models, audit_records
-from cxr.evaluation.audits.cam import class_maps
-from cxr.evaluation.audits.head import read_head
 from cxr.evaluation.audits.pictures import overlay, thumbnail
 from cxr.evaluation.audits.shared import measure_shared
 from cxr.evaluation.candidates import Candidate
@@ -19,6 +18,7 @@ from cxr.evaluation.params import EvaluateParams
 from cxr.evaluation.stats.comparing import compare_models
 from cxr.evaluation.stats.measuring import measure_model
 from cxr.files import JsonObject
+from cxr.head import read_head
 from cxr.model_folder import NETWORK_FILE
 
 REFITTED = "cnn1"  # the network that is cheap enough to be trained again without each source
@@ -104,4 +104,5 @@ def _subject(candidate: Candidate, chosen: Candidate, material: Material) -> Sub
 
 
 def _measured(candidate: Candidate, seed: int) -> JsonObject:
-    return measure_model(candidate.test, candidate.decisions, seed, candidate.outputs.of("validation"))
+    validation = candidate.outputs.of("validation")
+    return measure_model(candidate.test, candidate.decisions, seed, validation, candidate.test_judged)

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from cxr.decisions import Decisions, parse_decisions
+from cxr.decisions import Decision, Decisions, parse_decisions
 from cxr.errors import ModelError
+from cxr.evaluation.applying import apply_decisions
 from cxr.evaluation.deciding import decide
+from cxr.evaluation.gating import Judged, unjudged
 from cxr.evaluation.metrics import Probabilities
 from cxr.evaluation.outputs import SavedOutputs, run_network
 from cxr.evaluation.params import EvaluateParams
@@ -28,15 +30,17 @@ class Candidate:
 
     Attributes:
         model: Loaded from its folder.
-        history: Its epochs, with the columns epoch, loss, accuracy, val_loss, val_accuracy.
+        history: Its epochs, with the columns epoch, loss, accuracy, val_loss, val_accuracy; None for an ensemble.
         outputs: What it said of every image of the split table.
         decided: The content of its decisions.json, fitted on validation.
+        judged: What the gate says of the same images; nothing where there is no gate.
     """
 
     model: ScreeningModel
-    history: pd.DataFrame
+    history: pd.DataFrame | None
     outputs: SavedOutputs
     decided: JsonObject
+    judged: Judged | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +63,17 @@ class Candidate:
         return self.decisions.probabilities(self.test.logits)
 
     @cached_property
+    def test_judged(self) -> Judged:
+        """What the gate says of the test split."""
+        judged = self.judged or unjudged(len(self.outputs))
+        return judged.where(self.outputs.split == "test")
+
+    @cached_property
+    def test_decided(self) -> list[Decision | None]:
+        """What is decided about the test split; None where the gate rejects."""
+        return apply_decisions(self.test, self.decisions, self.test_judged)
+
+    @cached_property
     def validation_log_loss(self) -> float:
         """Of the uncalibrated probabilities on the validation split; decides which network screens."""
         validation = self.outputs.of("validation")
@@ -66,19 +81,25 @@ class Candidate:
         return round(float(log_loss(validation.truth, softmax(validation.logits), labels=labels)), 6)
 
 
-def read_candidate(folder: Path, table: pd.DataFrame, images: Plane, params: EvaluateParams) -> Candidate:
+def read_candidate(
+    folder: Path, table: pd.DataFrame, images: Plane, params: EvaluateParams, judged: Judged | None = None
+) -> Candidate:
     """Load the network in `folder`, run it over the split table and fit its decisions on validation.
 
     Raises:
-        ModelError: The folder is not one that a train stage wrote, or was made for other planes.
+        ModelError: The folder is not one that a train stage or `ensemble` wrote, or was made for other planes.
         DataError: A split is empty.
     """
     model = load_model(folder)
+    history = None if model.members else _read_history(folder)
+    outputs = run_network(model, table, images)
+    return Candidate(model, history, outputs, decide(model, outputs, table, images, params), judged)
+
+
+def _read_history(folder: Path) -> pd.DataFrame:
     try:
-        history = pd.read_csv(folder / HISTORY_FILE)
+        return pd.read_csv(folder / HISTORY_FILE)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{folder} has no {HISTORY_FILE} that can be read ({error}); train it again: dvc repro"
         ) from error
-    outputs = run_network(model, table, images)
-    return Candidate(model, history, outputs, decide(model, outputs, table, images, params))

@@ -10,7 +10,7 @@ OUT_OF_SCOPE = """## Out of scope
 
 - Any decision about a patient: diagnosis, triage, exclusion of disease.
   {research}
-- Pictures that are not frontal chest radiographs. The network answers whatever it is given; {decline}.
+- Pictures that are not frontal chest radiographs. {decline}.
 - Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
   {count} names.
 - Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
@@ -29,7 +29,7 @@ def render_card(description: JsonObject) -> str:
     """
     name, classes, evaluation = description["name"], description["classes"], description["evaluation"]
     measured = "card" in evaluation
-    decline = "what it refers is unsure, not foreign" if measured else "it has no way to decline"
+    decline = _decline(gated="gate" in description, measured=measured)
     scope = OUT_OF_SCOPE.format(research=RESEARCH_ONLY, count=len(classes), share=100 / len(classes), decline=decline)
     calibrated = "calibrated" if measured else "not calibrated"
     return "\n".join(
@@ -42,6 +42,17 @@ def render_card(description: JsonObject) -> str:
             _provenance(description),
         ]
     )
+
+
+def _decline(*, gated: bool, measured: bool) -> str:
+    """Say what becomes of a picture that is none of what the network was made for."""
+    if gated:
+        return (
+            "A gate keeps what is plainly none from the network and\n  marks what looks unusual; what it lets pass is "
+            "answered, whatever it is"
+        )
+    unsure = "what it refers is unsure, not foreign" if measured else "it has no way to decline"
+    return f"The network answers whatever it is given; {unsure}"
 
 
 def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
@@ -65,7 +76,9 @@ def _network(description: JsonObject, calibrated: str) -> str:
     side = description["image_side"]
     return f"""## Network
 
-- Architecture `{description["name"]}`: {description["parameters"]:,} weights, initialised {_initialised(description)}.
+- Architecture `{description["name"]}`{_members(description)}: {description["parameters"]:,} weights, initialised {
+        _initialised(description)
+    }.
 - Cost: {description["gflop_per_image"]:.3f} GFLOP an image, a multiply-add counted as two.
 - Input: one 8-bit luminance plane of {side} x {side} pixels, resized with an antialiased triangle filter, aspect
   ratio not kept; 16-bit files divided by the smallest of 255, 1023, 4095, 16383, 65535 that holds their maximum.
@@ -73,8 +86,15 @@ def _network(description: JsonObject, calibrated: str) -> str:
 """
 
 
+def _members(description: JsonObject) -> str:
+    members = description.get("members") or ()
+    return f", the mean of the logits of {' and '.join(f'`{name}`' for name in members)}" if members else ""
+
+
 def _initialised(description: JsonObject) -> str:
-    return "at random" if description["initialisation"] == "random" else f"from {description['initialisation']}"
+    started = description["initialisation"]
+    words = {"random": "at random", "mixed": "its members differently"}
+    return words.get(started, f"from {started}")
 
 
 def _data(description: JsonObject) -> str:
@@ -86,14 +106,25 @@ def _data(description: JsonObject) -> str:
 
 def _provenance(description: JsonObject) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in description["environment"].items())
-    training = description["training"]
     lines = [
         "## Provenance\n",
         f"- Network SHA-256 `{description['network']['sha256']}`",
         f"- Data SHA-256 `{description['data']['sha256']}` (file, label, pixels and split of every image)",
-        f"- Weights of epoch {training['best_epoch']} of {training['epochs']}, that of the lowest validation loss",
+        *_epochs(description["training"]),
         f"- Trained with {versions}",
     ]
+    if "gate" in description:
+        lines.insert(2, f"- Gate SHA-256 `{description['gate']['sha256']}`")
     if "commit" in description:
         lines.append(f"- Code: commit `{description['commit']}`")
     return "\n".join(lines) + "\n"
+
+
+def _epochs(training: JsonObject) -> list[str]:
+    """Return a line for the network, or one for each member of an ensemble."""
+    members = training.get("members") or {"": training}
+    return [
+        f"- Weights{f' of `{name}`' if name else ''} of epoch {one['best_epoch']} of {one['epochs']}, that of the "
+        "lowest validation loss"
+        for name, one in members.items()
+    ]

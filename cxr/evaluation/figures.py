@@ -27,8 +27,9 @@ def draw_learning_curves(path: Path, candidates: Sequence[Candidate]) -> None:
     """Draw loss and accuracy by epoch: a colour a model, training dashed, validation solid."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    for number, candidate in enumerate(candidates):
-        history, colour = candidate.history, f"C{number}"
+    trained = [(candidate, candidate.history) for candidate in candidates if candidate.history is not None]
+    for number, (candidate, history) in enumerate(trained):
+        colour = f"C{number}"
         for axis, column in ((loss, "loss"), (accuracy, "accuracy")):
             axis.plot(history["epoch"], history[f"val_{column}"], color=colour, label=candidate.name)
             axis.plot(history["epoch"], history[column], color=colour, linestyle="--", alpha=0.5)

@@ -8,11 +8,14 @@ def flat_metrics(model: JsonObject) -> JsonObject:
 
     At most 40 keys. The same ones for every model: what could not be measured is null.
     """
-    metrics, referred = model["metrics"], model["conformal"]["referred"]
+    metrics, answering = model["metrics"], model["answering"]["gated"]
     calibration, worst = model["calibration"], worst_source(model)
     return {
-        **{name: metrics[name]["value"] for name in ("accuracy", "balanced_accuracy")},
-        **{f"balanced_accuracy_{end}": metrics["balanced_accuracy"][end] for end in ("low", "high")},
+        **{
+            f"{name}{ending}": metrics[name][key]
+            for name in ("accuracy", "balanced_accuracy")
+            for key, ending in (("value", ""), ("low", "_low"), ("high", "_high"))
+        },
         "macro_f1": metrics["macro_f1"],
         "macro_auc": metrics["macro_auc"]["value"],
         "log_loss": metrics["log_loss"]["value"],
@@ -25,8 +28,12 @@ def flat_metrics(model: JsonObject) -> JsonObject:
             point["name"]: {key: point[key]["value"] for key in ("sensitivity", "specificity")}
             for point in model["operating_points"]
         },
-        "referred": referred["share"]["value"],
-        "error_answered": referred["error_answered"]["value"] if referred["error_answered"] else None,
+        "answered": {"share": answering["answered"]["value"], "error_rate": _value(answering["error_answered"])},
+        "referred": {
+            "share": answering["referred"]["value"],
+            "errors_share": _value(answering["share_of_errors_referred"]),
+        },
+        "rejected": {"share": answering["rejected"]["value"]},
         "augrc": model["selective"]["augrc"],
         "lift_over_floor": model["lift"]["over_floor"]["value"],
         "lift_over_frame": model["lift"]["over_frame"]["value"],
@@ -36,6 +43,10 @@ def flat_metrics(model: JsonObject) -> JsonObject:
         "test_images": model["n"],
         "initialisation": model["initialisation"],
     }
+
+
+def _value(share: JsonObject | None) -> float | None:
+    return share["value"] if share else None
 
 
 def worst_source(model: JsonObject) -> JsonObject | None:

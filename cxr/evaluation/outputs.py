@@ -1,6 +1,7 @@
 """What one network said of every image of the split table, saved once: all that is measured is measured on this."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr.decisions import disagreeing
 from cxr.errors import DataError, ModelError
 from cxr.files import whole_file
 from cxr.model_folder import ScreeningModel
+from cxr.network import MEMBERS
 from cxr.planes import Plane
 
 Texts = NDArray[np.str_]
@@ -36,6 +39,7 @@ class SavedOutputs:
         source: str (n,), as the release says; empty where unknown.
         logits: float32 (n, classes), uncalibrated.
         features: float32 (n, d), the pooled last feature map.
+        members: float32 (n, members, classes), the logits of each member of an ensemble; None for a single network.
     """
 
     name: str
@@ -48,13 +52,24 @@ class SavedOutputs:
     source: Texts
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    members: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the images that `chosen`, bool (n,), marks."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name in PER_IMAGE})
+        return replace(self, **{name: array[chosen] for name, array in self.arrays.items()})
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """What there is for each image, by name."""
+        return {name: array for name in PER_IMAGE if (array := getattr(self, name)) is not None}
+
+    @property
+    def disagreeing(self) -> NDArray[np.bool_]:
+        """Where the members of an ensemble do not agree, bool (n,); nowhere for a single network."""
+        return np.zeros(len(self), np.bool_) if self.members is None else disagreeing(self.members)
 
     def of(self, split: str) -> Self:
         """Return the images of one split. Raises DataError where it has none."""
@@ -64,7 +79,7 @@ class SavedOutputs:
         return self.where(chosen)
 
 
-PER_IMAGE = ("files", "index", "truth", "split", "group", "source", "logits", "features")
+PER_IMAGE = ("files", "index", "truth", "split", "group", "source", "logits", "features", MEMBERS)
 
 
 def run_network(model: ScreeningModel, table: pd.DataFrame, images: Plane) -> SavedOutputs:
@@ -100,7 +115,13 @@ def run_network(model: ScreeningModel, table: pd.DataFrame, images: Plane) -> Sa
         source=table["source"].to_numpy(str),
         logits=np.concatenate([block.logits for block in blocks]),
         features=np.concatenate([block.features for block in blocks]),
+        members=_joined([block.members for block in blocks]),
     )
+
+
+def _joined(blocks: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    known = [block for block in blocks if block is not None]
+    return np.concatenate(known) if known else None
 
 
 def write_outputs(path: Path, outputs: SavedOutputs) -> None:
@@ -109,7 +130,7 @@ def write_outputs(path: Path, outputs: SavedOutputs) -> None:
     Not by `np.savez_compressed`: from Python 3.11.4 on it writes other headers for the same arrays.
     """
     arrays: dict[str, Any] = {"name": np.array(outputs.name), "classes": np.array(outputs.classes)}
-    arrays |= {name: getattr(outputs, name) for name in PER_IMAGE}
+    arrays |= outputs.arrays
     with whole_file(path) as temporary, ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():
             member = ZipInfo(f"{name}.npy")  # of a fixed date
@@ -127,7 +148,7 @@ def read_outputs(path: Path) -> SavedOutputs:
     """Read what `write_outputs` wrote. Raises DataError where the file is absent or something else."""
     try:
         with np.load(path) as stored:
-            arrays = {name: stored[name] for name in PER_IMAGE}
+            arrays = {name: stored[name] for name in PER_IMAGE if name != MEMBERS or name in stored}
             return SavedOutputs(str(stored["name"]), tuple(map(str, stored["classes"])), **arrays)
     except NOT_OUTPUTS as error:
         raise DataError(f"{path} holds no saved outputs ({error}); run: dvc repro evaluate") from error

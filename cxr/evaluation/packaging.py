@@ -6,14 +6,16 @@ from cxr.decisions import DECISIONS_FILE
 from cxr.errors import ModelError
 from cxr.evaluation.card import render_card
 from cxr.files import JsonObject, write_json, write_text
+from cxr.gate import GATE_FILES
 from cxr.model_folder import (
     DESCRIPTION_FILE,
     NETWORK_FILE,
     NETWORK_WEIGHTS_FILE,
     describe_model,
     fingerprint,
-    load_decisions,
 )
+from cxr.model_parts import load_decisions, load_model_gate
+from cxr.network import BATCH
 
 MAX_BYTES = 3_000_000  # what a package may carry
 
@@ -31,8 +33,8 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
     load_decisions(source, description)
     if fingerprint(source) != description["network"]["sha256"]:
         raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
-    files = [source / NETWORK_FILE, source / NETWORK_WEIGHTS_FILE]
-    files += [source / DECISIONS_FILE] if "decisions" in description else []
+    load_model_gate(source, description, 0, BATCH)
+    files = model_files(source, description)
     size = sum(file.stat().st_size for file in files)
     if size > MAX_BYTES:
         raise ModelError(f"{source} has {size:,} bytes; a packaged model has at most {MAX_BYTES:,}")
@@ -40,9 +42,18 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
         raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
     packaged = description | {"commit": commit}
     package.mkdir(parents=True, exist_ok=True)
-    (package / DECISIONS_FILE).unlink(missing_ok=True)  # of the model that was there before
+    for name in (DECISIONS_FILE, *GATE_FILES):
+        (package / name).unlink(missing_ok=True)  # of the model that was there before
     for file in files:
         (package / file.name).write_bytes(file.read_bytes())
     write_json(package / DESCRIPTION_FILE, packaged)
     write_text(card, render_card(packaged))
     return packaged
+
+
+def model_files(folder: Path, description: JsonObject) -> list[Path]:
+    """Return the files of a model folder that its size is counted by: all but the description."""
+    names = [NETWORK_FILE, NETWORK_WEIGHTS_FILE]
+    names += [DECISIONS_FILE] if "decisions" in description else []
+    names += GATE_FILES if "gate" in description else ()
+    return [folder / name for name in names]

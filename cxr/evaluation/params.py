@@ -16,6 +16,7 @@ class EvaluateParams(Section):
     """The section `evaluate` of params.yaml."""
 
     screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
+    fast_model: str = Field("cnn1", description="Name of the network that is written to models/fast as well.")
     target: str = Field(TARGET, description="Class that the operating points look for.")
     alpha: float = Field(0.02, gt=0, lt=0.5, description="Share of a class that its prediction sets may miss.")
     waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")

@@ -13,6 +13,7 @@ from cxr.evaluation.params import BEST, EvaluateParams
 from cxr.evaluation.reporting.card_figures import describe_for_card
 from cxr.files import JsonObject, sha256_of, write_json
 from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
+from cxr.model_parts import copy_gate
 
 PIPELINE_SECTIONS = ("classes", "image", "prepare", "balance", "split")
 
@@ -25,13 +26,19 @@ def choose(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate
     """
     if params.screening_model == BEST:
         return min(candidates, key=lambda candidate: candidate.validation_log_loss)
+    return _named(candidates, "screening_model", params.screening_model, f"{BEST} or ")
+
+
+def choose_fast(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate:
+    """Return the network that is shipped for speed. Raises ParamsError: `fast_model` is not the name of a network."""
+    return _named(candidates, "fast_model", params.fast_model)
+
+
+def _named(candidates: Sequence[Candidate], key: str, name: str, besides: str = "") -> Candidate:
     by_name = {candidate.name: candidate for candidate in candidates}
-    if params.screening_model not in by_name:
-        raise ParamsError(
-            f"params.yaml: evaluate.screening_model is '{params.screening_model}'; "
-            f"expected {BEST} or one of {', '.join(by_name)}"
-        )
-    return by_name[params.screening_model]
+    if name not in by_name:
+        raise ParamsError(f"params.yaml: evaluate.{key} is '{name}'; expected {besides}one of {', '.join(by_name)}")
+    return by_name[name]
 
 
 def describe_screening(candidate: Candidate, report: JsonObject, values: Mapping[str, Any]) -> JsonObject:
@@ -43,13 +50,16 @@ def describe_screening(candidate: Candidate, report: JsonObject, values: Mapping
     return description | {"params": pipeline | description["params"], "evaluation": evaluation}
 
 
-def write_screening(folder: Path, candidate: Candidate, report: JsonObject, values: Mapping[str, Any]) -> JsonObject:
-    """Copy the exported network, write its decisions and its description, and return the description."""
+def write_screening(
+    folder: Path, candidate: Candidate, report: JsonObject, values: Mapping[str, Any], gate: Path | None = None
+) -> JsonObject:
+    """Copy the exported network and the gate in `gate`, write decisions and description, and return the description."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         shutil.copyfile(candidate.model.folder / name, folder / name)
     write_json(folder / DECISIONS_FILE, candidate.decided)
     decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
-    description = describe_screening(candidate, report, values) | decisions
+    named = copy_gate(gate, folder) if gate else {}
+    description = describe_screening(candidate, report, values) | decisions | named
     write_json(folder / DESCRIPTION_FILE, description)
     return description

@@ -6,17 +6,24 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.gating import FLAGS
 from cxr.files import JsonObject
 
 
 def predictions_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """Return one row per model and test image: model, file, actual, predicted, probability_<class> (calibrated)."""
+    """Return one row per model and test image.
+
+    model, file, actual, predicted, probability_<class> (calibrated), all from the network alone; then as cxr-batch
+    writes them prediction_set, decision, refer_reason (all empty where the gate rejects), reason (why it does) and
+    flags (what the gate saw).
+    """
     return pd.concat([_answers(candidate) for candidate in candidates], ignore_index=True)
 
 
 def learning_curves_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """Return one row per model and epoch, with the columns of history.csv after `model`."""
-    return pd.concat([c.history.assign(model=c.name)[["model", *c.history.columns]] for c in candidates])
+    """Return one row per trained model and epoch, with the columns of history.csv after `model`."""
+    trained = [(c.name, c.history) for c in candidates if c.history is not None]
+    return pd.concat([history.assign(model=name)[["model", *history.columns]] for name, history in trained])
 
 
 def roc_table(models: Sequence[JsonObject]) -> pd.DataFrame:
@@ -57,5 +64,17 @@ def _answers(candidate: Candidate) -> pd.DataFrame:
             "actual": classes[test.truth],
             "predicted": classes[calibrated.argmax(axis=1)],
             **probabilities,
+            **_decided(candidate),
         }
     )
+
+
+def _decided(candidate: Candidate) -> dict[str, list[str]]:
+    decided, judged = candidate.test_decided, candidate.test_judged
+    return {
+        "prediction_set": [" ".join(one.classes) or "empty" if one else "" for one in decided],
+        "decision": [one.word if one else "" for one in decided],
+        "refer_reason": [str(one.reason or "") if one else "" for one in decided],
+        "reason": judged.reasons.tolist(),
+        "flags": [" ".join(flag for flag, is_seen in zip(FLAGS, row, strict=True) if is_seen) for row in judged.flags],
+    }

@@ -63,11 +63,13 @@ def _headline(chosen: JsonObject, floor: JsonObject) -> str:
 
 
 def _sentences(chosen: JsonObject, failing: Sequence[JsonObject], warning: Sequence[JsonObject]) -> list[str]:
-    referred = chosen["conformal"]["referred"]
-    sentences = [f"It refers {_percent(referred['share']['value'])} of the test images to a reader."]
-    if referred["error_answered"] is not None:
-        sentences[0] += f" Of what it answers, {_percent(referred['error_answered']['value'])} is wrong."
-    if referred["share"]["value"] == 1:
+    found = chosen["answering"]["gated"]
+    referred, rejected = found["referred"]["value"], found["rejected"]["value"]
+    also = f" and rejects {_percent(rejected)}" if rejected else ""
+    sentences = [f"It refers {_percent(referred)} of the test images to a reader{also}."]
+    if found["error_answered"] is not None:
+        sentences[0] += f" Of what it answers, {_percent(found['error_answered']['value'])} is wrong."
+    if chosen["conformal"]["referred"]["share"]["value"] == 1:
         needed = math.ceil(1 / chosen["conformal"]["alpha"]) - 1
         sentences[0] += f" A set can leave out a class from {needed} validation images of that class on."
     for name, audits in (("Failed", failing), ("Warned", warning)):

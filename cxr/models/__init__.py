@@ -16,7 +16,7 @@ def build(name: str, plane_side: int, side: int, classes: int, dropout: float, *
         side: Side the network resizes it to, pixels.
         classes: Number of logits.
         dropout: Share of pooled features dropped while training.
-        options: For TRANSFER networks `imagenet`, the weights file or None.
+        options: For TRANSFER networks `imagenet`, the weights file or None; for the others `look`.
 
     Returns:
         A keras.Model; see `cxr.models.layers.network` for its outputs.

@@ -4,16 +4,17 @@ Strided convolutions halve the map, residual ones refine it (He et al. 2016, htt
 At 128 pixels: 0.078 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
 """
 
-from cxr.models.layers import convolution, network, plane_input
+from cxr.models.layers import convolution, cut_margin, network, plane_input, to_unit_scale, widened
+from cxr.models.look import PLAIN, Look
 from cxr.models.tf import keras
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float) -> keras.Model:
+def build(plane_side: int, side: int, classes: int, dropout: float, look: Look = PLAIN) -> keras.Model:
     """Build the untrained network; see `cxr.models.layers.network` for its outputs."""
     planes, pixels = plane_input(plane_side, side)
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(pixels)
-    x = convolution(x, 16, size=5, strides=2)
+    x = to_unit_scale(cut_margin(pixels, look.margin), standardise=look.standardise)
+    x = convolution(x, widened(16, look.widen), size=5, strides=2)
     for filters in (32, 64, 96):
-        x = convolution(x, filters, strides=2)
-        x = keras.layers.Add()([x, convolution(x, filters)])
+        x = convolution(x, widened(filters, look.widen), strides=2)
+        x = keras.layers.Add()([x, convolution(x, widened(filters, look.widen))])
     return network(planes, x, classes, dropout)

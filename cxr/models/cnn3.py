@@ -3,15 +3,16 @@
 At 128 pixels: 0.13 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
 """
 
-from cxr.models.layers import convolution, network, plane_input, to_rgb
+from cxr.models.layers import convolution, cut_margin, network, plane_input, to_rgb, to_unit_scale, widened
+from cxr.models.look import PLAIN, Look
 from cxr.models.tf import keras
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float) -> keras.Model:
+def build(plane_side: int, side: int, classes: int, dropout: float, look: Look = PLAIN) -> keras.Model:
     """Build the untrained network; see `cxr.models.layers.network` for its outputs."""
     planes, pixels = plane_input(plane_side, side)
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(to_rgb(pixels))
+    x = to_unit_scale(to_rgb(cut_margin(pixels, look.margin)), standardise=look.standardise)
     for filters in (16, 32, 64, 96, 128):
-        x = convolution(x, filters)
+        x = convolution(x, widened(filters, look.widen))
         x = keras.layers.MaxPooling2D()(x)
     return network(planes, x, classes, dropout)

@@ -21,6 +21,28 @@ def plane_input(plane_side: int, side: int) -> tuple[keras.KerasTensor, keras.Ke
     return planes, pixels
 
 
+def cut_margin(pixels: keras.KerasTensor, margin: float) -> keras.KerasTensor:
+    """Cut `margin`, a share of the side, off each side: what is printed, cut or collimated there cannot be learnt."""
+    cut = round(margin * pixels.shape[1])
+    return keras.layers.Cropping2D(cut, name="cut_margin")(pixels) if cut else pixels
+
+
+def to_unit_scale(pixels: keras.KerasTensor, *, standardise: bool) -> keras.KerasTensor:
+    """Bring 0..255 to about -1..1: by fixed numbers, or each image by its own mean and standard deviation.
+
+    By its own, overall brightness and contrast are no longer there to tell one collection from another by.
+    """
+    if standardise:
+        axes = [1, 2, 3]
+        return keras.layers.LayerNormalization(axis=axes, center=False, scale=False, name="standardise")(pixels)
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(pixels)
+
+
+def widened(filters: int, factor: float) -> int:
+    """Return `filters` times `factor`, rounded to a multiple of eight, which kernels are fast with; at least eight."""
+    return max(8, round(filters * factor / 8) * 8)
+
+
 def to_rgb(pixels: keras.KerasTensor) -> keras.KerasTensor:
     """Repeat the one channel three times: float32 (n, h, w, 3)."""
     return keras.layers.Concatenate(name="grey_to_rgb")([pixels, pixels, pixels])

@@ -1,20 +1,18 @@
 """Answers of one network for many pictures: by name, never by position, and one bad picture costs one answer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.decisions import Decisions
+from cxr.decisions import Decision, Decisions, disagreeing
 from cxr.errors import ModelError, Reason
-from cxr.network import softmax
+from cxr.network import Screened, softmax
 from cxr.planes import Plane
+from cxr.screening.attempts import Failure, attempted
+from cxr.screening.gating import Judge
 from cxr.screening.rows import Answer
-
-MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
-Floats = NDArray[np.float32]
-Failure = tuple[Reason, str]
 
 
 class Predictor(Protocol):
@@ -27,8 +25,8 @@ class Predictor(Protocol):
     def halve_batch(self) -> bool:
         """Compute fewer at once, to need less memory; False where there is one already."""
 
-    def logits(self, planes: Plane) -> Floats:
-        """Answer with float32 (pictures, classes) for uint8 planes of shape (pictures, side, side)."""
+    def screen(self, planes: Plane) -> Screened:
+        """Answer for uint8 planes of shape (pictures, side, side)."""
 
 
 class Model(Protocol):
@@ -47,6 +45,10 @@ class Model(Protocol):
         """The network."""
 
     @property
+    def gate(self) -> Judge | None:
+        """What judges pictures before the networks, where this model is the first; None: nothing does."""
+
+    @property
     def decisions(self) -> Decisions | None:
         """What is applied to its outputs; None: softmax alone."""
 
@@ -55,12 +57,13 @@ class Model(Protocol):
         """Name of the one in force; empty without decisions."""
 
 
-def answers_of(planes: Mapping[str, Plane], model: Model) -> dict[str, Answer | Failure]:
+def answers_of(planes: Mapping[str, Plane], model: Model, unusual: Collection[str] = ()) -> dict[str, Answer | Failure]:
     """Answer for planes by name; where the network fails on several together, each is tried alone.
 
     Args:
         planes: uint8 (side, side) each.
         model: Where it lacks memory, its batch is halved and the planes are tried again.
+        unusual: Names of those that the gate finds unlike the training images; decisions refer them.
 
     Returns:
         For each name the answer, or why there is none.
@@ -68,38 +71,36 @@ def answers_of(planes: Mapping[str, Plane], model: Model) -> dict[str, Answer | 
     Raises:
         ModelError: The network's output has another shape than pictures x classes.
     """
-    if not planes:
-        return {}
-    try:
-        logits = _logits(np.stack(list(planes.values())), model)
-    except ModelError:
-        raise
-    except Exception as error:  # a runtime raises anything; only the picture that causes it may lose its answer
-        text = str(error) or type(error).__name__
-        if _is_memory(error) and model.network.halve_batch():
-            return answers_of(planes, model)
-        if len(planes) == 1:
-            return dict.fromkeys(planes, (Reason.NETWORK, text))
-        return {name: answer for one in planes.items() for name, answer in answers_of(dict([one]), model).items()}
-    return dict(zip(planes, _answers(logits, model), strict=True))
+
+    def compute(some: Mapping[str, Plane]) -> list[Answer | Failure]:
+        screened = model.network.screen(np.stack(list(some.values())))
+        _check_shapes(screened, len(some), model)
+        return _answers(screened, model, np.array([name in unusual for name in some]))
+
+    return attempted(planes, compute, model.network.halve_batch)
 
 
-def _logits(planes: Plane, model: Model) -> Floats:
-    logits = model.network.logits(planes)
-    if logits.shape != (len(planes), len(model.classes)):
-        raise ModelError(
-            f"the network gave an array of shape {logits.shape} for {len(planes)} pictures and the classes "
-            f"{', '.join(model.classes)}; take the whole model folder from one run"
-        )
-    return logits
+def _check_shapes(screened: Screened, number: int, model: Model) -> None:
+    shapes = [screened.logits.shape]
+    if screened.members is not None:  # each member must have answered for each picture
+        shapes.append((screened.members.shape[0], *screened.members.shape[2:]))
+    for shape in shapes:
+        if shape != (number, len(model.classes)):
+            raise ModelError(
+                f"the network gave an array of shape {shape} for {number} pictures and the classes "
+                f"{', '.join(model.classes)}; take the whole model folder from one run"
+            )
 
 
-def _answers(logits: Floats, model: Model) -> list[Answer | Failure]:
+def _answers(screened: Screened, model: Model, unusual: NDArray[np.bool_]) -> list[Answer | Failure]:
     """Decide before anything is rounded, so that a probability just below a threshold stays below."""
-    finite = np.asarray(np.isfinite(logits).all(axis=1))
-    decisions, sound = model.decisions, np.where(finite[:, np.newaxis], logits, 0)
+    finite = np.asarray(np.isfinite(screened.logits).all(axis=1))
+    decisions, sound = model.decisions, np.where(finite[:, np.newaxis], screened.logits, 0)
     probabilities = decisions.probabilities(sound) if decisions else softmax(sound)
-    decided = decisions.decide(probabilities, model.operating_point) if decisions else [None] * len(logits)
+    decided: list[Decision] | list[None] = [None] * len(sound)
+    if decisions:
+        apart = None if screened.members is None else disagreeing(screened.members)
+        decided = decisions.decide(probabilities, model.operating_point, unusual=unusual, disagreeing=apart)
     largest = probabilities.argmax(axis=1).tolist()
     return [
         Answer(model.classes[number], tuple(row), decision)
@@ -107,7 +108,3 @@ def _answers(logits: Floats, model: Model) -> list[Answer | Failure]:
         else (Reason.NOT_FINITE, "the network's output is not a number, or infinite")
         for is_finite, number, row, decision in zip(finite, largest, probabilities.tolist(), decided, strict=True)
     ]
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS)

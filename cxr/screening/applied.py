@@ -21,6 +21,10 @@ class Deciding(Protocol):
     def operating_point(self) -> str:
         """Name of the one in force; empty without decisions."""
 
+    @property
+    def description(self) -> JsonObject:
+        """The content of model.json."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -34,6 +38,7 @@ class Applied:
         alpha: Of the prediction sets.
         minimum: In the order of the classes, smallest calibrated probability of a class in the prediction set.
         reference: The validation images; None where there is nothing to compare with.
+        members: Names of the networks that an ensemble consists of; empty for a single network.
     """
 
     point: str
@@ -43,6 +48,7 @@ class Applied:
     alpha: float
     minimum: tuple[float, ...]
     reference: Reference | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, str, str]:
@@ -67,10 +73,17 @@ class Applied:
 
 def applied_of(model: Deciding) -> Applied | None:
     """Return what decides about a model's pictures; None without decisions."""
-    return applied_at(model.decisions, model.operating_point) if model.decisions else None
+    if model.decisions is None:
+        return None
+    return applied_at(model.decisions, model.operating_point, members_of(model.description))
 
 
-def applied_at(decisions: Decisions, point: str) -> Applied | None:
+def members_of(description: JsonObject) -> tuple[str, ...]:
+    """Return the names of an ensemble's members by its model.json; none for a single network."""
+    return tuple(description.get("members") or ())
+
+
+def applied_at(decisions: Decisions, point: str, members: tuple[str, ...] = ()) -> Applied | None:
     """Return what decides at the operating point `point`; None where there is none of that name."""
     if point not in decisions.points:
         return None
@@ -82,6 +95,7 @@ def applied_at(decisions: Decisions, point: str) -> Applied | None:
         alpha=decisions.alpha,
         minimum=tuple(decisions.minimum.tolist()),
         reference=decisions.reference,
+        members=members,
     )
 
 
@@ -100,6 +114,7 @@ def parse_applied(model: JsonObject, reference: JsonObject | None, where: str) -
         alpha=form.number("alpha"),
         minimum=tuple(minimum.number(name) for name in classes),
         reference=parse_reference(Fields({"reference": _lists(reference)}, where), classes),
+        members=fields.texts("members"),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cxr.decisions import NOT_SUSPECTED, REFER, ReferReason
+from cxr.flags import Flag
 from cxr.screening.applied import Applied
 from cxr.screening.heads import DECISION_COLUMNS, EMPTY_SET, Head
 
@@ -44,12 +45,25 @@ def _set(row: Mapping[str, str], head: Head, applied: Applied, members: list[str
 
 def _decision(row: Mapping[str, str], head: Head, applied: Applied, members: list[str]) -> Iterator[str]:
     decision, reason = row[f"{head.prefix}decision"], row[f"{head.prefix}refer_reason"]
-    expected = "" if len(members) == 1 else ReferReason.SEVERAL_CLASSES if members else ReferReason.EMPTY_SET
+    expected = _refer_reason(members, unusual=Flag.OUT_OF_DISTRIBUTION in row["flags"].split())
+    if not expected and reason == ReferReason.DISAGREEMENT:  # what the members answered is in no cell
+        expected = reason
+        if len(applied.members) < 2:
+            yield f"{head.prefix}refer_reason is {reason!r}, but {head.identity} is no ensemble"
     if reason != expected:
-        yield f"{head.prefix}refer_reason is {reason!r}, the prediction set gives {str(expected)!r}"
+        yield f"{head.prefix}refer_reason is {reason!r}, the prediction set and the flags give {expected!r}"
     suspected = applied.words[0]
     probability = float(row[f"{head.prefix}probability_{applied.target}"])
     word = REFER if expected else suspected if probability >= applied.threshold else NOT_SUSPECTED
     near = abs(probability - applied.threshold) <= ROUNDED and {decision, word} == {suspected, NOT_SUSPECTED}
     if decision != word and not near:
         yield f"{head.prefix}decision is {decision!r}, the probabilities give {word!r}"
+
+
+def _refer_reason(members: list[str], *, unusual: bool) -> str:
+    """Return the reason that the prediction set and the gate's flag give, the first of those that hold."""
+    if unusual:
+        return ReferReason.OUT_OF_DISTRIBUTION.value
+    if len(members) != 1:
+        return ReferReason.SEVERAL_CLASSES.value if members else ReferReason.EMPTY_SET.value
+    return ""

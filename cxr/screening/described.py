@@ -7,6 +7,7 @@ from pathlib import Path
 from cxr.errors import DataError, ModelError
 from cxr.files import JsonObject, read_json
 from cxr.screening.applied import parse_applied
+from cxr.screening.gated import parse_gated
 from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import MANIFEST_VERSION
 from cxr.screening.schema import SCHEMA_VERSION, Schema, schema_of
@@ -29,15 +30,16 @@ class Described:
 
     @property
     def schema(self) -> Schema:
-        """The schema that its networks and DICOM attributes give."""
+        """The schema that its networks, its gate and DICOM attributes give."""
         named, references = self.manifest["models"], self.manifest["references"]
         models = [(model["name"], model["model"], tuple(model["classes"])) for model in named]
         where = f"the manifest of {self.path}"
         try:
             applied = [parse_applied(model, references.get(model["model"]), where) for model in named]
+            gate = parse_gated(self.manifest["gate"], where)
         except ModelError as error:
             raise DataError(str(error)) from error
-        return schema_of(models, self.manifest["fingerprint"]["attributes"], applied)
+        return schema_of(models, self.manifest["fingerprint"]["attributes"], applied, gate)
 
     @property
     def format(self) -> Format:
@@ -71,6 +73,7 @@ def read_described(path: Path) -> Described:
             f"use cxr-batch {manifest['tool'].get('version')}, which wrote it"
         )
     missing = [name for name in SECTIONS if not isinstance(manifest.get(name), dict | list)]
+    missing += [] if isinstance(manifest.get("gate", ""), dict | None) else ["gate"]
     if missing:
         raise DataError(f"{sidecar} lacks {', '.join(missing)}; cxr-batch did not write it so")
     return Described(path, manifest)

@@ -1,16 +1,19 @@
 """Screen files: worker threads decode ahead, the networks answer in batches, each answer stays with its file."""
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from cxr.decisions import PIXEL_DIGITS
+from cxr.flags import Flag
 from cxr.planes import pixels_digest
 from cxr.screening.ahead import work_ahead
-from cxr.screening.answers import Failure, Model, answers_of
+from cxr.screening.answers import Model, answers_of
+from cxr.screening.attempts import Failure
+from cxr.screening.gating import Verdict, verdicts_of
 from cxr.screening.query import Candidate
 from cxr.screening.reading import Reading, Stamp, read
 from cxr.screening.rows import Answer, Row, flags_of
@@ -44,15 +47,15 @@ def screen(
     Args:
         candidates: Their relative paths start from `root`.
         root: Absolute.
-        models: At least one; each file is read once for all of them.
+        models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
         workers: Decoding threads; 0 is one for each core.
         keywords: DICOM attributes to read.
 
     Raises:
         ModelError: A network's answer has another shape than pictures x classes.
     """
-    batch = models[0].network.batch
-    sides = [model.plane_side for model in models]
+    batch, gate = models[0].network.batch, models[0].gate
+    sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
     decode = partial(read, root=root, sides=sides, keywords=keywords)
     readings = work_ahead(decode, candidates, workers or default_workers(), BATCHES_AHEAD * max(batch, 8))
     try:
@@ -64,27 +67,45 @@ def screen(
 
 def _outcomes(readings: Sequence[Reading], models: Sequence[Model]) -> list[Outcome]:
     """Return the outcomes of `readings`, in their order; answers are found by name, never by position."""
-    answers = [answers_of({r.candidate.cell: r.planes[m.plane_side] for r in readings if r.planes}, m) for m in models]
+    decoded = {reading.candidate.cell: reading for reading in readings if reading.planes}
+    verdicts = _verdicts(decoded, models[0])
+    passed = [(name, reading) for name, reading in decoded.items() if verdicts[name].reason is None]
+    unusual = {name for name, verdict in verdicts.items() if Flag.OUT_OF_DISTRIBUTION in verdict.flags}
+    answers = [answers_of({name: r.planes[m.plane_side] for name, r in passed}, m, unusual) for m in models]
+    rows = {
+        name: _row(reading, verdicts[name], [of[name] for of in answers if name in of], models)
+        for name, reading in decoded.items()
+    }
     return [
-        Outcome(reading.candidate, reading.stamp, _row(reading, [of[reading.candidate.cell] for of in answers], models))
-        if reading.planes
-        else Outcome(reading.candidate, reading.stamp, _unread(reading) if reading.is_image else None)
+        Outcome(reading.candidate, reading.stamp, rows.get(reading.candidate.cell) or _unread(reading))
         for reading in readings
     ]
 
 
-def _row(reading: Reading, answers: Sequence[Answer | Failure], models: Sequence[Model]) -> Row:
+def _verdicts(decoded: Mapping[str, Reading], first: Model) -> Mapping[str, Verdict]:
+    """Return what the gate says of each; without one, what may be said without."""
+    if first.gate:
+        return verdicts_of(decoded, first.gate, first.plane_side)
+    planes = {name: reading.planes[first.plane_side] for name, reading in decoded.items()}
+    return {
+        name: Verdict(flags=frozenset({Flag.FLAT} if plane.min() == plane.max() else ()))
+        for name, plane in planes.items()
+    }
+
+
+def _row(reading: Reading, verdict: Verdict, answers: Sequence[Answer | Failure], models: Sequence[Model]) -> Row:
+    """Return the row of a decoded file; `answers` is empty where the gate gives a reason."""
     facts, side = reading.facts, models[0].plane_side
     assert facts is not None
     failures = [answer for answer in answers if not isinstance(answer, Answer)]
-    reason, detail = failures[0] if failures else (None, "")
+    reason, detail = failures[0] if failures else (verdict.reason, verdict.detail)
     plane = reading.planes[side]
     return Row(
         path=reading.candidate.cell,
         reason=reason,
         detail=detail,
-        answers=tuple(_recognised(answer, reading, model) for answer, model in zip(answers, models, strict=True)),
-        flags=flags_of(facts, side, flat=bool(plane.min() == plane.max())),
+        answers=tuple(_recognised(*one, reading) for one in zip(answers, models if answers else (), strict=True)),
+        flags=flags_of(facts, side, verdict.flags),
         format=facts.format,
         facts=facts,
         brightness=float(plane.mean()) / 255,
@@ -93,7 +114,7 @@ def _row(reading: Reading, answers: Sequence[Answer | Failure], models: Sequence
     )
 
 
-def _recognised(answer: Answer | Failure, reading: Reading, model: Model) -> Answer | None:
+def _recognised(answer: Answer | Failure, model: Model, reading: Reading) -> Answer | None:
     """Return the answer, if it is one, with whether the network was trained on this very picture."""
     if not isinstance(answer, Answer):
         return None
@@ -103,7 +124,10 @@ def _recognised(answer: Answer | Failure, reading: Reading, model: Model) -> Ans
     return replace(answer, in_training_set=pixels_digest(reading.planes[model.plane_side])[:PIXEL_DIGITS] in known)
 
 
-def _unread(reading: Reading) -> Row:
+def _unread(reading: Reading) -> Row | None:
+    """Return the row of a file that was not decoded; None for one that is no image."""
+    if not reading.is_image:
+        return None
     error = reading.error
     assert error is not None
     return Row(reading.candidate.cell, error.reason, error.detail, format=reading.format, sha256=reading.sha256)

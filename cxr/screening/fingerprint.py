@@ -12,6 +12,7 @@ from cxr import __version__
 from cxr.errors import ResumeError
 from cxr.files import JsonObject
 from cxr.screening.escape import escape
+from cxr.screening.gating import Judge
 from cxr.screening.names import Naming, PathStyle
 from cxr.screening.schema import SCHEMA_VERSION
 
@@ -25,6 +26,7 @@ PARTS = {
     "schema": "another version of the table",
     "models": "another model",
     "operating_points": "another operating point",
+    "gate": "another gate",
     "decoder": "another decoder (its code or the version of a library)",
     "paths": "another form of paths",
     "root": "another folder that paths are relative to",
@@ -51,6 +53,10 @@ class Identified(Protocol):
     def operating_point(self) -> str:
         """Name of the one in force; empty without decisions."""
 
+    @property
+    def gate(self) -> Judge | None:
+        """What judges pictures, where this model is the first; None: nothing does."""
+
 
 def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Sequence[str]) -> JsonObject:
     """Return the parts by name; equal ones mean that equal files give equal rows."""
@@ -64,6 +70,7 @@ def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Seque
             for model in models
         ],
         "operating_points": [model.operating_point for model in models],
+        "gate": models[0].gate.sha256 if models[0].gate else None,
         "decoder": decoder(),
         "paths": {"style": naming.style.value, "key": naming.key_check},
         # Without its name where names are secret.
@@ -95,6 +102,9 @@ def check_same(found: JsonObject, expected: JsonObject, journal: str) -> None:
 def _change(part: str, found: object, expected: object) -> str:
     if part == "models":
         return f"then {_models(found)}, now {_models(expected)}"
+    if part == "gate":
+        then, now = (str(gate)[:12] if gate else "none" for gate in (found, expected))
+        return f"then {then}, now {now}"
     if isinstance(found, dict) and isinstance(expected, dict):
         keys = [key for key in expected if found.get(key) != expected[key]]
         return ", ".join(f"{key} then {found.get(key)}, now {expected[key]}" for key in keys)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from cxr.errors import OutputError
 from cxr.files import JsonObject, whole_file, write_json
-from cxr.screening.applied import applied_of
+from cxr.screening.applied import applied_of, members_of
 from cxr.screening.journal import Journal
 from cxr.screening.output import OutputFiles
 from cxr.screening.query import Candidate
@@ -71,6 +71,7 @@ def _manifest(work: Work, tally: Tally, results: JsonObject, fingerprint: JsonOb
         "manifest": MANIFEST_VERSION,
         "tool": tool_facts(),
         "models": [model_facts(model) for model in work.models],
+        "gate": work.schema.gate and work.schema.gate.facts(),
         "request": request_facts(work.asked),
         "results": results,
         "counts": count_facts(skipped_files(work.found, work.selection, tally), tally),
@@ -98,6 +99,7 @@ def model_facts(model: ScreeningModel) -> JsonObject:
         "sha256": model.network_sha256,
         "description_sha256": model.description_sha256,
         "classes": list(model.classes),
+        "members": list(members_of(description)),
         "side": model.plane_side,
         "decisions": applied and applied.facts(model.classes) | {"sha256": description["decisions"]["sha256"]},
         "data_sha256": description["data"].get("sha256"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cxr.errors import OutputError, ResumeError
 from cxr.files import JsonObject
+from cxr.flags import GATE_REASONS
 from cxr.screening.engine import Outcome, screen
 from cxr.screening.fingerprint import check_same, fingerprint_of
 from cxr.screening.finish import finish
@@ -64,7 +65,8 @@ def open_journal(files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool
 def _done_before(journal: Journal, work: Work) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
-    Valid is the last record of a file that has not been replaced since, and that did not fail.
+    Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects
+    the same picture again.
     """
     latest = {record["path"]: position for position, record in journal.records()}
     positions, retried = array("q"), 0
@@ -73,7 +75,7 @@ def _done_before(journal: Journal, work: Work) -> "tuple[array[int], int]":
         position = latest.get(candidate.cell, NOT_DONE)
         if position != NOT_DONE:
             record = journal.record_at(position)
-            failed = "cells" in record and record["cells"][0] != Status.OK
+            failed = "cells" in record and record["cells"][0] != Status.OK and record["cells"][1] not in GATE_REASONS
             retried += failed
             same = tuple(record["stamp"]) == stamp_of(root / candidate.relative) != ()
             if failed or not same or ("cells" not in record and candidate.named):

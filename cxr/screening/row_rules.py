@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from cxr.errors import Reason
+from cxr.flags import Flag
 from cxr.screening.decision_rules import broken_decisions, unanswered
+from cxr.screening.gate_rules import broken_by_gate
 from cxr.screening.heads import Head, Kind
-from cxr.screening.rows import REJECTING, Flag, Status
+from cxr.screening.rows import ELONGATED, REJECTING, Status
 from cxr.screening.schema import Schema, agreement
 
 TOLERANCE = 2e-6  # cells have six decimals: each is off by at most 5e-7, and three of them are added
@@ -22,6 +24,8 @@ def broken_rules(row: Mapping[str, str], schema: Schema) -> Iterator[str]:
     if malformed:
         return
     yield from _status(row)
+    yield from _flags(row)
+    yield from broken_by_gate(row, schema)
     for head in schema.heads:
         yield from _answer(row, head)
     predictions = [row[f"{head.prefix}prediction"] for head in schema.heads]
@@ -56,6 +60,21 @@ def _status(row: Mapping[str, str]) -> Iterator[str]:
         yield f"status is {row['status']!r}, but reason {row['reason']!r} gives {status.value!r}"
     if status is Status.OK and not (row["sha256"] and row["width"] and row["brightness"]):
         yield "status is 'ok', but sha256, width or brightness is empty"
+
+
+def _flags(row: Mapping[str, str]) -> Iterator[str]:
+    words = row["flags"].split()
+    if words != [flag for flag in Flag if flag in words]:
+        yield f"flags is {row['flags']!r}; expected each word once, in the order of docs/results-csv.md"
+    if not (row["width"] and row["height"]):
+        if words:
+            yield f"flags is {row['flags']!r}, but nothing was decoded"
+        return
+    shorter, longer = sorted((int(row["width"]), int(row["height"])))
+    if (longer > ELONGATED * shorter) != (Flag.ELONGATED in words):
+        yield f"flags is {row['flags']!r}, but the picture has {row['width']} x {row['height']} pixels"
+    if Flag.LATERAL in words and row["format"] != "DICOM":
+        yield f"flags has lateral, which only a DICOM header says, but format is {row['format']!r}"
 
 
 def _answer(row: Mapping[str, str], head: Head) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """One row of the table: what came out for one file. The contract is docs/results-csv.md."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cxr.errors import Reason
+from cxr.flags import GATE_REASONS, Flag
 
 if TYPE_CHECKING:
     from cxr.decisions import Decision
@@ -21,17 +23,8 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-class Flag(StrEnum):
-    """What a reader should know before trusting an answer: the closed vocabulary of the column `flags`."""
-
-    SMALL = "small"
-    ELONGATED = "elongated"
-    FLAT = "flat"
-    SYNTHETIC = "synthetic"
-
-
-# Read well, and not a single picture with defined black and white: trying again changes nothing.
-REJECTING = frozenset({Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE})
+# Read well, and not a single radiograph with defined black and white: trying again changes nothing.
+REJECTING = GATE_REASONS | {Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +91,19 @@ class Row:
         return Status.REJECTED if self.reason in REJECTING else Status.ERROR
 
 
-def flags_of(facts: "ImageFacts", side: int, *, flat: bool) -> tuple[Flag, ...]:
-    """Return what `facts` give reason to doubt, for a network that takes planes of `side` pixels."""
+def flags_of(facts: "ImageFacts", side: int, seen: Collection[Flag]) -> tuple[Flag, ...]:
+    """Return what gives reason to doubt, in the order of `Flag`.
+
+    Args:
+        facts: Of the file.
+        side: Of the planes that the network takes, in pixels.
+        seen: What was seen in the plane.
+    """
     shorter, longer = sorted((facts.width, facts.height))
     raised = {
         Flag.SMALL: shorter < side,
         Flag.ELONGATED: longer > ELONGATED * shorter,
-        Flag.FLAT: flat,
         Flag.SYNTHETIC: facts.synthetic,
+        Flag.LATERAL: facts.lateral,
     }
-    return tuple(flag for flag in Flag if raised[flag])
+    return tuple(flag for flag in Flag if raised.get(flag) or flag in seen)

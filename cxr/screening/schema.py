@@ -8,10 +8,11 @@ from enum import StrEnum
 from cxr.errors import UsageError
 from cxr.screening.applied import Applied
 from cxr.screening.escape import escape
+from cxr.screening.gated import Gated
 from cxr.screening.heads import Column, Head, Kind, answer_cells, answer_columns
 from cxr.screening.rows import Answer, Row
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Agreement(StrEnum):
@@ -29,10 +30,12 @@ class Schema:
     Attributes:
         heads: The first network's columns have no prefix, so that one and several networks are read alike.
         keywords: DICOM attributes.
+        gate: What judges pictures before the networks; None where nothing does. It changes no column.
     """
 
     heads: tuple[Head, ...]
     keywords: tuple[str, ...] = ()
+    gate: Gated | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -76,10 +79,11 @@ def schema_of(
     models: Sequence[tuple[str, str, tuple[str, ...]]],
     keywords: Sequence[str] = (),
     applied: Sequence[Applied | None] = (),
+    gate: Gated | None = None,
 ) -> Schema:
     """Return the schema for networks given as (name, identity, classes), the first one without prefix.
 
-    `applied` says for each network what decides; left out, nothing does.
+    `applied` says for each network what decides; left out, nothing does. `gate` is the first network's.
 
     Raises:
         UsageError: One network is named twice.
@@ -96,7 +100,7 @@ def schema_of(
             zip(prefixes, models, applied or [None] * len(models), strict=True)
         )
     ]
-    return Schema(tuple(heads), tuple(keywords))
+    return Schema(tuple(heads), tuple(keywords), gate)
 
 
 def agreement(predictions: Sequence[str]) -> Agreement:

@@ -29,7 +29,7 @@
   }
 
   const sorts = [...head.classes.map((name) => `probability_${name}`), "confidence", "margin", "path"];
-  const filters = ["status", "reason", "prediction", "decision", "flag", "agreement"];
+  const filters = ["status", "reason", "prediction", "decision", "refer_reason", "flag", "agreement"];
   const words = (row, filter) => (filter === "flag" ? cell(row, "flags").split(" ") : [cell(row, filter)]);
 
   const fill = (select, values, all) => {
@@ -43,7 +43,7 @@
     fill(byId(filter), [...counts].sort().map(([word, count]) => [word, `${word} (${count.toLocaleString("en")})`]), true);
   }
   byId("agreement-label").hidden = !("agreement" in at);
-  byId("decision-label").hidden = !rows.some((row) => cell(row, "decision"));
+  for (const name of ["decision", "refer_reason"]) byId(`${name}-label`).hidden = !rows.some((row) => cell(row, name));
 
   let shown = [];
   let drawn = 0;

@@ -8,9 +8,10 @@ from typing import Any
 
 from cxr.decisions import DECISIONS_FILE, Decisions
 from cxr.errors import ModelError
-from cxr.files import sha256_of
-from cxr.screening.applied import applied_at
+from cxr.files import JsonObject, sha256_of
+from cxr.screening.applied import applied_at, members_of
 from cxr.screening.described import Described
+from cxr.screening.gated import gate_facts_of
 from cxr.screening.row_rules import broken_rules
 from cxr.screening.run_manifest import count_facts, drift_facts
 from cxr.screening.tally import Tally
@@ -57,29 +58,42 @@ def verify_table(table: Described) -> list[Check]:
 
 def verify_models(table: Described, folders: Sequence[Path]) -> Check:
     """Check that the networks in `folders` are those that the manifest names, to the byte."""
-    from cxr.model_folder import DESCRIPTION_FILE, describe_model, fingerprint, load_decisions
+    from cxr.model_folder import DESCRIPTION_FILE, describe_model, fingerprint
+    from cxr.model_parts import load_decisions
 
-    available: dict[str, tuple[Path, Decisions | None]] = {}
+    available: dict[str, tuple[Path, JsonObject, Decisions | None]] = {}
     findings = []
     for folder in folders:
         try:
-            decisions = load_decisions(folder, describe_model(folder))
-            available[fingerprint(folder)] = (folder, decisions)
+            description = describe_model(folder)
+            available[fingerprint(folder)] = (folder, description, load_decisions(folder, description))
         except ModelError as error:
             findings.append(str(error))
-    for model in table.manifest["models"]:
+    for number, model in enumerate(table.manifest["models"]):
         found = available.get(model["sha256"])
         if found is None:
             findings.append(
                 f"{model['model']} is in none of {', '.join(map(str, folders))}; name its folder with --model"
             )
             continue
-        folder, decisions = found
+        folder, description, decisions = found
         if sha256_of(folder / DESCRIPTION_FILE) != model["description_sha256"]:
             findings.append(f"{folder} has the network of {model['model']}, but another description")
         elif not _same_decisions(decisions, model, sha256_of(folder / DECISIONS_FILE) if decisions else ""):
             findings.append(f"{folder} decides otherwise than the manifest says of {model['model']}")
+        elif list(members_of(description)) != model["members"]:
+            findings.append(f"{folder} has other members than the manifest says of {model['model']}")
+        elif number == 0 and not _same_gate(folder, description, table.manifest["gate"]):
+            findings.append(f"{folder} has another gate than the manifest says")
     return Check("models", tuple(findings))
+
+
+def _same_gate(folder: Path, description: JsonObject, stated: JsonObject | None) -> bool:
+    """Tell whether the manifest's limits are those of the gate's file, so that rows were checked against the right."""
+    try:
+        return gate_facts_of(folder, description) == stated
+    except (ModelError, OSError, ValueError):
+        return False
 
 
 def _same_decisions(decisions: Decisions | None, model: dict[str, Any], sha256: str) -> bool:

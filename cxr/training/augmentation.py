@@ -1,8 +1,12 @@
-"""A training image is moved once and re-exposed once: one resampling and one multiply-add a pixel, in TensorFlow."""
+"""A training image is moved once and re-exposed once: one resampling and one multiply-add a pixel, in TensorFlow.
+
+What else differs between hospitals (gamma, sharpness, noise, margins, markers) is `cxr.training.acquisition`.
+"""
 
 import math
 
 from cxr.models.tf import tf
+from cxr.training.acquisition import acquire_otherwise
 from cxr.training.params import AugmentParams
 
 WHITE = 255.0
@@ -25,7 +29,10 @@ def vary(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.T
         uint8 (n, side, side, 1).
     """
     amounts = tf.random.stateless_uniform([MOVES + EXPOSURES, tf.shape(images)[0]], draw, -1.0, 1.0)
-    return _expose(_move(tf.cast(images, tf.float32), params, amounts[:MOVES]), params, amounts[MOVES:])
+    moved = _move(tf.cast(images, tf.float32), params, amounts[:MOVES])
+    exposed = _expose(moved, params, amounts[MOVES:])
+    varied = acquire_otherwise(exposed, params, draw)
+    return tf.cast(tf.round(tf.clip_by_value(varied, 0.0, WHITE)), tf.uint8)
 
 
 def _move(images: "tf.Tensor", params: AugmentParams, amounts: "tf.Tensor") -> "tf.Tensor":
@@ -55,5 +62,4 @@ def _expose(images: "tf.Tensor", params: AugmentParams, amounts: "tf.Tensor") ->
     mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
     # (pixel - mean) * factor + mean + added, as one multiply-add.
     factor = 1 + contrast * params.contrast
-    exposed = images * factor + (mean * (1 - factor) + brightness * params.brightness * WHITE)
-    return tf.cast(tf.round(tf.clip_by_value(exposed, 0.0, WHITE)), tf.uint8)
+    return images * factor + (mean * (1 - factor) + brightness * params.brightness * WHITE)

@@ -16,7 +16,14 @@ AHEAD = 4
 
 
 def training_batches(
-    planes: Plane, targets: Targets, batch_size: int, augment: AugmentParams, seed: int, *, whole: bool = False
+    planes: Plane,
+    targets: Targets,
+    batch_size: int,
+    augment: AugmentParams,
+    seed: int,
+    *,
+    weights: Targets | None = None,
+    whole: bool = False,
 ) -> "tf.data.Dataset":
     """Give shuffled, augmented batches, another order and other variations each epoch, the same for the same seed.
 
@@ -26,12 +33,14 @@ def training_batches(
         batch_size: Images a batch.
         augment: How far images are varied.
         seed: Of order and variations.
+        weights: float32 (n,), of each image in the loss, third in a batch; None: no third.
         whole: Leave out the last batch of an epoch where it is smaller.
     """
-    shuffled = _dataset(planes, targets).shuffle(len(planes), seed=seed).batch(batch_size, drop_remainder=whole)
+    each = (targets,) if weights is None else (targets, weights)
+    shuffled = _dataset(planes, *each).shuffle(len(planes), seed=seed).batch(batch_size, drop_remainder=whole)
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
     varied = tf.data.Dataset.zip(shuffled, draws).map(
-        lambda batch, draw: (vary(batch[0], augment, draw), batch[1]), num_parallel_calls=AUGMENTING_THREADS
+        lambda batch, draw: (vary(batch[0], augment, draw), *batch[1:]), num_parallel_calls=AUGMENTING_THREADS
     )
     return varied.prefetch(AHEAD)
 
@@ -41,5 +50,5 @@ def ordered_batches(planes: Plane, targets: Targets, batch_size: int) -> "tf.dat
     return _dataset(planes, targets).batch(batch_size).prefetch(AHEAD)
 
 
-def _dataset(planes: Plane, targets: Targets) -> "tf.data.Dataset":
-    return tf.data.Dataset.from_tensor_slices((planes[..., np.newaxis], targets))
+def _dataset(planes: Plane, *each: Targets) -> "tf.data.Dataset":
+    return tf.data.Dataset.from_tensor_slices((planes[..., np.newaxis], *each))

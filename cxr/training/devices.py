@@ -77,7 +77,7 @@ def precision(runtime: RuntimeParams) -> Iterator[None]:
 
 
 def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Model:
-    """Return a model from `build` that computes in float32 on one device, with the weights of `model`.
+    """Return a model that computes in float32 on one device, with the weights of `model`; itself where it does.
 
     To be called outside of a strategy's scope. Weights are float32 under every precision, so nothing is lost.
 
@@ -85,7 +85,14 @@ def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Mo
         model: Trained under any precision and strategy.
         build: As `model` was built.
     """
+    if model.get_layer("features").dtype_policy.name == "float32" and not _is_mirrored(model):
+        return model
+    keras.utils.clear_session(free_memory=False)  # so that the layers' names, which are in the files, count from one
     with precision(RuntimeParams(precision="float32")):
         plain = build()
     plain.set_weights(model.get_weights())
     return plain
+
+
+def _is_mirrored(model: keras.Model) -> bool:
+    return bool(model.distribute_strategy.num_replicas_in_sync > 1)

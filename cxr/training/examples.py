@@ -1,5 +1,7 @@
 """From the split table and the array of planes to what the fit loop takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -28,3 +30,25 @@ def examples(table: pd.DataFrame, images: Plane, split: str, classes: tuple[str,
     numbers = rows["label"].map({label: number for number, label in enumerate(classes)}).to_numpy()
     planes = np.ascontiguousarray(images[rows["index"].to_numpy()])
     return Examples(planes, np.eye(len(classes), dtype=np.float32)[numbers], classes)
+
+
+def weighted(train: Examples, table: pd.DataFrame, evenness: float) -> Examples:
+    """Give each training image its weight in the loss, so that classes count alike, and their sources more alike.
+
+    A source with n images of its class counts as n ** (1 - evenness) there.
+
+    Args:
+        train: The examples of the split `train`.
+        table: The split table that they were gathered from.
+        evenness: 0 leaves every image its weight of one, whatever the classes' sizes; 1 makes sources count alike.
+
+    Returns:
+        The examples, with weights of mean one.
+    """
+    if not evenness:
+        return train
+    rows = table[table["split"] == "train"]
+    sizes = rows.groupby(["label", "source"])["file"].transform("size").to_numpy(np.float64)
+    weights = pd.Series(sizes**-evenness, rows.index)
+    shares = (weights / weights.groupby(rows["label"]).transform("sum")).to_numpy()
+    return replace(train, weights=np.asarray(shares * len(rows) / rows["label"].nunique(), np.float32))

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cxr.errors import ParamsError
 from cxr.params import Section
-from cxr.training.params import TrainParams
+from cxr.training.params import SmallParams
 
 
 class LeaveSourceOutParams(Section):
@@ -16,7 +16,7 @@ class LeaveSourceOutParams(Section):
     target: str = Field("covid", description="Class whose sources are held out, one after the other.")
     epochs: int = Field(ge=1, description="Passes of each refit, in place of train_cnn1.epochs; fewer, for the time.")
 
-    def shortened(self, recipe: TrainParams) -> TrainParams:
+    def shortened(self, recipe: SmallParams) -> SmallParams:
         """Return the recipe with this section's number of epochs; warm-up and decay of the rate follow it."""
         return recipe.model_copy(update={"epochs": self.epochs})
 

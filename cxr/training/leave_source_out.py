@@ -17,17 +17,17 @@ from cxr.network import softmax
 from cxr.params import CommonParams
 from cxr.planes import Plane
 from cxr.training.devices import distribution, in_float32, precision
-from cxr.training.examples import examples
+from cxr.training.examples import examples, weighted
 from cxr.training.held_out import Plan, Refit
 from cxr.training.loop import fit
-from cxr.training.params import TrainParams
+from cxr.training.params import SmallParams
 from cxr.training.reproducible import make_reproducible
 
 DECIMALS = 6
 ANSWER_BATCH = 64
 
 
-def leave_source_out(plan: Plan, images: Plane, shared: CommonParams, recipe: TrainParams) -> pd.DataFrame:
+def leave_source_out(plan: Plan, images: Plane, shared: CommonParams, recipe: SmallParams) -> pd.DataFrame:
     """Train cnn1 once for each planned refit, from the same seed, and collect its answers.
 
     Args:
@@ -70,13 +70,14 @@ def _announce(console: Console, plan: Plan) -> None:
         console.print(f"nothing to hold out: {plan.target} has no source that the others could stand in for")
 
 
-def _refitted(refit: Refit, images: Plane, shared: CommonParams, recipe: TrainParams, title: str) -> keras.Model:
+def _refitted(refit: Refit, images: Plane, shared: CommonParams, recipe: SmallParams, title: str) -> keras.Model:
     # Forget the last refit: memory stays that of one, and no name or seed depends on how many came before.
     keras.utils.clear_session()
     gc.collect()
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(refit.learned, images, split, shared.classes) for split in ("train", "validation"))
-    build = partial(cnn1.build, images.shape[1], recipe.side, len(shared.classes), recipe.dropout)
+    train = weighted(train, refit.learned, recipe.even_sources)
+    build = partial(cnn1.build, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, recipe.look)
     with distribution().scope(), precision(shared.runtime):
         model = build()
         fit(model, train, validation, recipe, shared.seed, title)

@@ -28,11 +28,13 @@ class Examples:
         planes: uint8 (n, side, side).
         targets: float32 (n, classes), one in the column of the class, zero elsewhere.
         classes: Names of the columns.
+        weights: float32 (n,), of each image in the loss; None: one each.
     """
 
     planes: Plane
     targets: NDArray[np.float32]
     classes: tuple[str, ...]
+    weights: NDArray[np.float32] | None = None
 
 
 def fit(
@@ -72,7 +74,7 @@ def fit(
     size, asked_size = even_batch(params.batch_size, devices), dealt_batch(len(asked), params.batch_size, devices)
     return optimise(
         keras.Model(model.inputs, model.output["logits"]),
-        training_batches(train.planes, targets, size, params.augment, seed, whole=devices > 1),
+        training_batches(train.planes, targets, size, params.augment, seed, weights=train.weights, whole=devices > 1),
         ordered_batches(validation.planes, validation.targets, asked_size),
         params,
         fitting,

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cxr.models.look import Look
 from cxr.params import Section
 
 
@@ -15,6 +16,11 @@ class AugmentParams(Section):
     zoom: float = Field(0.1, ge=0, le=0.3, description="Largest zoom in or out, share of the side.")
     brightness: float = Field(0.12, ge=0, le=0.5, description="Largest added luminance, share of the range.")
     contrast: float = Field(0.25, ge=0, le=0.8, description="Largest change of contrast, share.")
+    gamma: float = Field(0.0, ge=0, le=1, description="Largest power of luminance, either way, as exp(gamma); 0: none.")
+    blur: float = Field(0.0, ge=0, le=1, description="Largest share of a 3 x 3 mean, or of sharpening by it; 0: none.")
+    noise: float = Field(0.0, ge=0, le=0.5, description="Largest standard deviation of noise, share of the range.")
+    border: float = Field(0.0, ge=0, le=0.3, description="Largest margin painted over on each side, share of the side.")
+    markers: float = Field(0.0, ge=0, le=1, description="Share of images with a patch painted in or out near the edge.")
 
 
 class TrainParams(Section):
@@ -30,6 +36,22 @@ class TrainParams(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share of a label spread over all classes.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Share of pooled features dropped while training.")
     augment: AugmentParams
+
+
+class SmallParams(TrainParams):
+    """The recipe of one of the two small networks."""
+
+    margin: float = Field(0.0, ge=0, lt=0.4, description="Margin that the network does not look at, share of the side.")
+    standardise: bool = Field(False, description="Bring each image to mean 0 and standard deviation 1 in the network.")
+    even_sources: float = Field(
+        0.0, ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."
+    )
+    widen: float = Field(1.0, ge=0.25, le=4, description="Factor on the number of filters of each convolution.")
+
+    @property
+    def look(self) -> Look:
+        """What the network sees of a plane, and how wide it is."""
+        return Look(self.margin, self.standardise, self.widen)
 
 
 class HeadParams(Section):

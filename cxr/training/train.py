@@ -19,11 +19,11 @@ from cxr.network import Network
 from cxr.params import CommonParams
 from cxr.planes import Plane
 from cxr.training.devices import distribution, in_float32, precision
-from cxr.training.examples import examples
+from cxr.training.examples import examples, weighted
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
 from cxr.training.features import extractor
 from cxr.training.loop import HISTORY_COLUMNS, History, fit
-from cxr.training.params import TrainParams, TransferParams
+from cxr.training.params import SmallParams, TrainParams, TransferParams
 from cxr.training.reproducible import environment, make_reproducible
 from cxr.training.transfer import transfer
 from cxr.training.watching import PhaseName, Watch, nobody
@@ -85,6 +85,9 @@ def train_network(
     options: dict[str, Any] = {}
     if isinstance(recipe, TransferParams):
         options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
+    if isinstance(recipe, SmallParams):
+        options["look"] = recipe.look
+        train = weighted(train, table, recipe.even_sources)
     build = partial(models.build, name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
     with distribution().scope(), precision(shared.runtime):
         model = build()

@@ -1,7 +1,8 @@
 import pytest
 
 from cxr.dataset.balancing import BalanceParams, balance_rows
-from cxr.errors import DataError
+from cxr.dataset.numbering import file_numbers
+from cxr.errors import DataError, ParamsError
 from tests.tables import manifest
 
 
@@ -38,3 +39,39 @@ def test_per_class_limits_the_rows():
 def test_more_than_the_smallest_class_has_is_refused():
     with pytest.raises(DataError, match=r"balance\.per_class is 10, but covid has 9 distinct images"):
         balance_rows(manifest({"covid": 9, "normal": 30}), BalanceParams(per_class=10), seed=1)
+
+
+def test_two_collections_of_a_class_are_drawn_from_alike():
+    table = manifest({"covid": 10, "normal": 40})
+    chosen = balance_rows(table, BalanceParams(blocks={"normal": 29}), seed=1)
+    numbers = file_numbers(chosen.loc[chosen["label"] == "normal", "file"])
+    assert (len(numbers), int((numbers <= 29).sum())) == (10, 5)
+    assert chosen["index"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(("last", "lower"), [(12, 3), (47, 8)])
+def test_where_one_collection_is_too_small_the_other_gives_the_rest(last, lower):
+    table = manifest({"covid": 10, "normal": 40})
+    chosen = balance_rows(table, BalanceParams(blocks={"normal": last}), seed=1)
+    numbers = file_numbers(chosen.loc[chosen["label"] == "normal", "file"])
+    assert len(numbers) == 10
+    assert int((numbers <= last).sum()) == lower
+
+
+def test_blocks_of_an_unknown_class_are_refused():
+    with pytest.raises(DataError, match=r"balance\.blocks names healthy, which is no class; expected covid, normal"):
+        balance_rows(manifest({"covid": 9, "normal": 30}), BalanceParams(blocks={"healthy": 3}), seed=1)
+
+
+def test_all_rows_are_every_distinct_image():
+    table = manifest({"covid": 5, "normal": 40})
+    table.loc[[1, 2], "pixels_sha256"] = table.loc[0, "pixels_sha256"]
+    chosen = balance_rows(table, BalanceParams(rows="all"), seed=1)
+    assert chosen["label"].value_counts().to_dict() == {"covid": 3, "normal": 40}
+    assert chosen["index"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("fewer", [{"per_class": 3}, {"blocks": {"normal": 20}}])
+def test_all_rows_and_fewer_contradict_each_other(fewer):
+    with pytest.raises(ParamsError, match=r"balance\.rows is 'all'"):
+        balance_rows(manifest({"covid": 5, "normal": 40}), BalanceParams(rows="all", **fewer), seed=1)

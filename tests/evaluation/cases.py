@@ -9,6 +9,7 @@ import pandas as pd
 
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.deciding import decide
+from cxr.evaluation.gating import FLAGS, unjudged
 from cxr.evaluation.params import EvaluateParams
 from cxr.files import write_json
 from cxr.manifest import write_table
@@ -95,6 +96,17 @@ def candidate(name="cnn1", seed=1, skill=2.0, folder=None):
     table = split_table()
     said, network = saved(table, name, seed, skill), model(name, folder)
     return Candidate(network, history(), said, decide(network, said, table, planes(table), PARAMS))
+
+
+def judged(rejected, flagged, one):
+    """Return what a gate would say of all images of `one`: of its test images by number a reason, or flags."""
+    said, test = unjudged(len(one.outputs)), np.flatnonzero(one.outputs.split == "test")
+    reasons = said.reasons.astype("<U20")
+    for number, reason in rejected.items():
+        reasons[test[number]] = reason
+    for number, flags in flagged.items():
+        said.flags[test[number]] = [flag in flags for flag in FLAGS]
+    return replace(said, reasons=reasons)
 
 
 def trained(folder, name="cnn1"):

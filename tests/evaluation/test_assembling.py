@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from cxr.audit import Result, audit
 from cxr.evaluation.assembling import assemble, model_part
+from cxr.evaluation.reporting.markdown_page import render_markdown
 from cxr.evaluation.stats.comparing import compare_models
 from cxr.evaluation.stats.measuring import measure_model
 from tests.evaluation.cases import CLASSES, candidate
@@ -63,6 +65,18 @@ def test_data_flow_and_learning_curves_are_handed_on(whole):
         "model": "vgg16", "epoch": 1, "loss": 1.0, "accuracy": 0.4, "val_loss": 0.9, "val_accuracy": 0.5,
     }  # fmt: skip
     assert len(report["learning_curves"]) == 4
+
+
+def test_an_ensemble_has_members_no_epochs_and_no_learning_curve(whole):
+    trained = whole[0][0]
+    joined = {"members": ["a", "b"], "training": {"epochs": None, "best_epoch": None}}
+    model = replace(trained.model, description=trained.model.description | joined)
+    one = replace(trained, history=None, model=model)
+    part = model_part(one, screening=True, measured=measure_model(one.test, one.decisions, 1), audited=AUDITED)
+    assert (part["members"], part["epochs"], part["best_epoch"]) == (["a", "b"], None, None)
+    report = assemble([one], [part], FLOOR, [], SPLIT, [], PARAMS)
+    assert report["learning_curves"] == []
+    assert "| cnn1 (screening) | random | 208,403 | 0.078 | none | none |" in render_markdown(report)
 
 
 def test_reproducibility_names_networks_params_versions_and_no_commit_of_its_own(whole):

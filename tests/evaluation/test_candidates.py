@@ -3,14 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr.decisions import parse_decisions
+from cxr.decisions import disagreeing, parse_decisions
+from cxr.ensemble import ensemble, read_members, write_ensemble
 from cxr.errors import ModelError, ParamsError
 from cxr.evaluation.candidates import read_candidate
 from cxr.evaluation.outputs import run_network
 from cxr.evaluation.params import EvaluateParams
-from cxr.evaluation.screening_model import choose
+from cxr.evaluation.screening_model import choose, choose_fast
 from cxr.network import softmax
-from tests.evaluation.cases import PARAMS, candidate, planes, split_table, trained
+from tests.ensembles import member
+from tests.evaluation.cases import PARAMS, candidate, judged, planes, split_table, trained
 
 
 @pytest.fixture
@@ -31,6 +33,13 @@ def test_of_equal_networks_the_first_is_chosen():
 def test_a_name_that_no_network_has_is_refused_with_those_there_are(two):
     with pytest.raises(ParamsError, match=r"evaluate\.screening_model is 'cnn2'; expected best or one of cnn1, vgg16"):
         choose(two, EvaluateParams(screening_model="cnn2"))
+
+
+def test_the_fast_network_goes_by_its_name(two):
+    assert choose_fast(two, EvaluateParams(screening_model="vgg16")).name == "cnn1"
+    assert choose_fast(two, EvaluateParams(fast_model="vgg16")).name == "vgg16"
+    with pytest.raises(ParamsError, match=r"evaluate\.fast_model is 'best'; expected one of cnn1, vgg16"):
+        choose_fast(two, EvaluateParams(fast_model="best"))
 
 
 def test_the_validation_loss_is_that_of_uncalibrated_probabilities(two):
@@ -64,6 +73,27 @@ def test_a_trained_folder_is_read_run_and_decided_on(tmp_path):
     assert read.history["val_loss"].tolist() == [0.9, 0.6]
     assert np.array_equal(read.outputs.logits, run_network(read.model, table, images).logits)
     assert parse_decisions(read.decided).network == read.model.network_sha256
+
+
+def test_an_ensemble_is_a_candidate_without_history(tmp_path):
+    table = split_table(20)
+    for number, name in enumerate(("cnn1", "cnn3")):
+        member(tmp_path, name, number)
+    write_ensemble(tmp_path / "ensemble", ensemble(read_members(tmp_path, ("cnn1", "cnn3"))))
+    read = read_candidate(tmp_path / "ensemble", table, planes(table), PARAMS)
+    assert (read.name, read.history) == ("ensemble", None)
+    assert read.outputs.members.shape == (60, 2, 3)
+    decided = read.decisions.decide(
+        read.probabilities, read.decisions.default_point, disagreeing=disagreeing(read.test.members)
+    )
+    assert read.test_decided == decided
+
+
+def test_the_gate_s_word_is_taken_for_the_test_split(two):
+    one = replace(two[0], judged=judged({3: "blank"}, {}, two[0]))
+    assert [number for number, decision in enumerate(one.test_decided) if decision is None] == [3]
+    assert np.flatnonzero(one.test_judged.rejected).tolist() == [3]
+    assert not two[0].test_judged.rejected.any()
 
 
 def test_a_folder_without_history_says_what_is_missing(tmp_path):

@@ -69,6 +69,12 @@ def test_figures_are_those_of_the_report(parts):
     assert flat["ece"] == part["calibration"]["after"]["ece15"]
     assert flat["sensitivity"]["covid"] == part["classes"][0]["sensitivity"]["value"]
     assert flat["operating_points"]["covid_spec95"]["specificity"] == 0.947531
+    assert flat["answered"] == {"share": 0.910204, "error_rate": 0.031204}
+    assert flat["referred"] == {"share": 0.084354, "errors_share": 0.416667}
+    assert flat["rejected"] == {"share": 0.005442}
+    assert [flat[f"accuracy_{end}"] for end in ("low", "high")] == [
+        part["metrics"]["accuracy"][end] for end in ("low", "high")
+    ]
     assert (flat["test_images"], flat["initialisation"]) == (735, "random")
 
 
@@ -80,5 +86,6 @@ def test_the_worst_source_is_among_those_of_enough_images(parts):
 
 
 def test_where_everything_is_referred_no_answer_can_be_wrong(parts):
-    referred = {"share": interval(1.0, 0.0), "error_answered": None}
-    assert flat_metrics(parts[0] | {"conformal": {"referred": referred}})["error_answered"] is None
+    gated = parts[0]["answering"]["gated"] | {"referred": interval(1.0, 0.0), "error_answered": None}
+    flat = flat_metrics(parts[0] | {"answering": {"gated": gated}})
+    assert (flat["referred"]["share"], flat["answered"]["error_rate"]) == (1.0, None)

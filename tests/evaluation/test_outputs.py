@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from cxr.errors import DataError, ModelError
-from cxr.evaluation.outputs import PER_IMAGE, read_outputs, run_network, write_outputs
+from cxr.evaluation.outputs import read_outputs, run_network, write_outputs
 from cxr.model_folder import load_model
 from tests.evaluation.cases import CLASSES, planes, saved, split_table, trained
 
 
 def same(first, second):
-    pairs = ((getattr(first, name), getattr(second, name)) for name in PER_IMAGE)
+    if first.arrays.keys() != second.arrays.keys():
+        return False
+    pairs = ((first.arrays[name], second.arrays[name]) for name in first.arrays)
     return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
 
 
@@ -28,6 +30,18 @@ def test_what_was_written_is_read_back_with_its_types(said, tmp_path):
     assert (again.name, again.classes) == ("cnn1", CLASSES)
     assert same(again, said)
     assert again.logits.dtype == again.features.dtype == np.float32
+
+
+def test_an_ensemble_s_members_are_kept_with_its_outputs_and_marked_where_they_differ(said, tmp_path):
+    members = np.stack([said.logits, said.logits], axis=1)
+    members[[2, 5], 1] = np.eye(3)[(said.logits[[2, 5]].argmax(axis=1) + 1) % 3]
+    joined = replace(said, members=members)
+    write_outputs(tmp_path / "ensemble.npz", joined)
+    again = read_outputs(tmp_path / "ensemble.npz")
+    assert same(again, joined)
+    assert np.flatnonzero(again.disagreeing).tolist() == [2, 5]
+    assert not said.disagreeing.any()
+    assert np.array_equal(again.of("test").members, members[again.split == "test"])
 
 
 def test_equal_outputs_give_equal_bytes_that_hold_no_time(said, tmp_path):

@@ -11,9 +11,11 @@ from cxr.evaluation.card import render_card
 from cxr.evaluation.flat import flat_metrics
 from cxr.evaluation.screening_model import describe_screening, write_screening
 from cxr.files import read_json, sha256_of, write_json
+from cxr.gate import gate_fingerprint
 from cxr.model_folder import load_model
 from tests.evaluation.cases import PARAMS, PIPELINE, candidate, planes, split_table, trained
 from tests.evaluation.reporting.fake import report
+from tests.evaluation.toy_gates import toy_gate
 
 VALUES = PIPELINE | {"classes": ["covid"], "evaluate": {}, "seed": 7}
 
@@ -40,6 +42,17 @@ def test_the_folder_is_whole_and_loads_with_its_decisions(screening, chosen):
     assert read_json(screening / "decisions.json") == json.loads(json.dumps(chosen.decided))
     assert model.network_sha256 == chosen.model.network_sha256 == model.decisions.network
     assert model.operating_point == "covid_sens95"
+
+
+def test_the_gate_is_copied_named_by_its_bytes_and_loads(chosen, tmp_path):
+    gate = toy_gate(tmp_path / "gate", chosen.model.plane_side)
+    description = write_screening(tmp_path / "screening", chosen, report(1), VALUES, gate)
+    assert sorted(path.name for path in (tmp_path / "screening").iterdir()) == [
+        "decisions.json", "gate.bin", "gate.json", "gate.xml", "model.json", "network.bin", "network.xml",
+    ]  # fmt: skip
+    model = load_model(tmp_path / "screening")
+    assert description["gate"] == model.description["gate"] == {"sha256": gate_fingerprint(gate)}
+    assert model.gate.sha256 == gate_fingerprint(gate)
 
 
 def test_written_thresholds_decide_as_those_that_were_measured(screening, chosen):

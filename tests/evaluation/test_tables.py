@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from cxr.evaluation.tables import (
     risk_coverage_table,
     roc_table,
 )
-from tests.evaluation.cases import CLASSES, candidate
+from tests.evaluation.cases import CLASSES, candidate, judged
 from tests.evaluation.reporting.fake import report
 
 
@@ -24,7 +26,10 @@ def models():
 
 def test_predictions_have_a_row_for_each_model_and_test_image(two):
     table = predictions_table(two)
-    assert table.columns.tolist() == ["model", "file", "actual", "predicted", *(f"probability_{c}" for c in CLASSES)]
+    assert table.columns.tolist() == [
+        "model", "file", "actual", "predicted", *(f"probability_{c}" for c in CLASSES),
+        "prediction_set", "decision", "refer_reason", "reason", "flags",
+    ]  # fmt: skip
     assert table["model"].tolist() == ["cnn1"] * 30 + ["vgg16"] * 30
     assert table["file"].tolist() == [*two[0].test.files] * 2
     assert [CLASSES.index(label) for label in table["actual"]] == [*two[0].test.truth] * 2
@@ -39,6 +44,27 @@ def test_probabilities_of_the_table_are_the_calibrated_ones_with_six_decimals(tw
     assert not np.allclose(values[:30], values[30:])
     largest = [CLASSES[number] for number in two[1].probabilities.argmax(axis=1)]
     assert table["predicted"].tolist()[30:] == largest
+
+
+def test_decisions_of_the_table_are_those_of_the_bulk_command_and_rejected_images_have_none(two):
+    one = replace(two[0], judged=judged({0: "not_a_radiograph"}, {1: ("cropped", "out_of_distribution")}, two[0]))
+    table = predictions_table([one])
+    assert table.loc[0, ["prediction_set", "decision", "refer_reason", "reason"]].tolist() == [
+        "", "", "", "not_a_radiograph",
+    ]  # fmt: skip
+    assert table.loc[0, "predicted"] in CLASSES
+    assert table.loc[1, ["decision", "refer_reason", "flags"]].tolist() == [
+        "refer", "out_of_distribution", "cropped out_of_distribution",
+    ]  # fmt: skip
+    plain = one.decisions.decide(one.probabilities, one.decisions.default_point)
+    assert table["decision"].tolist()[2:] == [decision.word for decision in plain][2:]
+    assert table["prediction_set"].tolist()[1:] == [" ".join(d.classes) or "empty" for d in plain][1:]
+    assert table["reason"].tolist()[1:] == [""] * 29
+
+
+def test_an_ensemble_has_no_learning_curve(two):
+    joined = replace(two[1], history=None)
+    assert learning_curves_table([two[0], joined])["model"].tolist() == ["cnn1", "cnn1"]
 
 
 def test_learning_curves_have_a_row_for_each_model_and_epoch(two):

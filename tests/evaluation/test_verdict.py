@@ -83,9 +83,10 @@ def test_audits_are_named_once_failures_before_warnings(models):
 
 def test_what_is_referred_and_the_error_of_the_rest_are_told(models):
     assert verdict(models, [], FLOOR)["sentences"] == [
-        "It refers 8.4 % of the test images to a reader. Of what it answers, 3.1 % is wrong."
+        "It refers 8.4 % of the test images to a reader and rejects 0.5 %. Of what it answers, 3.1 % is wrong."
     ]
-    models[1]["conformal"]["referred"] |= {"share": interval(1.0, 0), "error_answered": None}
+    models[1]["answering"]["gated"] |= {"referred": interval(1.0, 0), "rejected": interval(0.0, 0)}
+    models[1]["answering"]["gated"]["error_answered"] = None
     said = verdict(models, [], FLOOR)["sentences"][0]
     assert said.startswith("It refers 100.0 % of the test images to a reader.")
     assert "wrong" not in said

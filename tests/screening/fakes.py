@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.decisions import Decisions, parse_decisions
+from cxr.gate import Limits, Sign
+from cxr.network import Screened
 from cxr.planes import Plane
 from tests.decision_forms import CLASSES, NETWORK, decisions_form
 
@@ -26,16 +28,44 @@ class FakeNetwork:
     answer: Callable[[Plane], Logits] = by_brightness
     batch: int = 32
     batches: list[int] = field(default_factory=list)
+    members: Callable[[Plane], Logits] | None = None
 
-    def logits(self, planes: Plane) -> Logits:
+    def screen(self, planes: Plane) -> Screened:
         self.batches.append(len(planes))
-        return self.answer(planes)
+        return Screened(self.answer(planes), self.members(planes) if self.members else None)
 
     def halve_batch(self) -> bool:
         if self.batch == 1:
             return False
         self.batch //= 2
         return True
+
+
+LIMITS = Limits(min_side=10, max_aspect=4, max_colour=0.1, min_spread=0.02, dark=0.1, bright=0.8, max_clipped=0.4)
+
+
+def by_corner(planes: Plane) -> NDArray[np.float64]:
+    """One score per sign: grey levels of the left column, from the second row on, in units of 255."""
+    return planes[:, 1 : 1 + len(Sign), 0].astype(np.float64) / 255
+
+
+@dataclass
+class FakeGate:
+    judge: Callable[[Plane], NDArray[np.float64]] = by_corner
+    limits: Limits = LIMITS
+    thresholds: dict[Sign, float] = field(default_factory=lambda: dict.fromkeys(Sign, 0.9))
+    sha256: str = "6a" * 32
+    plane_side: int = SIDE
+    batches: list[int] = field(default_factory=list)
+    can_halve: int = 0
+
+    def scores(self, planes: Plane) -> NDArray[np.float64]:
+        self.batches.append(len(planes))
+        return self.judge(planes)
+
+    def halve_batch(self) -> bool:
+        self.can_halve -= 1
+        return self.can_halve >= 0
 
 
 @dataclass
@@ -49,6 +79,7 @@ class FakeModel:
     description_sha256: str = "23" * 32
     decisions: Decisions | None = None
     operating_point: str = ""
+    gate: FakeGate | None = None
     description: dict[str, object] = field(
         default_factory=lambda: {
             "name": "fake",

@@ -201,7 +201,7 @@ def test_a_journal_of_an_older_table_is_refused_for_its_version(scans: Path, tmp
     with create_journal(OutputFiles(tmp_path / "r.csv").journal, {"fingerprint": older}) as journal:
         path = journal.path
     path.write_bytes(path.read_bytes() + b"0123 torn")
-    with pytest.raises(ResumeError, match=r"with another version of the table \(then 2, now 3\)\. Rows"):
+    with pytest.raises(ResumeError, match=r"with another version of the table \(then 2, now 4\)\. Rows"):
         run_in(tmp_path / "r.csv", work)
 
 
@@ -236,13 +236,21 @@ class TestChangedCells:
         [
             (",covid,not_suspected,", ",normal,not_suspected,", "prediction_set has normal, whose probability"),
             (",covid,not_suspected,", ",empty,refer,empty_set", None),
-            (",covid,not_suspected,,", ",empty,refer,,", "refer_reason is '', the prediction set gives 'empty_set'"),
+            (
+                ",covid,not_suspected,,",
+                ",empty,refer,,",
+                "refer_reason is '', the prediction set and the flags give 'empty_set'",
+            ),
             (",covid,not_suspected,", ",covid normal,not_suspected,", "prediction_set has normal"),
             (",covid,not_suspected,", ",normal covid,not_suspected,", "expected classes in order, or empty"),
             (",covid,not_suspected,", ",covid,refer,", "decision is 'refer', the probabilities give"),
             (",covid,not_suspected,", ",covid,suspected,", "decision is 'suspected'"),
             (",covid,not_suspected,,", ",covid,not_suspected,,maybe", "in_training_set is"),
-            (",covid,not_suspected,,", ",covid,not_suspected,several_classes,", "the prediction set gives ''"),
+            (
+                ",covid,not_suspected,,",
+                ",covid,not_suspected,several_classes,",
+                "the prediction set and the flags give ''",
+            ),
         ],
     )
     def test_a_changed_decision_is_found_and_named(self, old: str, new: str, words: str | None, table: Path) -> None:

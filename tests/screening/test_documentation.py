@@ -1,21 +1,23 @@
 """docs/results-csv.md says what the code does."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cxr.decisions import NOT_SUSPECTED, PIXEL_DIGITS, REFER, ReferReason
 from cxr.errors import Reason
+from cxr.flags import EXPOSURE_FLAGS, GATE_REASONS, SIGN_FLAGS, Flag
 from cxr.formats import SUFFIXES
 from cxr.images import FORMATS, MAX_PIXELS, read_plane
 from cxr.planes import pixels_digest
 from cxr.screening.reading import MAX_BYTES
-from cxr.screening.rows import REJECTING, Flag, Status
+from cxr.screening.rows import REJECTING, Status
 from cxr.screening.schema import SCHEMA_VERSION, Agreement, schema_of
 from tests.imports import ROOT
 from tests.screening.drawings import save
-from tests.screening.fakes import SIDE, deciding_model
+from tests.screening.fakes import SIDE, FakeGate, deciding_model
 from tests.screening.works import run_in, work_on
 
 DECODERS = ("images", "luminance", "dicom", "dicom_grey")
@@ -26,10 +28,12 @@ def example(folder: Path, output: Path) -> str:
     save(folder, "ward 1/left.png", (200, 100, 50))
     save(folder, "ward 2/left.png", (40, 60, 90))
     save(folder, "ward 2/lateral, second.png", (10, 90, 30))
+    save(folder, "ward 1/unsure.png", (140, 120, 100))
     save(folder, "=1+1.png", (120, 120, 120))
     (folder / "ward 2" / "half-copied.png").write_bytes(b"")
     trained_on = pixels_digest(read_plane(folder / "ward 1" / "left.png", SIDE)[0])[:PIXEL_DIGITS]
-    run_in(output, work_on(folder, [deciding_model(training_pixels=[trained_on])]))
+    model = replace(deciding_model(training_pixels=[trained_on]), gate=FakeGate())
+    run_in(output, work_on(folder, [model]))
     return output.read_text(encoding="utf-8")
 
 
@@ -55,9 +59,35 @@ def test_every_reason_is_documented_once_with_its_status(reason: Reason) -> None
     assert PAGE.count(f"\n| `{reason}` | {status} |") == 1
 
 
-@pytest.mark.parametrize("word", [*Status, *Flag, NOT_SUSPECTED, REFER, *ReferReason])
-def test_every_status_flag_and_decision_is_documented_once(word: str) -> None:
-    assert PAGE.count(f"\n| `{word}` |") == 1
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [("status", [*Status]), ("flags", [*Flag]), ("decision", [NOT_SUSPECTED, REFER, *ReferReason])],
+)
+def test_every_status_flag_and_decision_is_documented_once_and_nothing_else(section: str, words: list[str]) -> None:
+    text = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    first = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    documented = [word for word in first if word not in (section, "refer_reason")]  # heads of the tables
+    assert sorted(documented) == sorted(words)
+
+
+@pytest.mark.parametrize("flag", sorted(EXPOSURE_FLAGS | SIGN_FLAGS))
+def test_flags_of_a_gate_say_so(flag: Flag) -> None:
+    assert f"| `{flag}` | gate: " in PAGE
+
+
+@pytest.mark.parametrize("reason", sorted(GATE_REASONS))
+def test_reasons_of_a_gate_say_so(reason: Reason) -> None:
+    assert f"| `{reason}` | rejected | gate: " in PAGE
+
+
+def test_flags_are_documented_in_the_order_of_a_cell() -> None:
+    text = PAGE.split("\n## flags\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == [*Flag]
+
+
+def test_the_gates_reasons_are_documented_in_their_order() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| rejected \| gate: ", PAGE, re.MULTILINE)
+    assert rows == [reason for reason in Reason if reason in GATE_REASONS]
 
 
 @pytest.mark.parametrize("word", Agreement)

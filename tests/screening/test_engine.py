@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from cxr.errors import ModelError, Reason
+from cxr.flags import Flag
 from cxr.images import Plane, read_plane
 from cxr.screening.engine import Outcome, screen
-from cxr.screening.rows import Answer, Flag, Row, Status
+from cxr.screening.rows import Answer, Row, Status
+from tests.dicoms import save_dicom
 from tests.screening.drawings import bars, save
-from tests.screening.fakes import SIDE, FakeModel, FakeNetwork, Logits, by_brightness
+from tests.screening.fakes import SIDE, FakeGate, FakeModel, FakeNetwork, Logits, by_brightness
 from tests.screening.works import candidates, rows_of
 
 BATCH = 32
@@ -225,6 +227,15 @@ def test_flags_tell_what_to_doubt(tmp_path: Path) -> None:
     bars(10, 200, 90, side=60).save(tmp_path / "good.png")
     found = rows(tmp_path, ["small.png", "long.png", "flat.png", "good.png"])
     assert [row.flags for row in found] == [(Flag.SMALL,), (Flag.ELONGATED,), (Flag.FLAT,), ()]
+
+
+@pytest.mark.parametrize("gate", [None, FakeGate()])
+def test_a_lateral_dicom_is_flagged_with_or_without_a_gate(gate: FakeGate | None, tmp_path: Path) -> None:
+    picture = np.asarray(bars(10, 200, 90, side=60))
+    for name, view in (("front.dcm", "PA"), ("side.dcm", "LL")):
+        save_dicom(tmp_path / name, picture, ViewPosition=view)
+    found = rows(tmp_path, ["front.dcm", "side.dcm"], FakeModel(gate=gate))
+    assert [(row.status, row.flags) for row in found] == [(Status.OK, ()), (Status.OK, (Flag.LATERAL,))]
 
 
 def test_closing_early_leaves_no_thread(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import pytest
 
 from cxr.errors import Reason, UsageError
+from cxr.flags import Flag
 from cxr.images import ImageFacts
-from cxr.screening.rows import Answer, Flag, Row
+from cxr.screening.rows import Answer, Row
 from cxr.screening.schema import Agreement, agreement, schema_of
 
 FACTS = ImageFacts(299, 200, "L", 8, "PNG", ("exif_rotated", "luma_601"))

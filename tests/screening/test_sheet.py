@@ -188,6 +188,26 @@ class TestInTheBrowser:
         assert "training picture" in tile.find_element("css selector", ".flags").text
         assert page.get_log("browser") == []
 
+    def test_rows_are_filtered_by_why_they_were_referred_and_by_why_they_were_rejected(
+        self, page: Any, tmp_path: Path
+    ) -> None:
+        assert not page.find_element("id", "refer_reason").is_displayed()
+        why = ("several_classes", "out_of_distribution", "out_of_distribution")
+        records = [record(number, decision="refer", refer_reason=reason) for number, reason in enumerate(why)]
+        rejected = failure(3, reason="not_a_radiograph") | {"status": "rejected", "width": "299"}
+        write_sheet(tmp_path / "g.html", [*records, rejected], CLASSES, thumbnail, ABOUT)
+        page.get((tmp_path / "g.html").as_uri())
+        assert page.find_element("id", "refer_reason").is_displayed()
+        self.choose(page, "refer_reason", "out_of_distribution")
+        assert self.count(page) == "2 of 4 shown"
+        assert page.current_url.endswith("#refer_reason=out_of_distribution")
+        self.choose(page, "refer_reason", "")
+        self.choose(page, "reason", "not_a_radiograph")
+        tile = page.find_element("css selector", ".tile")
+        assert tile.find_element("css selector", ".answer").text == "rejected: not_a_radiograph"
+        assert tile.find_elements("css selector", "img")
+        assert page.get_log("browser") == []
+
     def test_what_is_chosen_stands_in_the_address_and_comes_back(self, page: Any) -> None:
         self.choose(page, "sort", "margin")
         self.choose(page, "status", "ok")

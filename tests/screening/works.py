@@ -7,6 +7,7 @@ from pathlib import Path
 from cxr.screening.applied import applied_of
 from cxr.screening.discover import discover
 from cxr.screening.engine import Outcome
+from cxr.screening.gated import gated_by
 from cxr.screening.job import run
 from cxr.screening.names import Naming
 from cxr.screening.output import OutputFiles
@@ -56,7 +57,7 @@ def work_on(
     found = discover(query, naming)
     models = models or [FakeModel()]
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
-    schema = schema_of(heads, applied=[applied_of(model) for model in models])
+    schema = schema_of(heads, applied=[applied_of(model) for model in models], gate=gated_by(models[0].gate))
     asked = Asked(["folder", "-o", "results.csv"], query, naming, shard, limit)
     return Work(asked, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The nine stages one after the other, without DVC, on a few drawn films; then the bulk command."""
+"""All stages one after the other, without DVC, on a few drawn films; then the bulk command."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
@@ -15,14 +16,16 @@ from cxr.evaluation.audits.auditing import ORDER
 from cxr.evaluation.outputs import read_outputs
 from cxr.evaluation.stats.fitting import fit_decisions
 from cxr.files import read_json
+from cxr.flags import EXPOSURE_FLAGS, SIGN_FLAGS
 from cxr.model_folder import load_model
 from cxr.models import NAMES
 from tests.imports import ROOT
-from tests.test_pipeline import STAGES, pipeline, resolved
+from tests.test_pipeline import CANDIDATES, STAGES, pipeline, resolved
 
 pytestmark = pytest.mark.slow
 
 SIDE = 32
+GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 
 def stage(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -67,6 +70,7 @@ def project(tmp_path_factory):
     for name in NAMES:
         params[f"train_{name}"] |= {"side": SIDE, "epochs": 1}
     params["leave_source_out"]["epochs"] = 1
+    params["train_gate"] |= {"side": SIDE, "epochs": 4}  # after fewer it rejects nearly everything
     params["evaluate"]["alpha"] = 0.45  # of two validation images a class, one may be left out: sets differ
     write_params(folder, params)
     for name in STAGES:
@@ -87,8 +91,8 @@ def test_the_split_keeps_patients_together(project):
     assert set(table["split"]) == {"train", "validation", "test"}
 
 
-def test_the_four_metrics_files_have_the_same_keys(project):
-    metrics = {name: json.loads((project / f"reports/metrics/{name}.json").read_text()) for name in NAMES}
+def test_the_metrics_files_have_the_same_keys(project):
+    metrics = {name: json.loads((project / f"reports/metrics/{name}.json").read_text()) for name in CANDIDATES}
     assert len({tuple(values) for values in metrics.values()}) == 1
     assert all(0 <= values["balanced_accuracy"] <= 1 for values in metrics.values())
 
@@ -97,20 +101,29 @@ def test_the_screening_model_is_the_one_of_the_lowest_validation_loss(project):
     chosen = json.loads((project / "models/screening/model.json").read_text())
     losses = {
         name: json.loads((project / f"reports/metrics/{name}.json").read_text())["validation_log_loss"]
-        for name in NAMES
+        for name in CANDIDATES
     }
     assert chosen["name"] == min(losses, key=losses.__getitem__)
     assert chosen["data"]["synthetic_images"] == chosen["data"]["images"]
-    assert sorted(path.name for path in (project / "models/screening").iterdir()) == [
-        "decisions.json", "model.json", "network.bin", "network.xml",
-    ]  # fmt: skip
+    for folder in ("screening", "fast"):
+        assert sorted(path.name for path in (project / "models" / folder).iterdir()) == [
+            "decisions.json", "gate.bin", "gate.json", "gate.xml", "model.json", "network.bin", "network.xml",
+        ]  # fmt: skip
+    assert load_model(project / "models/fast").description["name"] == "cnn1"
+
+
+def test_the_ensemble_says_the_mean_of_its_members_about_every_image(project):
+    members = load_model(project / "models/ensemble").members
+    joined, *own = (saved_outputs(project, name) for name in ("ensemble", *members))
+    assert joined.logits == pytest.approx(np.mean([one.logits for one in own], axis=0), abs=1e-5)
+    assert joined.members == pytest.approx(np.stack([one.logits for one in own], axis=1), abs=1e-5)
 
 
 def test_everything_that_the_pipeline_promises_was_written(project):
     outs = [out for name in STAGES for out in resolved(name, "outs")]
     assert "reports/split.json" in outs
     assert [out for out in outs if not (project / out).exists()] == []
-    assert sorted(path.name for path in (project / "work/outputs").iterdir()) == sorted(f"{n}.npz" for n in NAMES)
+    assert sorted(path.name for path in (project / "work/outputs").iterdir()) == sorted(f"{n}.npz" for n in CANDIDATES)
     written = {path.relative_to(project).as_posix() for path in (project / "reports").rglob("*") if path.is_file()}
     assert {file for file in written if not file.startswith(tuple(outs))} == set()
 
@@ -126,7 +139,7 @@ def test_tables_hold_what_dvc_plots_of_them(project):
 
 def test_the_report_has_every_audit_and_figures_of_all_networks(project):
     report = json.loads((project / "reports/report.json").read_text())
-    assert [model["name"] for model in report["models"]] == list(NAMES)
+    assert [model["name"] for model in report["models"]] == list(CANDIDATES)
     assert {audit["stage"] for audit in report["audits"]} == {"prepare", "split", "evaluate"}
     assert set(ORDER) <= {audit["id"] for audit in report["audits"]}
     assert {audit["result"] for audit in report["audits"] if audit["id"] == "appearance_floor"} == {"not_measurable"}
@@ -149,7 +162,7 @@ def test_thresholds_come_from_the_validation_split_of_the_saved_outputs(project)
 
 
 def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
-    folders = ("reports", "models/screening", "work/outputs")
+    folders = ("reports", "models/screening", "models/fast", "work/outputs")
     before = {path: path.read_bytes() for folder in folders for path in (project / folder).rglob("*") if path.is_file()}
     done = evaluate(project, "import sys", "assert not {'tensorflow', 'keras'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
@@ -157,37 +170,48 @@ def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_screening_gives_what_evaluate_measured_and_decided_and_warns_of_phantoms(project):
-    command = [str(Path(sys.executable).parent / "cxr-batch"), "data", "-o", "results.csv", "--exclude", "masks"]
-    done = subprocess.run(
-        [*command, "--model", "models/screening"], cwd=project, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module", params=["screening", "fast"])
+def screened(request, project):
+    """Give a model's folder, what it said of the split table, and the rows that the bulk command writes with it."""
+    command = [str(Path(sys.executable).parent / "cxr-batch"), "data", "-o", f"{request.param}.csv"]
+    command += ["--exclude", "masks", "--model", f"models/{request.param}"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert "mean nothing for patients" in " ".join(done.stderr.split())
-    rows = pd.read_csv(project / "results.csv", keep_default_na=False).set_index("path")
+    rows = pd.read_csv(project / f"{request.param}.csv", keep_default_na=False).set_index("path")
+    assert done.returncode == (3 if (rows["status"] == "rejected").any() else 0), done.stderr
     assert len(rows) == 38
-    model = load_model(project / "models/screening")
-    outputs = saved_outputs(project, model.description["name"])
-    probabilities = model.decisions.probabilities(outputs.logits)
-    screened = rows.loc[outputs.files]
-    cells = screened[[f"probability_{label}" for label in model.classes]].to_numpy()
-    assert cells == pytest.approx(probabilities, abs=1e-5)
-    decided = model.decisions.decide(probabilities, model.operating_point)
-    assert screened["prediction_set"].nunique() > 1
-    assert screened["decision"].tolist() == [one.word for one in decided]
-    assert screened["prediction_set"].tolist() == [" ".join(one.classes) or "empty" for one in decided]
-    assert screened["refer_reason"].tolist() == [one.reason or "" for one in decided]
-    assert screened["in_training_set"].tolist() == ["yes" if name == "train" else "no" for name in outputs.split]
+    folder = project / "models" / request.param
+    return folder, saved_outputs(project, read_json(folder / "model.json")["name"]), rows
 
 
-def test_screening_predicts_what_stands_in_the_table_of_predictions(project):
-    chosen = read_json(project / "models/screening/model.json")["name"]
-    outputs = saved_outputs(project, chosen).of("test")
-    predictions = pd.read_csv(project / "reports/predictions.csv")
-    measured = predictions[predictions["model"] == chosen].set_index("file").loc[outputs.files]
-    probabilities = load_model(project / "models/screening").decisions.probabilities(outputs.logits)
-    assert measured["predicted"].tolist() == [outputs.classes[k] for k in probabilities.argmax(axis=1)]
-    assert measured.filter(like="probability_").to_numpy() == pytest.approx(probabilities, abs=1e-6)
+def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(screened):
+    folder, outputs, rows = screened
+    decisions, rows = load_model(folder).decisions, rows.loc[outputs.files]
+    answered = (rows["status"] == "ok").to_numpy()
+    cells = rows[answered][[f"probability_{label}" for label in outputs.classes]].astype(float).to_numpy()
+    assert cells == pytest.approx(decisions.probabilities(outputs.logits)[answered], abs=1e-5)
+    assert rows[answered]["prediction_set"].nunique() > 1
+    known = np.where(outputs.split == "train", "yes", "no")[answered]
+    assert rows[answered]["in_training_set"].tolist() == known.tolist()
+
+
+def test_screening_decides_rejects_and_marks_every_test_image_as_the_table_of_predictions_says(project, screened):
+    _, outputs, rows = screened
+    predictions = pd.read_csv(project / "reports/predictions.csv", keep_default_na=False)
+    measured = predictions[predictions["model"] == outputs.name].set_index("file")
+    rows = rows.loc[measured.index]
+    assert len(rows) == (outputs.split == "test").sum()
+    for column in ("prediction_set", "decision", "refer_reason", "reason"):
+        assert rows[column].tolist() == measured[column].tolist(), column
+    flags = [" ".join(flag for flag in cell.split() if flag in GATE_FLAGS) for cell in rows["flags"]]
+    assert flags == measured["flags"].tolist()
+    answered = rows["status"] == "ok"
+    assert rows[answered]["prediction"].tolist() == measured[answered]["predicted"].tolist()
+    section = next(
+        model for model in read_json(project / "reports/report.json")["models"] if model["name"] == outputs.name
+    )["answering"]["gated"]
+    counts = {"rejected": (~answered).sum(), "referred": (rows["decision"] == "refer").sum()}
+    assert {key: round(section[key]["value"] * len(rows)) for key in counts} == counts
 
 
 def test_the_screening_model_can_be_verified_from_the_data_alone(project):
@@ -207,7 +231,7 @@ def judged(project, tmp_path):
         "work/prepared",
         "work/split.csv",
         "work/leave_source_out.csv",
-        *(f"models/{n}" for n in NAMES),
+        *(f"models/{n}" for n in (*CANDIDATES, "gate")),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(project / name)

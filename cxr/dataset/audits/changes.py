@@ -1,8 +1,5 @@
 """Find where a class's files change their look: a release is often two collections, one appended to the other."""
 
-import re
-from pathlib import PurePosixPath
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,6 +7,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from cxr.dataset.audits.probing import Features, Groups, auc_of, cross_validated
+from cxr.dataset.numbering import file_numbers
 from cxr.files import JsonObject
 
 LEAST_IMAGES = 60
@@ -19,12 +17,6 @@ LARGEST_P = 0.01
 LEAST_AUC = 0.9
 ROUNDS = 3  # of the refinement; it settles in one or two
 SPREADS = 5  # robust standard deviations beyond which a number is cut
-
-
-def file_numbers(files: "pd.Series[str]") -> NDArray[np.int64]:
-    """Return int64 (n,): the last number in each file's name, -1 where there is none."""
-    found = [re.findall(r"\d+", PurePosixPath(file).stem) for file in files]
-    return np.array([int(numbers[-1]) if numbers else -1 for numbers in found], np.int64)
 
 
 def change_points(table: pd.DataFrame, features: Features, groups: Groups, seed: int) -> dict[str, JsonObject]:

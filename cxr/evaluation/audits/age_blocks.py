@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from cxr.dataset.appearance import Features
-from cxr.dataset.audits.changes import file_numbers
 from cxr.dataset.audits.probing import auc_of, cross_validated, is_measurable
+from cxr.dataset.numbering import file_numbers
 from cxr.evaluation.audits.probes import TREES
 from cxr.evaluation.outputs import SavedOutputs, Texts
 from cxr.files import JsonObject

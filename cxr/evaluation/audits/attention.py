@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.cam import Maps, class_maps
 from cxr.evaluation.audits.answers import Masks
-from cxr.evaluation.audits.cam import Maps, class_maps
-from cxr.evaluation.audits.head import Head
 from cxr.evaluation.audits.randomised import randomised_network
 from cxr.evaluation.audits.ssim import similarity
 from cxr.evaluation.outputs import SavedOutputs
 from cxr.evaluation.stats.intervals import rounded
 from cxr.files import JsonObject
+from cxr.head import Head
 from cxr.network import Network
 from cxr.planes import Plane
 

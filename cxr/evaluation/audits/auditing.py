@@ -11,7 +11,6 @@ from cxr.evaluation.audits.answers import ByVariant
 from cxr.evaluation.audits.attention import attention
 from cxr.evaluation.audits.behaviour import dependence, frequencies, robustness, shuffle
 from cxr.evaluation.audits.floor import lift
-from cxr.evaluation.audits.head import read_head
 from cxr.evaluation.audits.judging_behaviour import (
     judge_attention,
     judge_dependence,
@@ -27,6 +26,7 @@ from cxr.evaluation.audits.subgroups import subgroups
 from cxr.evaluation.audits.variants import FULL, ask
 from cxr.evaluation.outputs import SavedOutputs
 from cxr.files import JsonObject
+from cxr.head import read_head
 from cxr.model_folder import NETWORK_FILE, ScreeningModel
 
 ORDER = (

@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr.cam import OPACITY, RAMP
 from cxr.planes import Plane, to_plane
 
 SIDE = 160  # pixels
-OPACITY = 0.6  # where the map is highest
 GREYS, HEATS = 32, 8  # their product is a palette of 256 colours, a third of the bytes of full colour
-# From low to high: blue, green, yellow, red.
-RAMP = np.array([(40, 60, 160), (40, 150, 140), (240, 220, 70), (250, 90, 60)], np.float64)
 
 
 def thumbnail(plane: Plane) -> bytes:

@@ -6,12 +6,13 @@ from cxr.evaluation.flat import worst_source
 from cxr.evaluation.reporting.blocks import Block, Paragraph, Points, Table
 from cxr.evaluation.reporting.cells import interval, not_measured, number, table, text
 from cxr.evaluation.reporting.markdown_page import markdown, plain
+from cxr.evaluation.reporting.page_answering import answering_blocks
 from cxr.evaluation.reporting.page_classes import class_table, predictive_table
 from cxr.evaluation.reporting.page_decisions import point_blocks, referred_paragraph
 from cxr.evaluation.reporting.page_shortcuts import source_blocks
 from cxr.files import JsonObject
 
-OF_MODEL = ("n", "metrics", "classes", "operating_points", "lift", "sources")
+OF_MODEL = ("n", "metrics", "classes", "operating_points", "answering", "lift", "sources")
 METRICS = ("balanced_accuracy", "accuracy", "macro_auc", "log_loss", "brier")
 
 
@@ -23,7 +24,8 @@ def describe_for_card(report: JsonObject, name: str) -> JsonObject:
         name: Of a model in it.
 
     Returns:
-        Parts of the report in its own form: of the model (without curves), floor, verdict, banner and waivers.
+        Parts of the report in its own form: of the model (without curves), floor, verdict, banner and waivers; what its
+        maps were found to be worth; and the result of each audit of the data and of this model, by id.
     """
     model = next(one for one in report["models"] if one["name"] == name)
     calibration, conformal = model.get("calibration") or {}, model.get("conformal") or {}
@@ -32,6 +34,8 @@ def describe_for_card(report: JsonObject, name: str) -> JsonObject:
         "calibration": {key: calibration.get(key) for key in ("temperature", "after", "distinguishable")},
         "conformal": {key: conformal.get(key) for key in ("alpha", "referred")},
         "lung_dependence": (model.get("dependence") or {}).get("lung_dependence"),
+        "cam": {key: (model.get("cam") or {}).get(key) for key in ("similarity_randomised", "void")},
+        "audits": {one["id"]: one["result"] for one in report.get("audits") or () if one.get("model") in (None, name)},
         "floor": report.get("floor"),
         "headline": (report.get("verdict") or {}).get("headline"),
         "banner": report.get("banner") or [],
@@ -61,6 +65,7 @@ def _parts(card: JsonObject) -> Iterator[str]:
         _measures(card),
         *_by_class(card),
         *point_blocks(card, ""),
+        *(answering_blocks(card, "") if card.get("answering") else ()),
         _referral(card),
         *source_blocks(card, ""),
     ):

@@ -2,6 +2,7 @@
 
 from cxr.evaluation.reporting.blocks import Block, Fold, Heading, Paragraph, Section
 from cxr.evaluation.reporting.cells import interval_pieces
+from cxr.evaluation.reporting.page_answering import answering_blocks
 from cxr.evaluation.reporting.page_classes import calibration_blocks, class_blocks, curve_blocks, distribution_blocks
 from cxr.evaluation.reporting.page_decisions import abstention_blocks, decision_curve_blocks, point_blocks
 from cxr.evaluation.reporting.page_names import name_of, ordered
@@ -23,7 +24,8 @@ PARTS = (
     ("calibration", "Calibration", calibration_blocks),
     ("points", "Operating points", point_blocks),
     ("benefit", "Decision curve", decision_curve_blocks),
-    ("abstention", "What it refers to a reader", abstention_blocks),
+    ("answering", "What it answers, refers and rejects", answering_blocks),
+    ("abstention", "Prediction sets and error by coverage", abstention_blocks),
     ("subgroups", "Subgroups", subgroup_blocks),
     ("sources", "Sources left out of training", source_blocks),
     ("lungs", "Does it need the lungs?", dependence_blocks),

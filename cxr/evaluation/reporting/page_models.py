@@ -2,7 +2,7 @@
 
 from cxr.evaluation.flat import worst_source
 from cxr.evaluation.reporting.blocks import Block, Cell, Paragraph, Section, Table
-from cxr.evaluation.reporting.cells import count, interval, number, table, text
+from cxr.evaluation.reporting.cells import count, interval, missing, number, table, text
 from cxr.evaluation.reporting.charts_models import accuracy_chart
 from cxr.evaluation.reporting.page_names import name_of, ordered
 from cxr.evaluation.reporting.pieces import Fixed
@@ -95,11 +95,16 @@ def _made(models: list[JsonObject]) -> Table:
             text(model.get("initialisation")),
             count(model.get("parameters")),
             number(model.get("gflop")),
-            count(model.get("epochs")),
-            count(model.get("best_epoch")),
+            _epoch(model, "epochs"),
+            _epoch(model, "best_epoch"),
             number(model.get("validation_log_loss")),
             count(model.get("n")),
         ]
         for model in ordered(models)
     ]
-    return table("How they were made", header, rows, ("The screening model is chosen on validation, or by name.",))
+    note = "The screening model is chosen on validation, or by name. An ensemble averages the logits of its members."
+    return table("How they were made", header, rows, (note,))
+
+
+def _epoch(model: JsonObject, key: str) -> Cell:
+    return missing("none") if model.get("members") else count(model.get(key))

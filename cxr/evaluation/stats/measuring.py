@@ -1,7 +1,10 @@
 """All figures of one network on the test split."""
 
 from cxr.decisions import Decisions
+from cxr.evaluation.applying import apply_decisions, apply_sets_alone
+from cxr.evaluation.gating import Judged, unjudged
 from cxr.evaluation.outputs import SavedOutputs
+from cxr.evaluation.stats.answering import answering_section, paths
 from cxr.evaluation.stats.answers import Answers
 from cxr.evaluation.stats.by_class import classes_section, confusion_rows, metrics_section
 from cxr.evaluation.stats.calibration import calibration_section
@@ -14,7 +17,11 @@ from cxr.network import softmax
 
 
 def measure_model(
-    test: SavedOutputs, decisions: Decisions, seed: int, validation: SavedOutputs | None = None
+    test: SavedOutputs,
+    decisions: Decisions,
+    seed: int,
+    validation: SavedOutputs | None = None,
+    judged: Judged | None = None,
 ) -> JsonObject:
     """Measure a network with the temperature, thresholds and sets that were fitted on validation.
 
@@ -23,10 +30,12 @@ def measure_model(
         decisions: Fitted on validation.
         seed: Of bootstrap and null band.
         validation: Its outputs on validation, for the two figures that an operating point had there; null without.
+        judged: What the gate says of the test split; None without a gate.
 
     Returns:
-        n, metrics, classes, confusion, calibration, operating_points, selective, conformal, decision_curve (of the
-        target class), roc, pr, distributions; floats with six decimals, null where a figure is not defined.
+        n, metrics, classes, confusion, calibration, operating_points, selective, conformal, answering (as cxr-batch
+        decides, with gate and disagreement, and without), decision_curve (of the target class), roc, pr,
+        distributions; floats with six decimals, null where a figure is not defined.
     """
     answers = calibrated_answers(test, decisions)
     before = Answers(test.classes, test.truth, softmax(test.logits), test.group)
@@ -41,10 +50,19 @@ def measure_model(
         "operating_points": operating_points_section(answers, decisions, earlier),
         "selective": selective_section(answers),
         "conformal": conformal_section(answers, decisions),
+        "answering": _answering(test, answers, decisions, judged or unjudged(len(test))),
         "decision_curve": decision_curve(answers.truth == target, answers.probabilities[:, target]),
         "roc": roc_points(answers),
         "pr": pr_points(answers),
         "distributions": distributions(answers),
+    }
+
+
+def _answering(test: SavedOutputs, answers: Answers, decisions: Decisions, judged: Judged) -> JsonObject:
+    gated = apply_decisions(test, decisions, judged)
+    return {
+        "gated": answering_section(answers, decisions.target, gated, judged),
+        "ungated": paths(answers, decisions.target, apply_sets_alone(test, decisions)),
     }
 
 

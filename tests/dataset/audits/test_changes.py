@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.dataset.audits.changes import block_of, change_points, file_numbers, strongest_cut
+from cxr.dataset.audits.changes import block_of, change_points, strongest_cut
+from cxr.dataset.numbering import file_numbers
 from tests.dataset.audits.tables import numbered
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 
-from cxr.dataset.audits.changes import change_points, file_numbers
+from cxr.dataset.audits.changes import change_points
 from cxr.dataset.audits.contradiction import metadata_contradiction
+from cxr.dataset.numbering import file_numbers
 from tests.dataset.audits.tables import numbered
 
 COUNT, SWITCH, CLAIMED = 400, 120, 330

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cxr.dataset.appearance import appearance
-from cxr.dataset.audits.changes import block_of, change_points, file_numbers
+from cxr.dataset.audits.changes import block_of, change_points
+from cxr.dataset.numbering import file_numbers
 from cxr.images import read_plane
 from tests.imports import ROOT
 from tests.tables import manifest

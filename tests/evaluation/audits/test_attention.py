@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
+from cxr.cam import class_maps
 from cxr.dataset.phantom import draw_phantom
 from cxr.dataset.phantom_findings import Finding
 from cxr.errors import ModelError
 from cxr.evaluation.audits.attention import attention, enrichment, mean_similarity
-from cxr.evaluation.audits.cam import class_maps
-from cxr.evaluation.audits.head import Head, read_head
 from cxr.evaluation.audits.randomised import randomised_network
+from cxr.head import Head, read_head
 from cxr.model_folder import NETWORK_FILE, packaged_folder
 from cxr.network import Network
 from cxr.planes import to_plane

@@ -9,7 +9,7 @@ from PIL import Image
 from cxr.evaluation.reporting.completing import complete_report
 from tests.evaluation.reporting.fake_model import CLASSES, interval, model, six
 
-MODELS = (("cnn1", 3.2), ("cnn3", 2.9), ("vgg16", 2.3), ("resnet50", 2.4))
+MODELS = (("cnn1", 3.2), ("cnn3", 2.9), ("vgg16", 2.3), ("resnet50", 2.4), ("ensemble", 3.0))
 SOURCES = {
     "covid": {"bimcv.cipf.es": 858, "github.com/armiro/COVID-CXNet": 135, "eurorad.org": 88, "sirm.org": 144},
     "normal": {"kaggle.com/c/rsna-pneumonia-detection-challenge": 1056, "kaggle.com/paultimothymooney": 169},
@@ -18,7 +18,7 @@ SOURCES = {
 HOSTILE = "</script><img src=x onerror=alert(1)>|`*\u202e.png"
 
 
-def report(names: int = 4) -> dict[str, Any]:
+def report(names: int = len(MODELS)) -> dict[str, Any]:
     """Return a whole report of the first `names` models."""
     models = [model(name, skill, number) for number, (name, skill) in enumerate(MODELS[:names])]
     whole = {
@@ -40,7 +40,7 @@ def report(names: int = 4) -> dict[str, Any]:
         "screening_model": "cnn1",
         "models": models,
         "comparisons": comparisons([one["name"] for one in models]),
-        "learning_curves": curves([one["name"] for one in models]),
+        "learning_curves": curves([one["name"] for one in models if not one["members"]]),
         "reproducibility": {
             "commit": "f5e82c7b913bce68e9c4642f6e7872b73756d1f5",
             "data_sha256": "f06ece6b1c6a88b8" * 4,

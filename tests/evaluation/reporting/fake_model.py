@@ -6,6 +6,7 @@ import numpy as np
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 TEST = 735
+EXTREME = ("too_small", "extreme_aspect")
 
 
 def six(value: float) -> float:
@@ -27,11 +28,11 @@ def model(name: str, skill: float, seed: int) -> dict[str, Any]:
     return {
         "name": name,
         "screening": seed == 0,
+        "members": ["cnn1", "cnn3"] if name == "ensemble" else [],
         "initialisation": "random",
         "parameters": 209651 * (seed + 1) ** 3,
         "gflop": 0.0781 * (seed + 1),
-        "epochs": 40,
-        "best_epoch": 28 - seed,
+        **dict.fromkeys(("epochs", "best_epoch"), None if name == "ensemble" else 28 - seed),
         "validation_log_loss": six(0.126578 + 0.05 * seed),
         "n": TEST,
         "metrics": {
@@ -48,6 +49,7 @@ def model(name: str, skill: float, seed: int) -> dict[str, Any]:
         "operating_points": points(),
         "selective": selective(chances, truth),
         "conformal": conformal(),
+        "answering": answering(),
         "decision_curve": benefit(chances[:, 0], truth == 0),
         "roc": [roc(chances[:, k], truth == k, CLASSES[k]) for k in range(3)],
         "pr": [pr(chances[:, k], truth == k, CLASSES[k]) for k in range(3)],
@@ -258,6 +260,30 @@ def conformal() -> dict[str, Any]:
             "error_answered": interval(0.031204, 0.013),
         },
     }
+
+
+def answering() -> dict[str, Any]:
+    def paths(rejected: float, referred: float) -> dict[str, Any]:
+        return {
+            "rejected": interval(rejected, 0.004),
+            "referred": interval(referred, 0.021),
+            "answered": interval(1 - rejected - referred, 0.023),
+            "errors": 36,
+            "errors_rejected": 1,
+            "errors_referred": 15,
+            "share_of_errors_rejected": interval(0.027778, 0.05),
+            "share_of_errors_referred": interval(0.416667, 0.16),
+            "error_answered": interval(0.031204, 0.013),
+            "missed": interval(0.012245, 0.01),
+        }
+
+    reasons = {
+        "rejected_by": (*EXTREME, "blank", "colour_photo", "not_a_radiograph"),
+        "referred_by": ("out_of_distribution", "empty_set", "several_classes", "disagreement"),
+        "flags": ("overexposed", "cropped", "out_of_distribution"),
+    }
+    by_reason = {key: {name: interval(0.01, 0.008) for name in names} for key, names in reasons.items()}
+    return {"gated": paths(0.005442, 0.084354) | by_reason, "ungated": paths(0.0, 0.061224)}
 
 
 def benefit(chance: np.ndarray, sick: np.ndarray) -> list[dict[str, Any]]:

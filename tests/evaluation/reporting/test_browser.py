@@ -76,7 +76,7 @@ def test_the_first_screen_says_what_cannot_be_shown(driver: Any, address: str) -
 def test_every_picture_is_shown(driver: Any, address: str) -> None:
     show(driver, address)
     widths = driver.execute_script("return [...document.querySelectorAll('.gallery img')].map((i) => i.naturalWidth)")
-    assert len(widths) == 4 * 18 * 2
+    assert len(widths) == 5 * 18 * 2
     assert set(widths) == {128}
 
 

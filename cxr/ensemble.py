@@ -1,0 +1,158 @@
+"""An ensemble: trained networks that agree in classes, planes and data, exported as one network."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from cxr.ensemble_graph import joined
+from cxr.errors import ModelError
+from cxr.files import JsonObject, whole_file, write_json
+from cxr.head import read_head
+from cxr.model_folder import (
+    DESCRIPTION_FILE,
+    ENSEMBLE,
+    NETWORK_FILE,
+    NETWORK_WEIGHTS_FILE,
+    ScreeningModel,
+    fingerprint,
+    load_model,
+)
+from cxr.network import Network, Outputs, openvino_module
+from cxr.params import Section
+from cxr.planes import Plane
+
+AGREEMENT = 1e-5  # of a logit, as a share of the largest magnitude where above one
+PROBES = 16
+
+
+class EnsembleParams(Section):
+    """The section `ensemble` of params.yaml."""
+
+    members: tuple[str, ...] = Field(min_length=2, description="Networks whose logits are averaged, in this order.")
+
+    @field_validator("members")
+    @classmethod
+    def _each_once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*members, ENSEMBLE}) != len(members) + 1:
+            raise ValueError("expected each network once, and not the ensemble itself")
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Networks joined in one graph.
+
+    Attributes:
+        graph: An openvino.Model, see `cxr.ensemble_graph.joined`.
+        description: What model.json says, but for the exported network.
+        probe: uint8 (n, side, side), planes to compare on.
+        expected: float32 (n, members, classes), what the members say of them.
+    """
+
+    graph: Any
+    description: JsonObject
+    probe: Plane
+    expected: NDArray[np.float32]
+
+
+def read_members(models: Path, names: Sequence[str]) -> list[ScreeningModel]:
+    """Load the members from their folders in `models`.
+
+    Raises:
+        ModelError: A folder is absent or wrong, or they differ in classes, planes or data.
+    """
+    members = [load_model(models / name) for name in names]
+    for what, said in (
+        ("classes", [", ".join(one.classes) for one in members]),
+        ("side of the planes", [str(one.plane_side) for one in members]),
+        ("data", [str(one.description["data"]["sha256"])[:12] for one in members]),
+    ):
+        if len(set(said)) > 1:
+            named = "; ".join(f"{name}: {value}" for name, value in zip(names, said, strict=True))
+            raise ModelError(
+                f"the members of the ensemble differ in {what} ({named}); train them on one split table: dvc repro"
+            )
+    return members
+
+
+def ensemble(members: Sequence[ScreeningModel]) -> Ensemble:
+    """Join the members in one graph. Raises ModelError where one does not end in one linear layer, or maps differ."""
+    networks = {str(one.description["name"]): one.folder / NETWORK_FILE for one in members}
+    probe = probes(members[0].plane_side)
+    said: list[Outputs] = [one.network.predict(probe) for one in members]
+    heads = [read_head(xml, one.features, one.logits) for xml, one in zip(networks.values(), said, strict=True)]
+    graph = joined(networks, heads, members[0].plane_side)
+    return Ensemble(graph, describe(members), probe, np.stack([one.logits for one in said], axis=1))
+
+
+def probes(side: int) -> Plane:
+    """Draw planes that differ in brightness, contrast and grain: uint8 (PROBES, side, side), the same every time."""
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 256, (PROBES, 8, 8))
+    smooth = coarse[:, np.arange(side) * 8 // side][:, :, np.arange(side) * 8 // side]
+    grain = generator.normal(0, 1, (PROBES, side, side)) * np.linspace(0, 60, PROBES)[:, None, None]
+    return np.clip(smooth + grain, 0, 255).astype(np.uint8)
+
+
+def describe(members: Sequence[ScreeningModel]) -> JsonObject:
+    """Return what model.json says: sums of cost, and by member what only a member has."""
+    described = {str(one.description["name"]): one.description for one in members}
+    first, every = members[0].description, list(described.values())
+    started = {one["initialisation"] for one in every}
+    params = {key: value for one in every for key, value in one["params"].items()}
+    return {
+        "name": ENSEMBLE,
+        "members": list(described),
+        **{key: first[key] for key in ("classes", "image_side")},
+        "side": max(one["side"] for one in every),
+        "initialisation": started.pop() if len(started) == 1 else "mixed",
+        "parameters": sum(one["parameters"] for one in every),
+        "gflop_per_image": round(sum(one["gflop_per_image"] for one in every), 4),
+        "training": {"epochs": None, "best_epoch": None}
+        | {"members": {name: one["training"] for name, one in described.items()}},
+        "params": params | {ENSEMBLE: {"members": list(described)}},
+        "data": first["data"],
+        "environment": first["environment"],
+    }
+
+
+def write_ensemble(folder: Path, made: Ensemble) -> None:
+    """Prove that the graph says the mean of its members, then write network and description.
+
+    Raises:
+        ModelError: It says something else.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        xml = Path(temporary) / NETWORK_FILE
+        openvino_module().save_model(made.graph, str(xml), compress_to_fp16=False)
+        assert_mean(Network(xml), made)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (NETWORK_WEIGHTS_FILE, NETWORK_FILE):
+            with whole_file(folder / name) as whole:
+                shutil.copyfile(Path(temporary) / name, whole)
+    write_json(folder / DESCRIPTION_FILE, made.description | {"network": {"sha256": fingerprint(folder)}})
+
+
+def assert_mean(network: Network, made: Ensemble) -> float:
+    """Compare the graph with its members on the probe, and return the largest difference of a logit.
+
+    Raises:
+        ModelError: A logit differs from the mean of the members', or a member's from its own, by more than AGREEMENT.
+    """
+    found = network.screen(made.probe)
+    assert found.members is not None, "the graph was joined with that output"
+    mean = made.expected.mean(axis=1, dtype=np.float64)
+    worst = float(max(np.abs(found.logits - mean).max(), np.abs(found.members - made.expected).max()))
+    if not worst <= AGREEMENT * max(1.0, float(np.abs(made.expected).max())):
+        raise ModelError(
+            f"the ensemble's graph differs from the mean of its members' logits by {worst:.2e} (at most "
+            f"{AGREEMENT:.0e} of the largest); export the members again: dvc repro"
+        )
+    return worst

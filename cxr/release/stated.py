@@ -1,0 +1,32 @@
+"""What a model says of itself in its model.json, and what it weighs; what it does not say is null."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cxr.audit import Result
+from cxr.evaluation.packaging import model_files
+from cxr.files import JsonObject
+from cxr.model_folder import ScreeningModel
+
+FIGURES = ("worst_source_recall", "lift_over_frame", "lung_dependence")
+
+
+def stated(model: ScreeningModel) -> JsonObject:
+    """Return the figures of a model that need no second run.
+
+    Returns:
+        `failed_audits`, ids of the audits that failed, sorted; FIGURES as `evaluate` measured them; bytes of its
+        files without the description; gflop an image. Null where the description has none.
+    """
+    evaluation: Mapping[str, Any] = model.description.get("evaluation") or {}
+    return {
+        "failed_audits": _failed(evaluation.get("card") or {}),
+        **{name: evaluation.get(name) for name in FIGURES},
+        "bytes": sum(file.stat().st_size for file in model_files(model.folder, model.description)),
+        "gflop": model.description.get("gflop_per_image"),
+    }
+
+
+def _failed(card: Mapping[str, Any]) -> list[str] | None:
+    audits: Mapping[str, str] | None = card.get("audits")
+    return None if audits is None else sorted(id for id, result in audits.items() if result == Result.FAIL)

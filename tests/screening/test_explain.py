@@ -1,0 +1,180 @@
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.cam import RAMP
+from cxr.errors import UsageError
+from cxr.flags import Flag
+from cxr.screening.applied import applied_of
+from cxr.screening.explain_index import Shown, remove_others, write_index
+from cxr.screening.explain_picture import GAP, SIDE, WIDTH, _font, heated, picture_of, wrap
+from cxr.screening.explain_rows import choose_rows, parse_words
+from cxr.screening.explain_words import stamp_lines, worth_of
+from cxr.screening.schema import schema_of
+from tests.decision_forms import CLASSES
+from tests.screening.fakes import deciding_model
+
+
+def row(**cells: str) -> dict[str, str]:
+    return {
+        "path": "a.png", "status": "ok", "prediction": "covid", "confidence": "0.912345", "decision": "covid_suspected",
+        "refer_reason": "", "flags": "", "model": "cnn1-0123456789ab", "sha256": "ab" * 32,
+    } | cells  # fmt: skip
+
+
+def schema(*, decided: bool = True):
+    return schema_of([("cnn1", "cnn1-a", CLASSES)], applied=[applied_of(deciding_model()) if decided else None])
+
+
+ROWS = [
+    row(path="0"),
+    row(path="1", prediction="normal", decision="not_suspected"),
+    row(path="2", decision="refer", flags="small inverted"),
+    row(path="3", status="error", prediction="", decision="", flags="small"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "paths"),
+    [
+        ("suspected", "0"),
+        ("not_suspected", "1"),
+        ("refer", "2"),
+        ("ok", "012"),
+        ("normal, inverted", "12"),
+        ("small", "2"),
+        ("viral_pneumonia", ""),
+    ],
+)
+def test_rows_are_chosen_by_words_of_the_table_and_need_an_answer(words, paths):
+    chosen, more = choose_rows(ROWS, parse_words(words, schema()), limit=10)
+    assert "".join(one["path"] for one in chosen) == paths
+    assert more == 0
+
+
+def test_the_limit_takes_the_first_and_counts_the_others():
+    chosen, more = choose_rows(ROWS, frozenset({"ok"}), limit=2)
+    assert ([one["path"] for one in chosen], more) == (["0", "1"], 1)
+
+
+def test_every_flag_class_and_decision_is_a_word():
+    words = {*CLASSES, *(flag.value for flag in Flag), "covid_suspected", "not_suspected", "refer", "suspected", "ok"}
+    assert parse_words(",".join(words), schema()) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "decided", "sentence"),
+    [
+        ("covid,lungs", True, "'lungs' is no word of the table; expected ok, suspected, covid_suspected"),
+        ("", True, "'' is no word"),
+        ("suspected", False, "cnn1-a has no decisions, so no row is suspected; give ok or one of covid, normal"),
+        ("refer", False, "'refer' is no word of the table"),
+    ],
+)
+def test_what_no_row_can_be_is_refused(words, decided, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        parse_words(words, schema(decided=decided))
+
+
+def described(**card: object) -> dict[str, object]:
+    return {"evaluation": {"card": card}}
+
+
+def test_the_stamp_says_what_the_maps_were_found_to_be_worth():
+    good = worth_of(described(cam={"similarity_randomised": 0.131, "void": False}, lung_dependence=0.9271))
+    assert good == (
+        "Maps of this network are 0.13 similar to those of random weights (not void); without the lungs 0.93 of its "
+        "lead over chance is lost; this is where the score comes from, not where disease is."
+    )
+    assert "0.61 similar to those of random weights: VOID, they say nothing" in worth_of(
+        described(cam={"similarity_randomised": 0.61, "void": True})
+    )
+    for unknown in ({}, {"evaluation": {}}, described(), described(cam={"similarity_randomised": None, "void": None})):
+        assert "were not compared with those of random weights; this is where" in worth_of(unknown)
+
+
+def test_the_stamp_names_file_model_class_decision_and_a_blank_map():
+    lines = stamp_lines(row(decision="refer", refer_reason="several_classes"), "worth", blank=True)
+    assert lines == [
+        "file: a.png",
+        "model: cnn1-0123456789ab; covid 0.912; decision: refer (several_classes)",
+        "The map is blank: no part of the picture speaks for covid.",
+        "worth",
+        "For research; not a medical device.",
+    ]
+    assert "covid 0.912; no decision" in stamp_lines(row(decision=""), "worth", blank=False)[1]
+
+
+def opened(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(data))).astype(int)
+
+
+def test_the_film_stands_beside_the_film_under_its_map():
+    film = np.full((SIDE, SIDE), 100, np.uint8)
+    film[:, : SIDE // 4] = 30
+    map_ = np.zeros((8, 8), np.float32)
+    map_[:, 6:] = 1
+    pixels = opened(picture_of(film, map_, ["one line"]))
+    left = pixels[GAP : GAP + SIDE, GAP : GAP + SIDE]
+    right = pixels[GAP : GAP + SIDE, 2 * GAP + SIDE : 2 * (GAP + SIDE)]
+    assert SIDE >= 448
+    assert pixels.shape[1] == WIDTH
+    assert (left == film[..., None]).all()
+    assert (right[:, : SIDE // 2] == film[:, : SIDE // 2, None]).all()
+    assert np.abs(right[:, -1] - (0.4 * 100 + 0.6 * RAMP[-1])).max() <= 1
+
+
+def test_the_text_changes_the_picture_and_equal_ones_have_equal_bytes():
+    film, map_ = np.zeros((SIDE, SIDE), np.uint8), np.zeros((8, 8), np.float32)
+    one = picture_of(film, map_, ["file: a"])
+    assert one == picture_of(film.copy(), map_.copy(), ["file: a"])
+    assert one != picture_of(film, map_, ["file: b"])
+
+
+def test_long_lines_are_wrapped_and_lose_nothing():
+    font = _font()
+    for line in ("word " * 90 + "end", "x" * 700, "short", "a " + "y" * 300 + " b"):
+        parts = wrap(line, font)
+        assert all(font.getlength(part) <= WIDTH - 2 * GAP for part in parts)
+        assert "".join(parts).replace(" ", "") == line.replace(" ", "")
+        assert (len(parts) == 1) == (line == "short")
+
+
+def test_names_outside_ascii_are_printed_as_escapes():
+    film, map_ = np.zeros((SIDE, SIDE), np.uint8), np.zeros((8, 8), np.float32)
+    assert picture_of(film, map_, ["file: ж"]) == picture_of(film, map_, ["file: \\u0436"])
+
+
+def test_a_blank_map_leaves_the_film_alone():
+    film = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.uint8)
+    assert (heated(film, np.zeros((4, 4), np.float32)) == film[..., None]).all()
+
+
+def test_the_page_cannot_be_escaped_from_and_needs_no_script(tmp_path):
+    hostile = '"><script>alert(1)</script>'
+    write_index(tmp_path, [Shown("0" * 16 + "-a.png", row(path=hostile))], [hostile], 3, "cnn1-a", "worth")
+    page = (tmp_path / "index.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "&quot;&gt;&lt;script&gt;" in page
+    assert "3 more rows were left aside" in page
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert index["pictures"][0]["path"] == index["changed"][0] == hostile
+    assert (index["beyond_limit"], index["maps"]) == (3, "worth")
+
+
+def test_only_pictures_that_the_index_lists_are_removed(tmp_path):
+    old, kept, foreign = "a" * 16 + "-x.png", "b" * 16 + "-y.png", "mine.png"
+    for name in (old, kept, foreign):
+        (tmp_path / name).write_bytes(b"")
+    outside = tmp_path.parent / ("c" * 16 + ".png")
+    outside.write_bytes(b"")
+    remove_others(tmp_path, {kept})
+    assert (tmp_path / old).exists()
+    write_index(tmp_path, [Shown(name, row()) for name in (old, kept, foreign, f"../{outside.name}")], [], 0, "m", "w")
+    remove_others(tmp_path, {kept})
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == sorted([kept, foreign])
+    assert outside.exists()
