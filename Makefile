@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
 	touch $@
 
-demo: setup      ## fetch the sample, run the nine stages, screen the sample's files, show metrics and summary
+demo: setup      ## fetch the sample, run the stages, screen the sample's files, show metrics and summary
 	dvc pull data
 	dvc repro
 	$(all_kept)
