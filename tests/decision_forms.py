@@ -1,6 +1,5 @@
 """Contents of decisions.json for a network with three classes, as `evaluate` writes them."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from cxr.decisions import DECISIONS_FILE
 from cxr.files import read_json, sha256_of, write_json
-from cxr.model_folder import DESCRIPTION_FILE, packaged_folder
+from cxr.model_folder import DESCRIPTION_FILE
+from tests.shipped import ungated
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 NETWORK = "01" * 32
@@ -56,8 +56,8 @@ def reference_form(
 
 
 def with_decisions(folder: Path, **changes: Any) -> Path:
-    """Copy the packaged model to `folder` and give it decisions for its network; `changes` replace members."""
-    shutil.copytree(packaged_folder(), folder)
+    """Copy the fast packaged model to `folder`, without gate and with decisions; `changes` replace their members."""
+    ungated(folder)
     description = read_json(folder / DESCRIPTION_FILE)
     form = {"network": description["network"]["sha256"], "classes": description["classes"]} | changes
     write_json(folder / DECISIONS_FILE, decisions_form(**form))

@@ -14,6 +14,7 @@ from cxr.model_folder import describe_model, load_model, packaged_folder
 from tests.decision_forms import with_decisions
 from tests.evaluation.toy_gates import toy_gate
 from tests.imports import ROOT
+from tests.shipped import ungated
 
 
 def test_the_card_follows_from_the_packaged_description():
@@ -30,11 +31,7 @@ def test_the_packaged_model_is_whole_small_and_saw_no_phantoms():
 
 @pytest.fixture
 def copy(tmp_path):
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for path in packaged_folder().iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
+    return ungated(tmp_path / "model")
 
 
 @pytest.fixture
@@ -112,8 +109,8 @@ def test_another_gate_is_not_packaged(gated, tmp_path):
     assert not (tmp_path / "package").exists()
 
 
-def test_the_card_of_an_ensemble_names_its_members_and_their_epochs():
-    description = describe_model(packaged_folder())
+def test_the_card_of_an_ensemble_names_its_members_and_their_epochs(copy):
+    description = describe_model(copy)
     one = description["training"]
     training = {"epochs": None, "best_epoch": None, "members": {"cnn1": one, "cnn3": one | {"best_epoch": 12}}}
     card = render_card(description | {"name": "ensemble", "members": ["cnn1", "cnn3"], "training": training})

@@ -14,6 +14,7 @@ from cxr.planes import Plane
 from cxr.screening.escape import escape
 from tests.cli.batches import read, run
 from tests.screening.hostile import FILES, NO_ROW, Hostile, frames, make_files, put
+from tests.shipped import ungated
 
 WITH_ROW = [file for file in FILES if file.status != NO_ROW]
 GOOD = ("a-good.png", "m-good.png", "z-good.png")
@@ -26,14 +27,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> dict[str, dict[str, str]]:
-    """Screen everything with the packaged network; some trouble is made at open() and in the network."""
+    """Screen everything, without a gate, which would keep much of it from the network; trouble is made on the way."""
     make_files(folder)
+    model = ungated(folder.parent / "model")
     for name in GOOD:
         put(frames[1])(folder / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "open_regular", lambda path, real=reading.open_regular: troubled(path, real))
         patch.setattr(Network, "logits", poisoned(folder, Network.logits))
-        result = run(folder, "-o", folder.parent / "r.csv", "--batch-size", 8)
+        result = run(folder, "-o", folder.parent / "r.csv", "--batch-size", 8, "--model", model)
     assert result.exit_code == 3, result.output
     return {row["path"]: row for row in read(folder.parent / "r.csv")}
 
@@ -84,7 +86,8 @@ def test_the_rows_of_good_files_beside_them_are_those_they_get_alone(
     for name in GOOD:
         (tmp_path / "alone" / name).parent.mkdir(exist_ok=True)
         os.link(folder / name, tmp_path / "alone" / name)
-    assert run(tmp_path / "alone", "-o", tmp_path / "r.csv").exit_code == 0
+    model = folder.parent / "model"
+    assert run(tmp_path / "alone", "-o", tmp_path / "r.csv", "--model", model).exit_code == 0
     assert read(tmp_path / "r.csv") == [rows[name] for name in GOOD]
 
 
