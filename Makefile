@@ -32,7 +32,7 @@ demo: setup      ## fetch the sample, run the stages, screen the sample's files,
 
 repro-parallel: setup  ## dvc repro with the four trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
-	@$(MAKE) --no-print-directory -j4 $(TRAININGS)
+	@$(MAKE) --no-print-directory -k -j4 $(TRAININGS)
 	dvc repro
 	$(all_kept)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cxr.params import CommonParams, ImageParams
-from cxr.training.params import AugmentParams, TrainParams, TransferParams
+from cxr.training.params import AugmentParams, SmallParams, TransferParams
 from tests.tables import manifest
 
 SIDE = 32
@@ -17,7 +17,7 @@ def _pinned(pinned_tensorflow):
 
 @pytest.fixture
 def recipe():
-    return TrainParams(**RECIPE)
+    return SmallParams(**RECIPE)
 
 
 @pytest.fixture
