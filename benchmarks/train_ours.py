@@ -36,11 +36,11 @@ def recipe_of(values, network, side, epochs, rate):
     """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
     from cxr.models import TRANSFER
     from cxr.params import section
-    from cxr.training.params import TrainParams, TransferParams
+    from cxr.training.params import SmallParams, TransferParams
 
     recipe = values[f"train_{network}"] | {"side": side, "epochs": epochs, "patience": epochs}
     if network not in TRANSFER:
-        return section({"it": recipe}, "it", TrainParams)
+        return section({"it": recipe}, "it", SmallParams)
     head = recipe.get("head", {}) | {"epochs": epochs} | ({"learning_rate": rate} if rate else {})
     fine_tune = recipe.get("fine_tune", {}) | {"epochs": 0}
     return section({"it": recipe | {"weights": "imagenet", "head": head, "fine_tune": fine_tune}}, "it", TransferParams)

@@ -78,10 +78,11 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: "Work", mo
     changed: list[str] = []
     worth, names = worth_of(model.description), Counter[str]()
     folder.mkdir(parents=True, exist_ok=True)
+    head = _head_of(model)
     for block in _blocks(_seen(records, work, model.plane_side)):
         changed += [seen.record["path"] for seen in block if seen.plane is None]
         there = [seen for seen in block if seen.plane is not None]
-        for seen, map_ in zip(there, _maps(model, there), strict=True):
+        for seen, map_ in zip(there, _maps(model, head, there), strict=True):
             assert seen.film is not None, "decoded with its plane"
             name = _file_name(seen, names)
             with whole_file(folder / name) as temporary:
@@ -117,17 +118,19 @@ def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:
         yield block
 
 
-def _maps(model: "ScreeningModel", block: Sequence[_Seen]) -> Maps:
+def _maps(model: "ScreeningModel", head: Head, block: Sequence[_Seen]) -> Maps:
     """Return the map of each picture for the class that was predicted, float32 (n, side, side)."""
     if not block:
         return np.zeros((0, model.plane_side, model.plane_side), np.float32)
     planes = np.stack([seen.plane for seen in block if seen.plane is not None])
     classes = np.array([model.classes.index(seen.record["prediction"]) for seen in block], np.int64)
-    return class_maps(model.network, _head(model, planes[:1]), planes, classes)
+    return class_maps(model.network, head, planes, classes)
 
 
-def _head(model: "ScreeningModel", planes: Plane) -> Head:
-    said = model.network.predict(planes)
+def _head_of(model: "ScreeningModel") -> Head:
+    """Read the last layer, and prove it on a ramp: a plane of one grey could agree by chance."""
+    ramp = np.linspace(0, 255, model.plane_side**2).astype(np.uint8)
+    said = model.network.predict(ramp.reshape(1, model.plane_side, model.plane_side))
     return read_head(model.folder / NETWORK_FILE, said.features, said.logits)
 
 

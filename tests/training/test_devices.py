@@ -171,6 +171,26 @@ def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision)
         np.testing.assert_array_equal(answers[output], values)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("pinned_tensorflow")
+def test_what_is_in_float32_on_one_device_is_kept_as_it_is_and_a_rebuilt_one_has_its_names():
+    from cxr import models
+    from cxr.models.tf import keras
+    from cxr.training.devices import in_float32
+    from cxr.training.devices import precision as computing_in
+
+    def build():
+        return models.build("cnn1", 32, 32, 2, 0.2)
+
+    keras.utils.clear_session(free_memory=False)
+    plain = build()
+    assert in_float32(plain, build) is plain
+    with computing_in(RuntimeParams(precision="mixed_bfloat16")):
+        mixed = build()
+    rebuilt = in_float32(mixed, build)
+    assert [layer.name for layer in rebuilt.layers] == [layer.name for layer in plain.layers]
+
+
 @pytest.mark.usefixtures("pinned_tensorflow")
 def test_the_precision_is_put_back_after_an_error():
     from cxr.models.tf import keras
