@@ -8,7 +8,7 @@ import pytest
 from tests.imports import ROOT
 from tests.test_pipeline import STAGES, TRAINED
 
-HEAVY = ["tensorflow", "keras", "pandas", "sklearn", "matplotlib", "openvino", "dvc", "pydantic", "scipy"]
+HEAVY = ["tensorflow", "keras", "pandas", "sklearn", "matplotlib", "openvino", "dvc", "fsspec", "pydantic", "scipy"]
 CHECK = """
 import runpy, sys
 sys.argv = [{script!r}, "--help"]

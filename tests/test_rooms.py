@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "training": {"dataset", "models"},
     "evaluation": {"dataset"},
     "release": {"dataset", "evaluation"},
-    "cli": {"dataset", "models", "training", "evaluation", "screening", "release"},
+    "remote": {"screening"},
+    "cli": {"dataset", "models", "training", "evaluation", "screening", "release", "remote"},
 }
 HEAVY = {"tensorflow", "keras"}
 

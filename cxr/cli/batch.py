@@ -10,6 +10,7 @@ from cxr import __version__
 from cxr.cli import batch_arguments as arguments
 from cxr.cli.batch_options import FailOn, Options, Talk
 from cxr.errors import ModelError
+from cxr.screening.address import split_places
 from cxr.screening.names import PathStyle
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -35,6 +36,10 @@ def _print_version(wanted: bool) -> None:
 def main(
     inputs: arguments.Inputs = None,
     files_from: arguments.FilesFrom = None,
+    repo: arguments.Repo = None,
+    rev: arguments.Rev = None,
+    changed_since: arguments.ChangedSince = None,
+    earlier: arguments.Earlier = None,
     include: arguments.Include = None,
     exclude: arguments.Exclude = None,
     recursive: arguments.Recursive = True,
@@ -47,6 +52,7 @@ def main(
     format: arguments.Form = None,
     paths: arguments.Paths = PathStyle.RELATIVE,
     root: arguments.Root = None,
+    scratch: arguments.Scratch = None,
     key: arguments.Key = None,
     dicom: arguments.Dicom = None,
     overwrite: arguments.Overwrite = False,
@@ -75,8 +81,15 @@ def main(
 
     if not output and not dry_run:
         raise typer.BadParameter("name the table to write, as in: -o results.csv", param_hint="--output")
+    paths_given, addresses = split_places(inputs or [])
     options = Options(
-        inputs=inputs or [],
+        inputs=paths_given,
+        addresses=addresses,
+        scratch=scratch,
+        repo=repo,
+        rev=rev,
+        changed_since=changed_since,
+        earlier=earlier,
         output=output,
         files_from=files_from,
         include=include or [],

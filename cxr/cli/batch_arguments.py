@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cxr.cli.batch_models import named_folder
+from cxr.cli.batch_models import named_model
 from cxr.cli.batch_options import FailOn
 from cxr.errors import UsageError
 from cxr.screening.names import PathStyle
@@ -37,12 +37,33 @@ def _talk(*names: str, **more: Any) -> Any:
 
 
 Inputs = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="PATH...", help="Folders, searched with their sub-folders, and files.", show_default=False),
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH...",
+        help="Folders, searched with their sub-folders, and files; or addresses of both, such as s3://bucket/folder "
+        "or zip://::scans.zip: docs/remote.md.",
+        show_default=False,
+    ),
 ]
 FilesFrom = Annotated[
     str | None,
     _input(metavar="FILE", help="Take what FILE lists, one path a line or separated by NUL; '-' is stdin."),
+]
+Repo = Annotated[
+    str | None,
+    _input(metavar="URL", help="Repository of dvc:// inputs and dvc: models. [default: the working directory's]"),
+]
+Rev = Annotated[
+    str | None,
+    _input(metavar="REV", help="Branch, tag, commit or experiment of dvc:// inputs. [default: HEAD]"),
+]
+ChangedSince = Annotated[
+    str | None,
+    _input(metavar="REV", help="Take only files that are new or changed between REV and --rev, for dvc:// inputs."),
+]
+Earlier = Annotated[
+    Path | None,
+    _input(metavar="TABLE", help="Keep rows of unchanged files from the table of --changed-since; the new has all."),
 ]
 Include = Annotated[
     list[str] | None, _input(metavar="GLOB", help="Take only files whose path or name matches; repeatable.")
@@ -59,12 +80,12 @@ ShardOf = Annotated[
 Limit = Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")]
 DryRun = Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")]
 Models = Annotated[
-    list[Path] | None,
+    list[Any] | None,
     typer.Option(
-        parser=named_folder,
+        parser=named_model,
         metavar="FOLDER",
-        help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are packaged; "
-        "repeat it for several in one pass. [default: packaged]",
+        help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are packaged, "
+        "or dvc:FOLDER@REV, that of any revision of --repo; repeat it for several in one pass. [default: packaged]",
     ),
 ]
 OperatingPoint = Annotated[
@@ -75,7 +96,9 @@ OperatingPoint = Annotated[
         help="Threshold that decides, by the name in the network's decisions.json. [default: the network's own]",
     ),
 ]
-Output = Annotated[str, _rows("--output", "-o", metavar="FILE", help="Table to write; '-' streams it to stdout.")]
+Output = Annotated[
+    str, _rows("--output", "-o", metavar="FILE", help="Table to write, or its address; '-' streams it to stdout.")
+]
 Form = Annotated[Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")]
 Paths = Annotated[PathStyle, _rows(help="How files are named in the table.")]
 Root = Annotated[
@@ -85,6 +108,14 @@ Root = Annotated[
         exists=True,
         file_okay=False,
         help="What relative paths start from. [default: the folder given, or the deepest that holds all inputs]",
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    _rows(
+        metavar="DIR",
+        file_okay=False,
+        help="Where the table for an address is made, and what was done is kept. [default: in the user's cache folder]",
     ),
 ]
 Key = Annotated[Path | None, _rows(metavar="FILE", help="Secret for --paths hashed: at least 16 random bytes.")]
@@ -110,7 +141,7 @@ ExplainRows = Annotated[
     ),
 ]
 ExplainLimit = Annotated[int | None, _rows(min=1, metavar="N", help="Draw the first N of them only. [default: 200]")]
-Workers = Annotated[int, _speed(min=0, max=1024, help="Decoding threads; 0: one for each core.")]
+Workers = Annotated[int, _speed(min=0, max=1024, help="Reading threads; 0: one a core, or eight for addresses.")]
 BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
 Threads = Annotated[
     int, _speed(min=0, max=1024, help="Threads of the network; 0: by its cost beside that of decoding.")

@@ -4,9 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.batch_options import Options
+from cxr.screening.address import cleaned
 
 if TYPE_CHECKING:
     from cxr.model_folder import ScreeningModel
@@ -26,6 +28,10 @@ class JsonVoice:
     def __init__(self) -> None:
         self._done = self._total = 0
         self._start = self._said = time.monotonic()
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """See `Voice`."""
+        self._say("scratch", folder=str(folder), address=address)
 
     def found(self, found: "Found", selection: "Selection") -> None:
         """See `Voice`."""
@@ -76,7 +82,7 @@ class JsonVoice:
 
         self._say(
             "finished",
-            output=options.output,
+            output=cleaned(options.output),
             rows=tally.rows,
             statuses=dict(tally.statuses),
             reasons=dict(tally.reasons),

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.errors import UsageError
+from cxr.screening.address import is_address
 
 if TYPE_CHECKING:
+    from cxr.cli.batch_models import DvcModel
     from cxr.screening.names import Naming, PathStyle
     from cxr.screening.query import Query
     from cxr.screening.select import Shard
+    from cxr.screening.store import Root
     from cxr.screening.tables import Format
 
 STDOUT = "-"
@@ -40,13 +43,19 @@ class Options:
     """The command line of `cxr-batch`; see its --help."""
 
     inputs: Sequence[Path]
+    addresses: Sequence[str]
+    repo: str | None
+    rev: str | None
+    changed_since: str | None
+    earlier: Path | None
+    scratch: Path | None
     output: str
     files_from: str | None
     include: Sequence[str]
     exclude: Sequence[str]
     recursive: bool
     root: Path | None
-    models: Sequence[Path]
+    models: "Sequence[Path | DvcModel]"
     point: str | None
     paths: "PathStyle"
     key: Path | None
@@ -71,6 +80,16 @@ class Options:
         """Whether rows are streamed instead of written to a file."""
         return self.output == STDOUT
 
+    @property
+    def from_dvc(self) -> bool:
+        """Whether the inputs are those of a DVC repository."""
+        return any(one.lower().startswith("dvc://") for one in self.addresses)
+
+    @property
+    def to_address(self) -> bool:
+        """Whether the table goes to an address."""
+        return is_address(self.output)
+
 
 def check_options(options: Options) -> None:
     """Refuse what contradicts itself. Raises UsageError."""
@@ -79,12 +98,22 @@ def check_options(options: Options) -> None:
 
     hashed = options.paths is PathStyle.HASHED
     for wrong, sentence in (
-        (not options.inputs and not options.files_from, "nothing to screen: give folders or files, or --files-from"),
+        (
+            not options.inputs and not options.addresses and not options.files_from,
+            "nothing to screen: give folders or files, or --files-from",
+        ),
         (hashed and not options.key, "--paths hashed needs --key FILE, a file of at least 16 random bytes"),
         (options.key and not hashed, "--key is for --paths hashed"),
         (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
+        (options.inputs and options.addresses, "local paths and addresses cannot be screened in one run; use two"),
+        (options.root and options.addresses, "--root is for local paths; of addresses, names start where all meet"),
+        (options.scratch and not options.to_address, "--scratch is for tables that go to an address with -o"),
+        (options.rev and not options.from_dvc, "--rev is for dvc:// inputs; name a model's as in dvc:FOLDER@REV"),
+        (options.changed_since and not options.from_dvc, "--changed-since is for dvc:// inputs"),
+        (options.earlier and not options.changed_since, "--earlier is for --changed-since REV, whose table it is"),
+        (options.earlier and options.to_stdout, "--earlier needs a results file; give one with -o"),
     ):
         if wrong:
             raise UsageError(sentence)
@@ -93,12 +122,10 @@ def check_options(options: Options) -> None:
         raise UsageError(f"{missing[0]} does not exist; expected a folder or a file")
 
 
-def naming_of(options: Options, listed: Sequence[Path]) -> "Naming":
-    """Return how files are named in the table. Raises UsageError where the key is unusable or there is no root."""
+def naming_of(options: Options, root: "Root") -> "Naming":
+    """Return how files are named in the table. Raises UsageError where the key is unusable."""
     from cxr.screening.names import Naming, read_key
-    from cxr.screening.query import common_root
 
-    root = options.root.absolute() if options.root else common_root([*options.inputs, *listed])
     return Naming(root, options.paths, read_key(options.key) if options.key else b"")
 
 
@@ -109,9 +136,9 @@ def query_of(options: Options, listed: Sequence[Path], own: frozenset[str]) -> "
     return Query(options.inputs, listed, options.recursive, options.include, options.exclude, own)
 
 
-def listed_files(options: Options) -> list[Path]:
+def listed_names(options: Options) -> list[str]:
     """Read --files-from; '-' is stdin. Raises UsageError where it cannot be read or names nothing."""
-    from cxr.screening.query import read_list
+    from cxr.screening.query import read_names
 
     if options.files_from is None:
         return []
@@ -119,7 +146,7 @@ def listed_files(options: Options) -> list[Path]:
         data = sys.stdin.buffer.read() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
     except OSError as error:
         raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
-    paths = list(read_list(data))
-    if not paths and not options.inputs:
+    names = list(read_names(data))
+    if not names and not options.inputs and not options.addresses:
         raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
-    return paths
+    return names

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -42,6 +43,10 @@ class PeopleVoice:
             self._progress.stop()
             self._progress = None
 
+    def scratch(self, folder: Path, address: str) -> None:
+        """See `Voice`."""
+        self._say(f"the table is made in {printable(str(folder))} and sent to {printable(address)} when it is whole")
+
     def found(self, found: "Found", selection: "Selection") -> None:
         """See `Voice`."""
         for cell, why in found.folders:
@@ -53,6 +58,7 @@ class PeopleVoice:
             (found.excluded, "files left aside by --include and --exclude"),
             (sum(why == "link" for _, why in found.folders), "links to folders not followed"),
             (sum(why in ("hidden", "excluded", "not_recursive") for _, why in found.folders), "folders not searched"),
+            (selection.unchanged, "files left aside because they are as they were"),
             (selection.other_shards, "files left to other shards"),
             (selection.beyond_limit, "files left aside by --limit"),
         ):

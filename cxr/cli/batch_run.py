@@ -3,22 +3,26 @@
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from cxr.cli.batch_explain import check_explain, check_words, write_explained
-from cxr.cli.batch_models import load_models
-from cxr.cli.batch_options import FailOn, Options, check_options, listed_files, naming_of, query_of
+from cxr.cli.batch_models import load_models, model_folders
+from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
+from cxr.cli.batch_places import changes_of, output_of, own_of, places_of
 from cxr.cli.batch_voice import Voice, voice_of
 from cxr.cli.console import status_of
 from cxr.errors import CxrError, DataError
+from cxr.screening.address import cleaned
 from cxr.screening.applied import applied_of
-from cxr.screening.discover import discover
+from cxr.screening.described import read_described
 from cxr.screening.gated import gated_by
-from cxr.screening.output import OutputFiles, locked, output_files
+from cxr.screening.output import OutputFiles, locked
 from cxr.screening.query import UNREADABLE, Found
 from cxr.screening.run_manifest import Asked
 from cxr.screening.schema import schema_of
 from cxr.screening.select import Selection, select
+from cxr.screening.store import Root
 from cxr.screening.tables import Format, check_format, format_of
 from cxr.screening.tally import Tally
 from cxr.screening.work import Work
@@ -48,7 +52,9 @@ def run(options: Options) -> int:
 def _run(options: Options, voice: Voice) -> int:
     check_options(options)
     check_explain(options)
-    files = None if options.to_stdout or options.dry_run else output_files(Path(options.output))
+    files, upload = output_of(options)
+    if files and upload:
+        voice.scratch(files.results.parent, upload.address)
     asked, found, selection = _discover(options, files)
     voice.found(found, selection)
     if options.dry_run:
@@ -62,31 +68,33 @@ def _run(options: Options, voice: Voice) -> int:
             write_report(options.report, work, files, tally)
         if files and options.explain:
             voice.explained(write_explained(options, options.explain, work, files))
+        if upload:
+            upload.send()
     voice.finished(tally, work, options)
     return SOME_FAILED if _fails(options.fail_on, tally, found) else 0
 
 
 def _discover(options: Options, files: OutputFiles | None) -> tuple[Asked, Found, Selection]:
-    listed = listed_files(options)
-    own = files.all if files else frozenset()
-    own |= {str(options.report.resolve())} if options.report else frozenset()
-    naming, query = naming_of(options, listed), query_of(options, listed, own)
-    if options.shard and files and files.results.is_relative_to(naming.root):
-        raise DataError(
-            f"{files.results} lies in {naming.root}, where the other shards would find it; write it somewhere else"
-        )
-    found = discover(query, naming)
+    naming, query, found = places_of(options, listed_names(options), own_of(options, files))
+    where = cleaned(options.output) if options.to_address else str(files.results) if files else ""
+    if options.shard and where.startswith(f"{naming.root}{'' if str(naming.root).endswith('/') else '/'}"):
+        raise DataError(f"{where} lies in {naming.root}, where the other shards would find it; write it somewhere else")
     if not found.candidates:
         raise DataError(_nothing(naming.root, found))
+    changes = changes_of(options, naming, query, found)
+    earlier = read_described(options.earlier) if options.earlier else None
+    unchanged = changes.unchanged if changes and not earlier else frozenset()
     return (
-        Asked(sys.argv[1:], query, naming, options.shard, options.limit),
+        Asked(sys.argv[1:], query, naming, options.shard, options.limit, changes, earlier),
         found,
-        select(found.candidates, options.shard, options.limit),
+        select(found.candidates, options.shard, options.limit, unchanged),
     )
 
 
-def _nothing(root: Path, found: Found) -> str:
-    if any(why == UNREADABLE for _, why in found.folders):
+def _nothing(root: Root, found: Found) -> str:
+    if any(why == UNREADABLE for _, why in found.folders) and str(root).startswith("dvc://"):
+        remedy = "what DVC knows of it is neither in its cache nor in its remote; ask its owner for a 'dvc push'"
+    elif any(why == UNREADABLE for _, why in found.folders):
         remedy = "a folder could not be listed; ask its owner for permission to read it"
     elif found.excluded:
         remedy = f"--include and --exclude left aside {found.excluded:,} files; give wider or fewer patterns"
@@ -114,13 +122,15 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     from cxr.screening.attributes import check_keywords
 
     check_keywords(options.keywords)
-    wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(options.output)))
+    wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
     check_format(wanted)
-    models = load_models(options)
+    folders, sources = model_folders(options.models, options.repo)
+    models = load_models(options, folders)
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
     voice.loaded(models)
     schema = schema_of(heads, options.keywords, list(map(applied_of, models)), gated_by(models[0].gate))
     check_words(options, schema)
+    asked = replace(asked, model_sources=sources)
     return Work(asked, found, selection, models, schema, wanted, tuple(options.keywords), options.workers)
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from cxr.screening.ahead import work_ahead
 from cxr.screening.applied import applied_of
-from cxr.screening.engine import default_workers
+from cxr.screening.local import store_of
 from cxr.screening.output import OutputFiles
 from cxr.screening.query import Candidate
 from cxr.screening.reading import read
 from cxr.screening.sheet import write_sheet
+from cxr.screening.store import Root
 from cxr.screening.tables import read_table
 from cxr.screening.thumbnails import SIDE, thumbnail_of
 
@@ -32,7 +33,7 @@ def write_report(page: Path, work: "Work", files: OutputFiles, tally: "Tally") -
 
     def records() -> Iterator[Record]:
         rows = read_table(files.results, work.format)
-        for record, thumbnail in work_ahead(made, rows, work.workers or default_workers(), 64):
+        for record, thumbnail in work_ahead(made, rows, work.workers or store_of(root).workers, 64):
             thumbnails[record["path"]] = thumbnail
             yield record
 
@@ -45,7 +46,7 @@ def write_report(page: Path, work: "Work", files: OutputFiles, tally: "Tally") -
     )
 
 
-def _thumbnail(record: Record, candidate: Candidate, root: Path) -> bytes | None:
+def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None:
     """Return the picture of a row, or None where there is none or the file has changed since."""
     if not record["width"]:
         return None

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr.cli.batch_decisions import decision_lines, gate_line
+from cxr.screening.address import cleaned
 from cxr.screening.escape import printable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def print_summary(
     for model in work.models:
         _print(console, f"model    {model.identity}{_trained_on(model)}{_decides(model)}")
     _print(console, f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s")
-    _print(console, f"results  {'stdout' if options.to_stdout else printable(options.output)}")
+    _print(console, f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}")
     if options.report:
         _print(console, f"page     {printable(str(options.report))}")
     _print(console, "For research; not a medical device.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cxr.cli.batch_options import Options, Talk
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class Voice(Protocol):
     """A run's events, in this order; also the `Watcher` of the job."""
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """Say where the table for an address is made."""
 
     def found(self, found: "Found", selection: "Selection") -> None:
         """Say what is to be screened and what was left aside."""

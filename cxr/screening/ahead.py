@@ -11,20 +11,30 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+def _pool(workers: int, stop: Callable[[], None]) -> Iterator[ThreadPoolExecutor]:
     """Stop without working off the queue, so that Ctrl-C ends after the files that are being decoded."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         yield pool
+    except BaseException:
+        stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def work_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    ahead: int,
+    stop: Callable[[], None] = lambda: None,
 ) -> Generator[Result, None, None]:
-    """Give `work(item)` for each item, in order; at most `ahead` of them are queued, in work or waiting."""
-    with _pool(workers) as pool:
+    """Give `work(item)` for each item, in order; at most `ahead` of them are queued, in work or waiting.
+
+    `stop` is called where this ends early, before what is in work is waited for.
+    """
+    with _pool(workers, stop) as pool:
         waiting: deque[Future[Result]] = deque()
         for item in items:
             waiting.append(pool.submit(work, item))

@@ -1,11 +1,9 @@
 """Screen files: worker threads decode ahead, the networks answer in batches, each answer stays with its file."""
 
-import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 from cxr.decisions import PIXEL_DIGITS
 from cxr.flags import Flag
@@ -14,9 +12,13 @@ from cxr.screening.ahead import work_ahead
 from cxr.screening.answers import Model, answers_of
 from cxr.screening.attempts import Failure
 from cxr.screening.gating import Verdict, verdicts_of
+from cxr.screening.local import default_workers, store_of
 from cxr.screening.query import Candidate
-from cxr.screening.reading import Reading, Stamp, read
+from cxr.screening.reading import Reading, read
 from cxr.screening.rows import Answer, Row, flags_of
+from cxr.screening.store import Root, Stamp
+
+__all__ = ["Outcome", "default_workers", "screen"]
 
 BATCHES_AHEAD = 4  # bounds memory: this many batches of planes are decoded or being decoded
 
@@ -30,14 +32,9 @@ class Outcome:
     row: Row | None
 
 
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def screen(
     candidates: Iterable[Candidate],
-    root: Path,
+    root: Root,
     models: Sequence[Model],
     workers: int = 0,
     keywords: Sequence[str] = (),
@@ -46,18 +43,21 @@ def screen(
 
     Args:
         candidates: Their relative paths start from `root`.
-        root: Absolute.
+        root: An absolute folder, or a store elsewhere.
         models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
-        workers: Decoding threads; 0 is one for each core.
+        workers: Reading threads; 0 is as many as suit the root.
         keywords: DICOM attributes to read.
 
     Raises:
+        DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
     batch, gate = models[0].network.batch, models[0].gate
     sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
     decode = partial(read, root=root, sides=sides, keywords=keywords)
-    readings = work_ahead(decode, candidates, workers or default_workers(), BATCHES_AHEAD * max(batch, 8))
+    store = store_of(root)
+    workers = workers or store.workers
+    readings = work_ahead(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, 8), workers), store.stop)
     try:
         while some := list(islice(readings, batch)):
             yield _outcomes(some, models)

@@ -20,6 +20,8 @@ from cxr.screening.schema import SCHEMA_VERSION
 DECODER_MODULES = ("dicom.py", "dicom_grey.py", "formats.py", "images.py", "luminance.py", "planes.py")
 DECODER_LIBRARIES = ("numpy", "openvino", "pillow", "pydicom")
 
+ANOTHER = "give another output, or start over with --overwrite"
+
 # How a difference is told: part -> (what it is, whether its value is fit for people).
 PARTS = {
     "tool": "another version of cxr-batch",
@@ -87,16 +89,13 @@ def decoder() -> JsonObject:
     return {"code": hashlib.sha256(code).hexdigest()[:16]} | versions
 
 
-def check_same(found: JsonObject, expected: JsonObject, journal: str) -> None:
+def check_same(found: JsonObject, expected: JsonObject, journal: str, remedy: str = ANOTHER) -> None:
     """Raise ResumeError that says which parts differ between a journal's fingerprint and that of this run."""
     different = [part for part in PARTS if found.get(part) != expected[part]]
     if different:
         known = [part for part in different if part in found] or different  # another version may lack parts
         clauses = "; ".join(f"{PARTS[part]} ({_change(part, found.get(part), expected[part])})" for part in known)
-        raise ResumeError(
-            f"{journal} was begun with {clauses}. Rows of both must not stand in one table: give another output, or "
-            f"start over with --overwrite"
-        )
+        raise ResumeError(f"{journal} was begun with {clauses}. Rows of both must not stand in one table: {remedy}")
 
 
 def _change(part: str, found: object, expected: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from cxr.errors import OutputError
 from cxr.files import JsonObject, whole_file, write_json
@@ -70,7 +71,10 @@ def _manifest(work: Work, tally: Tally, results: JsonObject, fingerprint: JsonOb
     return {
         "manifest": MANIFEST_VERSION,
         "tool": tool_facts(),
-        "models": [model_facts(model) for model in work.models],
+        "models": [
+            model_facts(model) | ({"dvc": source} if source else {})
+            for model, source in zip_longest(work.models, work.asked.model_sources)
+        ],
         "gate": work.schema.gate and work.schema.gate.facts(),
         "request": request_facts(work.asked),
         "results": results,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cxr.errors import UsageError
 from cxr.screening.escape import escape
+from cxr.screening.local import store_of
+from cxr.screening.store import Root
 
 MIN_KEY_BYTES = 16
 
@@ -25,12 +27,12 @@ class Naming:
     """Names files below a root.
 
     Attributes:
-        root: Absolute; what relative paths start from.
+        root: What relative paths start from: an absolute folder, or a store elsewhere.
         style: Which name is written.
         key: Secret of `hashed`; empty for the others.
     """
 
-    root: Path
+    root: Root
     style: PathStyle = PathStyle.RELATIVE
     key: bytes = b""
 
@@ -43,7 +45,7 @@ class Naming:
         if self.style is PathStyle.RELATIVE:
             return escape(relative)
         if self.style is PathStyle.ABSOLUTE:
-            return escape(f"{self.root.as_posix().rstrip('/')}/{relative}")
+            return escape(store_of(self.root).absolute(relative))
         return hmac.new(self.key, relative.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:32]
 
     @property

@@ -41,11 +41,14 @@ class Candidate:
         cell: Its name in the table.
         relative: POSIX path below the root, surrogate escapes for bytes that are not UTF-8.
         named: Whether the user named the file itself: then it gets a row, whatever it is.
+        mark: What a remote listing said of it: bytes, a space, checksum or time, each empty where unknown. One text,
+            because a million of them are kept.
     """
 
     cell: str
     relative: str
     named: bool = False
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -81,9 +84,14 @@ def common_root(paths: Sequence[Path]) -> Path:
 
 
 def read_list(data: bytes) -> Iterator[Path]:
-    """Give the paths of a list: separated by NUL where it has one (`find -print0`), else one a line."""
+    """Give the paths of a list, see `read_names`."""
+    return map(Path, read_names(data))
+
+
+def read_names(data: bytes) -> Iterator[str]:
+    """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line."""
     separator = b"\0" if b"\0" in data else b"\n"
     for item in data.split(separator):
         name = item if separator == b"\0" else item.removesuffix(b"\r")
         if name:
-            yield Path(os.fsdecode(name))
+            yield os.fsdecode(name)

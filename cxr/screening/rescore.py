@@ -14,10 +14,11 @@ from cxr.screening.heads import Kind
 from cxr.screening.names import Naming, PathStyle
 from cxr.screening.query import Candidate, Query
 from cxr.screening.row_rules import TOLERANCE
+from cxr.screening.store import Root
 from cxr.screening.verify import Check
 
 
-def rescore(table: Described, models: Sequence[Model], root: Path | None, key: bytes, number: int, seed: int) -> Check:
+def rescore(table: Described, models: Sequence[Model], root: Root | None, key: bytes, number: int, seed: int) -> Check:
     """Screen `number` rows, drawn at random with `seed`, again.
 
     Args:
@@ -56,12 +57,12 @@ def _draw(table: Described, number: int, seed: int) -> list[dict[str, str]]:
     return drawn
 
 
-def _naming(table: Described, root: Path | None, key: bytes) -> Naming:
+def _naming(table: Described, root: Root | None, key: bytes) -> Naming:
     request = table.manifest["request"]
-    where = root.absolute() if root else Path(unescape(request["root"])) if request["root"] else None
+    where = root or (Path(unescape(request["root"])) if request["root"] else None)
     if where is None:
         raise DataError("the manifest does not say where the files were; name their folder with --root")
-    naming = Naming(where, PathStyle(request["paths"]), key)
+    naming = Naming(where.absolute() if isinstance(where, Path) else where, PathStyle(request["paths"]), key)
     if naming.key_check != table.manifest["fingerprint"]["paths"]["key"]:
         raise DataError("the names were hashed with another key; name the right one with --key")
     return naming
@@ -69,7 +70,10 @@ def _naming(table: Described, root: Path | None, key: bytes) -> Naming:
 
 def _relatives(rows: Sequence[Mapping[str, str]], naming: Naming) -> Iterator[tuple[Mapping[str, str], str]]:
     if naming.style is PathStyle.HASHED:
-        known = {one.cell: one.relative for one in discover(Query([naming.root]), naming).candidates}
+        known = {
+            one.cell: one.relative
+            for one in discover(Query([naming.root] if isinstance(naming.root, Path) else []), naming).candidates
+        }
         yield from ((row, known.get(row["path"], row["path"])) for row in rows)
         return
     # An absolute path replaces the root when the two are joined.

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr import __version__
 from cxr.decisions import ReferReason
 from cxr.files import JsonObject, sha256_of
+from cxr.screening.address import cleaned
+from cxr.screening.changes import Changes
 from cxr.screening.escape import escape, printable
+from cxr.screening.local import store_of
 from cxr.screening.names import Naming, PathStyle
-from cxr.screening.provenance import dvc_revision, git_revision
+from cxr.screening.provenance import git_revision
 from cxr.screening.query import Found, Query
 from cxr.screening.rows import Status
 from cxr.screening.schema import SCHEMA_VERSION
@@ -20,19 +24,31 @@ from cxr.screening.select import Selection, Shard
 from cxr.screening.tables import Format
 from cxr.screening.tally import Tally
 
+if TYPE_CHECKING:
+    from cxr.screening.described import Described
+
 MANIFEST_VERSION = 1
 LIBRARIES = ("filelock", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user asked for, as far as the manifest tells."""
+    """What the user asked for, as far as the manifest tells.
+
+    Attributes:
+        changes: Since the revision that was named; None: every file is taken.
+        earlier: The table of that revision, whose rows of unchanged files are kept; None without.
+        model_sources: For each network, the revision that it was taken from; None for a local folder.
+    """
 
     arguments: Sequence[str]
     query: Query
     naming: Naming
     shard: Shard | None
     limit: int | None
+    changes: Changes | None = None
+    earlier: "Described | None" = None
+    model_sources: Sequence[JsonObject | None] = ()
 
 
 def tool_facts() -> JsonObject:
@@ -51,7 +67,7 @@ def request_facts(asked: Asked) -> JsonObject:
     private = asked.naming.style is PathStyle.HASHED
     root = asked.naming.root
     return {
-        "arguments": None if private else list(map(printable, asked.arguments)),
+        "arguments": None if private else [printable(cleaned(argument)) for argument in asked.arguments],
         "root": None if private else escape(str(root)),
         "paths": asked.naming.style.value,
         "recursive": asked.query.recursive,
@@ -59,9 +75,15 @@ def request_facts(asked: Asked) -> JsonObject:
         "exclude": None if private else list(map(printable, asked.query.exclude)),
         "shard": str(asked.shard) if asked.shard else None,
         "limit": asked.limit,
-        "git": git_revision(root),
-        "dvc": dvc_revision(root),
+        **(store_of(root).facts() if isinstance(root, Path) or not private else {"git": None, "dvc": None}),
+        **({"changed_since": asked.changes.facts()} if asked.changes else {}),
+        **({"earlier": _earlier_facts(asked.earlier)} if asked.earlier else {}),
     }
+
+
+def _earlier_facts(earlier: "Described") -> JsonObject:
+    results = earlier.manifest["results"]
+    return {"file": results["file"], "rows": results["rows"], "sha256": results["sha256"]}
 
 
 def results_facts(path: Path, name: str, wanted: Format, tally: Tally) -> JsonObject:
@@ -118,6 +140,7 @@ def skipped_files(found: Found, selection: Selection, tally: Tally) -> dict[str,
         "excluded": found.excluded,
         "other_shards": selection.other_shards,
         "beyond_limit": selection.beyond_limit,
+        **({"unchanged": selection.unchanged} if selection.unchanged else {}),
     }
 
 

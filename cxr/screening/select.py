@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,6 +41,7 @@ class Selection:
         candidates: In the order of the table.
         other_shards: Number of files left to other shards.
         beyond_limit: Number of files left aside by the limit.
+        unchanged: Number of files left aside because they are as they were.
         listing: SHA-256 over the names of all files found, before shard and limit; shards of one run share it.
     """
 
@@ -48,13 +49,18 @@ class Selection:
     other_shards: int
     beyond_limit: int
     listing: str
+    unchanged: int = 0
 
 
-def select(found: Sequence[Candidate], shard: Shard | None, limit: int | None) -> Selection:
-    """Take the candidates of a shard, and of those the first `limit`."""
+def select(
+    found: Sequence[Candidate], shard: Shard | None, limit: int | None, unchanged: Container[str] = ()
+) -> Selection:
+    """Take the candidates of a shard that are not `unchanged`, by their cells, and of those the first `limit`."""
     listing = hashlib.sha256()
     for candidate in found:
         listing.update(candidate.cell.encode() + b"\n")
-    own = [candidate for candidate in found if shard is None or shard.has(candidate.cell)]
+    fresh = [candidate for candidate in found if candidate.cell not in unchanged]
+    own = [candidate for candidate in fresh if shard is None or shard.has(candidate.cell)]
     taken = own[:limit]
-    return Selection(taken, len(found) - len(own), len(own) - len(taken), listing.hexdigest())
+    counts = (len(fresh) - len(own), len(own) - len(taken))
+    return Selection(taken, *counts, listing.hexdigest(), len(found) - len(fresh))

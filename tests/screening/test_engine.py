@@ -197,12 +197,10 @@ def test_a_network_that_answers_for_another_number_stops_the_run(tmp_path: Path,
 
 
 def test_several_networks_answer_for_one_reading_of_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import cxr.screening.reading as reading
+    import cxr.screening.local as local
 
     opened: list[Path] = []
-    monkeypatch.setattr(
-        reading, "open_regular", lambda path, open=reading.open_regular: opened.append(path) or open(path)
-    )
+    monkeypatch.setattr(local, "open_regular", lambda path, open=local.open_regular: opened.append(path) or open(path))
     names = different_pictures(tmp_path, 5)
     reverse = FakeModel(FakeNetwork(lambda planes: -by_brightness(planes)), plane_side=8, identity="reverse-1")
     both = rows(tmp_path, names, FakeModel(), reverse)

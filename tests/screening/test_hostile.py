@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cxr.screening.reading as reading
+import cxr.screening.local as local
 from cxr.errors import ImageError
 from cxr.images import read_plane
 from cxr.network import Floats, Network
@@ -33,7 +33,7 @@ def rows(folder: Path) -> dict[str, dict[str, str]]:
     for name in GOOD:
         put(frames[1])(folder / name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "open_regular", lambda path, real=reading.open_regular: troubled(path, real))
+        patch.setattr(local, "open_regular", lambda path, real=local.open_regular: troubled(path, real))
         patch.setattr(Network, "logits", poisoned(folder, Network.logits))
         result = run(folder, "-o", folder.parent / "r.csv", "--batch-size", 8, "--model", model)
     assert result.exit_code == 3, result.output

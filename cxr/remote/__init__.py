@@ -1,0 +1,1 @@
+"""Pictures and tables at addresses that fsspec reads, and revisions that DVC keeps."""
