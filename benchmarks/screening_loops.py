@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from cxr.model_folder import load_model, packaged_folder
+from cxr.png import with_stored_pixels
 
 WORKERS = len(os.sched_getaffinity(0))  # as many as cxr-batch has
 Decode = Callable[[Path, int], Any]  # to uint8 (side, side), antialiased
@@ -24,6 +26,11 @@ Decode = Callable[[Path, int], Any]  # to uint8 (side, side), antialiased
 
 def pillow(path: Path, side: int) -> Any:
     with Image.open(path) as image:
+        return np.asarray(image.convert("L").resize((side, side), Image.Resampling.BILINEAR))
+
+
+def isal(path: Path, side: int) -> Any:
+    with Image.open(BytesIO(with_stored_pixels(path.read_bytes()))) as image:
         return np.asarray(image.convert("L").resize((side, side), Image.Resampling.BILINEAR))
 
 
@@ -46,7 +53,12 @@ def kornia(path: Path, side: int) -> Any:
 def runnable(paths: list[Path], side: int) -> dict[str, Decode]:
     """Return the decoders that are installed and can read all of `paths`."""
     found: dict[str, Decode] = {}
-    for name, decode in {"Pillow": pillow, "OpenCV": opencv, "kornia_rs + Pillow": kornia}.items():
+    for name, decode in {
+        "Pillow": pillow,
+        "ISA-L + Pillow": isal,
+        "OpenCV": opencv,
+        "kornia_rs + Pillow": kornia,
+    }.items():
         try:
             for path in paths:
                 decode(path, side)

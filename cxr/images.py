@@ -14,6 +14,7 @@ from cxr.errors import ImageError, Reason
 from cxr.formats import HEAD_BYTES, recognise
 from cxr.luminance import colour_of, luminance_of, refuse_deep_colour, white_is_zero
 from cxr.planes import Plane, to_plane
+from cxr.png import with_stored_pixels
 
 SYNTHETIC_KEY = "Synthetic"  # PNG text chunk that `cxr-data sample` puts into every phantom it draws
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five times the largest detector
@@ -96,7 +97,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
         return decode_dicom(data)
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(with_stored_pixels(data) if found == "PNG" else data), formats=FORMATS) as image:
             return _decode_opened(image, side)
     except ImageError:
         raise
