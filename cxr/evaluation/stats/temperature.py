@@ -6,12 +6,13 @@ from scipy.optimize import minimize_scalar
 
 from cxr.evaluation.metrics import Labels
 
-# A validation split without one error asks for a temperature of zero; probabilities of exactly 0 and 1 help nobody.
-COLDEST, HOTTEST = 0.1, 10.0
+# It may make a network less sure, never surer than training left it. Validation also chose the epoch, so it looks
+# easier than new images are, and a small one without an error would ask for a temperature of zero.
+COLDEST, HOTTEST = 1.0, 10.0
 
 
 def fit_temperature(logits: NDArray[np.float32], truth: Labels) -> float:
-    """Return the number between 0.1 and 10 that logits are to be divided by for the lowest log loss.
+    """Return the number between 1 and 10 that logits are to be divided by for the lowest log loss.
 
     Args:
         logits: float (n, classes).
@@ -29,4 +30,6 @@ def fit_temperature(logits: NDArray[np.float32], truth: Labels) -> float:
 
     bounds = (np.log(COLDEST), np.log(HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-10})
-    return float(np.exp(found.x))
+    return (
+        float(np.exp(found.x)) if loss(found.x) < loss(np.log(COLDEST)) else COLDEST
+    )  # the search stops beside a bound

@@ -4,7 +4,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from cxr.evaluation.stats.temperature import COLDEST, fit_temperature
+from cxr.evaluation.stats.temperature import fit_temperature
 from cxr.network import softmax
 from tests.evaluation.stats.cases import calibrated, outputs
 
@@ -59,6 +59,8 @@ def test_calibrated_probabilities_are_those_of_scikit_learn():
     assert np.abs(theirs.predict_proba(logits) - ours).max() < 1e-4
 
 
-def test_a_validation_split_without_an_error_gives_a_bounded_temperature():
-    validation = outputs(60, skill=40)
-    assert COLDEST <= fit_temperature(validation.logits, validation.truth) < 1
+def test_no_network_is_made_surer_than_training_left_it():
+    validation = outputs(60, skill=40)  # without an error: any colder temperature would give a lower loss
+    assert fit_temperature(validation.logits, validation.truth) == 1
+    doubting, truth = planted(3, factor=0.5)
+    assert fit_temperature(doubting, truth) == 1
