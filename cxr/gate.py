@@ -87,13 +87,14 @@ class GateNetwork(Network):
         return self._run(planes, SCORES)[0]
 
 
-def load_gate(folder: Path, threads: int = 0, batch: int = BATCH) -> Gate:
+def load_gate(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool = True) -> Gate:
     """Load the gate in `folder`: of a model, or as `train_gate` wrote it.
 
     Args:
         folder: With GATE_FILES.
-        threads: Of the runtime; 0 lets it choose.
+        threads: As those that follow, of `cxr.network.Network`.
         batch: Planes computed at once.
+        pinned: Whether threads stay on their cores.
 
     Raises:
         ModelError: A file is absent, is not what it should be, or is of another training than the others.
@@ -103,7 +104,7 @@ def load_gate(folder: Path, threads: int = 0, batch: int = BATCH) -> Gate:
     if network != network_fingerprint(folder):
         raise ModelError(f"{form.where} describes another network than the {GATE_NETWORK_FILE} beside it; {ONE_RUN}")
     limits, thresholds, side = read_limits(form.inner("limits")), read_thresholds(form), form.count("image_side", 1)
-    compiled = GateNetwork(folder / GATE_NETWORK_FILE, threads, batch)
+    compiled = GateNetwork(folder / GATE_NETWORK_FILE, threads, batch, pinned)
     _require_scores(compiled, folder, side)
     return Gate(compiled, limits, thresholds, side, gate_fingerprint(folder))
 

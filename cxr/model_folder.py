@@ -74,8 +74,8 @@ class ScreeningModel:
         return sha256_of(self.folder / DESCRIPTION_FILE)
 
 
-def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningModel:
-    """Load a folder made by a train stage, by `evaluate` or shipped in the package.
+def load_model(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool = True) -> ScreeningModel:
+    """Load a folder made by a train stage, by `evaluate` or shipped in the package; see `cxr.network.Network`.
 
     Raises:
         ModelError: A file is absent, or the bytes of network, decisions or gate are not those that the description
@@ -90,7 +90,8 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH) -> ScreeningM
         )
     decisions = load_decisions(folder, description)
     point = decisions.default_point if decisions else ""
-    network, gate = Network(folder / NETWORK_FILE, threads, batch), load_model_gate(folder, description, threads, batch)
+    network = Network(folder / NETWORK_FILE, threads, batch, pinned)
+    gate = load_model_gate(folder, description, threads, batch, pinned)
     model = ScreeningModel(folder, description, network, decisions, point, gate)
     if bool(model.members) != network.has_members:
         raise ModelError(

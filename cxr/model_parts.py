@@ -35,7 +35,9 @@ def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
     return decisions
 
 
-def load_model_gate(folder: Path, description: JsonObject, threads: int, batch: int) -> Gate | None:
+def load_model_gate(
+    folder: Path, description: JsonObject, threads: int, batch: int, pinned: bool = True
+) -> Gate | None:
     """Load the gate that the description in `folder` names; None where it names none.
 
     Raises:
@@ -46,7 +48,7 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int, batch: 
     if named is None:
         _refuse_unnamed([folder / name for name in GATE_FILES])
         return None
-    gate = load_gate(folder, threads, batch)
+    gate = load_gate(folder, threads, batch, pinned)
     if gate.sha256 != named["sha256"]:
         raise ModelError(
             f"{folder} holds a gate with SHA-256 {gate.sha256[:12]}..., its description names "

@@ -54,9 +54,20 @@ class Network:
     OpenVINO is a fifth faster, and a picture's answer is the same to the bit in batches of any size.
     """
 
-    def __init__(self, xml: Path, threads: int = 0, batch: int = BATCH) -> None:
-        """Compile `xml`; `threads` 0 lets the runtime choose. Raises ModelError where the file cannot be read."""
-        self._xml, self._threads = xml, threads
+    def __init__(self, xml: Path, threads: int = 0, batch: int = BATCH, pinned: bool = True) -> None:
+        """Compile a network.
+
+        Args:
+            xml: As exported.
+            threads: Of the runtime; 0 lets it choose.
+            batch: Planes computed at once.
+            pinned: Whether its threads stay on the cores that they begin on: a tenth quicker for one process alone.
+                Of several on one machine, all would choose the same cores.
+
+        Raises:
+            ModelError: The file cannot be read.
+        """
+        self._xml, self._threads, self._pinned = xml, threads, pinned
         self._compile(batch)
 
     @property
@@ -106,7 +117,7 @@ class Network:
 
     def _compile(self, batch: int) -> None:
         openvino = openvino_module()
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": self._pinned}
         if self._threads:
             options["INFERENCE_NUM_THREADS"] = self._threads
         try:

@@ -14,7 +14,8 @@ MAY_IMPORT = {
     "evaluation": {"dataset"},
     "release": {"dataset", "evaluation"},
     "remote": {"screening"},
-    "cli": {"dataset", "models", "training", "evaluation", "screening", "release", "remote"},
+    "cluster": {"screening"},
+    "cli": {"dataset", "models", "training", "evaluation", "screening", "release", "remote", "cluster"},
 }
 HEAVY = {"tensorflow", "keras"}
 

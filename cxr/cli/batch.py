@@ -8,7 +8,9 @@ import typer
 
 from cxr import __version__
 from cxr.cli import batch_arguments as arguments
-from cxr.cli.batch_options import FailOn, Options, Talk
+from cxr.cli import batch_speed as speed
+from cxr.cli.batch_options import Options
+from cxr.cli.batch_words import EngineName, FailOn, Talk
 from cxr.errors import ModelError
 from cxr.screening.address import split_places
 from cxr.screening.names import PathStyle
@@ -50,6 +52,7 @@ def main(
     operating_point: arguments.OperatingPoint = None,
     output: arguments.Output = "",
     format: arguments.Form = None,
+    partitions: arguments.Partitions = False,
     paths: arguments.Paths = PathStyle.RELATIVE,
     root: arguments.Root = None,
     scratch: arguments.Scratch = None,
@@ -60,9 +63,11 @@ def main(
     explain: arguments.Explain = None,
     explain_rows: arguments.ExplainRows = None,
     explain_limit: arguments.ExplainLimit = None,
-    workers: arguments.Workers = 0,
-    batch_size: arguments.BatchSize = 8,
-    threads: arguments.Threads = 0,
+    engine: speed.Engine = EngineName.LOCAL,
+    address: speed.Address = None,
+    workers: speed.Workers = 0,
+    batch_size: speed.BatchSize = 8,
+    threads: speed.Threads = 0,
     fail_on: arguments.FailWhen = FailOn.ANY,
     quiet: arguments.Quiet = False,
     verbose: arguments.Verbose = False,
@@ -101,9 +106,12 @@ def main(
         paths=paths,
         key=key,
         format=format,
+        partitioned=partitions,
         keywords=tuple(dict.fromkeys(dicom or [])),
         shard=shard,
         limit=limit,
+        engine=engine,
+        address=address,
         workers=workers,
         batch=batch_size,
         threads=threads,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cxr.cli.batch_models import named_model
-from cxr.cli.batch_options import FailOn
+from cxr.cli.batch_words import FailOn
 from cxr.errors import UsageError
 from cxr.screening.names import PathStyle
 from cxr.screening.select import Shard
@@ -26,10 +26,6 @@ def _input(*names: str, **more: Any) -> Any:
 
 def _rows(*names: str, **more: Any) -> Any:
     return typer.Option(*names, rich_help_panel="What is written", **more)
-
-
-def _speed(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Speed; answers do not depend on it", **more)
 
 
 def _talk(*names: str, **more: Any) -> Any:
@@ -100,6 +96,9 @@ Output = Annotated[
     str, _rows("--output", "-o", metavar="FILE", help="Table to write, or its address; '-' streams it to stdout.")
 ]
 Form = Annotated[Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")]
+Partitions = Annotated[
+    bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
+]
 Paths = Annotated[PathStyle, _rows(help="How files are named in the table.")]
 Root = Annotated[
     Path | None,
@@ -141,11 +140,6 @@ ExplainRows = Annotated[
     ),
 ]
 ExplainLimit = Annotated[int | None, _rows(min=1, metavar="N", help="Draw the first N of them only. [default: 200]")]
-Workers = Annotated[int, _speed(min=0, max=1024, help="Reading threads; 0: one a core, or eight for addresses.")]
-BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
-Threads = Annotated[
-    int, _speed(min=0, max=1024, help="Threads of the network; 0: by its cost beside that of decoding.")
-]
 FailWhen = Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")]
 Quiet = Annotated[bool, _talk("--quiet", "-q", help="Say errors only.")]
 Verbose = Annotated[bool, _talk("--verbose", "-v", help="Say what was done to each file.")]

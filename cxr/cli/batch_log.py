@@ -63,11 +63,15 @@ class JsonVoice:
 
     def screened(self, outcomes: "Sequence[Outcome]") -> None:
         """See `Voice`."""
-        self._done += len(outcomes)
         for outcome in outcomes:
             row = outcome.row
             if row is not None and row.reason is not None:
                 self._say("failed_file", path=row.path, status=row.status, reason=row.reason, detail=row.detail)
+        self.advanced(len(outcomes))
+
+    def advanced(self, number: int) -> None:
+        """See `Voice`."""
+        self._done += number
         if time.monotonic() - self._said > PROGRESS_SECONDS:
             self._said = time.monotonic()
             self._say("progress", done=self._done, files=self._total)

@@ -95,4 +95,5 @@ def _load(folder: Path, options: Options) -> "ScreeningModel":
     if folder == packaged_folder().with_name(NAMES["fast"]) and not folder.is_dir():
         raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")
     gflop = float(describe_model(folder).get("gflop_per_image", 1))
-    return load_model(folder, options.threads or network_threads(gflop, default_workers()), options.batch)
+    threads = options.threads or network_threads(gflop, default_workers())
+    return load_model(folder, threads, options.batch, options.shard is None)  # shards may share a machine

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxr.cli.batch_words import EngineName, FailOn, Talk
 from cxr.errors import UsageError
 from cxr.screening.address import is_address
 
@@ -19,23 +19,7 @@ if TYPE_CHECKING:
     from cxr.screening.tables import Format
 
 STDOUT = "-"
-
-
-class FailOn(StrEnum):
-    """When files without an answer make the exit status 3."""
-
-    NONE = "none"
-    ANY = "any"
-    ALL = "all"
-
-
-class Talk(StrEnum):
-    """How much is said on stderr, and to whom."""
-
-    QUIET = "quiet"
-    NORMAL = "normal"
-    VERBOSE = "verbose"
-    JSON = "json"
+RAY_SCRATCH = "--engine ray makes a table for an address in a folder that all nodes see; name it with --scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +44,12 @@ class Options:
     paths: "PathStyle"
     key: Path | None
     format: "Format | None"
+    partitioned: bool
     keywords: Sequence[str]
     shard: "Shard | None"
     limit: int | None
+    engine: EngineName
+    address: str | None
     workers: int
     batch: int
     threads: int
@@ -94,9 +81,10 @@ class Options:
 def check_options(options: Options) -> None:
     """Refuse what contradicts itself. Raises UsageError."""
     from cxr.screening.names import PathStyle
-    from cxr.screening.tables import Format
+    from cxr.screening.tables import Format, format_of
 
-    hashed = options.paths is PathStyle.HASHED
+    wanted = options.format or format_of(Path(options.output))
+    hashed, on_ray = options.paths is PathStyle.HASHED, options.engine is EngineName.RAY
     for wrong, sentence in (
         (
             not options.inputs and not options.addresses and not options.files_from,
@@ -104,11 +92,18 @@ def check_options(options: Options) -> None:
         ),
         (hashed and not options.key, "--paths hashed needs --key FILE, a file of at least 16 random bytes"),
         (options.key and not hashed, "--key is for --paths hashed"),
+        (options.partitioned and options.to_address, "--partitions is for a local folder; send its files afterwards"),
+        (options.partitioned and wanted is not Format.PARQUET, "--partitions is for Parquet: --format parquet"),
         (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
         (options.inputs and options.addresses, "local paths and addresses cannot be screened in one run; use two"),
         (options.root and options.addresses, "--root is for local paths; of addresses, names start where all meet"),
+        (options.address and not on_ray, "--address is for --engine ray"),
+        (on_ray and options.to_stdout, "--engine ray needs a results file; give one with -o"),
+        (on_ray and options.threads > 1, "--threads is not for --engine ray, whose workers are a core each"),
+        (on_ray and options.talk is Talk.VERBOSE, "--verbose is not for --engine ray: only its workers see each file"),
+        (on_ray and options.to_address and not options.scratch, RAY_SCRATCH),
         (options.scratch and not options.to_address, "--scratch is for tables that go to an address with -o"),
         (options.rev and not options.from_dvc, "--rev is for dvc:// inputs; name a model's as in dvc:FOLDER@REV"),
         (options.changed_since and not options.from_dvc, "--changed-since is for dvc:// inputs"),

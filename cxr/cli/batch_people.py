@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from cxr.cli.batch_options import Options, Talk
+from cxr.cli.batch_options import Options
 from cxr.cli.batch_summary import print_summary
+from cxr.cli.batch_words import Talk
 from cxr.cli.console import stderr
 from cxr.cli.progress import bar
 from cxr.screening.escape import printable
@@ -89,12 +90,16 @@ class PeopleVoice:
 
     def screened(self, outcomes: "Sequence[Outcome]") -> None:
         """See `Voice`."""
-        self._now += len(outcomes)
-        if self._progress is not None:
-            self._progress.advance(self._task, len(outcomes))
+        self.advanced(len(outcomes))
         if self._talk is Talk.VERBOSE:
             for outcome in outcomes:
                 self._say(_line(outcome))
+
+    def advanced(self, number: int) -> None:
+        """See `Voice`."""
+        self._now += number
+        if self._progress is not None:
+            self._progress.advance(self._task, number)
 
     def explained(self, explained: "Explained") -> None:
         """See `Voice`."""

@@ -30,10 +30,10 @@ def output_of(options: Options) -> tuple[OutputFiles | None, "Upload | None"]:
     if options.to_stdout or options.dry_run:
         return None, None
     if not options.to_address:
-        return output_files(Path(options.output)), None
+        return output_files(Path(options.output), partitioned=options.partitioned), None
     if options.output.lower().startswith("file://"):
         (path,), _ = split_places([options.output])
-        return output_files(path), None
+        return output_files(path, partitioned=options.partitioned), None
     from cxr.remote.output import Upload, scratch_results
 
     files = output_files(scratch_results(options.output, options.scratch))

@@ -6,16 +6,19 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from cxr.cli.batch_engine import engine_of, reading_threads
 from cxr.cli.batch_explain import check_explain, check_words, write_explained
 from cxr.cli.batch_models import load_models, model_folders
-from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
+from cxr.cli.batch_options import Options, check_options, listed_names
 from cxr.cli.batch_places import changes_of, output_of, own_of, places_of
 from cxr.cli.batch_voice import Voice, voice_of
+from cxr.cli.batch_words import FailOn
 from cxr.cli.console import status_of
 from cxr.errors import CxrError, DataError
 from cxr.screening.address import cleaned
 from cxr.screening.applied import applied_of
 from cxr.screening.described import read_described
+from cxr.screening.engines import Engine
 from cxr.screening.gated import gated_by
 from cxr.screening.output import OutputFiles, locked
 from cxr.screening.query import UNREADABLE, Found
@@ -52,6 +55,7 @@ def run(options: Options) -> int:
 def _run(options: Options, voice: Voice) -> int:
     check_options(options)
     check_explain(options)
+    engine = engine_of(options)
     files, upload = output_of(options)
     if files and upload:
         voice.scratch(files.results.parent, upload.address)
@@ -61,7 +65,7 @@ def _run(options: Options, voice: Voice) -> int:
         return _list(asked, selection, voice)
     with locked(files) if files else nullcontext():
         work = _prepare(options, asked, found, selection, voice)
-        tally = _work(options, work, files, voice)
+        tally = _work(options, engine, work, files, voice)
         if files and options.report:
             from cxr.cli.batch_sheet import write_report
 
@@ -131,17 +135,18 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     schema = schema_of(heads, options.keywords, list(map(applied_of, models)), gated_by(models[0].gate))
     check_words(options, schema)
     asked = replace(asked, model_sources=sources)
-    return Work(asked, found, selection, models, schema, wanted, tuple(options.keywords), options.workers)
+    keywords, threads = tuple(options.keywords), reading_threads(options)
+    return Work(asked, found, selection, models, schema, wanted, options.partitioned, keywords, threads)
 
 
-def _work(options: Options, work: Work, files: OutputFiles | None, voice: Voice) -> Tally:
+def _work(options: Options, engine: "Engine", work: Work, files: OutputFiles | None, voice: Voice) -> Tally:
     if files is None:
         from cxr.screening.streaming import stream
 
         return stream(work, sys.stdout.buffer, voice)
     from cxr.screening.job import run as run_job
 
-    return run_job(work, files, voice, overwrite=options.overwrite)
+    return run_job(work, files, voice, overwrite=options.overwrite, engine=engine)
 
 
 def _fails(fail_on: FailOn, tally: Tally, found: Found) -> bool:

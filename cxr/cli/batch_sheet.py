@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from cxr.screening.ahead import work_ahead
 from cxr.screening.applied import applied_of
+from cxr.screening.candidates import Candidate
 from cxr.screening.local import store_of
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Candidate
 from cxr.screening.reading import read
 from cxr.screening.sheet import write_sheet
 from cxr.screening.store import Root

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from cxr.cli.batch_options import Options, Talk
+from cxr.cli.batch_options import Options
+from cxr.cli.batch_words import Talk
 
 if TYPE_CHECKING:
     from cxr.model_folder import ScreeningModel
@@ -37,6 +38,9 @@ class Voice(Protocol):
 
     def screened(self, outcomes: "Sequence[Outcome]") -> None:
         """Say how far the run is."""
+
+    def advanced(self, number: int) -> None:
+        """Say how far the run is, where what became of each file is not at hand."""
 
     def explained(self, explained: "Explained") -> None:
         """Say what became of the maps that were asked for."""

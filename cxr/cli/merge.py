@@ -15,7 +15,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 @app.command(epilog="Exit status: 0 joined, 1 refused or not writable, 2 usage.")
 def main(
     shards: Annotated[
-        list[Path], typer.Argument(metavar="TABLE...", help="Tables written with --shard, every one once.")
+        list[Path],
+        typer.Argument(metavar="TABLE...", help="Tables written with --shard, each one once; or one whole one."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
     format: Annotated[
@@ -23,7 +24,10 @@ def main(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing table.")] = False,
 ) -> None:
-    """Join the tables of all shards into the one that a single run would have written; overlap and gaps are refused."""
+    """Join the tables of all shards into the one that a single run would have written; overlap and gaps are refused.
+
+    One whole table, such as a folder of --partitions, is written in another form.
+    """
     from cxr.screening.described import read_described
     from cxr.screening.merge import merge
     from cxr.screening.output import locked, output_files
@@ -37,4 +41,4 @@ def main(
         check_format(wanted)
         with locked(files):
             tally = merge([read_described(path) for path in shards], files, wanted)
-    stderr().print(f"{tally.rows:,} rows of {len(shards)} shards in {output}", highlight=False, markup=False)
+    stderr().print(f"{tally.rows:,} rows of {len(shards)} tables in {output}", highlight=False, markup=False)

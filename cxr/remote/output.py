@@ -70,7 +70,7 @@ class Upload:
         Raises:
             OutputError: There is one, or the place cannot be read.
         """
-        if overwrite or self.files.journal.exists():
+        if overwrite or self.files.journal.exists() or self.files.parts.exists():
             return
         try:
             there = self._patience.ask(lambda: self._fs.exists(self._path))

@@ -12,8 +12,9 @@ from cxr.remote.listing import join, list_folders, list_links, list_pages
 from cxr.remote.marks import mark_of, size_of, stamp_of
 from cxr.remote.patience import Patience
 from cxr.remote.turns import Turns
+from cxr.screening.candidates import Candidate
 from cxr.screening.local import default_workers
-from cxr.screening.query import Candidate, Query
+from cxr.screening.query import Query
 from cxr.screening.reading import MAX_BYTES
 from cxr.screening.store import Listed, Stamp, Visitor
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+IN_TURN = -1
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -32,8 +33,12 @@ def work_ahead(
 ) -> Generator[Result, None, None]:
     """Give `work(item)` for each item, in order; at most `ahead` of them are queued, in work or waiting.
 
+    With `workers` IN_TURN nothing is worked ahead: each item is worked on when its result is asked for.
     `stop` is called where this ends early, before what is in work is waited for.
     """
+    if workers == IN_TURN:
+        yield from map(work, items)
+        return
     with _pool(workers, stop) as pool:
         waiting: deque[Future[Result]] = deque()
         for item in items:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cxr.files import JsonObject
-from cxr.screening.query import Candidate
+from cxr.screening.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True)

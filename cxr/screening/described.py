@@ -9,6 +9,7 @@ from cxr.files import JsonObject, read_json
 from cxr.screening.applied import parse_applied
 from cxr.screening.gated import parse_gated
 from cxr.screening.output import OutputFiles
+from cxr.screening.partitions import is_partitioned
 from cxr.screening.run_manifest import MANIFEST_VERSION
 from cxr.screening.schema import SCHEMA_VERSION, Schema, schema_of
 from cxr.screening.tables import Format, read_table
@@ -57,7 +58,7 @@ def read_described(path: Path) -> Described:
     Raises:
         DataError: The table or its manifest is absent, or the manifest is not one of this version.
     """
-    if not path.is_file():
+    if not path.is_file() and not is_partitioned(path):
         raise DataError(f"{path} does not exist; expected a table written by cxr-batch")
     sidecar = OutputFiles(path.resolve()).manifest
     try:

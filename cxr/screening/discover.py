@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cxr.screening.candidates import Candidate, Gathering
 from cxr.screening.local import store_of
 from cxr.screening.names import Naming
-from cxr.screening.query import EXCLUDED, HIDDEN, LINK, NOT_RECURSIVE, UNREADABLE, Candidate, Found, Query
+from cxr.screening.query import EXCLUDED, HIDDEN, LINK, NOT_RECURSIVE, UNREADABLE, Found, Query
 from cxr.screening.store import Listed
 
 
@@ -21,7 +22,7 @@ def discover(query: Query, naming: Naming) -> Found:
         if start.is_folder:
             walk.take_folder(start.relative)
     found = walk.found
-    found.candidates = [walk.taken[cell] for cell in sorted(walk.taken)]
+    found.candidates = walk.taken.sorted()
     found.special.sort()
     found.folders.sort()
     return found
@@ -33,7 +34,8 @@ class _Walk:
     def __init__(self, query: Query, naming: Naming) -> None:
         self.query, self.naming, self.found = query, naming, Found()
         self.store = store_of(naming.root)
-        self.taken: dict[str, Candidate] = {}
+        self.taken = Gathering()
+        self.named: set[str] = set()
         self.searched: set[str] = set()
         self.own_names = {Path(path).name for path in query.own}
 
@@ -48,7 +50,7 @@ class _Walk:
         relative = listed.relative
         name = relative.rpartition("/")[2]
         cell = self.naming.cell(relative)
-        if cell in self.taken or (name in self.own_names and self.store.is_own(relative, self.query.own)):
+        if cell in self.named or self._is_own(relative):
             return
         if name.startswith(".") and not named:
             self.found.hidden += 1
@@ -57,11 +59,13 @@ class _Walk:
         elif self.store.is_special(relative):
             self.found.special.append(cell)
         else:
-            self.taken[cell] = Candidate(cell, cell if cell == relative else relative, named, listed.mark)
+            self.taken.add(Candidate(cell, relative, named, listed.mark))
+            if named:
+                self.named.add(cell)
 
     def enters(self, folder: str, *, link: bool = False) -> bool:
         """See `Visitor`."""
-        if folder in self.searched:
+        if folder in self.searched or self._is_own(folder):
             return False
         why = self._why_not(folder, link=link)
         if why:
@@ -86,6 +90,9 @@ class _Walk:
         if link:
             return LINK
         return "" if self.query.recursive else NOT_RECURSIVE
+
+    def _is_own(self, relative: str) -> bool:
+        return relative.rpartition("/")[2] in self.own_names and self.store.is_own(relative, self.query.own)
 
     def _left_out(self, relative: str) -> bool:
         included = not self.query.include or _matches(relative, self.query.include)

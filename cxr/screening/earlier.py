@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from cxr.errors import DataError
-from cxr.files import JsonObject, sha256_of
+from cxr.files import JsonObject
+from cxr.screening.candidates import Candidate
 from cxr.screening.changes import Changes
 from cxr.screening.described import Described
 from cxr.screening.fingerprint import check_same
 from cxr.screening.local import store_of
-from cxr.screening.query import Candidate
+from cxr.screening.partitions import digest_of
 from cxr.screening.store import Root
 
 
@@ -27,7 +28,7 @@ def check_earlier(earlier: Described, fingerprint: JsonObject, commit: str) -> N
             f"{path} was made at {made_at or 'no revision of DVC'}, --changed-since is {commit}; name that revision "
             "there, or the table of this one"
         )
-    if sha256_of(path) != earlier.manifest["results"]["sha256"]:
+    if digest_of(path) != earlier.manifest["results"]["sha256"]:
         raise DataError(f"{path} is not what its manifest describes; run cxr-verify on it")
 
 

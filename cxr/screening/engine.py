@@ -11,9 +11,9 @@ from cxr.planes import pixels_digest
 from cxr.screening.ahead import work_ahead
 from cxr.screening.answers import Model, answers_of
 from cxr.screening.attempts import Failure
+from cxr.screening.candidates import Candidate
 from cxr.screening.gating import Verdict, verdicts_of
 from cxr.screening.local import default_workers, store_of
-from cxr.screening.query import Candidate
 from cxr.screening.reading import Reading, read
 from cxr.screening.rows import Answer, Row, flags_of
 from cxr.screening.store import Root, Stamp
@@ -45,7 +45,7 @@ def screen(
         candidates: Their relative paths start from `root`.
         root: An absolute folder, or a store elsewhere.
         models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
-        workers: Reading threads; 0 is as many as suit the root.
+        workers: Reading threads; 0 is as many as suit the root, IN_TURN none: files are read between the batches.
         keywords: DICOM attributes to read.
 
     Raises:

@@ -16,12 +16,12 @@ from cxr.head import Head, read_head
 from cxr.model_folder import NETWORK_FILE
 from cxr.planes import Plane
 from cxr.screening.ahead import work_ahead
+from cxr.screening.candidates import Candidate
 from cxr.screening.engine import default_workers
 from cxr.screening.explain_index import Shown, remove_others, write_index
 from cxr.screening.explain_picture import SIDE, picture_of
 from cxr.screening.explain_words import stamp_lines, worth_of
 from cxr.screening.names import PathStyle
-from cxr.screening.query import Candidate
 from cxr.screening.reading import read
 
 if TYPE_CHECKING:

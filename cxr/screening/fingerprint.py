@@ -17,8 +17,8 @@ from cxr.screening.names import Naming, PathStyle
 from cxr.screening.schema import SCHEMA_VERSION
 
 # All that lies between a file's bytes and the plane that a network sees.
-DECODER_MODULES = ("dicom.py", "dicom_grey.py", "formats.py", "images.py", "luminance.py", "planes.py")
-DECODER_LIBRARIES = ("numpy", "openvino", "pillow", "pydicom")
+DECODER_MODULES = ("dicom.py", "dicom_grey.py", "formats.py", "images.py", "luminance.py", "planes.py", "png.py")
+DECODER_LIBRARIES = ("isal", "numpy", "openvino", "pillow", "pydicom")
 
 ANOTHER = "give another output, or start over with --overwrite"
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 
 from cxr.errors import OutputError
-from cxr.files import JsonObject, whole_file, write_json
+from cxr.files import JsonObject, write_json
 from cxr.screening.applied import applied_of, members_of
-from cxr.screening.journal import Journal
+from cxr.screening.candidates import Candidate
+from cxr.screening.engines import Log
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Candidate
+from cxr.screening.partitions import whole_table
 from cxr.screening.run_manifest import (
     MANIFEST_VERSION,
     aside_facts,
@@ -26,7 +27,7 @@ from cxr.screening.work import ScreeningModel, Work
 
 
 def finish(
-    journal: Journal,
+    journal: Log,
     work: Work,
     positions: Sequence[int],
     files: OutputFiles,
@@ -40,7 +41,7 @@ def finish(
     """
     tally = Tally(work.schema)
     try:
-        with whole_file(files.results) as temporary:
+        with whole_table(files.results, partitioned=work.partitioned) as temporary:
             rows = _rows(journal, work.selection.candidates, positions, tally)
             write_table(temporary, work.format, work.schema.columns, rows)
             results = results_facts(temporary, files.results.name, work.format, tally)
@@ -53,9 +54,7 @@ def finish(
     return tally
 
 
-def _rows(
-    journal: Journal, candidates: Sequence[Candidate], positions: Sequence[int], tally: Tally
-) -> Iterator[list[str]]:
+def _rows(journal: Log, candidates: Sequence[Candidate], positions: Sequence[int], tally: Tally) -> Iterator[list[str]]:
     for candidate, position in zip(candidates, positions, strict=True):
         record = journal.record_at(position)
         assert record["path"] == candidate.cell, "the journal gives another file's row"

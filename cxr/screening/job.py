@@ -6,30 +6,29 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from cxr.errors import OutputError, ResumeError
 from cxr.files import JsonObject
 from cxr.flags import GATE_REASONS
 from cxr.screening.ahead import work_ahead
+from cxr.screening.candidates import Candidate
 from cxr.screening.earlier import check_earlier, kept_records
-from cxr.screening.engine import Outcome, screen
-from cxr.screening.fingerprint import check_same, fingerprint_of
+from cxr.screening.engines import Engine, LocalEngine, Log
+from cxr.screening.fingerprint import fingerprint_of
 from cxr.screening.finish import finish
-from cxr.screening.journal import Journal, create_journal, read_header
 from cxr.screening.local import store_of
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Candidate
 from cxr.screening.rows import Status
 from cxr.screening.store import Root, Stamp
 from cxr.screening.tally import Tally
 from cxr.screening.work import Watcher, Work
 
+LOCAL: Engine = LocalEngine()
 NOT_DONE = -1
 KEPT_AT_ONCE = 1000
 STAMPS_AHEAD = 256
 Positions = "array[int]"
 
 
-def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = False) -> Tally:
+def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = False, engine: Engine = LOCAL) -> Tally:
     """Screen what is not done yet, then write table and manifest. The caller holds the lock of `files`.
 
     Raises:
@@ -43,18 +42,18 @@ def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = F
     asked = work.asked
     if asked.earlier and asked.changes:
         check_earlier(asked.earlier, fingerprint, asked.changes.since["commit"])
-    with open_journal(files, fingerprint, overwrite=overwrite) as journal:
+    with engine.opened(files, fingerprint, overwrite=overwrite) as journal:
         if asked.earlier and asked.changes:
             _keep(journal, kept_records(asked.earlier, asked.changes, work.selection.candidates, asked.naming.root))
         positions, retried = _done_before(journal, work)
-        todo = [number for number, position in enumerate(positions) if position == NOT_DONE]
+        todo = array("Q", (number for number, position in enumerate(positions) if position == NOT_DONE))
         watcher.resumed(len(positions) - len(todo), retried, len(positions))
-        _screen(journal, work, todo, positions, watcher)
+        _screen(engine, journal, work, todo, positions, watcher)
         journal.sync()
         return finish(journal, work, positions, files, fingerprint, times | {"screened_now": len(todo)})
 
 
-def _keep(journal: Journal, records: Iterator[JsonObject]) -> None:
+def _keep(journal: Log, records: Iterator[JsonObject]) -> None:
     """Note what still holds of an earlier table, unless a run that was ended has noted it, or better."""
     known = {record["path"]: tuple(record["stamp"]) for _, record in journal.records()}
     missing = (record for record in records if known.get(record["path"]) != record["stamp"])
@@ -62,29 +61,7 @@ def _keep(journal: Journal, records: Iterator[JsonObject]) -> None:
         journal.append(some)
 
 
-def open_journal(files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Journal:
-    """Open the journal of an earlier run with the same fingerprint, or begin one.
-
-    Raises:
-        ResumeError: There is a journal with another fingerprint, or a table without a journal.
-        OutputError: It cannot be written.
-    """
-    header = None if overwrite else read_header(files.journal)
-    if header is not None:
-        check_same(header["fingerprint"], fingerprint, str(files.journal))
-        try:
-            return Journal(files.journal)
-        except OSError as error:
-            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
-    if files.results.exists() and not overwrite:
-        raise ResumeError(
-            f"{files.results} exists, but {files.journal.name}, which tells how it was made, does not: give another "
-            f"output, or replace it with --overwrite"
-        )
-    return create_journal(files.journal, {"fingerprint": fingerprint})
-
-
-def _done_before(journal: Journal, work: Work) -> "tuple[array[int], int]":
+def _done_before(journal: Log, work: Work) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
     Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects
@@ -118,20 +95,12 @@ def _stamps(candidates: Sequence[Candidate], known: Container[str], root: Root) 
     return work_ahead(stamp, candidates, store.workers, STAMPS_AHEAD, store.stop)
 
 
-def _screen(journal: Journal, work: Work, todo: Sequence[int], positions: "array[int]", watcher: Watcher) -> None:
-    """Screen the candidates numbered `todo`, append each batch to the journal and note its positions."""
-    candidates = work.selection.candidates
-    waiting = iter(todo)
-    chosen = (candidates[number] for number in todo)
-    for outcomes in screen(chosen, work.asked.naming.root, work.models, work.workers, work.keywords):
-        starts = journal.append([_record(outcome, work) for outcome in outcomes])
-        for outcome, start in zip(outcomes, starts, strict=True):
-            number = next(waiting)
-            assert outcome.candidate is candidates[number], "outcomes are out of order"
-            positions[number] = start
-        watcher.screened(outcomes)
-
-
-def _record(outcome: Outcome, work: Work) -> JsonObject:
-    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
-    return record if outcome.row is None else record | {"cells": work.schema.cells(outcome.row)[1:]}
+def _screen(
+    engine: Engine, log: Log, work: Work, todo: Sequence[int], positions: "array[int]", watcher: Watcher
+) -> None:
+    """Screen the candidates numbered `todo` and note where the record of each is."""
+    for numbers, places in engine.screened(log, work, todo, watcher):
+        for number, place in zip(numbers, places, strict=True):
+            assert positions[number] == NOT_DONE, "a file was screened twice"
+            positions[number] = place
+    assert NOT_DONE not in positions, "a file was left out"

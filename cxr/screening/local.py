@@ -11,8 +11,9 @@ from pathlib import Path
 from cxr.errors import ImageError, Reason, UsageError
 from cxr.files import JsonObject
 from cxr.formats import HEAD_BYTES
+from cxr.screening.candidates import Candidate
 from cxr.screening.provenance import dvc_revision, git_revision
-from cxr.screening.query import Candidate, Query
+from cxr.screening.query import Query
 from cxr.screening.store import Listed, Root, Stamp, Store, Visitor
 
 

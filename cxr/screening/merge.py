@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cxr.errors import DataError
-from cxr.files import JsonObject, sha256_of, whole_file, write_json
+from cxr.files import JsonObject, whole_file, write_json
 from cxr.screening.described import Described
 from cxr.screening.output import OutputFiles
+from cxr.screening.partitions import digest_of
 from cxr.screening.run_manifest import count_facts, drift_facts, results_facts
 from cxr.screening.select import Shard
 from cxr.screening.tables import Format, write_table
@@ -18,19 +19,24 @@ def merge(shards: Sequence[Described], files: OutputFiles, wanted: Format) -> Ta
     """Write table and manifest of all shards together.
 
     Args:
-        shards: Every shard of one run once, in any order.
+        shards: Every shard of one run once, in any order; or one whole table, which is then written in another form.
         files: Where to.
         wanted: Form of the joined table.
 
     Raises:
         DataError: A shard is absent, comes twice, has changed, or belongs to another run.
     """
-    check_shards(shards)
+    whole = len(shards) == 1 and shards[0].manifest["request"].get("shard") is None
+    if whole:
+        _check_bytes(shards[0])
+    else:
+        check_shards(shards)
     tally = Tally(shards[0].schema)
     with whole_file(files.results) as temporary:
         write_table(temporary, wanted, tally.schema.columns, _rows(shards, tally))
         results = results_facts(temporary, files.results.name, wanted, tally)
-    write_json(files.manifest, _manifest(shards, tally, results))
+    manifest = shards[0].manifest | {"results": results} if whole else _manifest(shards, tally, results)
+    write_json(files.manifest, manifest)
     return tally
 
 
@@ -46,8 +52,7 @@ def check_shards(shards: Sequence[Described]) -> None:
             raise DataError(f"{shard.path} and {numbers[part.number]} are both shard {part}; give each once")
         numbers[part.number] = shard.path
         _check_equal(shard, first)
-        if sha256_of(shard.path) != shard.manifest["results"]["sha256"]:
-            raise DataError(f"{shard.path} is not what its manifest describes; run cxr-verify on it")
+        _check_bytes(shard)
     missing = [str(number) for number in range(1, _part(first).of + 1) if number not in numbers]
     if missing:
         raise DataError(f"of {_part(first).of} shards, {', '.join(missing)} missing; give the tables of all")
@@ -58,6 +63,11 @@ def _part(shard: Described) -> Shard:
     if text is None:
         raise DataError(f"{shard.path} was not written with --shard; expected the tables of shards")
     return Shard.parse(text)
+
+
+def _check_bytes(table: Described) -> None:
+    if digest_of(table.path) != table.manifest["results"]["sha256"]:
+        raise DataError(f"{table.path} is not what its manifest describes; run cxr-verify on it")
 
 
 def _check_equal(shard: Described, first: Described) -> None:

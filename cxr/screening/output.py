@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxr.errors import OutputError
 from cxr.files import read_json
+from cxr.screening.partitions import is_partitioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class OutputFiles:
         return self.results.with_name(f"{self.results.name}.journal")
 
     @property
+    def parts(self) -> Path:
+        """What a run on many machines has done so far, a folder."""
+        return self.results.with_name(f"{self.results.name}.parts")
+
+    @property
     def manifest(self) -> Path:
         """What the results were made from."""
         return self.results.with_suffix(".manifest.json")
@@ -38,17 +44,23 @@ class OutputFiles:
     @property
     def all(self) -> frozenset[str]:
         """All paths as text."""
-        return frozenset(map(str, (self.results, self.journal, self.manifest, self.lock)))
+        return frozenset(map(str, (self.results, self.journal, self.parts, self.manifest, self.lock)))
 
 
-def output_files(results: Path) -> OutputFiles:
+def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
     """Return the files of an output and find out whether they can be written; nothing is left behind.
+
+    Args:
+        results: The table.
+        partitioned: Whether it is to be a folder of Parquet files.
 
     Raises:
         OutputError: The folder is absent or not writable, or a name is taken by something else.
     """
     files = OutputFiles(results.resolve())
-    for path in (files.results, files.journal, files.manifest):
+    if partitioned and files.results.exists() and not is_partitioned(files.results):
+        raise OutputError(f"cannot write {results}: with --partitions it is a folder, and there is something else")
+    for path in (*([] if partitioned else [files.results]), files.journal, files.manifest):
         if path.exists() and not path.is_file():
             raise OutputError(f"cannot write {path}: it is not a file; give the name of a file, or '-' for stdout")
     try:

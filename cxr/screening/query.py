@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr.errors import UsageError
+from cxr.screening.candidates import Candidates
 
 # Why a folder was not searched.
 LINK, HIDDEN, EXCLUDED, UNREADABLE, NOT_RECURSIVE = "link", "hidden", "excluded", "unreadable", "not_recursive"
@@ -33,24 +34,6 @@ class Query:
     own: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file that may be an image: what it contains decides, when it is read.
-
-    Attributes:
-        cell: Its name in the table.
-        relative: POSIX path below the root, surrogate escapes for bytes that are not UTF-8.
-        named: Whether the user named the file itself: then it gets a row, whatever it is.
-        mark: What a remote listing said of it: bytes, a space, checksum or time, each empty where unknown. One text,
-            because a million of them are kept.
-    """
-
-    cell: str
-    relative: str
-    named: bool = False
-    mark: str = ""
-
-
 @dataclass(slots=True)
 class Found:
     """What lies below the inputs.
@@ -63,7 +46,7 @@ class Found:
         folders: Cells of folders that were not searched, with the reason.
     """
 
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: Candidates = field(default_factory=Candidates)
     hidden: int = 0
     excluded: int = 0
     special: list[str] = field(default_factory=list)

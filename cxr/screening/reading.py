@@ -10,8 +10,8 @@ from cxr.formats import SUFFIXES, recognise
 from cxr.images import ImageFacts, decode_bytes
 from cxr.planes import Plane, to_plane
 from cxr.screening.attributes import dicom_attributes
+from cxr.screening.candidates import Candidate
 from cxr.screening.local import store_of
-from cxr.screening.query import Candidate
 from cxr.screening.store import Root, Stamp
 
 MAX_BYTES = 1 << 30  # no radiograph has as many; reading a disk image or a film to its end would fill the memory

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from cxr.errors import DataError, Reason
 from cxr.screening.answers import Model
+from cxr.screening.candidates import Candidate
 from cxr.screening.described import Described
 from cxr.screening.discover import discover
 from cxr.screening.engine import screen
 from cxr.screening.escape import unescape
 from cxr.screening.heads import Kind
 from cxr.screening.names import Naming, PathStyle
-from cxr.screening.query import Candidate, Query
+from cxr.screening.query import Query
 from cxr.screening.row_rules import TOLERANCE
 from cxr.screening.store import Root
 from cxr.screening.verify import Check

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from cxr import __version__
 from cxr.decisions import ReferReason
-from cxr.files import JsonObject, sha256_of
+from cxr.files import JsonObject
 from cxr.screening.address import cleaned
 from cxr.screening.changes import Changes
 from cxr.screening.escape import escape, printable
 from cxr.screening.local import store_of
 from cxr.screening.names import Naming, PathStyle
+from cxr.screening.partitions import bytes_of, digest_of, partitions_of
 from cxr.screening.provenance import git_revision
 from cxr.screening.query import Found, Query
 from cxr.screening.rows import Status
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from cxr.screening.described import Described
 
 MANIFEST_VERSION = 1
-LIBRARIES = ("filelock", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
+LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,9 @@ def results_facts(path: Path, name: str, wanted: Format, tally: Tally) -> JsonOb
         "schema": SCHEMA_VERSION,
         "columns": [column.name for column in tally.schema.columns],
         "rows": tally.rows,
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
+        "bytes": bytes_of(path),
+        "sha256": digest_of(path),
+        **({"partitions": len(partitions_of(path))} if path.is_dir() else {}),
     }
 
 

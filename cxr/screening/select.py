@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Container, Sequence
+from array import array
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
 from cxr.errors import UsageError
-from cxr.screening.query import Candidate
+from cxr.screening.candidates import Candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +46,27 @@ class Selection:
         listing: SHA-256 over the names of all files found, before shard and limit; shards of one run share it.
     """
 
-    candidates: list[Candidate]
+    candidates: Candidates
     other_shards: int
     beyond_limit: int
     listing: str
     unchanged: int = 0
 
 
-def select(
-    found: Sequence[Candidate], shard: Shard | None, limit: int | None, unchanged: Container[str] = ()
-) -> Selection:
+def select(found: Candidates, shard: Shard | None, limit: int | None, unchanged: Container[str] = ()) -> Selection:
     """Take the candidates of a shard that are not `unchanged`, by their cells, and of those the first `limit`."""
-    listing = hashlib.sha256()
-    for candidate in found:
+    listing, fresh, own = hashlib.sha256(), 0, array("Q")
+    for number, candidate in enumerate(found):
         listing.update(candidate.cell.encode() + b"\n")
-    fresh = [candidate for candidate in found if candidate.cell not in unchanged]
-    own = [candidate for candidate in fresh if shard is None or shard.has(candidate.cell)]
+        if candidate.cell not in unchanged:
+            fresh += 1
+            if shard is None or shard.has(candidate.cell):
+                own.append(number)
     taken = own[:limit]
-    counts = (len(fresh) - len(own), len(own) - len(taken))
-    return Selection(taken, *counts, listing.hexdigest(), len(found) - len(fresh))
+    return Selection(
+        candidates=found.taking(taken),
+        other_shards=fresh - len(own),
+        beyond_limit=len(own) - len(taken),
+        listing=listing.hexdigest(),
+        unchanged=len(found) - fresh,
+    )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from cxr.files import JsonObject
-from cxr.screening.query import Candidate, Query
+from cxr.screening.candidates import Candidate
+from cxr.screening.query import Query
 
 Stamp = tuple[int | str, ...]
 

@@ -35,7 +35,12 @@ def check_format(wanted: Format) -> None:
 
 
 def write_table(path: Path, wanted: Format, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Write a header and rows of cells to `path`; memory does not grow with their number."""
+    """Write a header and rows of cells to `path`, a file or a folder for partitions; memory does not grow with them."""
+    if path.is_dir():
+        from cxr.screening.partitions import write_partitions
+
+        write_partitions(path, columns, rows)
+        return
     if wanted is Format.PARQUET:
         from cxr.screening.parquet import write_parquet
 
@@ -62,12 +67,13 @@ def read_table(path: Path, written: Format | None = None) -> Iterator[dict[str, 
         DataError: The file cannot be read as a table of its format.
     """
     from cxr.screening.parquet import read_parquet
+    from cxr.screening.partitions import read_partitions
 
     written = written or format_of(path)
     check_format(written)
     readers = {Format.CSV: _read_csv, Format.JSONL: _read_jsonl, Format.PARQUET: read_parquet}
     try:
-        yield from readers[written](path)
+        yield from read_partitions(path) if path.is_dir() else readers[written](path)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table of results: {error}") from error
 

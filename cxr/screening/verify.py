@@ -12,6 +12,7 @@ from cxr.files import JsonObject, sha256_of
 from cxr.screening.applied import applied_at, members_of
 from cxr.screening.described import Described
 from cxr.screening.gated import gate_facts_of
+from cxr.screening.partitions import bytes_of, digest_of
 from cxr.screening.row_rules import broken_rules
 from cxr.screening.run_manifest import count_facts, drift_facts
 from cxr.screening.tally import Tally
@@ -47,9 +48,7 @@ def verify_table(table: Described) -> list[Check]:
         return [Check("columns", (f"not those of version {results['schema']}: {', '.join(differing)}",))]
     rows = Check("rows", tuple(_first(_rows(table, tally))))
     return [
-        Check(
-            "bytes", tuple(_differences({"sha256": sha256_of(table.path), "bytes": table.path.stat().st_size}, results))
-        ),
+        Check("bytes", tuple(_differences({"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}, results))),
         Check("columns"),
         rows,
         Check("counts", tuple(_counts(table, tally))),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cxr.files import JsonObject
@@ -19,6 +20,10 @@ class ScreeningModel(Model, Identified, Protocol):
     """A model that answers and can say who it is; `cxr.model_folder.ScreeningModel` in production."""
 
     @property
+    def folder(self) -> Path:
+        """Where it was loaded from."""
+
+    @property
     def description(self) -> JsonObject:
         """The content of model.json."""
 
@@ -32,6 +37,9 @@ class Watcher(Protocol):
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         """Take what became of some files, once it is in the journal."""
 
+    def advanced(self, number: int) -> None:
+        """Take how many files more are done, where only other processes know what became of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -44,6 +52,7 @@ class Work:
         models: At least one.
         schema: Of the table.
         format: Of the table.
+        partitioned: Whether it is a folder of several files.
         keywords: DICOM attributes to read.
         workers: Decoding threads; 0 is one for each core.
     """
@@ -54,5 +63,6 @@ class Work:
     models: Sequence[ScreeningModel]
     schema: Schema
     format: Format = Format.CSV
+    partitioned: bool = False
     keywords: tuple[str, ...] = ()
     workers: int = 0

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from cxr.screening.ahead import work_ahead
+from cxr.screening.ahead import IN_TURN, work_ahead
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
@@ -51,3 +51,16 @@ def test_an_exception_of_the_work_reaches_whoever_takes_the_results() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(work_ahead(work, [1, 0, 1], workers=2, ahead=2))
+
+
+def test_in_turn_nothing_is_worked_ahead() -> None:
+    seen: list[int] = []
+
+    def work(item: int) -> int:
+        seen.append(item)
+        return item * item
+
+    results = work_ahead(work, range(3), IN_TURN, 8)
+    assert next(results) == 0
+    assert seen == [0]
+    assert list(results) == [1, 4]

@@ -78,10 +78,20 @@ def test_shards_of_another_division_are_refused(scans: Path, tables: list[Path],
         join(tmp_path / "joined.csv", tables[0], other)
 
 
-def test_a_table_of_a_whole_run_is_refused(scans: Path, tmp_path: Path) -> None:
+def test_tables_of_whole_runs_are_refused(scans: Path, tmp_path: Path) -> None:
     run_in(tmp_path / "whole.csv", work_on(scans))
     with pytest.raises(DataError, match="was not written with --shard"):
-        join(tmp_path / "joined.csv", tmp_path / "whole.csv")
+        join(tmp_path / "joined.csv", tmp_path / "whole.csv", tmp_path / "whole.csv")
+
+
+def test_one_whole_table_is_written_in_another_form(scans: Path, tmp_path: Path) -> None:
+    run_in(tmp_path / "whole.csv", work_on(scans))
+    run_in(tmp_path / "lines.jsonl", work_on(scans, format=Format.JSONL))
+    join(tmp_path / "other.jsonl", tmp_path / "whole.csv", wanted=Format.JSONL)
+    assert (tmp_path / "other.jsonl").read_bytes() == (tmp_path / "lines.jsonl").read_bytes()
+    written = read_described(tmp_path / "other.jsonl")
+    assert all(check.holds for check in verify_table(written))
+    assert written.manifest["counts"] == read_described(tmp_path / "whole.csv").manifest["counts"]
 
 
 def test_shards_of_another_model_are_refused(scans: Path, tables: list[Path], tmp_path: Path) -> None:

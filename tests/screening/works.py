@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr.screening.applied import applied_of
+from cxr.screening.candidates import Candidate
 from cxr.screening.discover import discover
 from cxr.screening.engine import Outcome
 from cxr.screening.gated import gated_by
 from cxr.screening.job import run
 from cxr.screening.names import Naming
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Candidate, Query
+from cxr.screening.query import Query
 from cxr.screening.rows import Row
 from cxr.screening.run_manifest import Asked
 from cxr.screening.schema import schema_of

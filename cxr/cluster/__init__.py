@@ -1,0 +1,1 @@
+"""Screening on many machines: Ray distributes, the rest is as on one."""

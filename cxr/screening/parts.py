@@ -1,0 +1,106 @@
+"""What many processes did of one run: a folder of parts beside the results, each a file that appears whole.
+
+A part is as a journal: a header, then a line a file. A position tells the part and the place in it, so that the table
+is put together from parts as it is from one journal, with one row in memory.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cxr.errors import OutputError
+from cxr.files import JsonObject, whole_file
+from cxr.screening.journal import FORMAT, create_journal
+from cxr.screening.records import Records, line_of
+
+HEADER_FILE, SUFFIX, TRIES = "header.journal", ".part", ".tries"
+SPAN = 1 << 40  # bytes that a part may have; a position is number * SPAN + place
+
+
+def write_part(folder: Path, number: int, records: Iterable[JsonObject]) -> list[int]:
+    """Write a part and return the position of each record; writing it again changes nothing.
+
+    Raises:
+        OutputError: It cannot be written; there is no half of it.
+    """
+    lines = [line_of({"format": FORMAT, "part": number}), *map(line_of, records)]
+    try:
+        with whole_file(folder / f"{number:08d}{SUFFIX}") as temporary:
+            temporary.write_bytes(b"".join(lines))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror}; what was done so far is kept: make room and run the same "
+            f"command again"
+        ) from error
+    return [number * SPAN + place for place in accumulate(map(len, lines))][:-1]
+
+
+def begin_parts(folder: Path, header: JsonObject) -> "Parts":
+    """Make a new folder of parts in place of an older one. Raises OutputError where it cannot be written."""
+    try:
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder for the results") from error
+    create_journal(folder / HEADER_FILE, header).close()
+    return Parts(folder)
+
+
+class Parts:
+    """A folder of parts, opened for adding and for reading back. The caller holds the lock of the output."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open an existing folder; what a writer that died left behind is removed."""
+        self.folder = folder
+        for torn in (*folder.glob(f".*{SUFFIX}.*.tmp"), *folder.glob(f"*{TRIES}")):
+            torn.unlink(missing_ok=True)
+        self._open: tuple[int, Records] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def next_number(self) -> int:
+        """Of a part that is not there yet."""
+        return max(self._numbers(), default=-1) + 1
+
+    def append(self, records: Iterable[JsonObject]) -> list[int]:
+        """Add a part, see `write_part`."""
+        return write_part(self.folder, self.next_number, records)
+
+    def sync(self) -> None:
+        """Nothing is kept back: each part was renamed when it was whole."""
+
+    def record_at(self, position: int) -> JsonObject:
+        """Read back the record at `position`; the part of the last one stays open."""
+        number, place = divmod(position, SPAN)
+        if self._open is None or self._open[0] != number:
+            self._close()
+            self._open = (number, Records(self._path(number)))
+        return self._open[1].record_at(place)
+
+    def records(self) -> Iterator[tuple[int, JsonObject]]:
+        """Give every record with its position, later parts last."""
+        for number in self._numbers():
+            with Records(self._path(number)) as part:
+                for place, record in part.records():
+                    yield number * SPAN + place, record
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08d}{SUFFIX}"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob(f"*{SUFFIX}"))
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None

@@ -1,0 +1,67 @@
+"""The lines of a journal: what became of a file, each.
+
+A line is eight hexadecimal digits of CRC-32, a space, and a JSON object. The first one is the header. A line that a
+dying machine tore or garbled is as if it were not there: its file is screened again.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zlib import crc32
+
+from cxr.files import JsonObject
+
+
+class Records:
+    """A file of records, opened for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = path.open("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    def record_at(self, position: int) -> JsonObject:
+        """Read back the record that starts at `position`."""
+        self._reader.seek(position)
+        record = parsed(self._reader.readline())
+        assert record is not None, f"{self.path} changed while it was open"
+        return record
+
+    def records(self) -> Iterator[tuple[int, JsonObject]]:
+        """Give every readable record after the header with its position."""
+        self._reader.seek(0)
+        position = len(self._reader.readline())
+        self._reader.seek(position)
+        for line in iter(self._reader.readline, b""):
+            record = parsed(line)
+            if record is not None:
+                yield position, record
+            position += len(line)
+
+
+def line_of(record: JsonObject) -> bytes:
+    """Return a record as a line."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (crc32(text), text)
+
+
+def parsed(line: bytes) -> JsonObject | None:
+    """Return the record of a line; None where it is torn or garbled."""
+    digits, _, text = line.removesuffix(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or digits != b"%08x" % crc32(text):
+        return None
+    record: Any = json.loads(text)
+    return record if isinstance(record, dict) else None
