@@ -39,8 +39,8 @@ class RuntimeParams(Section):
 
     intra_op_threads: int = Field(2, ge=1, le=256, description="Threads of one operation; part of the result.")
     deterministic: bool = Field(True, description="Refuse operations whose result depends on the order of threads.")
-    devices: Literal["automatic", "one_gpu", "cpu"] = Field(
-        "automatic", description="automatic: every GPU, or the processor where there is none."
+    devices: Literal["automatic", "one_gpu", "cpu", "multi_worker"] = Field(
+        "automatic", description="automatic: every GPU, or the processor where there is none. multi_worker is refused."
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "float32", description="Of a training's arithmetic; what is kept is float32. mixed_float16 needs a GPU."

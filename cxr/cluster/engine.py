@@ -1,6 +1,5 @@
 """`--engine ray`: slices of the files go to a pool of workers, and each comes back as a part beside the results."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +44,6 @@ class RayEngine:
             return Parts(files.parts)
         if not overwrite:
             refuse_leftovers(files, files.journal, "local")
-            shutil.rmtree(files.parts, ignore_errors=True)  # begun and ended before its header was whole
         files.journal.unlink(missing_ok=True)
         return begin_parts(files.parts, {"fingerprint": fingerprint})
 

@@ -13,11 +13,11 @@ from cxr.errors import DataError, OutputError
 from cxr.files import JsonObject
 from cxr.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.fingerprint import check_same, decoder
+from cxr.screening.parts import NETWORKS
 from cxr.screening.schema import Schema
 from cxr.screening.store import Root
 from cxr.screening.work import Work
 
-NETWORKS = "networks"  # folder of them, by number
 THREADS, PINNED = 1, False  # a worker is a core, and there are others on its machine
 
 

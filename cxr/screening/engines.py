@@ -1,6 +1,5 @@
 """Who screens what is left of a run, and where what is done is kept: threads of this process, or others."""
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from cxr.screening.engine import Outcome, screen
 from cxr.screening.fingerprint import check_same
 from cxr.screening.journal import Journal, create_journal, read_header
 from cxr.screening.output import OutputFiles
+from cxr.screening.parts import remove_parts
 from cxr.screening.schema import Schema
 from cxr.screening.work import Watcher, Work
 
@@ -65,7 +65,7 @@ class LocalEngine:
         if header is None and not overwrite:
             refuse_leftovers(files, files.parts, "ray")
         if header is None:
-            shutil.rmtree(files.parts, ignore_errors=True)
+            remove_parts(files.parts)
             return create_journal(files.journal, {"fingerprint": fingerprint})
         check_same(header["fingerprint"], fingerprint, str(files.journal))
         try:

@@ -45,7 +45,7 @@ def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = F
     with engine.opened(files, fingerprint, overwrite=overwrite) as journal:
         if asked.earlier and asked.changes:
             _keep(journal, kept_records(asked.earlier, asked.changes, work.selection.candidates, asked.naming.root))
-        positions, retried = _done_before(journal, work)
+        positions, retried = done_before(journal, work)
         todo = array("Q", (number for number, position in enumerate(positions) if position == NOT_DONE))
         watcher.resumed(len(positions) - len(todo), retried, len(positions))
         _screen(engine, journal, work, todo, positions, watcher)
@@ -61,7 +61,7 @@ def _keep(journal: Log, records: Iterator[JsonObject]) -> None:
         journal.append(some)
 
 
-def _done_before(journal: Log, work: Work) -> "tuple[array[int], int]":
+def done_before(journal: Log, work: Work) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
     Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects

@@ -6,6 +6,7 @@ is put together from parts as it is from one journal, with one row in memory.
 
 import shutil
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from cxr.screening.journal import FORMAT, create_journal
 from cxr.screening.records import Records, line_of
 
 HEADER_FILE, SUFFIX, TRIES = "header.journal", ".part", ".tries"
+NETWORKS = "networks"  # folder of the networks that workers load, by number
 SPAN = 1 << 40  # bytes that a part may have; a position is number * SPAN + place
 
 
@@ -40,13 +42,28 @@ def write_part(folder: Path, number: int, records: Iterable[JsonObject]) -> list
 
 def begin_parts(folder: Path, header: JsonObject) -> "Parts":
     """Make a new folder of parts in place of an older one. Raises OutputError where it cannot be written."""
+    remove_parts(folder)
     try:
-        shutil.rmtree(folder, ignore_errors=not folder.exists())
         folder.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder for the results") from error
     create_journal(folder / HEADER_FILE, header).close()
     return Parts(folder)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove a folder of parts, if there is one. Raises OutputError where it is something else, which stays."""
+    if not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    foreign = [name for name in names if name not in (HEADER_FILE, NETWORKS) and not fnmatchcase(name, f"*{SUFFIX}*")]
+    foreign = [name for name in foreign if not fnmatchcase(name, f"*{TRIES}")]
+    if foreign:
+        raise OutputError(f"{folder} holds {min(foreign)}, which cxr-batch did not write; give another output")
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"cannot remove {folder}: {error.strerror}; choose another folder for the results") from error
 
 
 class Parts:

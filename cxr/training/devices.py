@@ -12,6 +12,11 @@ from cxr.models.tf import keras, tf
 from cxr.params import RuntimeParams
 
 Device = TypeVar("Device")
+SEVERAL_MACHINES = (
+    "params.yaml: runtime.devices 'multi_worker' is refused: one training on several machines needs "
+    "MultiWorkerMirroredStrategy, which Keras 3's fit does not support (keras#20585); set it to 'automatic', for every "
+    "GPU of one machine, and give machines different experiments: dvc exp run --queue, then dvc queue start"
+)
 
 
 def choose_devices(runtime: RuntimeParams) -> None:
@@ -27,8 +32,11 @@ def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
     """Return those of the GPUs that the section `runtime` asks for; none of them means the processor.
 
     Raises:
-        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week.
+        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week. Or several
+            machines are asked for.
     """
+    if runtime.devices == "multi_worker":
+        raise ParamsError(SEVERAL_MACHINES)
     counts = {"automatic": len(gpus), "one_gpu": 1, "cpu": 0}
     chosen = list(gpus[: counts[runtime.devices]])
     needs = ("devices", runtime.devices) if runtime.devices == "one_gpu" else ("precision", runtime.precision)

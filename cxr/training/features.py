@@ -22,6 +22,7 @@ from cxr.training.reproducible import environment
 FEATURE_BATCH = 32
 
 Extract = Callable[[Plane], Features]
+Ask = Callable[[Plane], "tf.Tensor"]
 
 
 def extractor(
@@ -38,28 +39,42 @@ def extractor(
         cache: Features are kept in its folder `features`; None keeps nothing.
     """
     origin = origin_of(name, side, weights, runtime)
-    folder = cache / "features" if cache else None
+    folder, ask = cache / "features" if cache else None, asking(model)
 
     def compute(planes: Plane) -> Features:
         sys.stderr.write(f"{name}: computing the features of {len(planes)} images, once for all epochs\n")
-        return pooled_features(model, planes)
+        return pooled_features(ask, planes)
 
     return lambda planes: cached(folder, feature_key(origin, planes), partial(compute, planes))
 
 
-def pooled_features(model: keras.Model, planes: Plane) -> Features:
-    """Ask the network for its output `features`, without augmentation and in inference mode.
+def asking(model: keras.Model) -> Ask:
+    """Return what gives a network's output `features`, without augmentation and in inference mode.
+
+    Its graph is made at the first call, and once: for a deep backbone that takes as long as a hundred images.
 
     Args:
         model: From `cxr.models`.
+
+    Returns:
+        A function from uint8 (FEATURE_BATCH, side, side, 1) to float32 (FEATURE_BATCH, d).
+    """
+    inner = keras.Model(model.inputs, model.output["features"])
+    spec = tf.TensorSpec((FEATURE_BATCH, *model.input_shape[1:]), tf.uint8)
+    ask: Ask = tf.function(lambda batch: tf.cast(inner(batch, training=False), tf.float32), input_signature=[spec])
+    return ask
+
+
+def pooled_features(ask: Ask, planes: Plane) -> Features:
+    """Ask a network for its features of any number of planes.
+
+    Args:
+        ask: From `asking`.
         planes: uint8 (n, side, side), at least one.
 
     Returns:
         float32 (n, d), d being 512 for VGG16 and 2048 for ResNet50; a row depends on its own plane alone.
     """
-    inner = keras.Model(model.inputs, model.output["features"])
-    spec = tf.TensorSpec((FEATURE_BATCH, *model.input_shape[1:]), tf.uint8)
-    ask = tf.function(lambda batch: tf.cast(inner(batch, training=False), tf.float32), input_signature=[spec])
     padding = -len(planes) % FEATURE_BATCH
     padded = np.pad(planes, ((0, padding), (0, 0), (0, 0)))[..., np.newaxis]
     parts = [ask(batch).numpy() for batch in np.split(padded, math.ceil(len(planes) / FEATURE_BATCH))]

@@ -13,6 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.remote.s3 import KEYS, s3_server, upload
+
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'cxr-batch[ray]'")
 
 FILES = 700  # three slices
@@ -31,7 +33,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(scans: Path, output: Path, *more: str) -> subprocess.Popen[str]:
+def start(scans: Path | str, output: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from cxr.cli.batch import app; app()", str(scans), "-o", str(output), "-q", *more]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
@@ -119,6 +121,21 @@ def test_ctrl_c_ends_with_130_and_leaves_no_process(scans: Path, tmp_path: Path)
     assert "interrupted; what was done is kept" in stderr
     _, alive = psutil.wait_procs(below, timeout=150)
     assert not alive
+
+
+@pytest.mark.long
+def test_workers_read_a_bucket_themselves(
+    scans: Path, expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "r.csv"
+    with s3_server(tmp_path / "moto.log") as port:
+        for name, value in (KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
+            monkeypatch.setenv(name, value)
+        upload(scans, "films", f"http://127.0.0.1:{port}")
+        assert finish(start("s3://films/scans", output, "--engine", "ray"))[0] == 3
+    assert output.read_bytes() == expected.read_bytes()
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(KEYS["AWS_SECRET_ACCESS_KEY"].encode() in data for data in written)
 
 
 def test_a_cluster_that_is_not_there_is_named(scans: Path, tmp_path: Path) -> None:

@@ -70,3 +70,20 @@ def test_a_part_that_cannot_be_written_is_said_and_leaves_nothing(
     with pytest.raises(OutputError, match="No space left on device; what was done so far is kept"):
         write_part(folder, 0, [record("a")])
     assert [path.name for path in folder.iterdir()] == [HEADER_FILE]
+
+
+def test_a_folder_that_holds_something_else_is_never_removed(folder: Path) -> None:
+    (folder / "thesis.docx").write_text("three years")
+    with pytest.raises(OutputError, match=r"holds thesis\.docx, which cxr-batch did not write"):
+        begin_parts(folder, {"fingerprint": {}})
+    assert (folder / "thesis.docx").read_text() == "three years"
+
+
+def test_all_that_a_run_leaves_there_is_removed(folder: Path) -> None:
+    write_part(folder, 0, [record("a")])
+    (folder / ".00000001.part.x1y2.tmp").write_bytes(b"half")
+    (folder / "00000001.tries").write_bytes(b".")
+    (folder / "networks" / "0").mkdir(parents=True)
+    with begin_parts(folder, {"fingerprint": {}}) as parts:
+        assert not list(parts.records())
+    assert [path.name for path in folder.iterdir()] == [HEADER_FILE]

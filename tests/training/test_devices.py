@@ -199,3 +199,11 @@ def test_the_precision_is_put_back_after_an_error():
     with pytest.raises(RuntimeError), precision(RuntimeParams(precision="mixed_bfloat16")):
         raise RuntimeError
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_one_training_on_several_machines_is_refused_with_the_way_out():
+    from cxr.errors import ParamsError
+    from cxr.training.devices import chosen_gpus
+
+    with pytest.raises(ParamsError, match=r"Keras 3's fit does not support \(keras#20585\).*dvc exp run --queue"):
+        chosen_gpus([], RuntimeParams(devices="multi_worker"))

@@ -45,9 +45,9 @@ def counted(monkeypatch):
 
     calls, original = [], features.pooled_features
 
-    def spy(model, planes):
+    def spy(ask, planes):
         calls.append(len(planes))
-        return original(model, planes)
+        return original(ask, planes)
 
     monkeypatch.setattr(features, "pooled_features", spy)
     return calls
@@ -108,15 +108,16 @@ def judged(monkeypatch):
 
 @BOTH
 def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them(name, weights, bright_and_dark):
-    from cxr.training.features import FEATURE_BATCH, pooled_features
+    from cxr.training.features import FEATURE_BATCH, asking, pooled_features
 
     model, planes = build(name, weights), bright_and_dark[1][: FEATURE_BATCH + 8]
-    found = pooled_features(model, planes)
+    ask = asking(model)
+    found = pooled_features(ask, planes)
     expected = model(planes[..., np.newaxis], training=False)["features"].numpy()
     assert found.dtype == np.float32
     assert found.std(axis=0).max() > 0
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert pooled_features(model, planes[:5]).tobytes() == found[:5].tobytes()
+    assert pooled_features(ask, planes[:5]).tobytes() == found[:5].tobytes()
 
 
 @BOTH

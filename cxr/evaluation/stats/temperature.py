@@ -6,8 +6,8 @@ from scipy.optimize import minimize_scalar
 
 from cxr.evaluation.metrics import Labels
 
-# It may make a network less sure, never surer than training left it. Validation also chose the epoch, so it looks
-# easier than new images are, and a small one without an error would ask for a temperature of zero.
+# It may make a network less sure, never surer than training left it: a few hundred images of validation can look easier
+# than new ones are, and without an error among them they would ask for a temperature of zero.
 COLDEST, HOTTEST = 1.0, 10.0
 
 
