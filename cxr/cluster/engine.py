@@ -44,8 +44,9 @@ class RayEngine:
             return Parts(files.parts)
         if not overwrite:
             refuse_leftovers(files, files.journal, "local")
+        parts = begin_parts(files.parts, {"fingerprint": fingerprint})
         files.journal.unlink(missing_ok=True)
-        return begin_parts(files.parts, {"fingerprint": fingerprint})
+        return parts
 
     def screened(self, log: Log, work: Work, todo: Sequence[int], watcher: Watcher) -> Iterator[Done]:
         """See `cxr.screening.engines.Engine`; a slice at a time, as they are done."""
@@ -82,10 +83,10 @@ class RayEngine:
         try:
             yield from data.iter_rows()
         except ray.exceptions.RayError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
 
-def _told(error: BaseException) -> CxrError:
+def told(error: BaseException) -> CxrError:
     """Return a worker's own error, wherever it is in the chain; else a sentence about the worker."""
     links: BaseException | None = error
     while links is not None:
