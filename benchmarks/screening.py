@@ -32,11 +32,12 @@ class Commands:
 
     model: Path
     scratch: Path
+    network: str
 
     def tool(self, folder: Path) -> tuple[list[str | Path], Path]:
         """Return (a) and its journal: a line to begin with, then one a file."""
         out = self._new() / "results.csv"
-        return [CXR_BATCH, folder, "-o", out], out.with_name(out.name + ".journal")
+        return [CXR_BATCH, folder, "-o", out, "--model", self.network], out.with_name(out.name + ".journal")
 
     def script(self, folder: Path) -> tuple[list[str | Path], Path]:
         """Return (b) and its marker."""
@@ -59,8 +60,8 @@ class Commands:
 class Loops:
     """The process of screening_loops.py: (c), and the forward pass."""
 
-    def __init__(self, folder: Path) -> None:
-        self._process = Dialogue([sys.executable, HERE / "screening_loops.py", folder, str(SIDE)])
+    def __init__(self, folder: Path, network: str) -> None:
+        self._process = Dialogue([sys.executable, HERE / "screening_loops.py", folder, str(SIDE), network])
         self.names = self._process.ask("loops").split("\t")
 
     def rates(self) -> dict[str, float]:
@@ -73,7 +74,7 @@ class Loops:
 
 def measure(commands: Commands, folders: dict[str, Path], rounds: int) -> Measured:
     """Run the rounds: every arm once each."""
-    loops = Loops(folders["big"])
+    loops = Loops(folders["big"], commands.network)
     arms: dict[str, Callable[[], Timed | dict[str, float]]] = {
         f"tool {size}": partial(commands.time_tool, folder) for size, folder in folders.items()
     }
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds: shows that it works, not how fast")
     parser.add_argument("--large", action="store_true", help=f"{HUGE:,} files as well")
     parser.add_argument("--files", type=Path, default=Path(tempfile.gettempdir()) / "cxr-benchmark", help="drawn files")
+    parser.add_argument("--model", default="packaged", help="of (a) and the forward pass, as of cxr-batch")
     parser.add_argument("--folder", type=Path, help="take the files from here instead of drawing them")
     options = parser.parse_args()
     sizes = {"small": SMALL, "big": BIG} | ({"huge": HUGE} if options.large else {})
@@ -101,7 +103,7 @@ def main() -> None:
             folders = {size: own_files(options.folder, scratch / size, count) for size, count in sizes.items()}
         else:
             folders = {size: drawn_files(options.files, count) for size, count in sizes.items()}
-        commands = Commands(keras_model(options.files), scratch)
+        commands = Commands(keras_model(options.files), scratch, options.model)
         print(report(measure(commands, folders, 2 if options.quick else options.rounds)), flush=True)
         tool = {size: peak_megabytes(commands.tool(folder)[0]) for size, folder in folders.items()}
         script = {size: peak_megabytes(commands.script(folders[size])[0]) for size in ("small", "big")}

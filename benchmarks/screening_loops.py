@@ -1,6 +1,6 @@
 """The parts of screening, each alone and warm: loops that only decode and resize, and the network's forward pass.
 
-    python screening_loops.py FOLDER SIDE
+    python screening_loops.py FOLDER SIDE MODEL
 
 One loop's name a line on stdin gives images a second on stdout; `loops` gives the names of those that can run here.
 """
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr.model_folder import load_model, packaged_folder
+from cxr.cli.batch_models import named_folder
+from cxr.model_folder import load_model
 from cxr.png import with_stored_pixels
 
 WORKERS = len(os.sched_getaffinity(0))  # as many as cxr-batch has
@@ -74,9 +75,9 @@ def decode_all(decode: Decode, paths: Iterable[Path], side: int) -> list[Any]:
         return list(pool.map(lambda path: decode(path, side), paths))
 
 
-def main(folder: str, side_text: str) -> None:
+def main(folder: str, side_text: str, model: str) -> None:
     side, paths = int(side_text), sorted(Path(folder).iterdir())
-    network = load_model(packaged_folder()).network
+    network = load_model(named_folder(model)).network
     decoders = runnable(paths, side)
     planes = np.stack(decode_all(pillow, paths, side))
     network.logits(planes)
