@@ -63,6 +63,7 @@ def test_blocks_do_not_change_the_pairs(films, monkeypatch):
     stack = planes([*films, films[3], films[18]])
     whole = near_duplicate_pairs(stack, 51, 0.97)
     monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
+    monkeypatch.setattr("cxr.dataset.duplicates.PAIRS", 1)
     assert near_duplicate_pairs(stack, 51, 0.97).tolist() == whole.tolist() == [[3, 20], [18, 21]]
 
 
@@ -96,5 +97,6 @@ def test_the_nearest_distance_does_not_depend_on_blocks(films, monkeypatch):
     stack = planes([*films, films[3][:, ::-1]])
     whole = nearest_distances(stack)
     monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
+    monkeypatch.setattr("cxr.dataset.duplicates.PAIRS", 1)
     assert np.array_equal(nearest_distances(stack), whole)
     assert nearest_distances(stack[:1]).tolist() == [256]

@@ -114,8 +114,12 @@ def test_the_network_takes_the_plane_and_resizes_it_itself():
     assert set(outputs) == {"logits", "features", "feature_map"}
 
 
-def test_cnn1_costs_at_most_008_gflop_an_image():
+@pytest.mark.parametrize(
+    ("name", "side", "cost"),
+    [("cnn1", 128, 0.0781), ("cnn3", 128, 0.1337), ("vgg16", 48, 1.4103), ("resnet50", 64, 0.633)],
+)
+def test_an_image_costs_what_the_recipes_say(name, side, cost):
     from cxr import models
     from cxr.training.export import gflop
 
-    assert 0.05 < gflop(models.build("cnn1", 128, 128, 3, 0.2)) <= 0.08
+    assert gflop(models.build(name, 128, side, 3, 0.2)) == cost
