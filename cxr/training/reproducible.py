@@ -30,9 +30,8 @@ def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
     """
     choose_devices(runtime)
     tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
-    # Operations that do not wait for each other, such as a convolution's two gradients or the next batch's augmentation,
-    # may run side by side: each still adds in its own order, so no byte changes, and one at a time leaves a core idle.
-    tf.config.threading.set_inter_op_parallelism_threads(runtime.intra_op_threads)
+    # One operation at a time: with several, their order would vary, and small networks gain nothing.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(seed)
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
