@@ -60,12 +60,7 @@ def list_folders(fs: Any, base: str, folder: str, visitor: Visitor, patience: Pa
     while waiting:
         below = waiting.pop()
         path = join(base, below)
-        try:
-            entries = patience.ask(lambda path=path: _listed(fs, path))  # type: ignore[misc]
-        except OSError:
-            visitor.unlisted(below)
-            continue
-        for entry in entries:
+        for entry in _entries(fs, path, below, visitor, patience):
             name = _own_name(entry["name"], path)
             if not name:
                 continue
@@ -77,6 +72,15 @@ def list_folders(fs: Any, base: str, folder: str, visitor: Visitor, patience: Pa
                 yield Listed(relative, mark=mark_of(entry))
             else:
                 visitor.special(relative)
+
+
+def _entries(fs: Any, path: str, below: str, visitor: Visitor, patience: Patience) -> list[dict[str, Any]]:
+    """List the folder that is called `below` to the visitor, who is told where it may not be listed."""
+    try:
+        return patience.ask(lambda: _listed(fs, path))
+    except OSError:
+        visitor.unlisted(below)
+        return []
 
 
 def _listed(fs: Any, path: str) -> list[dict[str, Any]]:
@@ -96,12 +100,7 @@ def list_links(fs: Any, base: str, folder: str, visitor: Visitor, patience: Pati
     while waiting:
         below = waiting.pop()
         address = f"{base}/{_quoted(below)}/" if below else f"{base}/"
-        try:
-            entries = patience.ask(lambda address=address: _listed(fs, address))  # type: ignore[misc]
-        except OSError:
-            visitor.unlisted(below)
-            continue
-        for entry in entries:
+        for entry in _entries(fs, address, below, visitor, patience):
             name = entry["name"].removeprefix(address)
             if name == entry["name"] or "?" in name or "#" in name or not name.strip("/") or "/" in name[:-1]:
                 continue

@@ -25,7 +25,6 @@ LOCAL: Engine = LocalEngine()
 NOT_DONE = -1
 KEPT_AT_ONCE = 1000
 STAMPS_AHEAD = 256
-Positions = "array[int]"
 
 
 def run(work: Work, files: OutputFiles, watcher: Watcher, *, overwrite: bool = False, engine: Engine = LOCAL) -> Tally:

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cxr.errors import OutputError
 from cxr.files import JsonObject, whole_file
 from cxr.screening.journal import FORMAT, create_journal
-from cxr.screening.records import Records, line_of
+from cxr.screening.records import Closing, Records, line_of
 
 HEADER_FILE, SUFFIX, TRIES = "header.journal", ".part", ".tries"
 NETWORKS = "networks"  # folder of the networks that workers load, by number
@@ -66,7 +64,7 @@ def remove_parts(folder: Path) -> None:
         raise OutputError(f"cannot remove {folder}: {error.strerror}; choose another folder for the results") from error
 
 
-class Parts:
+class Parts(Closing):
     """A folder of parts, opened for adding and for reading back. The caller holds the lock of the output."""
 
     def __init__(self, folder: Path) -> None:
@@ -75,14 +73,6 @@ class Parts:
         for torn in (*folder.glob(f".*{SUFFIX}.*.tmp"), *folder.glob(f"*{TRIES}")):
             torn.unlink(missing_ok=True)
         self._open: tuple[int, Records] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
     @property
     def next_number(self) -> int:
@@ -100,7 +90,7 @@ class Parts:
         """Read back the record at `position`; the part of the last one stays open."""
         number, place = divmod(position, SPAN)
         if self._open is None or self._open[0] != number:
-            self._close()
+            self.close()
             self._open = (number, Records(self._path(number)))
         return self._open[1].record_at(place)
 
@@ -111,13 +101,14 @@ class Parts:
                 for place, record in part.records():
                     yield number * SPAN + place, record
 
+    def close(self) -> None:
+        """Close the part that is open."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}{SUFFIX}"
 
     def _numbers(self) -> list[int]:
         return sorted(int(path.stem) for path in self.folder.glob(f"*{SUFFIX}"))
-
-    def _close(self) -> None:
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None

@@ -66,11 +66,6 @@ def common_root(paths: Sequence[Path]) -> Path:
         raise UsageError("the inputs have no folder in common; screen them in separate runs") from error
 
 
-def read_list(data: bytes) -> Iterator[Path]:
-    """Give the paths of a list, see `read_names`."""
-    return map(Path, read_names(data))
-
-
 def read_names(data: bytes) -> Iterator[str]:
     """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line."""
     separator = b"\0" if b"\0" in data else b"\n"

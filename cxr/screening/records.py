@@ -14,12 +14,8 @@ from zlib import crc32
 from cxr.files import JsonObject
 
 
-class Records:
-    """A file of records, opened for reading."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = path.open("rb")
+class Closing:
+    """What is closed at the end of a `with`."""
 
     def __enter__(self) -> Self:
         return self
@@ -28,6 +24,18 @@ class Records:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def close(self) -> None:
+        """Close what is open."""
+        raise NotImplementedError
+
+
+class Records(Closing):
+    """A file of records, opened for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = path.open("rb")
 
     def close(self) -> None:
         """Close the file."""

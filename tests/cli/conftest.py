@@ -2,17 +2,10 @@ from pathlib import Path
 
 import pytest
 
-import cxr.model_folder
 from tests.screening.drawings import save
-from tests.screening.fakes import FakeModel
+from tests.screening.loaded import model
 
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
-    """What `load_model` returns for any folder."""
-    fake = FakeModel()
-    monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: fake)
-    return fake
+__all__ = ["model"]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.commands import finish, start
 from tests.remote.s3 import KEYS, s3_server, upload
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'cxr-batch[ray]'")
@@ -31,16 +31,6 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "000-empty.png").write_bytes(b"")
     (folder / "notes").write_text("no picture")
     return folder
-
-
-def start(scans: Path | str, output: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from cxr.cli.batch import app; app()", str(scans), "-o", str(output), "-q", *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=300)
-    return process.returncode, stderr
 
 
 def manifest(output: Path) -> dict[str, object]:
@@ -85,6 +75,7 @@ def test_a_worker_killed_in_the_middle_costs_no_row(scans: Path, expected: Path,
     wait_for_part(process, output)
     victim = workers_of(process)[0]
     os.kill(victim.pid, signal.SIGKILL)
+    assert process.poll() is None, "it had ended before the worker was killed"
 
     assert finish(process)[0] == 3
     assert output.read_bytes() == expected.read_bytes()

@@ -6,9 +6,7 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cxr.screening.journal import Journal
+from tests.commands import finish, start
 
 pytestmark = pytest.mark.long
 
@@ -33,16 +32,6 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "000-empty.png").write_bytes(b"")
     (folder / "notes").write_text("no picture")
     return folder
-
-
-def start(scans: Path, output: Path, before: Callable[[], None] | None = None, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from cxr.cli.batch import app; app()", str(scans), "-o", str(output), "-q", *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=before)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, stderr = process.communicate(timeout=120)
-    return process.returncode, stderr
 
 
 def lines(output: Path) -> int:
@@ -104,7 +93,7 @@ def test_ctrl_c_has_status_130_and_leaves_a_readable_journal(
     scans: Path, expected: tuple[bytes, float], tmp_path: Path
 ) -> None:
     # A shell in the background has its children ignore Ctrl-C.
-    process = start(scans, tmp_path / "r.csv", lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = start(scans, tmp_path / "r.csv", before=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_for_lines(process, tmp_path / "r.csv", 2)
     process.send_signal(signal.SIGINT)
     status, stderr = finish(process)
@@ -122,7 +111,9 @@ def test_a_disk_that_is_full_stops_the_run_and_loses_nothing(
     whole = (scans.parent / "expected.csv.journal").stat().st_size
     limit = max(1, int(whole * share))
     process = start(
-        scans, tmp_path / "r.csv", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        scans,
+        tmp_path / "r.csv",
+        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)),
     )
     status, stderr = finish(process)
     assert status == 1

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-import cxr.model_folder
 from tests.screening.drawings import save
-from tests.screening.fakes import FakeModel
+from tests.screening.loaded import model
+
+__all__ = ["model"]
 
 
 @pytest.fixture(autouse=True)
@@ -12,13 +13,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
-    fake = FakeModel()
-    monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: fake)
-    return fake
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from cxr.errors import UsageError
 from cxr.screening.discover import discover
 from cxr.screening.names import Naming, PathStyle
-from cxr.screening.query import Found, Query, common_root, read_list
+from cxr.screening.query import Found, Query, common_root, read_names
 from tests.screening.drawings import save
 
 
@@ -77,7 +77,7 @@ def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
     ],
 )
 def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
-    assert [str(path) for path in read_list(data)] == names
+    assert list(read_names(data)) == names
 
 
 def test_equal_base_names_in_two_folders_are_two_files(tmp_path: Path) -> None:

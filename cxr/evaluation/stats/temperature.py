@@ -30,6 +30,5 @@ def fit_temperature(logits: NDArray[np.float32], truth: Labels) -> float:
 
     bounds = (np.log(COLDEST), np.log(HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-10})
-    return (
-        float(np.exp(found.x)) if loss(found.x) < loss(np.log(COLDEST)) else COLDEST
-    )  # the search stops beside a bound
+    # The search stops beside a bound, never at it.
+    return COLDEST if loss(found.x) >= loss(np.log(COLDEST)) else float(np.exp(found.x))

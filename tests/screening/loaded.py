@@ -1,0 +1,14 @@
+"""A stand-in for every network that is loaded."""
+
+import pytest
+
+import cxr.model_folder
+from tests.screening.fakes import FakeModel
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """What `load_model` returns for any folder."""
+    fake = FakeModel()
+    monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: fake)
+    return fake
