@@ -76,6 +76,10 @@ class JsonVoice:
             self._said = time.monotonic()
             self._say("progress", done=self._done, files=self._total)
 
+    def lost(self, ending: str) -> None:
+        """See `Voice`."""
+        self._say("lost_process", ending=ending)
+
     def explained(self, explained: "Explained") -> None:
         """See `Voice`."""
         self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)

@@ -65,8 +65,13 @@ def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> "tuple
     return folders, sources
 
 
-def load_models(options: Options, folders: Sequence[Path]) -> "list[ScreeningModel]":
+def load_models(options: Options, folders: Sequence[Path], *, helped: bool = False) -> "list[ScreeningModel]":
     """Load the networks that were named, or the packaged one, at the operating point that was asked for.
+
+    Args:
+        options: Of the run.
+        folders: What `model_folders` gave.
+        helped: Whether other processes screen beside this one, so that it has one core.
 
     Raises:
         ModelError: A folder is incomplete or altered.
@@ -75,10 +80,10 @@ def load_models(options: Options, folders: Sequence[Path]) -> "list[ScreeningMod
     from cxr.model_folder import at_operating_point, packaged_folder
 
     if folders:
-        models = [_load(folder, options) for folder in folders]
+        models = [_load(folder, options, helped=helped) for folder in folders]
     else:
         try:
-            models = [_load(packaged_folder(), options)]
+            models = [_load(packaged_folder(), options, helped=helped)]
         except ModelError as error:
             raise ModelError(
                 f"the packaged model cannot be used: {error}; or name another folder with --model"
@@ -86,7 +91,7 @@ def load_models(options: Options, folders: Sequence[Path]) -> "list[ScreeningMod
     return models if options.point is None else [at_operating_point(model, options.point) for model in models]
 
 
-def _load(folder: Path, options: Options) -> "ScreeningModel":
+def _load(folder: Path, options: Options, *, helped: bool) -> "ScreeningModel":
     """Load a network; 0 threads means: as many as its cost beside that of decoding calls for."""
     from cxr.model_folder import describe_model, load_model, packaged_folder
     from cxr.screening.engine import default_workers
@@ -95,5 +100,6 @@ def _load(folder: Path, options: Options) -> "ScreeningModel":
     if folder == packaged_folder().with_name(NAMES["fast"]) and not folder.is_dir():
         raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")
     gflop = float(describe_model(folder).get("gflop_per_image", 1))
-    threads = options.threads or network_threads(gflop, default_workers())
-    return load_model(folder, threads, options.batch, options.shard is None)  # shards may share a machine
+    threads = options.threads or network_threads(gflop, 1 if helped else default_workers())
+    pinned = options.shard is None and not helped  # shards may share a machine
+    return load_model(folder, threads, options.batch, pinned)

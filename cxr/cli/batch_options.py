@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxr.cli.batch_alone import alone_because
 from cxr.cli.batch_words import EngineName, FailOn, Talk
 from cxr.errors import UsageError
 from cxr.screening.address import is_address
@@ -50,6 +51,7 @@ class Options:
     limit: int | None
     engine: EngineName
     address: str | None
+    processes: int
     workers: int
     batch: int
     threads: int
@@ -104,6 +106,8 @@ def check_options(options: Options) -> None:
         (on_ray and options.threads > 1, "--threads is not for --engine ray, whose workers are a core each"),
         (on_ray and options.talk is Talk.VERBOSE, "--verbose is not for --engine ray: only its workers see each file"),
         (on_ray and options.to_address and not options.scratch, RAY_SCRATCH),
+        (options.processes > 1 and alone_because(options), f"--processes is not for {alone_because(options)}"),
+        (options.processes > 1 and (options.workers or options.threads), "--workers and --threads are of one process"),
         (options.scratch and not options.to_address, "--scratch is for tables that go to an address with -o"),
         (options.rev and not options.from_dvc, "--rev is for dvc:// inputs; name a model's as in dvc:FOLDER@REV"),
         (options.changed_since and not options.from_dvc, "--changed-since is for dvc:// inputs"),

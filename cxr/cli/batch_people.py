@@ -101,6 +101,10 @@ class PeopleVoice:
         if self._progress is not None:
             self._progress.advance(self._task, number)
 
+    def lost(self, ending: str) -> None:
+        """See `Voice`."""
+        self._warn(f"a process that helped {ending}; what it had is screened by the others")
+
     def explained(self, explained: "Explained") -> None:
         """See `Voice`."""
         self._say(f"{explained.drawn:,} maps drawn")

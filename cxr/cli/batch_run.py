@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from cxr.cli.batch_engine import engine_of, reading_threads
+from cxr.cli.batch_engine import check_engine, crew_of, engine_of, reading_threads
 from cxr.cli.batch_explain import check_explain, check_words, write_explained
 from cxr.cli.batch_models import load_models, model_folders
 from cxr.cli.batch_options import Options, check_options, listed_names
@@ -55,7 +55,7 @@ def run(options: Options) -> int:
 def _run(options: Options, voice: Voice) -> int:
     check_options(options)
     check_explain(options)
-    engine = engine_of(options)
+    check_engine(options)
     files, upload = output_of(options)
     if files and upload:
         voice.scratch(files.results.parent, upload.address)
@@ -63,9 +63,11 @@ def _run(options: Options, voice: Voice) -> int:
     voice.found(found, selection)
     if options.dry_run:
         return _list(asked, selection, voice)
-    with locked(files) if files else nullcontext():
-        work = _prepare(options, asked, found, selection, voice)
-        tally = _work(options, engine, work, files, voice)
+    crew = crew_of(options, asked.naming.root, selection.candidates)
+    # Forked first: a process that outlived this one must not hold the lock of the output.
+    with crew as helpers, locked(files) if files else nullcontext():
+        work = _prepare(options, asked, found, selection, voice, helped=helpers is not None)
+        tally = _work(options, engine_of(options, helpers), work, files, voice)
         if files and options.report:
             from cxr.cli.batch_sheet import write_report
 
@@ -122,14 +124,14 @@ def _list(asked: Asked, selection: Selection, voice: Voice) -> int:
     return 0
 
 
-def _prepare(options: Options, asked: Asked, found: Found, selection: Selection, voice: Voice) -> Work:
+def _prepare(options: Options, asked: Asked, found: Found, selection: Selection, voice: Voice, *, helped: bool) -> Work:
     from cxr.screening.attributes import check_keywords
 
     check_keywords(options.keywords)
     wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
     check_format(wanted)
     folders, sources = model_folders(options.models, options.repo)
-    models = load_models(options, folders)
+    models = load_models(options, folders, helped=helped)
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
     voice.loaded(models)
     schema = schema_of(heads, options.keywords, list(map(applied_of, models)), gated_by(models[0].gate))

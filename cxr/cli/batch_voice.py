@@ -42,6 +42,9 @@ class Voice(Protocol):
     def advanced(self, number: int) -> None:
         """Say how far the run is, where what became of each file is not at hand."""
 
+    def lost(self, ending: str) -> None:
+        """Say that a helping process has ended before its time."""
+
     def explained(self, explained: "Explained") -> None:
         """Say what became of the maps that were asked for."""
 

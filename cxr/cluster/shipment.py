@@ -11,14 +11,13 @@ from pathlib import Path
 from cxr import __version__
 from cxr.errors import DataError, OutputError
 from cxr.files import JsonObject
-from cxr.model_folder import ScreeningModel, at_operating_point, load_model
+from cxr.model_folder import ScreeningModel
+from cxr.screening.duty import at_points, load_all
 from cxr.screening.fingerprint import check_same, decoder
 from cxr.screening.parts import NETWORKS
 from cxr.screening.schema import Schema
 from cxr.screening.store import Root
 from cxr.screening.work import Work
-
-THREADS, PINNED = 1, False  # a worker is a core, and there are others on its machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,8 @@ class Shipment:
 
     def models(self) -> list[ScreeningModel]:
         """Load the networks. Raises ModelError where one cannot be loaded."""
-        loaded = [
-            load_model(self.parts / NETWORKS / str(n), THREADS, self.batch, PINNED) for n in range(len(self.points))
-        ]
-        return [at_operating_point(m, point) if point else m for m, point in zip(loaded, self.points, strict=True)]
+        folders = [self.parts / NETWORKS / str(number) for number in range(len(self.points))]
+        return at_points(load_all(folders, self.batch), self.points)
 
 
 def ship(work: Work, parts: Path, fingerprint: JsonObject) -> Shipment:

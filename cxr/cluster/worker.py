@@ -8,8 +8,7 @@ from cxr.cluster.shipment import Shipment
 from cxr.errors import DataError
 from cxr.screening.ahead import IN_TURN
 from cxr.screening.candidates import Candidate
-from cxr.screening.engine import screen
-from cxr.screening.engines import record_of
+from cxr.screening.engine import record_of, screen
 from cxr.screening.parts import TRIES, write_part
 
 MOST_TRIES = 4  # of a slice: Ray gives it to another worker where one dies, and a file may kill every one

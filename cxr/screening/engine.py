@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 
 from cxr.decisions import PIXEL_DIGITS
+from cxr.files import JsonObject
 from cxr.flags import Flag
 from cxr.planes import pixels_digest
 from cxr.screening.ahead import work_ahead
@@ -16,9 +17,10 @@ from cxr.screening.gating import Verdict, verdicts_of
 from cxr.screening.local import default_workers, store_of
 from cxr.screening.reading import Reading, read
 from cxr.screening.rows import Answer, Row, flags_of
+from cxr.screening.schema import Schema
 from cxr.screening.store import Root, Stamp
 
-__all__ = ["Outcome", "default_workers", "screen"]
+__all__ = ["Outcome", "default_workers", "record_of", "screen"]
 
 BATCHES_AHEAD = 4  # bounds memory: this many batches of planes are decoded or being decoded
 
@@ -63,6 +65,12 @@ def screen(
             yield _outcomes(some, models)
     finally:
         readings.close()
+
+
+def record_of(outcome: Outcome, schema: Schema) -> JsonObject:
+    """Return what is kept of a file."""
+    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
+    return record if outcome.row is None else record | {"cells": schema.cells(outcome.row)[1:]}
 
 
 def _outcomes(readings: Sequence[Reading], models: Sequence[Model]) -> list[Outcome]:

@@ -1,19 +1,22 @@
-"""Who screens what is left of a run, and where what is done is kept: threads of this process, or others."""
+"""Who screens what is left of a run, and where what is done is kept: this machine, or others too."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from cxr.errors import OutputError, ResumeError
 from cxr.files import JsonObject
-from cxr.screening.engine import Outcome, screen
+from cxr.screening.engine import record_of, screen
 from cxr.screening.fingerprint import check_same
 from cxr.screening.journal import Journal, create_journal, read_header
 from cxr.screening.output import OutputFiles
 from cxr.screening.parts import remove_parts
-from cxr.screening.schema import Schema
 from cxr.screening.work import Watcher, Work
+
+if TYPE_CHECKING:
+    from cxr.screening.crew import Crew
 
 # Numbers of candidates, and the position of the record of each.
 Done = tuple[Sequence[int], Sequence[int]]
@@ -56,8 +59,15 @@ class Engine(Protocol):
         """Screen the candidates numbered `todo`, and give what is in the log, in any order."""
 
 
+@dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """Threads of this process, and one journal."""
+    """This machine, and one journal.
+
+    Attributes:
+        crew: Processes that screen beside this one, each file by file; None: this one alone, with threads that read.
+    """
+
+    crew: "Crew | None" = None
 
     def opened(self, files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Journal:
         """See `Engine`."""
@@ -74,7 +84,12 @@ class LocalEngine:
             raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
 
     def screened(self, log: Log, work: Work, todo: Sequence[int], watcher: Watcher) -> Iterator[Done]:
-        """See `Engine`; in the order of `todo`."""
+        """See `Engine`; in the order of `todo` where there is no crew."""
+        if self.crew is not None:
+            from cxr.screening.together import together
+
+            yield from together(self.crew, log, work, todo, watcher)
+            return
         candidates = work.selection.candidates
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
@@ -83,12 +98,6 @@ class LocalEngine:
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
             yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
             watcher.screened(outcomes)
-
-
-def record_of(outcome: Outcome, schema: Schema) -> JsonObject:
-    """Return what is kept of a file."""
-    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
-    return record if outcome.row is None else record | {"cells": schema.cells(outcome.row)[1:]}
 
 
 def refuse_leftovers(files: OutputFiles, other: Path, engine: str) -> None:

@@ -40,6 +40,9 @@ class Watcher(Protocol):
     def advanced(self, number: int) -> None:
         """Take how many files more are done, where only other processes know what became of them."""
 
+    def lost(self, ending: str) -> None:
+        """Take how a process that helped has ended before its time; what it had is done by the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -54,7 +57,7 @@ class Work:
         format: Of the table.
         partitioned: Whether it is a folder of several files.
         keywords: DICOM attributes to read.
-        workers: Decoding threads; 0 is one for each core.
+        workers: Decoding threads, where one process screens; 0 is one for each core.
     """
 
     asked: Asked

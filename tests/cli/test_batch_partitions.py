@@ -78,6 +78,14 @@ def test_what_is_no_such_folder_is_not_replaced(scans: Path, tmp_path: Path) -> 
         (["-o", "r.csv", "--engine", "ray", "--threads", "2"], "--threads is not for --engine ray"),
         (["-o", "r.csv", "--engine", "ray", "--verbose"], "--verbose is not for --engine ray"),
         (["-o", "s3://bucket/r.csv", "--engine", "ray"], "name it with --scratch"),
+        (["-o", "r.csv", "--processes", "2", "--verbose"], "--processes is not for --verbose"),
+        (["-o", "-", "--processes", "2"], "--processes is not for -o -, where rows come in order"),
+        (["-o", "r.csv", "--processes", "2", "--engine", "ray"], "--processes is not for --engine ray"),
+        (["-o", "r.csv", "--processes", "2", "--workers", "2"], "--workers and --threads are of one process"),
+        (
+            ["-o", "r.csv", "--processes", "2", "--model", "dvc:models/fast"],
+            "--processes is not for networks of a revision",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(scans: Path, more: list[str], sentence: str) -> None:

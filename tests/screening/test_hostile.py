@@ -76,6 +76,16 @@ def test_a_hostile_file_has_its_row(file: Hostile, rows: dict[str, dict[str, str
     assert bool(row["width"]) == (file.bit_depth != "")
 
 
+def test_processes_change_no_byte(folder: Path, rows: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    assert rows
+    tables = []
+    for processes in (1, 3):
+        output = tmp_path / f"{processes}.csv"
+        assert run(folder, "-o", output, "--processes", processes).exit_code == 3
+        tables.append(output.read_bytes())
+    assert tables[0] == tables[1]
+
+
 def test_no_other_file_has_a_row(rows: dict[str, dict[str, str]]) -> None:
     assert set(rows) == {escape(file.name) for file in WITH_ROW} | set(GOOD)
 

@@ -44,10 +44,12 @@ def expected(folder: Path) -> bytes:
         *(["--workers", str(number)] for number in (1, 2, 4)),
         *(["--threads", str(number)] for number in (1, 2)),
         ["--batch-size", "7", "--workers", "4", "--threads", "1"],
+        *(["--processes", str(number)] for number in (1, 2, 5)),
+        ["--batch-size", "7", "--processes", "3"],
     ],
     ids=" ".join,
 )
-def test_batch_workers_and_threads_change_no_byte(
+def test_batch_workers_threads_and_processes_change_no_byte(
     division: list[str], folder: Path, expected: bytes, tmp_path: Path
 ) -> None:
     run(folder, "-o", tmp_path / "r.csv", *division)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from cxr.screening.applied import applied_of
 from cxr.screening.candidates import Candidate
+from cxr.screening.crew import Crew
 from cxr.screening.discover import discover
 from cxr.screening.engine import Outcome
+from cxr.screening.engines import LocalEngine
 from cxr.screening.gated import gated_by
 from cxr.screening.job import run
 from cxr.screening.names import Naming
@@ -29,6 +31,8 @@ class Notes:
     kept: int = -1
     retried: int = -1
     outcomes: list[Outcome] = field(default_factory=list)
+    done_elsewhere: int = 0
+    endings: list[str] = field(default_factory=list)
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
         assert kept <= total
@@ -36,6 +40,12 @@ class Notes:
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes += outcomes
+
+    def advanced(self, number: int) -> None:
+        self.done_elsewhere += number
+
+    def lost(self, ending: str) -> None:
+        self.endings.append(ending)
 
     @property
     def screened_names(self) -> list[str]:
@@ -64,10 +74,10 @@ def work_on(
 
 
 def run_in(
-    output: Path, work: Work, *, overwrite: bool = False, notes: Notes | None = None
+    output: Path, work: Work, *, overwrite: bool = False, notes: Notes | None = None, crew: Crew | None = None
 ) -> tuple[OutputFiles, Tally, Notes]:
     files, notes = OutputFiles(output), notes or Notes()
-    return files, run(work, files, notes, overwrite=overwrite), notes
+    return files, run(work, files, notes, overwrite=overwrite, engine=LocalEngine(crew)), notes
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
