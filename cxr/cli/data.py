@@ -23,6 +23,7 @@ class Which(StrEnum):
 
     VGG16 = "vgg16"
     RESNET50 = "resnet50"
+    LITE0 = "lite0"
     ALL = "all"
 
 

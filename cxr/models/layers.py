@@ -1,4 +1,4 @@
-"""What all four networks share: from the luminance plane to floats, and from the last feature map to logits."""
+"""What all networks share: from the luminance plane to floats, and from the last feature map to logits."""
 
 from typing import Any
 
