@@ -85,7 +85,8 @@ def weights(
     root: Root = Path(),
 ) -> None:
     """Fetch the published ImageNet weights into weights/MODEL/ and check them; right ones are left alone."""
-    from cxr.models.weights import PUBLISHED, fetch
+    from cxr.models.fetching import fetch
+    from cxr.models.weights import PUBLISHED
 
     with user_errors():
         for model in PUBLISHED if which is Which.ALL else [which.value]:

@@ -27,13 +27,13 @@ PICKLE_FAULTS = (
     OverflowError, MemoryError, RecursionError,
 )  # fmt: skip
 
-Tensor = NDArray[np.float32] | NDArray[np.int64]
+Tensor = NDArray[Any]  # float32 or int64
 
 
 class _Storage(NamedTuple):
     key: str
     kind: str
-    count: int
+    length: int
 
 
 class _View(NamedTuple):
@@ -100,7 +100,7 @@ def _storages(file: IO[bytes], keys: Any, expected: Mapping[str, _Storage]) -> d
     found: dict[str, Tensor] = {}
     for key in keys:
         one, count = expected[key], file.read(COUNT_BYTES)
-        if len(count) < COUNT_BYTES or int.from_bytes(count, "little", signed=True) != one.count:
+        if len(count) < COUNT_BYTES or int.from_bytes(count, "little", signed=True) != one.length:
             raise pickle.UnpicklingError("a storage has another length than is said")
         found[key] = _elements(file, one)
     if file.read(1):
@@ -111,9 +111,9 @@ def _storages(file: IO[bytes], keys: Any, expected: Mapping[str, _Storage]) -> d
 def _elements(file: IO[bytes], storage: _Storage) -> Tensor:
     kind, start = np.dtype(storage.kind), file.tell()
     left = file.seek(0, 2) - file.seek(start)  # asked first: a wrong number must not fill the memory
-    if not 0 <= storage.count * kind.itemsize <= left:
+    if not 0 <= storage.length * kind.itemsize <= left:
         raise pickle.UnpicklingError("it ends within a storage")
-    elements: Tensor = np.frombuffer(file.read(storage.count * kind.itemsize), kind)
+    elements: Tensor = np.frombuffer(file.read(storage.length * kind.itemsize), kind)
     return elements
 
 
@@ -121,7 +121,9 @@ def _tensor(view: _View, storages: Mapping[str, Tensor]) -> Tensor:
     """Copy a view, once it is sure that it lies within its storage: strides that do not would read other memory."""
     offset, size, strides = view.offset, view.size, view.strides
     elements = storages[view.storage.key]
-    if len(size) != len(strides) or not all(type(n) is int and 0 <= n <= sys.maxsize for n in (offset, *size, *strides)):
+    if len(size) != len(strides) or not all(
+        type(n) is int and 0 <= n <= sys.maxsize for n in (offset, *size, *strides)
+    ):
         raise pickle.UnpicklingError("a tensor has a shape that is none")
     last = offset + sum((n - 1) * stride for n, stride in zip(size, strides, strict=True))
     many = np.prod(size, dtype=object) > len(elements)

@@ -114,7 +114,7 @@ def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) 
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cxr.models.weights.urlopen", offline)
+    monkeypatch.setattr("cxr.models.fetching.urlopen", offline)
     result = run("weights", "resnet50", "--root", tmp_path)
     assert result.exit_code == 1
     assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 could not be fetched (no network)" in result.stderr

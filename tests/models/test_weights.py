@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import WeightsError
-from cxr.models import weights
-from cxr.models.weights import PUBLISHED, PublishedWeights, fetch, require_weights
+from cxr.models import TRANSFER, weights
+from cxr.models.fetching import fetch
+from cxr.models.weights import PUBLISHED, PublishedWeights, require_weights
 
 CONTENT = bytes(range(256)) * 8192  # two chunks
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -38,7 +39,7 @@ def test_the_published_md5s_are_those_that_keras_checks() -> None:
     found = [path.read_text() for path in source.glob("lib/*/site-packages/keras/src/applications/*.py")]
     if not found:
         pytest.skip("Keras is not installed in .venv beside the package")
-    assert all(any(published.md5 in text for text in found) for published in PUBLISHED.values())
+    assert all(any(PUBLISHED[name].md5 in text for text in found) for name in TRANSFER)
 
 
 def test_weights_are_fetched_whole_and_then_left_alone(tmp_path: Path, server: str) -> None:
