@@ -7,7 +7,9 @@ import pytest
 
 from cxr.errors import DataError, ModelError, WeightsError
 from cxr.model_folder import load_model
+from cxr.models.weights import PUBLISHED
 from cxr.network import softmax
+from tests.torch_files import draw_published_lite0
 
 pytestmark = pytest.mark.slow
 
@@ -100,11 +102,33 @@ def test_an_export_that_disagrees_with_keras_is_refused(bright_and_dark, tmp_pat
         assert_agreement(other, network, planes)
 
 
-def test_imagenet_without_the_file_is_an_error_and_never_random(bright_and_dark, shared, transfer_recipe, tmp_path):
-    imagenet = transfer_recipe.model_copy(update={"weights": "imagenet"})
-    with pytest.raises(WeightsError, match="cxr-data weights"):
-        train("vgg16", bright_and_dark, shared, imagenet, tmp_path / "out", weights=tmp_path)
+@pytest.mark.parametrize(("name", "kind"), [("vgg16", "transfer_recipe"), ("lite0", "fine_tuned_recipe")])
+def test_imagenet_without_the_file_is_an_error_and_never_random(name, kind, bright_and_dark, shared, request, tmp_path):
+    imagenet = request.getfixturevalue(kind).model_copy(update={"weights": "imagenet"})
+    with pytest.raises(WeightsError, match=f"cxr-data weights {name}"):
+        train(name, bright_and_dark, shared, imagenet, tmp_path / "out", weights=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_all_of_lite0_learns_on_from_imagenet(bright_and_dark, shared, fine_tuned_recipe, tmp_path, monkeypatch):
+    from cxr.training import train as training
+    from cxr.training.examples import weighted
+
+    one, drawn = draw_published_lite0(tmp_path)
+    monkeypatch.setitem(PUBLISHED, "lite0", one)
+    weighed = []
+    monkeypatch.setattr(training, "weighted", lambda *given: weighed.append(given[2]) or weighted(*given))
+    changes = {"weights": "imagenet", "epochs": 1, "learning_rate": 1e-5, "weight_decay": 0.0, "even_sources": 0.5}
+    recipe = fine_tuned_recipe.model_copy(update=changes)
+    trained = training.train_network("lite0", *bright_and_dark, shared, recipe, tmp_path)
+    assert trained.description["initialisation"] == "imagenet"
+    assert trained.description["training"]["phases"] == {"whole": 1}
+    assert weighed == [0.5]
+    for layer, name in (("block0_depthwise", "_blocks.0._depthwise_conv"), ("head", "_conv_head")):
+        (kernel,) = trained.model.get_layer(layer).get_weights()
+        axes = (2, 3, 0, 1) if "depthwise" in layer else (2, 3, 1, 0)
+        moved = np.abs(kernel - drawn[f"{name}.weight"].transpose(axes))
+        assert 0 < moved.max() < 1e-4
 
 
 def test_a_label_outside_the_classes_is_refused(bright_and_dark, shared, recipe, tmp_path):
