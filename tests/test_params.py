@@ -1,6 +1,7 @@
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.cli.release_plan import OVERRIDES_FILE, read_overrides
 from cxr.cli.train_help import recipe_kind
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
@@ -29,6 +30,21 @@ def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
     assert set(values) == set(kinds) | set(CommonParams.model_fields)
     assert all(values[f"train_{name}"]["side"] <= shared.image.side for name in NAMES)
     assert evaluate_params(values).target in shared.classes
+
+
+def test_the_params_of_a_release_are_valid_too():
+    values, changed = read_params(SHIPPED), read_overrides(ROOT / OVERRIDES_FILE)
+    for key, value in changed.items():
+        *sections, name = key.split(".")
+        found = values
+        for one in sections:
+            found = found[one]
+        assert name in found, f"{key} would be a new one"
+        found[name] = value
+    for name in NAMES:
+        assert section(values, f"train_{name}", recipe_kind(name)).side <= values["image"]["side"]
+    members = section(values, "ensemble", EnsembleParams).members
+    assert set(members) <= set(NAMES)
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):
