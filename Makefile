@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
-TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50
+TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50 train-lite0
 
 .PHONY: help setup demo repro-parallel test lint check-slow verify-model release-model constraints clean $(TRAININGS)
 
@@ -30,15 +30,15 @@ demo: setup      ## fetch the sample, run the stages, screen the sample's files,
 	dvc metrics show
 	cxr-batch data -o results.csv --exclude masks --model models/screening --overwrite
 
-repro-parallel: setup  ## dvc repro with the four trainings side by side; each already uses the threads of params.yaml
+repro-parallel: setup  ## dvc repro with the trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
-	@$(MAKE) --no-print-directory -k -j4 $(TRAININGS)
+	@$(MAKE) --no-print-directory -k -j5 $(TRAININGS)
 	dvc repro
 	$(all_kept)
 
 # -s: of this stage alone. A plain `dvc repro` claims all stages before it as well, and every other one stops as "busy".
 # --wait-for-lock: else one that finds the others at their books for 3 s gives up, even with its training done.
-# The lines go through a pipe, so that no bars of four trainings fight for one terminal; the reader outlives Ctrl-C to
+# The lines go through a pipe, so that no bars of five trainings fight for one terminal; the reader outlives Ctrl-C to
 # show how each of them ends.
 $(TRAININGS): train-%:
 	@set -o pipefail; PYTHONUNBUFFERED=1 dvc --wait-for-lock repro -s train_$* 2>&1 \

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def joined(networks: Mapping[str, Path], heads: Sequence[Head], side: int) -> An
     """Return the graph, an openvino.Model.
 
     Its outputs: `logits`, one linear layer over `features`, the members' side by side, with the members' heads divided
-    by their number; `feature_map`, the members' side by side, smaller ones enlarged by repetition; `members`, their
+    by their number; `feature_map`, the members' side by side, smaller ones enlarged by area; `members`, their
     own logits, float32 (n, members, classes).
 
     Args:
@@ -50,7 +51,7 @@ def joined(networks: Mapping[str, Path], heads: Sequence[Head], side: int) -> An
         side: Of the planes that they take.
 
     Raises:
-        ModelError: A file is no exported network, or feature maps do not fit into one another.
+        ModelError: A file is no exported network.
     """
     openvino = openvino_module()
     ops = openvino.opset13
@@ -64,7 +65,7 @@ def joined(networks: Mapping[str, Path], heads: Sequence[Head], side: int) -> An
     outputs = {
         "logits": logits,
         "features": features,
-        "feature_map": ops.concat(_of_one_size(networks, members), axis=3),
+        "feature_map": ops.concat(_of_one_size(members), axis=3),
         MEMBERS: ops.concat(own, axis=1),
     }
     results = [ops.result(node.output(0)) for node in outputs.values()]
@@ -85,26 +86,30 @@ def _member(xml: Path, head: Head, planes: Any) -> Member:
     return Member(head, logits, features, feature_map)
 
 
-def _of_one_size(networks: Mapping[str, Path], members: Sequence[Member]) -> list[Any]:
+def _of_one_size(members: Sequence[Member]) -> list[Any]:
     largest = (max(one.size[0] for one in members), max(one.size[1] for one in members))
-    sizes = {name: one.size for name, one in zip(networks, members, strict=True)}
-    if any(large % own for size in sizes.values() for large, own in zip(largest, size, strict=True)):
-        said = ", ".join(f"{name} {height} x {width}" for name, (height, width) in sizes.items())
-        raise ModelError(
-            f"feature maps of the members do not fit into one another ({said}); expected sides that divide the "
-            f"largest: change ensemble.members in params.yaml, or the members' side"
-        )
-    return [_repeated(_repeated(one.feature_map, 1, largest[0]), 2, largest[1]) for one in members]
+    return [_enlarged(_enlarged(one.feature_map, 1, largest[0]), 2, largest[1]) for one in members]
 
 
-def _repeated(feature_map: Any, axis: int, length: int) -> Any:
-    """Repeat each row or column, so that the mean over the map, which is the features, stays what it is."""
+def _enlarged(feature_map: Any, axis: int, length: int) -> Any:
+    """Lay the map over a finer grid by area, so that the mean over it, which is the features, stays what it is.
+
+    Each row is repeated, and where the grids' lines do not meet, each new row is the mean of those that it covers. All
+    constants are whole numbers: `randomised_network` takes others for weights.
+    """
     ops = openvino_module().opset13
     own = feature_map.get_partial_shape()[axis].get_length()
     if own == length:
         return feature_map
-    rows = ops.constant(np.arange(length, dtype=np.int64) // (length // own))
-    return ops.gather(feature_map, rows, ops.constant(np.int64(axis))).output(0)
+    covered = own // gcd(own, length)
+    rows = ops.constant(np.arange(length * covered, dtype=np.int64) * own // (length * covered))
+    repeated = ops.gather(feature_map, rows, ops.constant(np.int64(axis)))
+    if covered == 1:
+        return repeated.output(0)
+    shape = [0, *(feature_map.get_partial_shape()[place].get_length() for place in (1, 2, 3))]  # 0: as many images
+    shape[axis : axis + 1] = [length, covered]
+    grouped = ops.reshape(repeated, ops.constant(np.array(shape, np.int64)), True)
+    return ops.reduce_mean(grouped, ops.constant(np.int64(axis + 1)), False).output(0)
 
 
 def _name(graph: Any, outputs: Mapping[str, Any], planes: Any) -> None:

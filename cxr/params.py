@@ -14,7 +14,7 @@ from cxr.errors import ParamsError
 # What may stand at the top level: values that several stages share, then one section a stage. A test compares.
 KNOWN_KEYS = (
     "seed", "classes", "image", "runtime", "prepare", "balance", "split",
-    "train_cnn1", "train_cnn3", "train_vgg16", "train_resnet50", "train_gate", "ensemble",
+    "train_cnn1", "train_cnn3", "train_vgg16", "train_resnet50", "train_lite0", "train_gate", "ensemble",
     "leave_source_out", "evaluate",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from cxr.evaluation.params import EvaluateParams
 from cxr.params import CommonParams
 from cxr.training.gate_params import GateParams
 from cxr.training.held_out import LeaveSourceOutParams
-from cxr.training.params import SmallParams, TransferParams
+from cxr.training.params import FineTunedParams, SmallParams, TransferParams
 
 SECTIONS = {
     "top level": CommonParams,
@@ -18,6 +18,7 @@ SECTIONS = {
     "split": SplitParams,
     "train_cnn1, train_cnn3": SmallParams,
     "train_vgg16, train_resnet50": TransferParams,
+    "train_lite0": FineTunedParams,
     "train_gate": GateParams,
     "ensemble": EnsembleParams,
     "leave_source_out": LeaveSourceOutParams,

@@ -14,6 +14,7 @@ from cxr.errors import ModelError, ParamsError
 from cxr.evaluation.audits.randomised import randomised_network
 from cxr.head import read_head
 from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, ScreeningModel, load_model
+from cxr.network import openvino_module
 from cxr.params import section
 from tests.ensembles import SIDE, member
 from tests.evaluation.cases import description
@@ -147,11 +148,27 @@ def test_an_absent_member_is_named(tmp_path):
         read_members(tmp_path, ("cnn1", "vgg16"))
 
 
-def test_maps_that_do_not_fit_into_one_another_are_refused_before_anything_is_written(tmp_path):
+def test_a_map_whose_cells_do_not_meet_the_others_is_enlarged_by_area(joined, tmp_path):
+    """As cnn3 at 128 pixels and lite0 at 96 have 4 and 3 cells a side."""
     member(tmp_path, "cnn1", 1, cells=4)
-    member(tmp_path, "cnn3", 2, cells=3)
-    with pytest.raises(ModelError, match=r"do not fit into one another \(cnn1 4 x 4, cnn3 3 x 3\)"):
-        ensemble(read_members(tmp_path, ("cnn1", "cnn3")))
+    member(tmp_path, "cnn3", 2, cells=3, depth=7, bias=False)
+    members = read_members(tmp_path, ("cnn1", "cnn3"))
+    write_ensemble(tmp_path / "ensemble", ensemble(members))
+    said, large, small = (load_model(tmp_path / name).network.predict(PLANES) for name in ("ensemble", "cnn1", "cnn3"))
+    assert said.feature_map.shape == (11, 4, 4, 12)
+    assert said.feature_map[..., :5] == pytest.approx(large.feature_map, abs=1e-5)
+    fine = small.feature_map.repeat(4, axis=1).repeat(4, axis=2)  # each new cell is the mean of 3 x 3 of these
+    assert said.feature_map[..., 5:] == pytest.approx(fine.reshape(11, 4, 3, 4, 3, 7).mean(axis=(2, 4)), abs=1e-5)
+    assert said.feature_map.mean(axis=(1, 2)) == pytest.approx(said.features, abs=1e-5)
+    xml, meeting = tmp_path / "ensemble" / NETWORK_FILE, joined[0].folder / NETWORK_FILE
+    assert randomised_constants(xml) == randomised_constants(meeting), "the grid is not drawn anew with the weights"
+
+
+def randomised_constants(xml: Path) -> int:
+    """Count what `randomised_network` takes for learned weights."""
+    nodes = openvino_module().Core().read_model(str(xml)).get_ordered_ops()
+    constants = [node for node in nodes if node.get_type_name() == "Constant" and node.get_element_type().is_real()]
+    return sum(len(node.shape) >= 2 and node.data.size > 1 for node in constants)
 
 
 def test_a_graph_that_says_something_else_is_not_written(tmp_path):

@@ -1,13 +1,15 @@
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.cli.release_plan import OVERRIDES_FILE, read_overrides
+from cxr.cli.train_help import recipe_kind
 from cxr.dataset.balancing import BalanceParams
 from cxr.dataset.preparing import PrepareParams
 from cxr.dataset.splitting import SplitParams
 from cxr.ensemble import EnsembleParams
 from cxr.errors import ParamsError
 from cxr.evaluation.params import EvaluateParams, evaluate_params
-from cxr.models import NAMES, TRANSFER
+from cxr.models import NAMES
 from cxr.params import KNOWN_KEYS, CommonParams, SeedParams, read_params, section, top_level
 from tests.imports import ROOT
 
@@ -17,18 +19,32 @@ SHIPPED = ROOT / "params.yaml"
 def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
     from cxr.training.gate_params import GateParams
     from cxr.training.held_out import LeaveSourceOutParams
-    from cxr.training.params import SmallParams, TransferParams
 
     values = read_params(SHIPPED)
     kinds = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
     kinds |= {"leave_source_out": LeaveSourceOutParams, "ensemble": EnsembleParams, "train_gate": GateParams}
-    kinds |= {f"train_{name}": TransferParams if name in TRANSFER else SmallParams for name in NAMES}
+    kinds |= {f"train_{name}": recipe_kind(name) for name in NAMES}
     for name, kind in kinds.items():
         section(values, name, kind)
     shared = top_level(values, CommonParams)
     assert set(values) == set(kinds) | set(CommonParams.model_fields)
     assert all(values[f"train_{name}"]["side"] <= shared.image.side for name in NAMES)
     assert evaluate_params(values).target in shared.classes
+
+
+def test_the_params_of_a_release_are_valid_too():
+    values, changed = read_params(SHIPPED), read_overrides(ROOT / OVERRIDES_FILE)
+    for key, value in changed.items():
+        *sections, name = key.split(".")
+        found = values
+        for one in sections:
+            found = found[one]
+        assert name in found, f"{key} would be a new one"
+        found[name] = value
+    for name in NAMES:
+        assert section(values, f"train_{name}", recipe_kind(name)).side <= values["image"]["side"]
+    members = section(values, "ensemble", EnsembleParams).members
+    assert set(members) <= set(NAMES)
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):

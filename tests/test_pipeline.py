@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.model_folder import ENSEMBLE
-from cxr.models import NAMES, TRANSFER
+from cxr.models import NAMES, PRETRAINED
 from tests.imports import ROOT, closure
 
 TRAINED = [f"train_{name}" for name in NAMES]
@@ -38,7 +38,7 @@ def nothing_but_a_docstring(file):
     )
 
 
-def test_the_eleven_stages_are_there_in_order():
+def test_the_twelve_stages_are_there_in_order():
     assert list(pipeline()["stages"]) == STAGES
 
 
@@ -67,8 +67,8 @@ def test_stage_script_params_section_and_output_share_a_name(stage):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_networks_that_can_load_weights_depend_on_them(name):
-    assert (f"weights/{name}" in resolved(f"train_{name}", "deps")) == (name in TRANSFER)
-    assert (ROOT / "weights" / name / "README.md").is_file() == (name in TRANSFER)
+    assert (f"weights/{name}" in resolved(f"train_{name}", "deps")) == (name in PRETRAINED)
+    assert (ROOT / "weights" / name / "README.md").is_file() == (name in PRETRAINED)
 
 
 def test_training_outputs_are_all_cached_so_that_the_run_cache_works():
@@ -105,7 +105,7 @@ def test_every_template_of_a_plot_is_there():
     assert templates == {path.stem for path in (ROOT / ".dvc/plots").iterdir()}
 
 
-def test_the_four_train_scripts_differ_in_a_docstring_and_a_name():
+def test_the_train_scripts_differ_in_a_docstring_and_a_name():
     def masked(name):
         tree = ast.parse((ROOT / f"stages/train_{name}.py").read_text().replace(f'"{name}"', '"NAME"'))
         return ast.dump(ast.Module(tree.body[1:], []))

@@ -23,6 +23,7 @@ class Which(StrEnum):
 
     VGG16 = "vgg16"
     RESNET50 = "resnet50"
+    LITE0 = "lite0"
     ALL = "all"
 
 
@@ -84,7 +85,8 @@ def weights(
     root: Root = Path(),
 ) -> None:
     """Fetch the published ImageNet weights into weights/MODEL/ and check them; right ones are left alone."""
-    from cxr.models.weights import PUBLISHED, fetch
+    from cxr.models.fetching import fetch
+    from cxr.models.weights import PUBLISHED
 
     with user_errors():
         for model in PUBLISHED if which is Which.ALL else [which.value]:

@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 @app.command(epilog="Exit status: 0 measured, 1 a training or DVC failed, 2 usage. Needs the extra 'pipeline'.")
 def main(
-    networks: Annotated[list[str], typer.Argument(metavar="NETWORK...", help="cnn1, cnn3, vgg16, resnet50.")],
+    networks: Annotated[list[str], typer.Argument(metavar="NETWORK...", help="cnn1, cnn3, vgg16, resnet50, lite0.")],
     folds: Annotated[int, typer.Option(min=2, max=20, help="Test splits that together hold every image once.")] = 5,
     seeds: Annotated[str, typer.Option(metavar="SEED,...", help="Each gives one cross-validation.")] = "7,8",
     output: Annotated[

@@ -2,17 +2,21 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from cxr.cli.dvc_process import STASH, dvc, experiment_ref, git, project_python
 from cxr.cli.release_plan import PACKAGED, Release, commit_of
 from cxr.errors import DataError
 
-IMPORT = "from cxr.cli.data import run; run()"
+CXR_DATA = "from cxr.cli.data import run; run()"
 
 
 def train(release: Release) -> str:
-    """Clone, import and run the pipeline; return the commit of the experiment, which the project then has as well.
+    """Clone, import, fetch the weights that the release starts from, and run the pipeline.
+
+    Returns:
+        The commit of the experiment, which the project then has as well.
 
     Raises:
         DataError: A step fails; what it said stands above.
@@ -22,9 +26,12 @@ def train(release: Release) -> str:
         git(release.root, "clone", "--quiet", str(release.root), str(clone))
         git(clone, "checkout", "--quiet", "--detach", release.commit)
     variables = {"PYTHONPATH": str(clone)}  # the clone's code, and not that of the project, which may change meanwhile
-    _require(
-        project_python(clone, "-c", IMPORT, "import", str(release.data), shown=True, variables=variables), "import"
-    )
+    _cxr_data(clone, variables, "import", str(release.data))
+    for name in release.pretrained:
+        weights = Path("weights", name)
+        if (release.root / weights).is_dir():  # then nothing is fetched, unless the file there is another
+            shutil.copytree(release.root / weights, clone / weights, dirs_exist_ok=True)
+        _cxr_data(clone, variables, "weights", name)
     git(clone, "update-ref", "-d", STASH)
     if experiment_ref(clone, release.experiment):
         # Not `dvc exp run --force`: that would also train again what is in the run cache.
@@ -55,6 +62,11 @@ def package(release: Release, experiment: str) -> None:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(Path(temporary) / name, target)
             shutil.copyfile(Path(temporary) / card, release.root / card)
+
+
+def _cxr_data(clone: Path, variables: Mapping[str, str], command: str, argument: str) -> None:
+    done = project_python(clone, "-c", CXR_DATA, command, argument, shown=True, variables=variables)
+    _require(done, command)
 
 
 def _require(done: tuple[int, str], what: str) -> None:

@@ -44,12 +44,21 @@ class Release:
         return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in self.overrides.items()]
 
     @property
+    def pretrained(self) -> list[str]:
+        """Networks that the overrides start from ImageNet: their files of weights are not in git."""
+        named = {
+            key.removesuffix(".weights"): value for key, value in self.overrides.items() if key.endswith(".weights")
+        }
+        return [stage.removeprefix("train_") for stage, value in named.items() if value == "imagenet"]
+
+    @property
     def steps(self) -> list[str]:
         """What is done, a sentence each."""
         options = " ".join(f"-S {setting}" for setting in self.settings)
         return [
             f"clone {self.root} at {self.commit[:DIGITS]} to {self.clone}, or go on in the clone there",
             f"there: cxr-data import {self.data}",
+            *(f"there: cxr-data weights {name}, unless weights/{name} here has them" for name in self.pretrained),
             f"there: dvc exp run --name {self.experiment} {options}".rstrip(),
             f"fetch the experiment {self.experiment}, so that it is kept with the project",
             f"there: cxr-model compare models/screening {self.root / 'cxr/packaged'}",

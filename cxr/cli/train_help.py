@@ -61,7 +61,8 @@ def print_params(name: str, path: Path) -> None:
 
 def recipe_kind(name: str) -> "type[TrainParams]":
     """Return the class of the section `train_<name>`."""
-    from cxr.models import TRANSFER
-    from cxr.training.params import SmallParams, TransferParams
+    from cxr.models import FINE_TUNED, TRANSFER
+    from cxr.training.params import FineTunedParams, SmallParams, TransferParams
 
-    return TransferParams if name in TRANSFER else SmallParams
+    kinds = dict.fromkeys(TRANSFER, TransferParams) | dict.fromkeys(FINE_TUNED, FineTunedParams)
+    return kinds.get(name, SmallParams)

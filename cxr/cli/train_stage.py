@@ -1,4 +1,4 @@
-"""The command line that the four train stages share."""
+"""The command line that the train stages of the networks share."""
 
 from pathlib import Path
 from typing import Annotated

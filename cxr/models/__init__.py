@@ -3,8 +3,10 @@
 from importlib import import_module
 from typing import Any
 
-NAMES = ("cnn1", "cnn3", "vgg16", "resnet50")
-TRANSFER = ("vgg16", "resnet50")  # those that `weights: imagenet` applies to
+NAMES = ("cnn1", "cnn3", "vgg16", "resnet50", "lite0")
+TRANSFER = ("vgg16", "resnet50")  # with `weights: imagenet` the head learns alone first, then the last block with it
+FINE_TUNED = ("lite0",)  # with `weights: imagenet` all weights learn from the first step
+PRETRAINED = (*TRANSFER, *FINE_TUNED)  # those that `weights: imagenet` applies to
 
 
 def build(name: str, plane_side: int, side: int, classes: int, dropout: float, **options: Any) -> Any:
@@ -16,7 +18,7 @@ def build(name: str, plane_side: int, side: int, classes: int, dropout: float, *
         side: Side the network resizes it to, pixels.
         classes: Number of logits.
         dropout: Share of pooled features dropped while training.
-        options: For TRANSFER networks `imagenet`, the weights file or None; for the others `look`.
+        options: For PRETRAINED networks `imagenet`, the weights file or None; for the others `look`.
 
     Returns:
         A keras.Model; see `cxr.models.layers.network` for its outputs.

@@ -1,8 +1,37 @@
-"""What all four networks share: from the luminance plane to floats, and from the last feature map to logits."""
+"""What all networks share: from the luminance plane to floats, and from the last feature map to logits."""
 
-from cxr.models.tf import keras
+from typing import Any
+
+from cxr.models.tf import keras, tf
 
 BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
+
+
+class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Keras's batch normalisation, of which a training step is one operation of TensorFlow and its gradient another.
+
+    Keras composes it of elementwise ones, each of which reads and writes the map: a third of a step of the small
+    networks. Inference is Keras's own, and so are names and weights, hence the class's name. The running variance is
+    the unbiased one, larger by a factor of n / (n - 1) for n pixels of a batch.
+    """
+
+    def call(self, inputs: "tf.Tensor", training: bool | None = None, mask: Any = None) -> "tf.Tensor":
+        """Normalise over the batch while training, by the running averages otherwise, as Keras does."""
+        if not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        unused = tf.zeros([0], tf.float32)  # averages that come in, for inference
+        normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=tf.cast(inputs, tf.float32),
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=unused,
+            variance=unused,
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        for running, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            running.assign(running * self.momentum + found * (1.0 - self.momentum))
+        return tf.cast(normalised, self.compute_dtype)
 
 
 def plane_input(plane_side: int, side: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -70,5 +99,5 @@ def convolution(x: keras.KerasTensor, filters: int, *, size: int = 3, strides: i
     )(x)
     # Not Keras's 0.99: on a hundred images an epoch has four steps, and averages that lag behind the weights give
     # validation losses of 4 where 0.5 is true.
-    x = keras.layers.BatchNormalization(momentum=BATCH_MOMENTUM)(x)
+    x = BatchNormalization(momentum=BATCH_MOMENTUM)(x)
     return keras.layers.ReLU()(x)

@@ -1,11 +1,17 @@
 """The sections `train_<model>` of params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cxr.models.look import Look
 from cxr.params import Section
+
+EvenSources = Annotated[
+    float,
+    Field(ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."),
+]
+Weights = Annotated[Literal["random", "imagenet"], Field(description="imagenet needs the file in weights/<model>/.")]
 
 
 class AugmentParams(Section):
@@ -43,15 +49,20 @@ class SmallParams(TrainParams):
 
     margin: float = Field(0.0, ge=0, lt=0.4, description="Margin that the network does not look at, share of the side.")
     standardise: bool = Field(False, description="Bring each image to mean 0 and standard deviation 1 in the network.")
-    even_sources: float = Field(
-        0.0, ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."
-    )
+    even_sources: EvenSources = 0.0
     widen: float = Field(1.0, ge=0.25, le=4, description="Factor on the number of filters of each convolution.")
 
     @property
     def look(self) -> Look:
         """What the network sees of a plane, and how wide it is."""
         return Look(self.margin, self.standardise, self.widen)
+
+
+class FineTunedParams(TrainParams):
+    """The recipe of a network whose weights all learn in one phase, from random or from ImageNet's."""
+
+    weights: Weights
+    even_sources: EvenSources = 0.0
 
 
 class HeadParams(Section):
@@ -76,7 +87,7 @@ class TransferParams(TrainParams):
     `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for ImageNet's; all else is for both.
     """
 
-    weights: Literal["random", "imagenet"] = Field(description="imagenet needs the file in weights/<model>/.")
+    weights: Weights
     head: HeadParams = HeadParams()
     fine_tune: FineTuneParams = FineTuneParams()
 

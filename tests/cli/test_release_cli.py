@@ -129,6 +129,25 @@ class TestRelease:
             assert read_json(project / "cxr" / folder / "model.json")["commit"] == commit
             assert commit in (project / f"MODEL_{card}.md").read_text()
 
+    @pytest.mark.parametrize("here", [False, True])
+    def test_weights_that_the_release_starts_from_are_taken_along_or_fetched(self, here, project, tmp_path, trainings):
+        (project / OVERRIDES_FILE).write_text("train_lite0.weights: imagenet\ntrain_vgg16.weights: random\n")
+        (project / "weights/lite0").mkdir(parents=True)
+        (project / "weights/lite0/.gitignore").write_text("*.pth\n")
+        run(project, "git", "add", "-A")
+        run(project, "git", "commit", "-q", "-m", "weights")
+        if here:
+            (project / "weights/lite0/w.pth").write_bytes(b"weights")
+        done, said = called("release", "../data", "--keep", tmp_path / "clone", "--dry-run")
+        assert "3. there: cxr-data weights lite0, unless weights/lite0 here has them" in said
+        assert "cxr-data weights vgg16" not in said
+        done, said = called("release", "../data", "--keep", tmp_path / "clone")
+        assert done.exit_code == 0, said
+        assert [call[:2] for call in trainings] == [
+            ["import", str(tmp_path / "data")], ["weights", "lite0"], ["exp", "run"],
+        ]  # fmt: skip
+        assert (tmp_path / "clone/weights/lite0/w.pth").is_file() == here
+
     def test_the_same_command_goes_on_in_the_clone(self, project, tmp_path, trainings) -> None:
         RESULT["status"] = 1
         done, said = called("release", "../data", "--keep", tmp_path / "clone")

@@ -1,4 +1,4 @@
-"""--help of the four train stages explains every parameter; and what stops one before it trains."""
+"""--help of the networks' train stages explains every parameter; and what stops one before it trains."""
 
 import subprocess
 import sys

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cxr.params import CommonParams, ImageParams
-from cxr.training.params import AugmentParams, SmallParams, TransferParams
+from cxr.training.params import AugmentParams, FineTunedParams, SmallParams, TransferParams
 from tests.tables import manifest
 
 SIDE = 32
@@ -23,6 +23,11 @@ def recipe():
 @pytest.fixture
 def transfer_recipe():
     return TransferParams(**RECIPE, weights="random")
+
+
+@pytest.fixture
+def fine_tuned_recipe():
+    return FineTunedParams(**RECIPE, weights="random")
 
 
 @pytest.fixture

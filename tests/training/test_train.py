@@ -7,7 +7,9 @@ import pytest
 
 from cxr.errors import DataError, ModelError, WeightsError
 from cxr.model_folder import load_model
+from cxr.models.weights import PUBLISHED
 from cxr.network import softmax
+from tests.torch_files import draw_published_lite0
 
 pytestmark = pytest.mark.slow
 
@@ -52,9 +54,18 @@ def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared,
     assert -np.log(right).mean() == pytest.approx(losses.min(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["cnn1", "cnn3", "vgg16", "resnet50"])
-def test_every_network_writes_a_whole_folder(name, bright_and_dark, shared, recipe, transfer_recipe, tmp_path):
-    used = (transfer_recipe if name in ("vgg16", "resnet50") else recipe).model_copy(update={"epochs": 1})
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cnn1", "recipe"),
+        ("cnn3", "recipe"),
+        ("vgg16", "transfer_recipe"),
+        ("resnet50", "transfer_recipe"),
+        ("lite0", "fine_tuned_recipe"),
+    ],
+)
+def test_every_network_writes_a_whole_folder(name, kind, bright_and_dark, shared, request, tmp_path):
+    used = request.getfixturevalue(kind).model_copy(update={"epochs": 1})
     folder = train(name, bright_and_dark, shared, used, tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv", "model.json", "model.weights.h5", "network.bin", "network.xml",
@@ -91,11 +102,33 @@ def test_an_export_that_disagrees_with_keras_is_refused(bright_and_dark, tmp_pat
         assert_agreement(other, network, planes)
 
 
-def test_imagenet_without_the_file_is_an_error_and_never_random(bright_and_dark, shared, transfer_recipe, tmp_path):
-    imagenet = transfer_recipe.model_copy(update={"weights": "imagenet"})
-    with pytest.raises(WeightsError, match="cxr-data weights"):
-        train("vgg16", bright_and_dark, shared, imagenet, tmp_path / "out", weights=tmp_path)
+@pytest.mark.parametrize(("name", "kind"), [("vgg16", "transfer_recipe"), ("lite0", "fine_tuned_recipe")])
+def test_imagenet_without_the_file_is_an_error_and_never_random(name, kind, bright_and_dark, shared, request, tmp_path):
+    imagenet = request.getfixturevalue(kind).model_copy(update={"weights": "imagenet"})
+    with pytest.raises(WeightsError, match=f"cxr-data weights {name}"):
+        train(name, bright_and_dark, shared, imagenet, tmp_path / "out", weights=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_all_of_lite0_learns_on_from_imagenet(bright_and_dark, shared, fine_tuned_recipe, tmp_path, monkeypatch):
+    from cxr.training import train as training
+    from cxr.training.examples import weighted
+
+    one, drawn = draw_published_lite0(tmp_path)
+    monkeypatch.setitem(PUBLISHED, "lite0", one)
+    weighed = []
+    monkeypatch.setattr(training, "weighted", lambda *given: weighed.append(given[2]) or weighted(*given))
+    changes = {"weights": "imagenet", "epochs": 1, "learning_rate": 1e-5, "weight_decay": 0.0, "even_sources": 0.5}
+    recipe = fine_tuned_recipe.model_copy(update=changes)
+    trained = training.train_network("lite0", *bright_and_dark, shared, recipe, tmp_path)
+    assert trained.description["initialisation"] == "imagenet"
+    assert trained.description["training"]["phases"] == {"whole": 1}
+    assert weighed == [0.5]
+    for layer, name in (("block0_depthwise", "_blocks.0._depthwise_conv"), ("head", "_conv_head")):
+        (kernel,) = trained.model.get_layer(layer).get_weights()
+        axes = (2, 3, 0, 1) if "depthwise" in layer else (2, 3, 1, 0)
+        moved = np.abs(kernel - drawn[f"{name}.weight"].transpose(axes))
+        assert 0 < moved.max() < 1e-4
 
 
 def test_a_label_outside_the_classes_is_refused(bright_and_dark, shared, recipe, tmp_path):
@@ -116,7 +149,13 @@ def test_the_network_takes_the_plane_and_resizes_it_itself():
 
 @pytest.mark.parametrize(
     ("name", "side", "cost"),
-    [("cnn1", 128, 0.0781), ("cnn3", 128, 0.1337), ("vgg16", 48, 1.4103), ("resnet50", 64, 0.633)],
+    [
+        ("cnn1", 128, 0.0781),
+        ("cnn3", 128, 0.1337),
+        ("vgg16", 48, 1.4103),
+        ("resnet50", 64, 0.633),
+        ("lite0", 96, 0.1411),
+    ],
 )
 def test_an_image_costs_what_the_recipes_say(name, side, cost):
     from cxr import models
