@@ -155,6 +155,13 @@ def test_what_a_model_states_is_read_and_what_it_does_not_is_null(model):
     assert (said["failed_audits"], said["worst_source_recall"], said["gflop"]) == (["a", "b"], 0.5, 0.078)
 
 
+def test_what_a_gate_costs_is_counted_with_the_network():
+    packaged = load_model(packaged_folder())
+    gate = read_json(packaged.folder / "gate.json")["gflop_per_image"]
+    assert stated(packaged)["gflop"] == pytest.approx(packaged.description["gflop_per_image"] + gate)
+    assert gate > 0
+
+
 @pytest.mark.parametrize(
     ("change", "failing"),
     [
