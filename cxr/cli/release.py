@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cxr.cli.dvc_process import STASH, dvc, experiment_ref, git, project_python
@@ -46,8 +46,8 @@ def train(release: Release) -> str:
     return git(clone, "rev-parse", reference).strip()
 
 
-def package(release: Release, experiment: str) -> None:
-    """Package both models of the clone in the project, with their cards; all or none.
+def package(release: Release, experiment: str, fit: Sequence[str]) -> None:
+    """Package models of the clone, keys of PACKAGED, in the project, with their cards; all that are `fit` or none.
 
     Raises:
         ModelError: One of them may not be packaged.
@@ -55,9 +55,10 @@ def package(release: Release, experiment: str) -> None:
     from cxr.evaluation.packaging import package_model
 
     with tempfile.TemporaryDirectory() as temporary:
-        for made, (name, card) in PACKAGED.items():
+        chosen = {made: PACKAGED[made] for made in fit}
+        for made, (name, card) in chosen.items():
             package_model(release.clone / made, Path(temporary) / name, Path(temporary) / card, experiment)
-        for _, (name, card) in PACKAGED.items():
+        for name, card in chosen.values():
             target = release.root / "cxr" / name
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(Path(temporary) / name, target)

@@ -3,11 +3,14 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cxr.cli.console import stderr, stdout, user_errors
+
+if TYPE_CHECKING:
+    from cxr.cli.release_plan import Release
 
 WORSE = 3
 
@@ -37,13 +40,14 @@ def release(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the steps.")] = False,
 ) -> None:
-    """Train on DATA in a clone of this project, compare with the packaged model and, if not worse, package.
+    """Train on DATA in a clone of this project, compare with the packaged models and package what is not worse.
 
-    Run it in the project's folder, with everything committed. The params of a release are in release.yaml.
+    Run it in the project's folder, with everything committed. The params of a release are in release.yaml. A fast
+    model that is worse than the packaged one leaves that in its place.
     Exit status: 0 packaged, 3 the new model is worse and nothing was packaged, 1 a step failed.
     """
     with user_errors():
-        from cxr.cli.release_plan import plan
+        from cxr.cli.release_plan import SCREENING, plan
 
         clone = keep or Path(tempfile.gettempdir()) / "cxr-release"
         planned = plan(Path(), data, clone if keep or dry_run else Path(tempfile.mkdtemp(prefix="cxr-release-")))
@@ -56,18 +60,35 @@ def release(
         finished = False
         try:
             experiment = train(planned)
-            made, packaged = planned.clone / "models/screening", planned.root / "cxr/packaged"
-            if not _compared(made, packaged, planned.clone, None, 0):
+            fit = _fit(planned)
+            if SCREENING not in fit:
                 stderr().print("the new model is worse; nothing was packaged", highlight=False)
                 raise typer.Exit(WORSE)
-            package(planned, experiment)
+            package(planned, experiment, fit)
             finished = True
         finally:
             if finished and not keep:
                 shutil.rmtree(planned.clone, ignore_errors=True)
             elif not keep:
                 stderr().print(f"what was done is in {planned.clone}; go on with --keep {planned.clone}", markup=False)
-    stderr().print(f"packaged the models of {experiment}; look at them with git diff, and commit them", markup=False)
+    stderr().print(
+        f"packaged {' and '.join(fit)} of {experiment}; look at them with git diff, and commit them", markup=False
+    )
+
+
+def _fit(release: "Release") -> list[str]:
+    """Return those of a release's models that are not worse than what they would replace; each is compared."""
+    from cxr.cli.release_plan import PACKAGED
+
+    fit = []
+    for made, (name, _) in PACKAGED.items():
+        old = release.root / "cxr" / name
+        stdout().print(f"{made} beside cxr/{name}", highlight=False)
+        if not old.is_dir() or _compared(release.clone / made, old, release.clone, None, 0):
+            fit.append(made)
+        else:
+            stderr().print(f"{made} is worse than cxr/{name}, which stays", highlight=False)
+    return fit
 
 
 def _compared(new: Path, old: Path, run: Path, target: Path | None, seed: int) -> bool:

@@ -11,7 +11,8 @@ from cxr.errors import DataError, ParamsError
 from cxr.files import JsonObject
 
 OVERRIDES_FILE = "release.yaml"
-PACKAGED = {"models/screening": ("packaged", "MODEL_CARD.md"), "models/fast": ("packaged_fast", "MODEL_CARD_FAST.md")}
+SCREENING = "models/screening"  # what a release is made for
+PACKAGED = {SCREENING: ("packaged", "MODEL_CARD.md"), "models/fast": ("packaged_fast", "MODEL_CARD_FAST.md")}
 DIGITS = 8  # of the commit, in the name of the experiment
 
 
@@ -61,9 +62,9 @@ class Release:
             *(f"there: cxr-data weights {name}, unless weights/{name} here has them" for name in self.pretrained),
             f"there: dvc exp run --name {self.experiment} {options}".rstrip(),
             f"fetch the experiment {self.experiment}, so that it is kept with the project",
-            f"there: cxr-model compare models/screening {self.root / 'cxr/packaged'}",
             *(
-                f"where it is not worse: package {made} as cxr/{name}, write {card}"
+                f"there: cxr-model compare {made} {self.root / 'cxr' / name}; where it is not worse, package it as "
+                f"cxr/{name} and write {card}"
                 for made, (name, card) in PACKAGED.items()
             ),
         ]

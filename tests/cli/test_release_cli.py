@@ -95,20 +95,20 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         if name:
             for model in ("screening", "fast"):
                 shutil.rmtree(root / "models" / model, ignore_errors=True)
-                audited(root / "models" / model, RESULT["audit"], model)
+                audited(root / "models" / model, RESULT["audit" if model == "screening" else "fast audit"], model)
             shutil.rmtree(root / "work", ignore_errors=True)
             with_work(root)
             head = git(root, "rev-parse", "HEAD").strip()
             git(root, "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", "HEAD")
         return RESULT["status"], "said by dvc"
 
-    RESULT.update(audit="pass", status=0)
+    RESULT.update({"audit": "pass", "fast audit": "pass", "status": 0})
     monkeypatch.setattr(released, "project_python", python)
     monkeypatch.setattr(released, "dvc", dvc)
     return calls
 
 
-RESULT = {"audit": "pass", "status": 0}
+RESULT = {"audit": "pass", "fast audit": "pass", "status": 0}
 
 
 class TestRelease:
@@ -172,10 +172,24 @@ class TestRelease:
         assert git(project, "status", "--porcelain") == ""
         assert len(trainings) == 2
 
+    def test_a_worse_fast_model_leaves_the_packaged_one_in_its_place(self, project, tmp_path, trainings) -> None:
+        shutil.copytree(packaged_folder(), project / "cxr/packaged_fast")
+        run(project, "git", "add", "-A")
+        run(project, "git", "commit", "-q", "-m", "a fast model")
+        RESULT["fast audit"] = "fail"
+        done, said = called("release", "../data", "--keep", tmp_path / "clone")
+        assert done.exit_code == 0, said
+        assert "models/fast is worse than cxr/packaged_fast, which stays" in said
+        assert trainings
+        changed = git(project, "status", "--porcelain")
+        assert "cxr/packaged/" in changed
+        assert "packaged_fast" not in changed
+        assert "MODEL_CARD_FAST.md" not in changed
+
     def test_a_dry_run_prints_the_steps_and_does_none(self, project, tmp_path, trainings) -> None:
         done, said = called("release", "../data", "--keep", tmp_path / "clone", "--dry-run")
         assert done.exit_code == 0
-        assert [line[:2] for line in done.output.splitlines()] == ["1.", "2.", "3.", "4.", "5.", "6.", "7."]
+        assert [line[:2] for line in done.output.splitlines()] == ["1.", "2.", "3.", "4.", "5.", "6."]
         assert "dvc exp run --name release-" in said
         assert '-S evaluate.screening_model="ensemble" -S prepare.expected_files=60' in said
         assert "MODEL_CARD_FAST.md" in said
