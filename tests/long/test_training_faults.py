@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.long, pytest.mark.slow]
 STARTED = re.compile(r"Running stage '(\w+)'")
 # One kill each, so that they are spread over the run; the long ones get two.
 KILLED_IN = (
-    "split", "train_cnn1", "train_cnn3", "train_vgg16", "train_vgg16", "train_resnet50", "train_resnet50",
+    "split", "train_cnn1", "train_cnn3", "train_vgg16", "train_lite0", "train_resnet50", "train_resnet50",
     "leave_source_out", "leave_source_out", "evaluate",
 )  # fmt: skip
 
