@@ -120,6 +120,11 @@ def test_the_card_of_an_ensemble_names_its_members_and_their_epochs(copy):
     assert "None" not in card
 
 
+def test_the_card_says_what_each_member_started_from():
+    card = render_card(load_model(packaged_folder()).description)
+    assert "weights, initialised `cnn3` at random, `lite0` from published weights of ImageNet." in card
+
+
 def test_a_fast_model_that_ships_is_described_by_its_card():
     fast = packaged_folder().with_name("packaged_fast")
     assert load_model(fast).classes == load_model(packaged_folder()).classes

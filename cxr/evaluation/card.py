@@ -92,9 +92,15 @@ def _members(description: JsonObject) -> str:
 
 
 def _initialised(description: JsonObject) -> str:
-    started = description["initialisation"]
-    words = {"random": "at random", "mixed": "its members differently"}
-    return words.get(started, f"from {started}")
+    """Say what the weights started from; of members that differ, by their params, each."""
+    if description["initialisation"] != "mixed":
+        return _started(description["initialisation"])
+    sections = {name: description["params"][f"train_{name}"] for name in description["members"]}
+    return ", ".join(f"`{name}` {_started(params.get('weights', 'random'))}" for name, params in sections.items())
+
+
+def _started(weights: str) -> str:
+    return {"random": "at random", "imagenet": "from published weights of ImageNet"}.get(weights, f"from {weights}")
 
 
 def _data(description: JsonObject) -> str:
