@@ -70,6 +70,8 @@ def _walk_back(xml: Path) -> Head:
 
 
 def _constant(output: Any, xml: Path) -> NDArray[np.float32]:
+    if output.get_node().get_type_name() == "Convert":  # of weights that are stored as float16
+        output = output.get_node().input_value(0)
     return np.array(_node(output, "Constant", xml).data, np.float32)
 
 

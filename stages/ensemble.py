@@ -22,7 +22,7 @@ def main(
 
     members = read_members(models, own.members)
 
-    made = ensemble(members)
+    made = ensemble(members, own.stored)
 
     write_ensemble(output, made)
 

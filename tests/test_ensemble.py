@@ -77,6 +77,23 @@ def test_head_maps_and_random_weights_work_on_it_as_on_any_network(joined):
     assert np.abs(drawn.features - said.features).max() > 0.01
 
 
+def test_weights_stored_as_float16_are_rounded_and_all_works_on_them(joined, tmp_path):
+    model, members = joined
+    write_ensemble(tmp_path / "half", ensemble(members, "float16"))
+    half = load_model(tmp_path / "half")
+    whole, said = model.network.predict(PLANES), half.network.predict(PLANES)
+    largest = np.abs(whole.logits).max()
+    assert 0 < np.abs(said.logits - whole.logits).max() < 0.01 * largest
+    sizes = [(folder / "network.bin").stat().st_size for folder in (half.folder, model.folder)]
+    assert sizes[0] < 0.75 * sizes[1]
+    assert half.description["params"]["ensemble"]["stored"] == "float16"
+    head = read_head(half.folder / NETWORK_FILE, said.features, said.logits)  # proves the layer on these logits
+    assert class_maps(half.network, head, PLANES, said.logits.argmax(axis=1)).max() == 1
+    drawn = randomised_network(half.folder / NETWORK_FILE, 1).predict(PLANES)
+    assert np.abs(drawn.features - said.features).max() > 0.01
+    assert half.network.logits(PLANES[:3]).tobytes() == said.logits[:3].tobytes()
+
+
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_answers_do_not_depend_on_the_batch(joined, batch):
     model, _ = joined
@@ -95,7 +112,7 @@ def test_the_description_is_that_of_a_model_with_sums_and_what_each_member_has(j
     }  # fmt: skip
     assert found["params"] == {
         "seed": 7, "train_cnn1": {"epochs": 1}, "train_cnn3": {"epochs": 2},
-        "ensemble": {"members": ["cnn1", "cnn3"]},
+        "ensemble": {"members": ["cnn1", "cnn3"], "stored": "float32"},
     }  # fmt: skip
     assert (found["initialisation"], found["data"], found["side"]) == ("random", one["data"], SIDE)
     assert not model.network_sha256.startswith("0" * 12)

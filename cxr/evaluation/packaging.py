@@ -17,7 +17,7 @@ from cxr.model_folder import (
 from cxr.model_parts import load_decisions, load_model_gate
 from cxr.network import BATCH
 
-MAX_BYTES = 5_000_000  # what a package may carry
+MAX_BYTES = 3_000_000  # what a package may carry
 
 
 def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonObject:

@@ -166,7 +166,7 @@ def test_what_a_gate_costs_is_counted_with_the_network():
     ("change", "failing"),
     [
         ({}, []),
-        ({"bytes": MAX_BYTES + 1}, ["at most 5,000,000 bytes"]),
+        ({"bytes": MAX_BYTES + 1}, ["at most 3,000,000 bytes"]),
         ({"gflop": 0.31}, ["at most 0.3 GFLOP an image"]),
         ({"gflop": None}, ["at most 0.3 GFLOP an image"]),
         ({"failed_audits": ["x"]}, ["no audit fails that did not fail before"]),
