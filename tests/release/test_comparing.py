@@ -190,8 +190,8 @@ def test_times_are_taken_in_turns_and_ratios_within_a_round(model):
     assert next(ticks, None) is None
 
 
-def test_half_precision_of_the_packaged_network_is_smaller_and_hardly_another():
-    model = load_model(packaged_folder())
+def test_half_precision_of_the_packaged_fast_network_is_smaller_and_hardly_another():
+    model = load_model(packaged_folder().with_name("packaged_fast"))
     found = half_precision(model, planes(split_table(5), 128))
     assert 0 < found["largest_change"] < 0.05
     assert found["bytes"] < 0.6 * found["bytes_float32"]
