@@ -104,6 +104,7 @@ class Crew:
                 records, failed = ready.recv()
             except (EOFError, OSError):
                 self._helpers.remove(helper)
+                helper.connection.close()
                 helper.process.join(PATIENCE)
                 self.lost.append(_ending(helper.process.exitcode))
                 yield from helper.given

@@ -54,6 +54,8 @@ def together(crew: Crew, log: "Log", work: Work, todo: Sequence[int], watcher: W
                 return
             for share in crew.done(waiting=not mine):
                 if isinstance(share, Share):
+                    own = [work.selection.candidates[number].cell for number in share.numbers]
+                    assert [record["path"] for record in share.records] == own, "records of other files"
                     yield share.numbers, log.append(share.records)
                     watcher.screened(share.failed)
                     watcher.advanced(len(share.numbers) - len(share.failed))
