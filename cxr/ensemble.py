@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from cxr.ensemble_graph import joined
+from cxr.ensemble_members import describe
 from cxr.errors import ModelError
 from cxr.files import JsonObject, whole_file, write_json
 from cxr.head import read_head
@@ -22,7 +23,6 @@ from cxr.model_folder import (
     NETWORK_WEIGHTS_FILE,
     ScreeningModel,
     fingerprint,
-    load_model,
 )
 from cxr.network import Network, Outputs, openvino_module
 from cxr.params import Section
@@ -30,7 +30,6 @@ from cxr.planes import Plane
 
 AGREEMENT = 1e-5  # of a logit, as a share of the largest magnitude where above one
 PROBES = 16
-
 
 Stored = Literal["float32", "float16"]
 
@@ -68,26 +67,6 @@ class Ensemble:
     stored: Stored = "float32"
 
 
-def read_members(models: Path, names: Sequence[str]) -> list[ScreeningModel]:
-    """Load the members from their folders in `models`.
-
-    Raises:
-        ModelError: A folder is absent or wrong, or they differ in classes, planes or data.
-    """
-    members = [load_model(models / name) for name in names]
-    for what, said in (
-        ("classes", [", ".join(one.classes) for one in members]),
-        ("side of the planes", [str(one.plane_side) for one in members]),
-        ("data", [str(one.description["data"]["sha256"])[:12] for one in members]),
-    ):
-        if len(set(said)) > 1:
-            named = "; ".join(f"{name}: {value}" for name, value in zip(names, said, strict=True))
-            raise ModelError(
-                f"the members of the ensemble differ in {what} ({named}); train them on one split table: dvc repro"
-            )
-    return members
-
-
 def ensemble(members: Sequence[ScreeningModel], stored: Stored = "float32") -> Ensemble:
     """Join the members in one graph. Raises ModelError where one does not end in one linear layer, or maps differ."""
     networks = {str(one.description["name"]): one.folder / NETWORK_FILE for one in members}
@@ -95,9 +74,7 @@ def ensemble(members: Sequence[ScreeningModel], stored: Stored = "float32") -> E
     said: list[Outputs] = [one.network.predict(probe) for one in members]
     heads = [read_head(xml, one.features, one.logits) for xml, one in zip(networks.values(), said, strict=True)]
     graph = joined(networks, heads, members[0].plane_side)
-    described = describe(members)
-    described["params"][ENSEMBLE]["stored"] = stored
-    return Ensemble(graph, described, probe, np.stack([one.logits for one in said], axis=1), stored)
+    return Ensemble(graph, describe(members, stored), probe, np.stack([one.logits for one in said], axis=1), stored)
 
 
 def probes(side: int) -> Plane:
@@ -107,28 +84,6 @@ def probes(side: int) -> Plane:
     smooth = coarse[:, np.arange(side) * 8 // side][:, :, np.arange(side) * 8 // side]
     grain = generator.normal(0, 1, (PROBES, side, side)) * np.linspace(0, 60, PROBES)[:, None, None]
     return np.clip(smooth + grain, 0, 255).astype(np.uint8)
-
-
-def describe(members: Sequence[ScreeningModel]) -> JsonObject:
-    """Return what model.json says: sums of cost, and by member what only a member has."""
-    described = {str(one.description["name"]): one.description for one in members}
-    first, every = members[0].description, list(described.values())
-    started = {one["initialisation"] for one in every}
-    params = {key: value for one in every for key, value in one["params"].items()}
-    return {
-        "name": ENSEMBLE,
-        "members": list(described),
-        **{key: first[key] for key in ("classes", "image_side")},
-        "side": max(one["side"] for one in every),
-        "initialisation": started.pop() if len(started) == 1 else "mixed",
-        "parameters": sum(one["parameters"] for one in every),
-        "gflop_per_image": round(sum(one["gflop_per_image"] for one in every), 4),
-        "training": {"epochs": None, "best_epoch": None}
-        | {"members": {name: one["training"] for name, one in described.items()}},
-        "params": params | {ENSEMBLE: {"members": list(described)}},
-        "data": first["data"],
-        "environment": first["environment"],
-    }
 
 
 def write_ensemble(folder: Path, made: Ensemble) -> None:

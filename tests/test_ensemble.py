@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cxr.cam import class_maps
-from cxr.ensemble import EnsembleParams, assert_mean, ensemble, probes, read_members, write_ensemble
+from cxr.ensemble import EnsembleParams, assert_mean, ensemble, probes, write_ensemble
+from cxr.ensemble_members import read_members
 from cxr.errors import ModelError, ParamsError
 from cxr.evaluation.audits.randomised import randomised_network
 from cxr.head import read_head

@@ -9,7 +9,8 @@ import pytest
 
 from cxr.cam import class_maps
 from cxr.cli.batch_models import named_folder
-from cxr.ensemble import ensemble, read_members, write_ensemble
+from cxr.ensemble import ensemble, write_ensemble
+from cxr.ensemble_members import read_members
 from cxr.head import Head
 from cxr.images import read_plane
 from cxr.model_folder import load_model, packaged_folder

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cxr.decisions import disagreeing, parse_decisions
-from cxr.ensemble import ensemble, read_members, write_ensemble
+from cxr.ensemble import ensemble, write_ensemble
+from cxr.ensemble_members import read_members
 from cxr.errors import ModelError, ParamsError
 from cxr.evaluation.candidates import read_candidate
 from cxr.evaluation.outputs import run_network
