@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cxr.errors import ModelError
 from cxr.model_folder import ScreeningModel, at_operating_point, load_model
+from cxr.screening.fingerprint import Identified
 from cxr.screening.schema import Schema
 from cxr.screening.store import Root
-from cxr.screening.work import ScreeningModel as Identified
 from cxr.screening.work import Work
 
 THREADS, PINNED = 1, False  # such a process is a core, and there are others on its machine
