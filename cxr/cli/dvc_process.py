@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from cxr.errors import DataError
@@ -56,14 +56,15 @@ def project_python(
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with nullcontext() if shown else tempfile.TemporaryFile() as said:
         # In a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on just once.
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=root,
-            env=os.environ | {"PATH": path} | dict(variables or {}),
-            stdout=said or sys.stderr.fileno(),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with _hearing_ctrl_c():
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=root,
+                env=os.environ | {"PATH": path} | dict(variables or {}),
+                stdout=said or sys.stderr.fileno(),
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             process.wait()
         except KeyboardInterrupt:
@@ -79,6 +80,19 @@ def last_words(said: str) -> str:
     """Return the last lines of what a process said, as one."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return " | ".join(lines[-LAST_LINES:]) or "nothing"
+
+
+@contextmanager
+def _hearing_ctrl_c() -> Iterator[None]:
+    """Start processes that end when Ctrl-C is passed on to them.
+
+    A shell has what it starts in the background ignore Ctrl-C, and all that this starts would ignore it too.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -17,8 +17,9 @@ KEPT = ("params.yaml", "dvc.lock", "reports/data.json", "reports/split.json")
 def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
     """Let the block change the workspace at `root`; afterwards KEPT have the bytes they had, however the block ends.
 
-    Outputs of the stages that lead to `networks` become those that dvc.lock names; what the cache lacks is removed,
-    because it would be another fold's.
+    So have git's branch and its index of them, which DVC leaves as they are when it is killed. Outputs of the stages
+    that lead to `networks` become those that dvc.lock names; what the cache lacks is removed, because it would be
+    another fold's.
 
     Raises:
         DataError: `root` is no project; KEPT differ from the last commit: of a killed process, only what is
@@ -27,6 +28,7 @@ def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
     _require_committed(root)
     _require_empty_stash(root)
     before = {name: (root / name).read_bytes() for name in KEPT if (root / name).exists()}
+    branch = git(root, "rev-parse", "--symbolic-full-name", "HEAD").strip()  # or HEAD, where it is on none
     terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds the stack as Ctrl-C does
     try:
         yield
@@ -35,6 +37,9 @@ def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
         for name, content in before.items():
             (root / name).write_bytes(content)
         git(root, "update-ref", "-d", STASH)
+        if branch != "HEAD":
+            git(root, "symbolic-ref", "HEAD", branch)
+        git(root, "reset", "-q", "--", *before)
         stages = ("balance", "split", *map(_stage, networks))
         status, said = dvc(root, "checkout", "--force", "--allow-missing", *stages)
     if status:
@@ -74,10 +79,11 @@ def _stage(network: str) -> str:
 def _require_committed(root: Path) -> None:
     if not (root / "dvc.yaml").is_file():
         raise DataError(f"{root.absolute()} has no dvc.yaml; run in the project's folder")
-    changed = git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split()
+    changed = set(git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split())
+    changed.update(git(root, "diff", "--name-only", "--cached", "--", *KEPT).split())
     if changed:
         raise DataError(
-            f"{', '.join(changed)} differ from the last commit, and folds are trained in this workspace: "
+            f"{', '.join(sorted(changed))} differ from the last commit, and folds are trained in this workspace: "
             "commit them, or put them back, first"
         )
 

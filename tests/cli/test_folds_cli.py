@@ -67,6 +67,30 @@ def test_what_git_has_not_seen_is_not_put_at_risk(name, committed):
     assert (committed / name).read_text() == "changed\n"
 
 
+def test_what_is_only_in_gits_index_is_not_put_at_risk(committed):
+    (committed / "params.yaml").write_text("changed\n")
+    run(committed, "git", "add", "params.yaml")
+    (committed / "params.yaml").write_text("as committed\n")
+    done = run(committed, *FOLDS, "cnn1", check=False)
+    assert done.returncode == 1
+    assert "params.yaml differ from the last commit" in " ".join(done.stderr.split())
+    assert run(committed, "git", "show", ":params.yaml").stdout == "changed\n"
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_what_a_killed_dvc_leaves_in_git_is_put_back(detached, committed, monkeypatch):
+    if detached:
+        run(committed, "git", "checkout", "-q", "--detach")
+    before = run(committed, "git", "status", "--porcelain", "--branch").stdout
+    monkeypatch.setattr(fold_workspace, "dvc", lambda *_: (0, ""))
+    with fold_workspace.put_back(committed, ["cnn1"]):
+        run(committed, "git", "checkout", "-q", "--detach")
+        for name in KEPT:
+            (committed / name).write_text("of a fold\n")
+        run(committed, "git", "add", "-A")
+    assert run(committed, "git", "status", "--porcelain", "--branch").stdout == before
+
+
 def test_an_experiment_that_dvc_would_run_along_is_not_taken_for_a_fold(committed):
     run(committed, "git", "update-ref", STASH, "HEAD")
     done = run(committed, *FOLDS, "cnn1", check=False)
