@@ -217,8 +217,10 @@ def test_a_full_disk_stops_the_stage_with_the_files_name(clone: Path, undisturbe
 @pytest.mark.parametrize("kilobytes", [1, 300])
 def test_a_limit_of_file_sizes_stops_the_stage(kilobytes: int, clone: Path, undisturbed: Undisturbed) -> None:
     limit = kilobytes * 1024, resource.RLIM_INFINITY
+    # Before 3.12.8 Python itself keeps a .pyc that was cut short (cpython#126606); docs/training.md has the remedy.
+    own = variables(clone) | {"PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        ["python", "stages/train_cnn1.py"], cwd=clone, env=variables(clone), stderr=subprocess.PIPE, text=True,
+        ["python", "stages/train_cnn1.py"], cwd=clone, env=own, stderr=subprocess.PIPE, text=True,
         check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )  # fmt: skip
     assert done.returncode == 1
