@@ -13,6 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
 import tensorflow  # noqa: F401
+from plain_keras import plain_copy
 from train_clock import Clock
 
 clock = Clock()
@@ -26,12 +27,6 @@ def load(part, color_mode):
     )
 
 
-def plain(layer):
-    """Return a layer of Keras itself in place of the project's own."""
-    is_own = isinstance(layer, keras.layers.BatchNormalization)
-    return (keras.layers.BatchNormalization if is_own else type(layer)).from_config(layer.get_config())
-
-
 def small_network():
     from cxr import models
 
@@ -42,8 +37,9 @@ def small_network():
     x = keras.layers.RandomZoom(0.1)(x)
     x = keras.layers.RandomBrightness(0.12)(x)
     x = keras.layers.RandomContrast(0.25)(x)
-    body = keras.models.clone_model(network, input_tensors=keras.Input((SIDE, SIDE, 1)), clone_function=plain)
-    return keras.Model(pixels, keras.layers.Softmax()(body(x)["logits"]))
+    planes = keras.Input((SIDE, SIDE, 1))
+    body = keras.Model(planes, plain_copy(network, planes))
+    return keras.Model(pixels, keras.layers.Softmax()(body(x)))
 
 
 def frozen_network(backbone, preprocess):
