@@ -17,9 +17,9 @@ KEPT = ("params.yaml", "dvc.lock", "reports/data.json", "reports/split.json")
 def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
     """Let the block change the workspace at `root`; afterwards KEPT have the bytes they had, however the block ends.
 
-    So have git's branch and its index of them, which DVC leaves as they are when it is killed. Outputs of the stages
-    that lead to `networks` become those that dvc.lock names; what the cache lacks is removed, because it would be
-    another fold's.
+    Git is on the branch it was on, with KEPT as committed in its index: a DVC that is killed leaves both changed.
+    Outputs of the stages that lead to `networks` become those that dvc.lock names; what the cache lacks is removed,
+    because it would be another fold's.
 
     Raises:
         DataError: `root` is no project; KEPT differ from the last commit: of a killed process, only what is
@@ -39,7 +39,7 @@ def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
         git(root, "update-ref", "-d", STASH)
         if branch != "HEAD":
             git(root, "symbolic-ref", "HEAD", branch)
-        git(root, "reset", "-q", "--", *before)
+        git(root, "reset", "-q", "--", *KEPT)  # of all: without names it would be the whole index
         stages = ("balance", "split", *map(_stage, networks))
         status, said = dvc(root, "checkout", "--force", "--allow-missing", *stages)
     if status:
