@@ -9,7 +9,7 @@ TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50 train-lite0
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
-@dvc status -q || { echo "error: dvc status names what is not as dvc.lock says, and why; if the disk is full, \
+dvc status -q || { echo "error: dvc status names what is not as dvc.lock says, and why; if the disk is full, \
 free some space, then run the same command again" >&2; dvc status >&2; exit 1; }
 endef
 
@@ -23,18 +23,24 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
 	touch $@
 
-demo: setup      ## fetch the sample, run the stages, screen the sample's files, show metrics and summary
-	dvc pull data
-	dvc repro
-	$(all_kept)
-	dvc metrics show
-	cxr-batch data -o results.csv --exclude masks --model models/screening --overwrite
+# In a clone below work/, so that what this processor computes changes no tracked file here. What was computed is kept in
+# the one cache: `dvc repro` in this folder takes it from there. Changes that are not committed yet are taken along.
+DEMO := work/demo
+demo: setup      ## run the pipeline on the drawn sample in a clone, screen the sample's files, show metrics and summary
+	rm -rf $(DEMO) && git clone -q . $(DEMO)
+	git diff --quiet HEAD || git diff --binary HEAD | git -C $(DEMO) apply
+	cd $(DEMO) && dvc cache dir -q --local $(CURDIR)/.dvc/cache
+	cd $(DEMO) && dvc pull data
+	cd $(DEMO) && PYTHONPATH=$(CURDIR)/$(DEMO) dvc repro
+	@cd $(DEMO) && $(all_kept)
+	cd $(DEMO) && dvc metrics show
+	cxr-batch $(DEMO)/data -o results.csv --exclude masks --model $(DEMO)/models/screening --overwrite
 
 repro-parallel: setup  ## dvc repro with the trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
 	@$(MAKE) --no-print-directory -k -j5 $(TRAININGS)
 	dvc repro
-	$(all_kept)
+	@$(all_kept)
 
 # -s: of this stage alone. A plain `dvc repro` claims all stages before it as well, and every other one stops as "busy".
 # --wait-for-lock: else one that finds the others at their books for 3 s gives up, even with its training done.

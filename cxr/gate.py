@@ -26,7 +26,7 @@ from cxr.gate_form import (
     read_limits,
     read_thresholds,
 )  # fmt: skip
-from cxr.network import BATCH, Floats, Network
+from cxr.network import Floats, Network
 from cxr.planes import Plane
 
 __all__ = [
@@ -39,7 +39,7 @@ SCORES = "scores"  # output of the network
 
 
 class Gate:
-    """A compiled gate with its limits and thresholds; an answer depends neither on batch nor on threads."""
+    """A compiled gate with its limits and thresholds; an answer depends on its plane alone."""
 
     def __init__(
         self, network: "GateNetwork", limits: Limits, thresholds: Mapping[Sign, float], side: int, sha256: str
@@ -72,10 +72,6 @@ class Gate:
             for row in self.scores(planes) >= thresholds
         ]
 
-    def halve_batch(self) -> bool:
-        """Compile again for half as many planes, which needs less memory; False where there is one already."""
-        return self._network.halve_batch()
-
 
 class GateNetwork(Network):
     """The gate's network: one output, the scores."""
@@ -87,13 +83,12 @@ class GateNetwork(Network):
         return self._run(planes, SCORES)[0]
 
 
-def load_gate(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool = True) -> Gate:
+def load_gate(folder: Path, threads: int = 0, pinned: bool = True) -> Gate:
     """Load the gate in `folder`: of a model, or as `train_gate` wrote it.
 
     Args:
         folder: With GATE_FILES.
-        threads: As those that follow, of `cxr.network.Network`.
-        batch: Planes computed at once.
+        threads: As `pinned`, of `cxr.network.Network`.
         pinned: Whether threads stay on their cores.
 
     Raises:
@@ -104,7 +99,7 @@ def load_gate(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool =
     if network != network_fingerprint(folder):
         raise ModelError(f"{form.where} describes another network than the {GATE_NETWORK_FILE} beside it; {ONE_RUN}")
     limits, thresholds, side = read_limits(form.inner("limits")), read_thresholds(form), form.count("image_side", 1)
-    compiled = GateNetwork(folder / GATE_NETWORK_FILE, threads, batch, pinned)
+    compiled = GateNetwork(folder / GATE_NETWORK_FILE, threads, pinned)
     _require_scores(compiled, folder, side)
     return Gate(compiled, limits, thresholds, side, gate_fingerprint(folder))
 

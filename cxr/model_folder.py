@@ -9,7 +9,7 @@ from cxr.errors import ModelError, UsageError
 from cxr.files import JsonObject, read_json, sha256_of
 from cxr.gate import Gate
 from cxr.model_parts import load_decisions, load_model_gate
-from cxr.network import BATCH, Network
+from cxr.network import Network
 
 DESCRIPTION_FILE = "model.json"
 NETWORK_FILE = "network.xml"
@@ -74,7 +74,7 @@ class ScreeningModel:
         return sha256_of(self.folder / DESCRIPTION_FILE)
 
 
-def load_model(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool = True) -> ScreeningModel:
+def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> ScreeningModel:
     """Load a folder made by a train stage, by `evaluate` or shipped in the package; see `cxr.network.Network`.
 
     Raises:
@@ -90,8 +90,8 @@ def load_model(folder: Path, threads: int = 0, batch: int = BATCH, pinned: bool 
         )
     decisions = load_decisions(folder, description)
     point = decisions.default_point if decisions else ""
-    network = Network(folder / NETWORK_FILE, threads, batch, pinned)
-    gate = load_model_gate(folder, description, threads, batch, pinned)
+    network = Network(folder / NETWORK_FILE, threads, pinned)
+    gate = load_model_gate(folder, description, threads, pinned)
     model = ScreeningModel(folder, description, network, decisions, point, gate)
     if bool(model.members) != network.has_members:
         raise ModelError(

@@ -35,9 +35,7 @@ def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
     return decisions
 
 
-def load_model_gate(
-    folder: Path, description: JsonObject, threads: int, batch: int, pinned: bool = True
-) -> Gate | None:
+def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pinned: bool = True) -> Gate | None:
     """Load the gate that the description in `folder` names; None where it names none.
 
     Raises:
@@ -48,7 +46,7 @@ def load_model_gate(
     if named is None:
         _refuse_unnamed([folder / name for name in GATE_FILES])
         return None
-    gate = load_gate(folder, threads, batch, pinned)
+    gate = load_gate(folder, threads, pinned)
     if gate.sha256 != named["sha256"]:
         raise ModelError(
             f"{folder} holds a gate with SHA-256 {gate.sha256[:12]}..., its description names "

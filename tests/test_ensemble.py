@@ -95,14 +95,6 @@ def test_weights_stored_as_float16_are_rounded_and_all_works_on_them(joined, tmp
     assert half.network.logits(PLANES[:3]).tobytes() == said.logits[:3].tobytes()
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
-def test_answers_do_not_depend_on_the_batch(joined, batch):
-    model, _ = joined
-    other, said = load_model(model.folder, 1, batch).network.predict(PLANES), model.network.predict(PLANES)
-    for name in ("logits", "features", "feature_map", "members"):
-        assert np.array_equal(getattr(other, name), getattr(said, name)), name
-
-
 def test_the_description_is_that_of_a_model_with_sums_and_what_each_member_has(joined):
     model, _ = joined
     found, one = model.description, description()

@@ -43,13 +43,6 @@ def test_no_planes_have_no_scores(folder):
     assert gate.signs(SHADES[:0]) == []
 
 
-def test_the_batch_can_be_halved_until_it_is_one_plane(folder):
-    gate = load_gate(folder, batch=4)
-    before = gate.scores(SHADES)
-    assert [gate.halve_batch(), gate.halve_batch(), gate.halve_batch()] == [True, True, False]
-    np.testing.assert_array_equal(gate.scores(SHADES), before)
-
-
 @pytest.mark.parametrize("name", GATE_FILES)
 def test_a_gate_without_one_of_its_files_is_refused(folder, name):
     (folder / name).unlink()

@@ -12,28 +12,34 @@ from tests.imports import ROOT
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 DVC = """#!/bin/sh
-echo "$@" >> calls
+echo "$@" >> "$CALLS"
 case "$*" in
     *"$FAILS") echo "said by $*"; exit 1 ;;
 esac
 """
+# Nested in another make, this one would wait for its job server.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 TRAININGS = [f"--wait-for-lock repro -s train_{name}" for name in NAMES]
 
 
 def make(target, folder, fails="nothing"):
     """Run a target without `setup`; the call of dvc that ends with `fails` fails. Return status, output, calls."""
     shutil.copy(ROOT / "Makefile", folder)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
+    for command in (["init", "-q"], ["add", "Makefile"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
     (folder / "bin").mkdir()
-    for name, text in {"dvc": DVC, "cxr-batch": "#!/bin/sh\necho screened >> calls\n"}.items():
+    for name, text in {"dvc": DVC, "cxr-batch": '#!/bin/sh\necho screened >> "$CALLS"\n'}.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
-    command = ["make", "-o", "setup", f"VENV={folder}", target]
-    # Nested in another make, this one would wait for its job server.
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(
-        command, cwd=folder, env=environment | {"FAILS": fails}, capture_output=True, text=True, check=False
-    )
+    done = again(target, folder, fails)
     return done.returncode, done.stdout + done.stderr, (folder / "calls").read_text().splitlines()
+
+
+def again(target, folder, fails="nothing"):
+    command = ["make", "-o", "setup", f"VENV={folder}", target]
+    variables = ENVIRONMENT | {"FAILS": fails, "CALLS": str(folder / "calls")}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
 def test_the_trainings_run_between_the_split_and_the_rest(tmp_path):
@@ -64,4 +70,15 @@ def test_outputs_that_dvc_did_not_keep_are_an_error_and_not_a_success(target, tm
 def test_the_demo_ends_with_screened_files(tmp_path):
     status, said, calls = make("demo", tmp_path)
     assert status == 0, said
-    assert calls == ["pull data", "repro", "status -q", "metrics show", "screened"]
+    cache = f"cache dir -q --local {tmp_path}/.dvc/cache"
+    assert calls == [cache, "pull data", "repro", "status -q", "metrics show", "screened"]
+
+
+def test_the_demo_takes_changes_along_that_are_not_committed_and_leaves_the_checkout_as_it_was(tmp_path):
+    make("demo", tmp_path)
+    text = (ROOT / "Makefile").read_text(encoding="utf-8") + "# changed\n"
+    (tmp_path / "Makefile").write_text(text, encoding="utf-8")
+    done = again("demo", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "work/demo/Makefile").read_text(encoding="utf-8") == text
+    assert (tmp_path / "Makefile").read_text(encoding="utf-8") == text

@@ -5,7 +5,7 @@ import pytest
 
 from cxr.errors import ModelError
 from cxr.model_folder import describe_model, fingerprint, load_model, packaged_folder
-from cxr.network import Network, openvino_module, softmax
+from cxr.network import BATCH, Network, openvino_module, softmax
 
 SIDE = 8
 
@@ -44,17 +44,62 @@ def test_outputs_are_of_each_plane_in_order(folder):
     assert outputs.feature_map.shape == (5, SIDE, SIDE, 1)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 7, 32])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_answers_are_the_same_to_the_bit_in_any_batch_and_with_any_threads(batch, threads):
-    planes = np.random.default_rng(0).integers(0, 256, (9, 128, 128), dtype=np.uint8)
-    expected = load_model(packaged_folder()).network.predict(planes)
-    network = load_model(packaged_folder(), threads, batch).network
-    found = network.predict(planes)
-    assert found.logits.shape == (9, 3)
-    for name in ("logits", "features", "feature_map"):
-        assert np.array_equal(getattr(found, name), getattr(expected, name))
-    assert np.array_equal(network.logits(planes), expected.logits)
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Give a network of three convolutions with random weights, as large as the kernels that differ by shape want."""
+    openvino = openvino_module()
+    from openvino import opset13 as ops
+
+    random = np.random.default_rng(3)
+    planes = ops.parameter([-1, 64, 64, 1], np.uint8, name="planes")
+    layer = ops.transpose(ops.divide(ops.convert(planes, np.float32), np.float32(255)), np.array([0, 3, 1, 2]))
+    for channels, wider in ((1, 24), (24, 40), (40, 56)):
+        kernel = random.normal(0, 1 / np.sqrt(9 * channels), (wider, channels, 3, 3)).astype(np.float32)
+        layer = ops.relu(ops.convolution(layer, ops.constant(kernel), [2, 2], [1, 1], [1, 1], [1, 1]))
+    features = ops.reduce_mean(layer, np.array([2, 3]), keep_dims=False)
+    logits = ops.matmul(features, ops.constant(random.normal(0, 1, (56, 3)).astype(np.float32)), False, False)
+    outputs = {"logits": logits, "features": features, "feature_map": ops.transpose(layer, np.array([0, 2, 3, 1]))}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    path = tmp_path_factory.mktemp("drawn") / "network.xml"
+    openvino.save_model(openvino.Model(list(outputs.values()), [planes], "drawn"), str(path), compress_to_fp16=False)
+    return path
+
+
+PACKAGED = {name: packaged_folder().with_name(name) / "network.xml" for name in ("packaged", "packaged_fast")}
+
+
+@pytest.fixture(params=[*PACKAGED, "drawn"])
+def network_file(request, drawn):
+    return PACKAGED.get(request.param, drawn)
+
+
+def said(network, planes):
+    outputs = network.predict(planes)
+    members = [outputs.members] if outputs.members is not None else []
+    return [outputs.logits, outputs.features, outputs.feature_map, *members]
+
+
+def test_an_answer_depends_on_the_plane_alone_to_the_bit(network_file):
+    side = openvino_module().Core().read_model(network_file).input().partial_shape[1].get_length()
+    random = np.random.default_rng(0)
+    planes = random.integers(0, 256, (2 * BATCH + 3, side, side), dtype=np.uint8)
+    network = Network(network_file, threads=1)
+    expected = said(network, planes)
+    order = random.permutation(len(planes))
+    for threads in (1, 2, 3, 0):  # as many batches side by side
+        other = Network(network_file, threads=threads)
+        for numbers in (order, order[:BATCH], order[:5], *order[:3, np.newaxis], np.repeat(order[:2], 7)):
+            for found, all_of in zip(said(other, planes[numbers]), expected, strict=True):
+                assert found.tobytes() == all_of[numbers].tobytes(), (threads, numbers)
+    assert np.array_equal(network.logits(planes), expected[0])
+
+
+def test_a_network_that_does_not_take_such_planes_says_so_on_any_number_of_threads(network_file):
+    planes = np.zeros((3 * BATCH, 20, 20), np.uint8)
+    for threads in (1, 2):
+        with pytest.raises(RuntimeError, match="shape"):
+            Network(network_file, threads=threads).logits(planes)
 
 
 def test_a_single_network_screens_without_members(folder):
@@ -70,17 +115,6 @@ def test_members_that_the_network_does_not_have_are_refused(folder):
     (folder / "model.json").write_text(json.dumps(description | {"members": ["a", "b"]}))
     with pytest.raises(ModelError, match=r"lacks an output for members, but its model\.json says otherwise"):
         load_model(folder)
-
-
-def test_half_the_batch_gives_the_same_answers_down_to_one(folder):
-    planes = np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE), dtype=np.uint8)
-    network = load_model(folder, batch=5).network
-    expected = network.logits(planes)
-    for batch in (2, 1):
-        assert network.halve_batch()
-        assert network.batch == batch
-        assert np.array_equal(network.logits(planes), expected)
-    assert not network.halve_batch()
 
 
 def test_a_model_says_who_it_is_and_that_it_saw_phantoms(folder):

@@ -53,11 +53,6 @@ def test_tensorflow_stays_in_training_and_models(path):
     assert not names & HEAVY or path.parts[1] in ("training", "models")
 
 
-@pytest.mark.parametrize("path", files(), ids=str)
-def test_a_file_is_small(path):
-    assert len((ROOT / path).read_text().splitlines()) <= 160
-
-
 def test_nothing_imports_stages():
     for path in files():
         assert "import stages" not in (ROOT / path).read_text()

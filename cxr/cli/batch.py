@@ -67,7 +67,7 @@ def main(
     address: speed.Address = None,
     processes: speed.Processes = 0,
     workers: speed.Workers = 0,
-    batch_size: speed.BatchSize = 8,
+    batch_size: speed.BatchSize = 0,
     threads: speed.Threads = 0,
     fail_on: arguments.FailWhen = FailOn.ANY,
     quiet: arguments.Quiet = False,

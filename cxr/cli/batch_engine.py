@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from cxr.cli.batch_alone import alone_because
 from cxr.cli.batch_options import Options
 from cxr.cli.batch_words import EngineName
+from cxr.processor import available_cores
 from cxr.screening.engines import Engine, LocalEngine
-from cxr.screening.local import default_workers
 from cxr.screening.store import Root
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def crew_of(options: Options, root: Root, candidates: "Sequence[Candidate]") -> 
     Image.preinit()
     gc.freeze()
     folders = [model for model in options.models if isinstance(model, Path)] or [packaged_folder()]
-    crew = Crew(helpers, candidates, partial(load_all, folders, options.batch))
+    crew = Crew(helpers, candidates, partial(load_all, folders))
     try:
         yield crew
     finally:
@@ -75,4 +75,4 @@ def _processes(options: Options, root: Root, files: int) -> int:
     """Return how many screen side by side."""
     if alone_because(options) or options.workers or options.threads or not isinstance(root, Path):
         return 1
-    return options.processes or min(default_workers(), files // LEAST)
+    return options.processes or min(available_cores(), files // LEAST)

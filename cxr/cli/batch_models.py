@@ -94,12 +94,12 @@ def load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fal
 def _load(folder: Path, options: Options, *, helped: bool) -> "ScreeningModel":
     """Load a network; 0 threads means: as many as its cost beside that of decoding calls for."""
     from cxr.model_folder import describe_model, load_model, packaged_folder
-    from cxr.screening.engine import default_workers
+    from cxr.processor import available_cores
     from cxr.screening.shares import network_threads
 
     if folder == packaged_folder().with_name(NAMES["fast"]) and not folder.is_dir():
         raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")
     gflop = float(describe_model(folder).get("gflop_per_image", 1))
-    threads = options.threads or network_threads(gflop, 1 if helped else default_workers())
+    threads = options.threads or network_threads(gflop, 1 if helped else available_cores())
     pinned = options.shard is None and not helped  # shards may share a machine
-    return load_model(folder, threads, options.batch, pinned)
+    return load_model(folder, threads, pinned)

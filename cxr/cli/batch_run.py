@@ -15,6 +15,7 @@ from cxr.cli.batch_voice import Voice, voice_of
 from cxr.cli.batch_words import FailOn
 from cxr.cli.console import status_of
 from cxr.errors import CxrError, DataError
+from cxr.network import BATCH
 from cxr.screening.address import cleaned
 from cxr.screening.applied import applied_of
 from cxr.screening.described import read_described
@@ -138,7 +139,8 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     check_words(options, schema)
     asked = replace(asked, model_sources=sources)
     keywords, threads = tuple(options.keywords), reading_threads(options)
-    return Work(asked, found, selection, models, schema, wanted, options.partitioned, keywords, threads)
+    batch = options.batch or BATCH * models[0].network.threads
+    return Work(asked, found, selection, models, schema, wanted, options.partitioned, keywords, threads, batch)
 
 
 def _work(options: Options, engine: "Engine", work: Work, files: OutputFiles | None, voice: Voice) -> Tally:

@@ -33,7 +33,9 @@ Workers = Annotated[
         "most; 0: all cores.",
     ),
 ]
-BatchSize = Annotated[int, _speed(min=1, max=1024, help="Pictures computed at once.")]
+BatchSize = Annotated[
+    int, _speed(min=0, max=1024, help="Files taken together; 0: eight for each thread of the network.")
+]
 Threads = Annotated[
     int, _speed(min=0, max=1024, help="Threads of the network in one process; 0: by its cost beside that of decoding.")
 ]

@@ -11,10 +11,10 @@ from cxr.cluster.shipment import Shipment, ship
 from cxr.cluster.worker import Worker, packed
 from cxr.errors import CxrError, DataError
 from cxr.files import JsonObject
+from cxr.processor import available_cores
 from cxr.screening.engines import Done, Log, refuse_leftovers
 from cxr.screening.fingerprint import check_same
 from cxr.screening.journal import read_header
-from cxr.screening.local import default_workers
 from cxr.screening.output import OutputFiles
 from cxr.screening.parts import HEADER_FILE, Parts, begin_parts
 from cxr.screening.work import Watcher, Work
@@ -56,7 +56,7 @@ class RayEngine:
         shipment = ship(work, log.folder, self._fingerprint)
         first, candidates = log.next_number, work.selection.candidates
         slices = [todo[start : start + SLICE] for start in range(0, len(todo), SLICE)]
-        with ray_session(self.address, default_workers()) as ray:
+        with ray_session(self.address, available_cores()) as ray:
             rows = [
                 {"part": first + number, "candidates": packed([candidates[one] for one in some])}
                 for number, some in enumerate(slices)

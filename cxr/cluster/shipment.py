@@ -26,7 +26,6 @@ class Shipment:
 
     Attributes:
         points: The operating point in force of each; empty without decisions.
-        batch: Planes that are computed at once.
         root: Where the pictures lie; a store opens connections of its own.
         keywords: DICOM attributes to read.
         schema: Of the table.
@@ -35,7 +34,6 @@ class Shipment:
     """
 
     points: Sequence[str]
-    batch: int
     root: Root
     keywords: tuple[str, ...]
     schema: Schema
@@ -60,7 +58,7 @@ class Shipment:
     def models(self) -> list[ScreeningModel]:
         """Load the networks. Raises ModelError where one cannot be loaded."""
         folders = [self.parts / NETWORKS / str(number) for number in range(len(self.points))]
-        return at_points(load_all(folders, self.batch), self.points)
+        return at_points(load_all(folders), self.points)
 
 
 def ship(work: Work, parts: Path, fingerprint: JsonObject) -> Shipment:
@@ -77,7 +75,6 @@ def ship(work: Work, parts: Path, fingerprint: JsonObject) -> Shipment:
     models = work.models
     return Shipment(
         points=[model.operating_point for model in models],
-        batch=models[0].network.batch,
         root=work.asked.naming.root,
         keywords=work.keywords,
         schema=work.schema,

@@ -15,7 +15,6 @@ from cxr.model_folder import (
     fingerprint,
 )
 from cxr.model_parts import load_decisions, load_model_gate
-from cxr.network import BATCH
 
 MAX_BYTES = 3_000_000  # what a package may carry
 
@@ -33,7 +32,7 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
     load_decisions(source, description)
     if fingerprint(source) != description["network"]["sha256"]:
         raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
-    load_model_gate(source, description, 0, BATCH)
+    load_model_gate(source, description)
     files = model_files(source, description)
     size = sum(file.stat().st_size for file in files)
     if size > MAX_BYTES:

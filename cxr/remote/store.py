@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from cxr.files import JsonObject
 from cxr.formats import HEAD_BYTES
+from cxr.processor import available_cores
 from cxr.remote.listing import join, list_folders, list_links, list_pages
 from cxr.remote.marks import mark_of, size_of, stamp_of
 from cxr.remote.patience import Patience
 from cxr.remote.turns import Turns
 from cxr.screening.candidates import Candidate
-from cxr.screening.local import default_workers
 from cxr.screening.query import Query
 from cxr.screening.reading import MAX_BYTES
 from cxr.screening.store import Listed, Stamp, Visitor
@@ -58,7 +58,7 @@ class FsspecStore:
     named: Sequence[Listed] = ()
     paths: Mapping[str, str] = field(default_factory=dict)
     one_at_a_time: AbstractContextManager[object] = field(default_factory=nullcontext)
-    decoding: AbstractContextManager[object] = field(default_factory=lambda: Turns(default_workers()))
+    decoding: AbstractContextManager[object] = field(default_factory=lambda: Turns(available_cores()))
     facts_known: JsonObject = field(default_factory=lambda: {"git": None, "dvc": None})
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class FsspecStore:
     @property
     def workers(self) -> int:
         """See `Store`."""
-        return min(WORKERS_PER_CORE * default_workers(), MOST_WORKERS)
+        return min(WORKERS_PER_CORE * available_cores(), MOST_WORKERS)
 
     @contextmanager
     def opened(self, candidate: Candidate, *, whole: bool) -> Iterator[_Source]:

@@ -18,13 +18,6 @@ from cxr.screening.rows import Answer
 class Predictor(Protocol):
     """A network; `cxr.network.Network` in production."""
 
-    @property
-    def batch(self) -> int:
-        """How many planes it computes at once."""
-
-    def halve_batch(self) -> bool:
-        """Compute fewer at once, to need less memory; False where there is one already."""
-
     def screen(self, planes: Plane) -> Screened:
         """Answer for uint8 planes of shape (pictures, side, side)."""
 
@@ -62,7 +55,7 @@ def answers_of(planes: Mapping[str, Plane], model: Model, unusual: Collection[st
 
     Args:
         planes: uint8 (side, side) each.
-        model: Where it lacks memory, its batch is halved and the planes are tried again.
+        model: What answers.
         unusual: Names of those that the gate finds unlike the training images; decisions refer them.
 
     Returns:
@@ -77,7 +70,7 @@ def answers_of(planes: Mapping[str, Plane], model: Model, unusual: Collection[st
         _check_shapes(screened, len(some), model)
         return _answers(screened, model, np.array([name in unusual for name in some]))
 
-    return attempted(planes, compute, model.network.halve_batch)
+    return attempted(planes, compute)
 
 
 def _check_shapes(screened: Screened, number: int, model: Model) -> None:

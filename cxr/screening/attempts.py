@@ -14,14 +14,12 @@ Result = TypeVar("Result")
 def attempted(
     planes: Mapping[str, Plane],
     compute: Callable[[Mapping[str, Plane]], Sequence[Result]],
-    halve_batch: Callable[[], bool],
 ) -> dict[str, Result | Failure]:
     """Compute for planes by name; where that fails on several together, each is tried alone.
 
     Args:
         planes: uint8 (side, side) each.
         compute: Gives a result for each plane, in their order.
-        halve_batch: Makes `compute` need less memory; False where it cannot. Then the planes are tried again.
 
     Returns:
         For each name the result, or why there is none.
@@ -37,11 +35,9 @@ def attempted(
         raise
     except Exception as error:  # a runtime raises anything; only the picture that causes it may lose its result
         text = str(error) or type(error).__name__
-        if _is_memory(error) and halve_batch():
-            return attempted(planes, compute, halve_batch)
         if len(planes) == 1:
-            return dict.fromkeys(planes, (Reason.NETWORK, text))
-        alone = (attempted(dict([one]), compute, halve_batch) for one in planes.items())
+            return dict.fromkeys(planes, (Reason.MEMORY if _is_memory(error) else Reason.NETWORK, text))
+        alone = (attempted(dict([one]), compute) for one in planes.items())
         return {name: result for one in alone for name, result in one.items()}
     return dict(zip(planes, results, strict=True))
 

@@ -47,6 +47,11 @@ class Described:
         """How it was written."""
         return Format(self.manifest["results"]["format"])
 
+    @property
+    def computed_on(self) -> set[str]:
+        """Classes of the processors that its rows were computed on, see `cxr.processor.instructions`."""
+        return set(self.manifest["tool"].get("instructions", ()))
+
     def rows(self) -> Iterator[dict[str, str]]:
         """Give its rows. Raises DataError where they cannot be read."""
         return read_table(self.path, self.format)

@@ -49,9 +49,9 @@ def duty_of(work: Work) -> Duty:
     )
 
 
-def load_all(folders: Sequence[Path], batch: int) -> list[ScreeningModel]:
+def load_all(folders: Sequence[Path]) -> list[ScreeningModel]:
     """Load networks for a core. Raises ModelError where one cannot be loaded."""
-    return [load_model(folder, THREADS, batch, PINNED) for folder in folders]
+    return [load_model(folder, THREADS, PINNED) for folder in folders]
 
 
 def at_points(models: Sequence[ScreeningModel], points: Sequence[str]) -> list[ScreeningModel]:

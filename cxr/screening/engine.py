@@ -8,19 +8,18 @@ from itertools import islice
 from cxr.decisions import PIXEL_DIGITS
 from cxr.files import JsonObject
 from cxr.flags import Flag
+from cxr.network import BATCH
 from cxr.planes import pixels_digest
 from cxr.screening.ahead import work_ahead
 from cxr.screening.answers import Model, answers_of
 from cxr.screening.attempts import Failure
 from cxr.screening.candidates import Candidate
 from cxr.screening.gating import Verdict, verdicts_of
-from cxr.screening.local import default_workers, store_of
+from cxr.screening.local import store_of
 from cxr.screening.reading import Reading, read
 from cxr.screening.rows import Answer, Row, flags_of
 from cxr.screening.schema import Schema
 from cxr.screening.store import Root, Stamp
-
-__all__ = ["Outcome", "default_workers", "record_of", "screen"]
 
 BATCHES_AHEAD = 4  # bounds memory: this many batches of planes are decoded or being decoded
 
@@ -40,6 +39,7 @@ def screen(
     models: Sequence[Model],
     workers: int = 0,
     keywords: Sequence[str] = (),
+    batch: int = BATCH,
 ) -> Generator[list[Outcome], None, None]:
     """Give what became of each candidate, in their order, a batch at a time.
 
@@ -49,17 +49,18 @@ def screen(
         models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
         workers: Reading threads; 0 is as many as suit the root, IN_TURN none: files are read between the batches.
         keywords: DICOM attributes to read.
+        batch: Files that are taken together, at least 1; no answer depends on it.
 
     Raises:
         DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
-    batch, gate = models[0].network.batch, models[0].gate
+    gate = models[0].gate
     sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
     decode = partial(read, root=root, sides=sides, keywords=keywords)
     store = store_of(root)
     workers = workers or store.workers
-    readings = work_ahead(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, 8), workers), store.stop)
+    readings = work_ahead(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)
     try:
         while some := list(islice(readings, batch)):
             yield _outcomes(some, models)

@@ -43,6 +43,9 @@ class Log(Protocol):
     def records(self) -> Iterator[tuple[int, JsonObject]]:
         """Give every record with its position, in the order in which they were added."""
 
+    def instructions(self) -> set[str]:
+        """Return the classes of the processors that computed the records, see `cxr.processor.instructions`."""
+
 
 class Engine(Protocol):
     """Screens candidates."""
@@ -93,7 +96,7 @@ class LocalEngine:
         candidates = work.selection.candidates
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
-        for outcomes in screen(chosen, work.asked.naming.root, work.models, work.workers, work.keywords):
+        for outcomes in screen(chosen, work.asked.naming.root, work.models, work.workers, work.keywords, work.batch):
             numbers = [next(waiting) for _ in outcomes]
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
             yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])

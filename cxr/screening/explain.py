@@ -15,9 +15,9 @@ from cxr.files import whole_file
 from cxr.head import Head, read_head
 from cxr.model_folder import NETWORK_FILE
 from cxr.planes import Plane
+from cxr.processor import available_cores
 from cxr.screening.ahead import work_ahead
 from cxr.screening.candidates import Candidate
-from cxr.screening.engine import default_workers
 from cxr.screening.explain_index import Shown, remove_others, write_index
 from cxr.screening.explain_picture import SIDE, picture_of
 from cxr.screening.explain_words import stamp_lines, worth_of
@@ -110,7 +110,7 @@ def _seen(records: Sequence[Record], work: "Work", side: int) -> Iterator[_Seen]
             return _Seen(record, stem, None, None)
         return _Seen(record, stem, reading.planes[side], reading.planes[SIDE])
 
-    return work_ahead(decoded, records, work.workers or default_workers(), 2 * BLOCK)
+    return work_ahead(decoded, records, work.workers or available_cores(), 2 * BLOCK)
 
 
 def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:

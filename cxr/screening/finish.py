@@ -45,7 +45,9 @@ def finish(
             rows = _rows(journal, work.selection.candidates, positions, tally)
             write_table(temporary, work.format, work.schema.columns, rows)
             results = results_facts(temporary, files.results.name, work.format, tally)
-        write_json(files.manifest, _manifest(work, tally, results, fingerprint, _finished(times)))
+        write_json(
+            files.manifest, _manifest(work, tally, results, fingerprint, _finished(times), journal.instructions())
+        )
     except OSError as error:
         raise OutputError(
             f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
@@ -66,10 +68,18 @@ def _rows(journal: Log, candidates: Sequence[Candidate], positions: Sequence[int
             tally.not_images.append(candidate.cell)
 
 
-def _manifest(work: Work, tally: Tally, results: JsonObject, fingerprint: JsonObject, times: JsonObject) -> JsonObject:
+def _manifest(
+    work: Work,
+    tally: Tally,
+    results: JsonObject,
+    fingerprint: JsonObject,
+    times: JsonObject,
+    computed_on: set[str],
+) -> JsonObject:
+    earlier = work.asked.earlier.computed_on if work.asked.earlier else set()
     return {
         "manifest": MANIFEST_VERSION,
-        "tool": tool_facts(),
+        "tool": tool_facts(computed_on.union(earlier)),
         "models": [
             model_facts(model) | ({"dvc": source} if source else {})
             for model, source in zip_longest(work.models, work.asked.model_sources)

@@ -36,9 +36,6 @@ class Judge(Protocol):
     def plane_side(self) -> int:
         """Side in pixels of the planes that it takes."""
 
-    def halve_batch(self) -> bool:
-        """Compute fewer planes at once, to need less memory; False where there is one already."""
-
     def scores(self, planes: Plane) -> NDArray[np.float64]:
         """Return (pictures, signs), in the order of `Sign`, for uint8 planes of shape (pictures, side, side)."""
 
@@ -82,7 +79,7 @@ def verdicts_of(readings: Mapping[str, Reading], gate: Judge, side: int) -> dict
             )
         return list(scores)
 
-    seen = attempted(left, compute, gate.halve_batch)
+    seen = attempted(left, compute)
     return {
         name: Verdict(*failure, flags[name]) if failure else _seen(seen[name], gate.thresholds, flags[name])
         for name, failure in ruled.items()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cxr.errors import OutputError, ResumeError
 from cxr.files import JsonObject, whole_file
-from cxr.screening.records import Records, line_of, parsed
+from cxr.processor import instructions
+from cxr.screening.records import FORMAT, Records, header_line, line_of, parsed
 
-FORMAT = "cxr-batch journal 1"
 SYNC_SECONDS = 5.0  # how much a power failure may cost; killing the process costs nothing that was appended
 
 
@@ -24,6 +24,8 @@ class Journal(Records):
         self._writer = path.open("r+b", buffering=0)
         super().__init__(path)
         self._synced = time.monotonic()
+        if instructions() not in self.instructions():
+            self.append([{"instructions": instructions()}])
 
     def close(self) -> None:
         """Close the file."""
@@ -61,7 +63,7 @@ def create_journal(path: Path, header: JsonObject) -> Journal:
     """Make a new journal, replacing an older one. Raises OutputError where it cannot be written."""
     try:
         with whole_file(path) as temporary:
-            temporary.write_bytes(line_of({"format": FORMAT} | header))
+            temporary.write_bytes(header_line(**header))
         return Journal(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder for the results") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from cxr.errors import ImageError, Reason, UsageError
 from cxr.files import JsonObject
 from cxr.formats import HEAD_BYTES
+from cxr.processor import available_cores
 from cxr.screening.candidates import Candidate
 from cxr.screening.provenance import dvc_revision, git_revision
 from cxr.screening.query import Query
@@ -20,11 +21,6 @@ from cxr.screening.store import Listed, Root, Stamp, Store, Visitor
 def store_of(root: Root) -> Store:
     """Return the store that a root is, or that it stands for."""
     return LocalStore(root) if isinstance(root, Path) else root
-
-
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_regular(path: Path) -> FileIO:
@@ -65,7 +61,7 @@ class LocalStore:
     @property
     def workers(self) -> int:
         """See `Store`."""
-        return default_workers()
+        return available_cores()
 
     @property
     def decoding(self) -> AbstractContextManager[object]:

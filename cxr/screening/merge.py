@@ -99,7 +99,9 @@ def _manifest(shards: Sequence[Described], tally: Tally, results: JsonObject) ->
     first = manifests[0]
     tally.not_images.extend(sorted(name for manifest in manifests for name in manifest["aside"]["not_an_image"]))
     skipped = first["counts"]["skipped_because"] | {"not_an_image": len(tally.not_images), "other_shards": 0}
+    computed_on = set[str]().union(*(shard.computed_on for shard in ordered))
     return first | {
+        "tool": first["tool"] | {"instructions": sorted(computed_on)},
         "request": first["request"] | {"shard": None, "arguments": None},
         "results": results,
         "counts": count_facts(skipped, tally),

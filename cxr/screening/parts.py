@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cxr.errors import OutputError
 from cxr.files import JsonObject, whole_file
-from cxr.screening.journal import FORMAT, create_journal
-from cxr.screening.records import Closing, Records, line_of
+from cxr.screening.journal import create_journal
+from cxr.screening.records import Closing, Records, header_line, line_of
 
 HEADER_FILE, SUFFIX, TRIES = "header.journal", ".part", ".tries"
 NETWORKS = "networks"  # folder of the networks that workers load, by number
@@ -26,7 +26,7 @@ def write_part(folder: Path, number: int, records: Iterable[JsonObject]) -> list
     Raises:
         OutputError: It cannot be written; there is no half of it.
     """
-    lines = [line_of({"format": FORMAT, "part": number}), *map(line_of, records)]
+    lines = [header_line(part=number), *map(line_of, records)]
     try:
         with whole_file(folder / f"{number:08d}{SUFFIX}") as temporary:
             temporary.write_bytes(b"".join(lines))
@@ -100,6 +100,14 @@ class Parts(Closing):
             with Records(self._path(number)) as part:
                 for place, record in part.records():
                     yield number * SPAN + place, record
+
+    def instructions(self) -> set[str]:
+        """Return the classes of the processors that computed the records, see `cxr.processor.instructions`."""
+        found: set[str] = set()
+        for number in self._numbers():
+            with Records(self._path(number)) as part:
+                found |= part.instructions()
+        return found
 
     def close(self) -> None:
         """Close the part that is open."""

@@ -1,10 +1,12 @@
 """The lines of a journal: what became of a file, each.
 
-A line is eight hexadecimal digits of CRC-32, a space, and a JSON object. The first one is the header. A line that a
-dying machine tore or garbled is as if it were not there: its file is screened again.
+A line is eight hexadecimal digits of CRC-32, a space, and a JSON object. The first one is the header, which names the
+class of the processor that computed what follows; so does a line with nothing else, where a run went on on another. A
+line that a dying machine tore or garbled is as if it were not there: its file is screened again.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,10 @@ from typing import Any, Self
 from zlib import crc32
 
 from cxr.files import JsonObject
+from cxr.processor import instructions
+
+FORMAT = "cxr-batch journal 2"
+_ELSEWHERE = re.compile(rb'[0-9a-f]{8} \{"instructions":')
 
 
 class Closing:
@@ -55,9 +61,20 @@ class Records(Closing):
         self._reader.seek(position)
         for line in iter(self._reader.readline, b""):
             record = parsed(line)
-            if record is not None:
+            if record is not None and "path" in record:
                 yield position, record
             position += len(line)
+
+    def instructions(self) -> set[str]:
+        """Return the classes of the processors that computed the records, see `cxr.processor.instructions`."""
+        self._reader.seek(0)
+        lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
+        return {str(record["instructions"]) for record in map(parsed, lines) if record is not None}
+
+
+def header_line(**parts: Any) -> bytes:
+    """Return the first line of a file whose records are computed on this processor."""
+    return line_of({"format": FORMAT} | parts | {"instructions": instructions()})
 
 
 def line_of(record: JsonObject) -> bytes:

@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,14 +52,19 @@ class Asked:
     model_sources: Sequence[JsonObject | None] = ()
 
 
-def tool_facts() -> JsonObject:
-    """Return versions of the tool, of Python and of the libraries, and the tool's commit in a checkout."""
+def tool_facts(computed_on: Collection[str]) -> JsonObject:
+    """Return versions of the tool, of Python and of the libraries, and the tool's commit in a checkout.
+
+    Args:
+        computed_on: Classes of the processors that the rows were computed on, see `cxr.processor.instructions`.
+    """
     return {
         "name": "cxr-batch",
         "version": __version__,
         "git": git_revision(Path(__file__).parent),
         "python": platform.python_version(),
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "instructions": sorted(computed_on),
     }
 
 

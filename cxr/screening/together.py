@@ -42,7 +42,7 @@ def together(crew: Crew, log: "Log", work: Work, todo: Sequence[int], watcher: W
     Nobody waits for anybody until the end, where shares become small. What a helper had that is no more is done by the
     others.
     """
-    slices = _Slices(todo, work.models[0].network.batch)
+    slices = _Slices(todo, work.batch)
     try:
         crew.begin(duty_of(work))
         while True:

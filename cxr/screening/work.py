@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cxr.files import JsonObject
+from cxr.network import BATCH
 from cxr.screening.answers import Model
 from cxr.screening.engine import Outcome
 from cxr.screening.fingerprint import Identified
@@ -58,6 +59,7 @@ class Work:
         partitioned: Whether it is a folder of several files.
         keywords: DICOM attributes to read.
         workers: Decoding threads, where one process screens; 0 is one for each core.
+        batch: Files that are taken together; no answer depends on it.
     """
 
     asked: Asked
@@ -69,3 +71,4 @@ class Work:
     partitioned: bool = False
     keywords: tuple[str, ...] = ()
     workers: int = 0
+    batch: int = BATCH

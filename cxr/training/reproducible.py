@@ -2,21 +2,14 @@
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 import numpy as np
 
 from cxr.models.tf import keras, tf
 from cxr.params import RuntimeParams
+from cxr.processor import instructions
 from cxr.training.devices import choose_devices, devices_in_use
-
-# From the oldest on; as far as it decides how float32 numbers are added, and no finer.
-INSTRUCTIONS = ("sse", "avx", "avx2", "avx512")
-# As NumPy names them, from 2.4 on and before. TensorFlow's wheels need avx.
-FOUND_BY_NUMPY = {"X86_V4": "avx512", "AVX512_SKX": "avx512", "X86_V3": "avx2", "AVX2": "avx2", "X86_V2": "avx"}
-# What the values of oneDNN's environment variable begin with; the first that fits counts.
-ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "avx", "SSE": "sse"}
 
 
 def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
@@ -46,31 +39,10 @@ def environment() -> dict[str, str]:
         # Without the patch level: it chooses no wheel and turns no bit.
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),
-        "instructions": instructions(_simd_extensions(), os.environ),
+        "instructions": instructions() + (" without onednn" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else ""),
         "devices": devices_in_use(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "openvino": version("openvino"),
         "numpy": np.__version__,
     }
-
-
-def instructions(simd: Iterable[str], variables: Mapping[str, str]) -> str:
-    """Return the newest of INSTRUCTIONS that float32 kernels use, or the machine's own name where it has none of them.
-
-    Args:
-        simd: Names of what the processor has, as NumPy spells them.
-        variables: Environment variables; oneDNN's own limit and switch count.
-    """
-    present = {FOUND_BY_NUMPY[name] for name in simd if name in FOUND_BY_NUMPY}
-    if not present:
-        return platform.machine()
-    limit = variables.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    allowed = next((level for start, level in ONEDNN_LIMITS.items() if limit.startswith(start)), INSTRUCTIONS[-1])
-    level = min(max(present, key=INSTRUCTIONS.index), allowed, key=INSTRUCTIONS.index)
-    return f"{level} without onednn" if variables.get("TF_ENABLE_ONEDNN_OPTS") == "0" else level
-
-
-def _simd_extensions() -> list[str]:
-    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
-    return [*extensions.get("baseline", []), *extensions.get("found", [])]  # NumPy leaves empty lists out

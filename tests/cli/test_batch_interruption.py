@@ -37,7 +37,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
                     time.sleep(0.1)
             return by_brightness(planes)
         cxr.model_folder.load_model = lambda *_: FakeModel(FakeNetwork(slow))
-        app([{str(scans)!r}, "-o", {str(tmp_path / "r.csv")!r}, "--processes", "1"])
+        app([{str(scans)!r}, "-o", {str(tmp_path / "r.csv")!r}, "--processes", "1", "--batch-size", "32"])
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],
@@ -76,8 +76,8 @@ def test_ctrl_c_reaches_all_processes_and_the_first_one_ends_the_others(tmp_path
         def slow(planes):
             time.sleep(0.1)
             return by_brightness(planes)
-        cxr.model_folder.load_model = lambda *_: FakeModel(FakeNetwork(slow, batch=4))
-        app([{str(scans)!r}, "-o", {str(tmp_path / "r.csv")!r}, "--processes", "3"])
+        cxr.model_folder.load_model = lambda *_: FakeModel(FakeNetwork(slow))
+        app([{str(scans)!r}, "-o", {str(tmp_path / "r.csv")!r}, "--processes", "3", "--batch-size", "4"])
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],

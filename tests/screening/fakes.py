@@ -26,19 +26,13 @@ def by_brightness(planes: Plane) -> Logits:
 @dataclass
 class FakeNetwork:
     answer: Callable[[Plane], Logits] = by_brightness
-    batch: int = 32
+    threads: int = 1
     batches: list[int] = field(default_factory=list)
     members: Callable[[Plane], Logits] | None = None
 
     def screen(self, planes: Plane) -> Screened:
         self.batches.append(len(planes))
         return Screened(self.answer(planes), self.members(planes) if self.members else None)
-
-    def halve_batch(self) -> bool:
-        if self.batch == 1:
-            return False
-        self.batch //= 2
-        return True
 
 
 LIMITS = Limits(min_side=10, max_aspect=4, max_colour=0.1, min_spread=0.02, dark=0.1, bright=0.8, max_clipped=0.4)
@@ -57,15 +51,10 @@ class FakeGate:
     sha256: str = "6a" * 32
     plane_side: int = SIDE
     batches: list[int] = field(default_factory=list)
-    can_halve: int = 0
 
     def scores(self, planes: Plane) -> NDArray[np.float64]:
         self.batches.append(len(planes))
         return self.judge(planes)
-
-    def halve_batch(self) -> bool:
-        self.can_halve -= 1
-        return self.can_halve >= 0
 
 
 @dataclass

@@ -28,7 +28,7 @@ BAD = ("empty.png", "text.png")
 
 
 def model(answer: Callable[[Plane], Logits] = by_brightness) -> FakeModel:
-    return FakeModel(FakeNetwork(answer, batch=BATCH))
+    return FakeModel(FakeNetwork(answer))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def _nobody_is_left() -> Iterator[None]:
 def run_with(size: int, scans: Path, output: Path, **more: object) -> tuple[bytes, Notes]:
     notes = more.pop("notes", Notes())
     load = more.pop("load", lambda: [model(slow)])
-    work = work_on(scans, [model(slow)])
+    work = work_on(scans, [model(slow)], batch=BATCH)
     crew = Crew(size, work.selection.candidates, load)  # type: ignore[arg-type]
     files, tally, _ = run_in(output, work, notes=notes, crew=crew)  # type: ignore[arg-type]
     assert tally.rows == FILES + len(BAD)
@@ -116,7 +116,7 @@ def unable() -> list[FakeModel]:
 
 
 def other_network() -> list[FakeModel]:
-    return [FakeModel(FakeNetwork(batch=BATCH), network_sha256="0" * 64)]
+    return [FakeModel(network_sha256="0" * 64)]
 
 
 @pytest.mark.parametrize("load", [unable, other_network])

@@ -87,10 +87,8 @@ def test_an_empty_set_is_told_from_no_decision(scans: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("batch", [1, 7])
 def test_batch_size_changes_no_byte_and_no_decision(batch: int, scans: Path, tmp_path: Path) -> None:
     for name, number in (("r", 32), ("s", batch)):
-        model = replace(
-            deciding_model(reference=REFERENCE, training_pixels=["0" * 16]), network=FakeNetwork(batch=number)
-        )
-        run_in(tmp_path / f"{name}.csv", work_on(scans, [model]))
+        model = deciding_model(reference=REFERENCE, training_pixels=["0" * 16])
+        run_in(tmp_path / f"{name}.csv", work_on(scans, [model], batch=number))
     assert (tmp_path / "r.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
     one, other = (read_json(OutputFiles(tmp_path / f"{name}.csv").manifest) for name in "rs")
     assert (one["counts"], one["drift"]) == (other["counts"], other["drift"])

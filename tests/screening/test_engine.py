@@ -10,14 +10,13 @@ import pytest
 from cxr.errors import ModelError, Reason
 from cxr.flags import Flag
 from cxr.images import Plane, read_plane
+from cxr.network import BATCH
 from cxr.screening.engine import Outcome, screen
 from cxr.screening.rows import Answer, Row, Status
 from tests.dicoms import save_dicom
 from tests.screening.drawings import bars, save
 from tests.screening.fakes import SIDE, FakeGate, FakeModel, FakeNetwork, Logits, by_brightness
 from tests.screening.works import candidates, rows_of
-
-BATCH = 32
 
 
 def outcomes(folder: Path, names: Sequence[str], *models: FakeModel, workers: int = 2) -> list[Outcome]:
@@ -164,28 +163,19 @@ def test_where_the_network_fails_on_a_batch_only_the_guilty_picture_loses_its_an
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("Out of memory: 3 GB")])
-def test_where_memory_is_short_the_batch_is_halved_until_it_fits(tmp_path: Path, error: Exception) -> None:
-    network = FakeNetwork()
-
+def test_where_memory_is_short_for_one_picture_it_is_that_pictures_error(tmp_path: Path, error: Exception) -> None:
     def short(planes: Plane) -> Logits:
-        if network.batch > 4:
+        if (planes.mean(axis=(1, 2)) > 250).any():
             raise error
         return by_brightness(planes)
 
     names = different_pictures(tmp_path, 40)
     expected = rows(tmp_path, names)
-    network.answer = short
-    assert rows(tmp_path, names, FakeModel(network)) == expected
-    assert network.batch == 4
-
-
-def test_where_memory_is_short_for_one_picture_it_is_that_pictures_error(tmp_path: Path) -> None:
-    def never(_: Plane) -> Logits:
-        raise MemoryError
-
-    save(tmp_path, "a.png")
-    (row,) = rows(tmp_path, ["a.png"], FakeModel(FakeNetwork(never)))
-    assert (row.reason, row.detail) == (Reason.NETWORK, "MemoryError")
+    save(tmp_path, "0005-white.png", (255, 255, 255))
+    found = rows(tmp_path, sorted([*names, "0005-white.png"]), FakeModel(FakeNetwork(short)))
+    guilty = next(row for row in found if row.path == "0005-white.png")
+    assert (guilty.reason, guilty.detail) == (Reason.MEMORY, str(error) or "MemoryError")
+    assert [row for row in found if row is not guilty] == expected
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 2), (2,)])

@@ -1,4 +1,7 @@
-"""The packaged network's table does not depend on how the work was divided, to the byte."""
+"""A table does not depend on how the work was divided, to the byte.
+
+`tests/test_processor.py` runs this file again with fewer instructions, where other kernels compute other shapes.
+"""
 
 from pathlib import Path
 
@@ -9,8 +12,11 @@ from typer.testing import CliRunner
 
 from cxr.cli.merge import app as merge_app
 from cxr.cli.verify import app as verify_app
+from cxr.ensemble import ensemble, write_ensemble
+from cxr.ensemble_members import read_members
 from tests.cli.batches import read, run
 from tests.dicoms import save_dicom
+from tests.ensembles import member
 from tests.screening.hostile import deep, drawn
 
 NUMBER = 70
@@ -37,21 +43,46 @@ def expected(folder: Path) -> bytes:
     return (folder.parent / "expected.csv").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an ensemble of random members."""
+    models = tmp_path_factory.mktemp("models")
+    member(models, "cnn1", 1, cells=4, depth=5)
+    member(models, "cnn3", 2, cells=2, depth=7, bias=False)
+    write_ensemble(models / "ensemble", ensemble(read_members(models, ("cnn1", "cnn3"))))
+    return models / "ensemble"
+
+
+@pytest.mark.parametrize("other", ["fast", "ensemble"])
+def test_other_networks_keep_it_too(other: str, joined: Path, folder: Path, tmp_path: Path) -> None:
+    model = ["--model", joined if other == "ensemble" else other]
+    tables = []
+    divisions = [["--batch-size", str(number)] for number in (1, 7, 8, 32)]
+    divisions += [["--batch-size", "50", "--workers", "3"], ["--threads", "2"], ["--processes", "2"]]
+    for number, division in enumerate(divisions):
+        assert run(folder, "-o", tmp_path / f"{number}.csv", *model, *division).exit_code == 3
+        tables.append((tmp_path / f"{number}.csv").read_bytes())
+    assert set(tables) == {tables[0]}
+
+
 @pytest.mark.parametrize(
     "division",
     [
-        *(["--batch-size", str(number)] for number in (1, 7, 32, 50)),
+        *(["--batch-size", str(number)] for number in (1, 7, 8, 32, 50)),
         *(["--workers", str(number)] for number in (1, 2, 4)),
         *(["--threads", str(number)] for number in (1, 2)),
         ["--batch-size", "7", "--workers", "4", "--threads", "1"],
         *(["--processes", str(number)] for number in (1, 2, 5)),
         ["--batch-size", "7", "--processes", "3"],
+        ["--engine", "ray", "--workers", "2"],
     ],
     ids=" ".join,
 )
 def test_batch_workers_threads_and_processes_change_no_byte(
     division: list[str], folder: Path, expected: bytes, tmp_path: Path
 ) -> None:
+    if "ray" in division:
+        pytest.importorskip("ray")
     run(folder, "-o", tmp_path / "r.csv", *division)
     assert (tmp_path / "r.csv").read_bytes() == expected
 

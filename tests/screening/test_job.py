@@ -44,7 +44,7 @@ class Stopping(Notes):
 
 
 def small_batches(identity: str = "fake-0123456789ab") -> FakeModel:
-    return FakeModel(FakeNetwork(batch=8), identity=identity)
+    return FakeModel(identity=identity)
 
 
 def manifest(results: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import OutputError, ResumeError
+from cxr.processor import instructions
 from cxr.screening.journal import Journal, create_journal, read_header
 
 RECORDS = [{"path": f"{number}.png", "stamp": [number], "cells": ["ok", "\u2028é", ""]} for number in range(5)]
@@ -26,7 +27,11 @@ def test_what_was_appended_is_read_back_in_order_and_by_position(path: Path) -> 
         found = list(journal.records())
         assert [record for _, record in found] == RECORDS
         assert [journal.record_at(position) for position, _ in found] == RECORDS
-    assert read_header(path) == {"format": "cxr-batch journal 1", "fingerprint": {"tool": "1"}}
+    assert read_header(path) == {
+        "format": "cxr-batch journal 2",
+        "fingerprint": {"tool": "1"},
+        "instructions": instructions(),
+    }
 
 
 def test_a_journal_cut_anywhere_gives_the_records_before_the_cut_and_goes_on(path: Path) -> None:

@@ -28,6 +28,18 @@ def test_records_come_back_by_position_in_any_order_and_in_the_order_of_parts(fo
     assert [place // SPAN for place in (*late, *early)] == [7, 7, 2]
 
 
+def test_the_classes_of_all_processors_that_wrote_a_part_are_known(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Parts(folder) as parts:
+        assert parts.instructions() == set()  # whoever began has computed nothing
+        for number, here in enumerate(("avx2", "avx512", "avx2")):
+            monkeypatch.setattr("cxr.screening.records.instructions", lambda here=here: here)
+            write_part(folder, number, [record(here)])
+        assert parts.instructions() == {"avx2", "avx512"}
+        assert [kept["path"] for _, kept in parts.records()] == ["avx2", "avx512", "avx2"]
+
+
 def test_writing_a_part_again_changes_no_byte(folder: Path) -> None:
     first = write_part(folder, 0, [record("a")])
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

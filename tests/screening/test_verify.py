@@ -1,17 +1,22 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cxr.errors import DataError
+from cxr.planes import Plane
+from cxr.processor import instructions
 from cxr.screening.described import Described, read_described
 from cxr.screening.names import Naming, PathStyle
 from cxr.screening.output import OutputFiles
 from cxr.screening.query import Query
 from cxr.screening.rescore import rescore
 from cxr.screening.verify import Check, verify_table
+from tests.cli.batches import read
 from tests.screening.drawings import save
-from tests.screening.fakes import FakeModel, FakeNetwork, by_brightness
+from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness, deciding_model
 from tests.screening.works import run_in, work_on
 
 
@@ -124,6 +129,34 @@ def scored(table: Described, model: FakeModel, root: Path | None = None, number:
 def test_rows_screened_again_are_equal(table: Path) -> None:
     check = scored(read_described(table), FakeModel(), number=12)
     assert (check.name, check.findings) == ("12 rows screened again", ())
+
+
+@pytest.mark.parametrize(
+    ("moved", "here", "holds"),
+    [(4e-6, "another", True), (4e-6, instructions(), False), (2e-5, "another", False)],
+)
+def test_a_decision_may_turn_on_another_processor_where_a_number_lies_at_its_threshold(
+    moved: float, here: str, holds: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = tmp_path / "scans"
+    save(scans, "a.png", (200, 20, 20))
+    plain = deciding_model()
+    run_in(tmp_path / "probe.csv", work_on(scans, [plain]))
+    (row,) = read(tmp_path / "probe.csv")
+    threshold = float(row["probability_covid"])
+    points = {"covid_sens95": {"threshold": threshold - 2e-6, "aim": "a"}}
+    first = deciding_model(operating_points=points)
+    run_in(tmp_path / "r.csv", work_on(scans, [first]))
+
+    def answer(planes: Plane) -> Logits:  # a logit of the first class less: a probability moves by p(1 - p) of it
+        return by_brightness(planes) - np.array([moved / (threshold * (1 - threshold)), 0, 0], np.float32)
+
+    other = replace(deciding_model(operating_points=points), network=FakeNetwork(answer))
+    monkeypatch.setattr("cxr.screening.rescore.instructions", lambda: here)
+    check = scored(read_described(tmp_path / "r.csv"), other)
+    assert check.holds == holds
+    if not holds:
+        assert any("decision was" in finding for finding in check.findings)
 
 
 def test_rows_of_another_network_are_told(table: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from cxr.params import RuntimeParams
 from cxr.training.environments import compare, warn_of_other_environment
-from cxr.training.reproducible import environment, instructions
+from cxr.training.reproducible import environment
 
 HERE = {"python": "3.11", "instructions": "avx512", "devices": "cpu", "tensorflow": "2.21.0"}
 
@@ -57,24 +57,7 @@ def test_the_environment_names_nothing_that_two_machines_of_a_class_differ_in():
     assert environment() == environment()
 
 
-@pytest.mark.parametrize(
-    ("found", "variables", "level"),
-    [
-        (["X86_V2", "X86_V3", "X86_V4"], {}, "avx512"),
-        (["SSE42", "AVX2", "AVX512_SKX"], {}, "avx512"),
-        (["X86_V2", "X86_V3"], {}, "avx2"),
-        (["X86_V2"], {}, "avx"),
-        (["X86_V2", "X86_V3", "X86_V4"], {"ONEDNN_MAX_CPU_ISA": "avx2_vnni"}, "avx2"),
-        (["X86_V2", "X86_V3", "X86_V4"], {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "sse"),
-        (["X86_V2", "X86_V3"], {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "avx2"),
-        (["X86_V2", "X86_V3"], {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, "avx2"),
-        (["X86_V2", "X86_V3"], {"TF_ENABLE_ONEDNN_OPTS": "0"}, "avx2 without onednn"),
-    ],
-)
-def test_instructions_are_known_as_far_as_they_decide_how_numbers_are_added(found, variables, level):
-    assert instructions(found, variables) == level
-
-
-def test_a_processor_of_another_kind_has_its_own_name(monkeypatch):
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert instructions(["NEON", "ASIMD"], {}) == "aarch64"
+def test_a_tensorflow_without_onednn_is_an_environment_of_its_own(monkeypatch):
+    plain = environment()["instructions"]
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert environment()["instructions"] == f"{plain} without onednn"
