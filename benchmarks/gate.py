@@ -21,14 +21,13 @@ import gate_pictures as pictures
 import numpy as np
 from PIL import Image
 
-from cxr.dataset.audits.probing import auc_of
-from cxr.errors import ImageError, Reason
+from cxr.core.errors import ImageError, Reason
+from cxr.core.image import ImageFacts, Plane, to_plane
+from cxr.dataset.audits.probes import auc_of
 from cxr.evaluation.stats.intervals import wilson
-from cxr.gate import Gate, Sign, load_gate
-from cxr.images import ImageFacts, decode, decode_bytes
-from cxr.limits import exposure_of, ruled_out
-from cxr.planes import Plane, to_plane
-from cxr.training.negatives import KINDS, draw_negatives
+from cxr.imaging.decode import decode, decode_bytes
+from cxr.inference.gate import Gate, Sign, exposure_of, load_gate, ruled_out
+from cxr.training.gate_negatives import KINDS, draw_negatives
 
 HELD_OUT: Mapping[str, Callable[[], Iterable[pictures.Picture]]] = {
     "photographs, colour": pictures.photographs,

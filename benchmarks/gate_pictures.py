@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cxr.dataset.phantom import draw_phantom
-from cxr.dataset.phantom_findings import Finding
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
 
 Picture = NDArray[np.uint8]
 PER_KIND = 24

@@ -32,8 +32,8 @@ def draw(folder: Path, number: int) -> None:
     import numpy as np
     from PIL import Image
 
-    from cxr.dataset.phantom import draw_phantom
-    from cxr.dataset.phantom_findings import Finding
+    from cxr.phantom.anatomy import Finding
+    from cxr.phantom.film import draw_phantom
 
     films = [draw_phantom(list(Finding)[one % 3], (one,), 0).luminance.astype(np.int16) for one in range(FILMS)]
     for one in range(number):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr import models
-from cxr.models.tf import keras, tf
-from cxr.network import openvino_module
+from cxr.inference.network import openvino_module
+from cxr.models.backend import keras, tf
 
 CLASSES = 3
 SEED = 7

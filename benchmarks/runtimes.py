@@ -20,7 +20,7 @@ from PIL import Image
 from runtime_processes import RUNTIMES, Worker, convert, installed_megabytes, missing
 from timing import interleave, quartiles, ratios, table
 
-from cxr.network import softmax
+from cxr.inference.network import softmax
 
 FIRST = "OpenVINO"  # what the others are compared with
 BATCHES = (1, 7, 32)

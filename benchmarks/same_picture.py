@@ -19,8 +19,8 @@ import pandas as pd
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from cxr.errors import ImageError
-from cxr.images import decode
+from cxr.core.errors import ImageError
+from cxr.imaging.decode import decode
 from tests.dicoms import save_dicom
 
 FULL = 1 << 20  # pixels a side of the planes asked for: no JPEG is decoded at a reduced scale

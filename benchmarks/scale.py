@@ -52,18 +52,18 @@ class Bucket:
 
 
 def found_in(bucket: Bucket) -> Any:
-    from cxr.remote.patience import Patience
+    from cxr.remote.filesystem import RetryPolicy
     from cxr.remote.store import FsspecStore
-    from cxr.screening.discover import discover
-    from cxr.screening.names import Naming
-    from cxr.screening.query import Query
+    from cxr.screening.candidates import Query
+    from cxr.screening.discovery import discover
+    from cxr.screening.paths import Naming
 
-    store = FsspecStore(bucket, "s3", "films/all", "s3://films/all", Patience("s3://films/all"))
+    store = FsspecStore(bucket, "s3", "films/all", "s3://films/all", RetryPolicy("s3://films/all"))
     return discover(Query([]), Naming(store))
 
 
 def listing(files: int, each: int) -> None:
-    from cxr.screening.select import select
+    from cxr.screening.discovery import select
 
     found_in(Bucket(10, 1))  # libraries
     before, start = megabytes(), time.perf_counter()
@@ -75,15 +75,12 @@ def listing(files: int, each: int) -> None:
 
 def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resumed: bool = False) -> None:
     """Write `files` records a slice at a time, then table and manifest, or find out what is done."""
-    from cxr.screening.candidates import Candidate, Gathering
-    from cxr.screening.finish import finish
-    from cxr.screening.job import done_before
-    from cxr.screening.journal import create_journal
+    from cxr.screening.candidates import Candidate, Found, Gathering
+    from cxr.screening.discovery import select
+    from cxr.screening.journal import begin_parts, create_journal, write_part
     from cxr.screening.output import OutputFiles
-    from cxr.screening.parts import begin_parts, write_part
-    from cxr.screening.query import Found
-    from cxr.screening.rows import Answer, Row
-    from cxr.screening.select import select
+    from cxr.screening.run import done_before, finalize
+    from cxr.screening.schema import Prediction, Row
     from tests.screening.works import work_on
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -97,7 +94,7 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
             gathering.add(Candidate(name, name))
         found = Found(gathering.sorted())
         selection = select(found.candidates, None, None)
-        row = Row("", answers=(Answer("covid", (0.5, 0.25, 0.25)),), format="DICOM", sha256="0" * 64)
+        row = Row("", answers=(Prediction("covid", (0.5, 0.25, 0.25)),), format="DICOM", sha256="0" * 64)
         cells = small.schema.cells(row)[1:]
         positions = array("q", [-1]) * files
         slices = list(range(0, files, SLICE))
@@ -112,12 +109,12 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
                 for number, place in zip(numbers, places, strict=True):
                     positions[number] = place
             start = time.perf_counter()
-            work = type(small)(small.asked, found, selection, small.models, small.schema)
+            work = type(small)(small.request, found, selection, small.models, small.schema)
             if resumed:
                 done_before(log, work)
                 print(f"{time.perf_counter() - start:.1f} s, {megabytes() - before:.0f} MB")
                 return
-            finish(log, work, positions, OutputFiles(folder / "r.csv"), {}, {"started": "2026-01-01T00:00:00+00:00"})
+            finalize(log, work, positions, OutputFiles(folder / "r.csv"), {}, {"started": "2026-01-01T00:00:00+00:00"})
             print(f"{time.perf_counter() - start:.1f} s, {megabytes() - before:.0f} MB")
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxr.dataset.phantom import draw_phantom
-from cxr.dataset.phantom_findings import Finding
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
 
 SEED = 7
 DRAWN = 100  # phantoms; further files are these, shifted: as hard to decode, but no file is another's copy
@@ -72,7 +72,7 @@ def _save_model(path: Path) -> None:
     from plain_keras import plain_copy
 
     from cxr import models
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
 
     keras.utils.set_random_seed(SEED)
     network = models.build("cnn1", 128, 128, classes=3, dropout=0.2)

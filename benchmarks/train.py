@@ -24,7 +24,7 @@ from timing import interleave
 from train_files import radiographs, weights_file
 from train_report import Arms, Case, Run, report
 
-from cxr.params import read_params
+from cxr.core.params import read_params
 
 HERE = Path(__file__).parent
 NETWORKS = ("cnn1", "vgg16", "resnet50")

@@ -29,7 +29,7 @@ def radiographs(cache: Path, count: int) -> Path:
 
 def weights_file(cache: Path, network: str) -> Path:
     """Return a file of random weights without top, as the published one is called and laid out."""
-    from cxr.models.weights import PUBLISHED
+    from cxr.models.pretrained import PUBLISHED
 
     return whole(cache / "weights" / network, partial(_make_weights, network)) / PUBLISHED[network].filename
 
@@ -37,9 +37,9 @@ def weights_file(cache: Path, network: str) -> Path:
 def _make_weights(network: str, unfinished: Path) -> None:
     import h5py
 
-    from cxr.models.backbones import initialise
-    from cxr.models.tf import keras
-    from cxr.models.weights import PUBLISHED
+    from cxr.models.backend import keras
+    from cxr.models.keras_applications import initialise
+    from cxr.models.pretrained import PUBLISHED
 
     keras.utils.set_random_seed(SEED)
     backbone = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}[network]

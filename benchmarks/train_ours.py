@@ -14,10 +14,10 @@ PLANES, TABLE = "images.npy", "split.csv"
 
 def prepare(data, values, work):
     """Decode the files once, look for duplicates, and write array and table."""
-    from cxr.dataset.preparing import PrepareParams, decode_release, prepare_table
+    from cxr.core.manifest import write_images, write_table
+    from cxr.core.params import DataParams, section, top_level
+    from cxr.dataset.prepare import PrepareParams, decode_release, prepare_table
     from cxr.dataset.release import chosen_classes, read_release
-    from cxr.manifest import write_images, write_table
-    from cxr.params import DataParams, section, top_level
 
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
     decoded, splits = [], []
@@ -34,8 +34,8 @@ def prepare(data, values, work):
 
 def recipe_of(values, network, side, epochs, rate):
     """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
+    from cxr.core.params import section
     from cxr.models import TRANSFER
-    from cxr.params import section
     from cxr.training.params import SmallParams, TransferParams
 
     recipe = values[f"train_{network}"] | {"side": side, "epochs": epochs, "patience": epochs}
@@ -48,10 +48,10 @@ def recipe_of(values, network, side, epochs, rate):
 
 def train(options):
     """Return the best validation accuracy."""
-    from cxr.manifest import read_images, read_table
+    from cxr.core.manifest import read_images, read_table
+    from cxr.core.params import CommonParams, read_params, top_level
     from cxr.models import TRANSFER
-    from cxr.models.weights import PUBLISHED, PublishedWeights, md5_of
-    from cxr.params import CommonParams, read_params, top_level
+    from cxr.models.pretrained import PUBLISHED, PublishedWeights, md5_of
     from cxr.training.train import train_network
 
     values = read_params(Path(__file__).resolve().parent.parent / "params.yaml")
@@ -86,7 +86,7 @@ def main():
 
     from train_clock import Clock
 
-    import cxr.models.tf  # noqa: F401  TensorFlow: the clock starts when it is there
+    import cxr  # noqa: F401  TensorFlow: the clock starts when it is there
 
     clock = Clock()
     clock.say(train(options))

@@ -14,10 +14,9 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters: ensemble is read.")] = Path("params.yaml"),
 ) -> None:
     """Average the logits of the members; they must agree in classes, planes and data."""
-    from cxr.ensemble import EnsembleParams, ensemble, write_ensemble
-    from cxr.ensemble_members import read_members
-    from cxr.model_folder import ENSEMBLE
-    from cxr.params import read_params, section
+    from cxr.core.params import read_params, section
+    from cxr.inference.ensemble import EnsembleParams, ensemble, read_members, write_ensemble
+    from cxr.inference.network import ENSEMBLE
 
     own = section(read_params(params), ENSEMBLE, EnsembleParams)
 

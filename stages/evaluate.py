@@ -22,23 +22,20 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters: evaluate is read.")] = Path("params.yaml"),
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
-    from cxr.audit import stop_unless_waived
-    from cxr.evaluation.assessing import assess, draw_pictures
-    from cxr.evaluation.candidates import read_candidate
-    from cxr.evaluation.gating import judge_images
-    from cxr.evaluation.material import read_material
-    from cxr.evaluation.params import evaluate_params
+    from cxr.core.audit import stop_unless_waived
+    from cxr.core.params import read_params
+    from cxr.evaluation.assess import assess, draw_pictures, read_inputs
+    from cxr.evaluation.candidates import evaluate_params, judge_images, read_candidate
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
-    from cxr.evaluation.writing import write_card, write_reports, write_saved_outputs
-    from cxr.gate import load_gate
-    from cxr.model_folder import ENSEMBLE
+    from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
+    from cxr.inference.gate import load_gate
+    from cxr.inference.network import ENSEMBLE
     from cxr.models import NAMES
-    from cxr.params import read_params
 
     values = read_params(params)
     own = evaluate_params(values)
 
-    material, gate = read_material(prepared, split, refits, reports), models / "gate"
+    material, gate = read_inputs(prepared, split, refits, reports), models / "gate"
     judged = judge_images(load_gate(gate), material.table, material.images)
     names = (*NAMES, ENSEMBLE)
     candidates = [read_candidate(models / name, material.table, material.images, own, judged) for name in names]

@@ -15,9 +15,9 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters; the recipe is that of train_cnn1.")] = Path("params.yaml"),
 ) -> None:
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""
-    from cxr.manifest import read_images, read_table, write_table
-    from cxr.params import CommonParams, read_params, section, top_level
-    from cxr.training.held_out import LeaveSourceOutParams, plan_refits
+    from cxr.core.manifest import read_images, read_table, write_table
+    from cxr.core.params import CommonParams, read_params, section, top_level
+    from cxr.training.leave_source_out import LeaveSourceOutParams, plan_refits
     from cxr.training.params import SmallParams
 
     values = read_params(params)

@@ -17,18 +17,24 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters: reads classes, image, prepare.")] = Path("params.yaml"),
 ) -> None:
     """Decode every radiograph once, find duplicates, audit the data, and write what all later stages use."""
-    from cxr.audit import stop_unless_waived
-    from cxr.cli.progress import bars
-    from cxr.dataset.audits.headers import HEADERS_FILE, read_headers
-    from cxr.dataset.audits.release_report import audit_release
-    from cxr.dataset.describing import describe_data
-    from cxr.dataset.masks import MASKS_FILE, MASKS_TABLE, find_masks, read_masks
-    from cxr.dataset.preparing import PrepareParams, check_count, decode_release, prepare_table
-    from cxr.dataset.release import chosen_classes, read_release
-    from cxr.dataset.sources import read_patients, read_sources
-    from cxr.files import write_json
-    from cxr.manifest import IMAGES_FILE, MANIFEST_FILE, write_images, write_table
-    from cxr.params import DataParams, read_params, section, top_level
+    from cxr.cli.console import bars
+    from cxr.core.audit import stop_unless_waived
+    from cxr.core.files import write_json
+    from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, write_images, write_table
+    from cxr.core.params import DataParams, read_params, section, top_level
+    from cxr.dataset.audits import audit_release
+    from cxr.dataset.audits.formats import HEADERS_FILE, read_headers
+    from cxr.dataset.prepare import PrepareParams, check_count, decode_release, describe_data, prepare_table
+    from cxr.dataset.release import (
+        MASKS_FILE,
+        MASKS_TABLE,
+        chosen_classes,
+        find_masks,
+        read_masks,
+        read_patients,
+        read_release,
+        read_sources,
+    )
 
     values = read_params(params)
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)

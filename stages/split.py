@@ -17,13 +17,13 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters: seed and split are read.")] = Path("params.yaml"),
 ) -> None:
     """Split by class into train, validation and test, and stop if a picture or a patient would be in two."""
-    from cxr.audit import stop_unless_waived
-    from cxr.dataset.audits.flow import read_flow
-    from cxr.dataset.audits.split_report import audit_split
-    from cxr.dataset.splitting import SplitParams, assign_splits
-    from cxr.files import write_json
-    from cxr.manifest import read_table, write_table
-    from cxr.params import SeedParams, read_params, section, top_level
+    from cxr.core.audit import stop_unless_waived
+    from cxr.core.files import write_json
+    from cxr.core.manifest import read_table, write_table
+    from cxr.core.params import SeedParams, read_params, section, top_level
+    from cxr.dataset.audits import audit_split
+    from cxr.dataset.audits.splits import read_flow
+    from cxr.dataset.split import SplitParams, assign_splits
 
     values = read_params(params)
     seed, own = top_level(values, SeedParams).seed, section(values, "split", SplitParams)

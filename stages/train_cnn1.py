@@ -6,7 +6,7 @@ Expect, on 2,352 radiographs of the public database: validation log loss 0.108, 
 """
 
 from cxr.cli.console import user_errors
-from cxr.cli.train_stage import train_stage
+from cxr.cli.train import train_stage
 
 app = train_stage("cnn1", __doc__)
 

@@ -15,9 +15,9 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters.")] = Path("params.yaml"),
 ) -> None:
     """Learn from radiographs as they are, turned, inverted and cropped, and from drawn pictures; set the thresholds."""
-    from cxr.manifest import read_images, read_table
-    from cxr.params import CommonParams, read_params, section, top_level
-    from cxr.training.gate_params import GateParams
+    from cxr.core.manifest import read_images, read_table
+    from cxr.core.params import CommonParams, read_params, section, top_level
+    from cxr.training.gate_examples import GateParams
 
     values = read_params(params)
     shared, recipe = top_level(values, CommonParams), section(values, "train_gate", GateParams)

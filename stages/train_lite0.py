@@ -5,7 +5,7 @@ Expect: see docs/recipes.md.
 """
 
 from cxr.cli.console import user_errors
-from cxr.cli.train_stage import train_stage
+from cxr.cli.train import train_stage
 
 app = train_stage("lite0", __doc__)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.decisions import DECISIONS_FILE
-from cxr.files import read_json, sha256_of, write_json
-from cxr.model_folder import DESCRIPTION_FILE
+from cxr.core.files import read_json, sha256_of, write_json
+from cxr.inference.decisions import DECISIONS_FILE
+from cxr.inference.network import DESCRIPTION_FILE
 from tests.shipped import ungated
 
 CLASSES = ("covid", "normal", "viral_pneumonia")

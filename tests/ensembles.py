@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.files import write_json
-from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
-from cxr.network import openvino_module
+from cxr.core.files import write_json
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, fingerprint, openvino_module
 from tests.evaluation.cases import description
 
 SIDE = 16

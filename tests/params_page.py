@@ -1,14 +1,14 @@
 """Make docs/params.md from the sections' own fields: `python -m tests.params_page > docs/params.md`."""
 
-from cxr.cli.params_help import fields, limits_of
-from cxr.dataset.balancing import BalanceParams
-from cxr.dataset.preparing import PrepareParams
-from cxr.dataset.splitting import SplitParams
-from cxr.ensemble import EnsembleParams
-from cxr.evaluation.params import EvaluateParams
-from cxr.params import CommonParams
-from cxr.training.gate_params import GateParams
-from cxr.training.held_out import LeaveSourceOutParams
+from cxr.cli.train import fields, limits_of
+from cxr.core.params import CommonParams
+from cxr.dataset.balance import BalanceParams
+from cxr.dataset.prepare import PrepareParams
+from cxr.dataset.split import SplitParams
+from cxr.evaluation.candidates import EvaluateParams
+from cxr.inference.ensemble import EnsembleParams
+from cxr.training.gate_examples import GateParams
+from cxr.training.leave_source_out import LeaveSourceOutParams
 from cxr.training.params import FineTunedParams, SmallParams, TransferParams
 
 SECTIONS = {

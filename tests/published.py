@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.models.weights import PUBLISHED, PublishedWeights, md5_of
+from cxr.models.pretrained import PUBLISHED, PublishedWeights, md5_of
 
 SIDE = 32
 
@@ -14,8 +14,8 @@ def draw_published(name: str, folder: Path) -> tuple[PublishedWeights, list[np.n
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
-    from cxr.models.backbones import initialise
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
+    from cxr.models.keras_applications import initialise
 
     keras.utils.set_random_seed(1)
     module = getattr(keras.applications, name)

@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
-from cxr.files import read_json, write_json
-from cxr.gate import GATE_FILES
-from cxr.model_folder import DESCRIPTION_FILE, packaged_folder
+from cxr.core.files import read_json, write_json
+from cxr.inference.gate import GATE_FILES
+from cxr.inference.model_folder import packaged_folder
+from cxr.inference.network import DESCRIPTION_FILE
 
 
 def ungated(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cxr.manifest import COLUMNS
+from cxr.core.manifest import COLUMNS
 
 
 def manifest(counts: dict[str, int]) -> pd.DataFrame:

@@ -6,15 +6,13 @@ import re
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.model_folder import ENSEMBLE
+from cxr.inference.network import ENSEMBLE
 from cxr.models import NAMES, PRETRAINED
 from tests.imports import ROOT, closure
 
 TRAINED = [f"train_{name}" for name in NAMES]
 STAGES = ["prepare", "balance", "split", *TRAINED, "train_gate", "ensemble", "leave_source_out", "evaluate"]
 CANDIDATES = (*NAMES, ENSEMBLE)
-# Listed as a whole, because they hold templates as well, which no import shows.
-FOLDERS = ("cxr/evaluation/audits", "cxr/evaluation/reporting", "cxr/evaluation/stats")
 
 
 def pipeline():
@@ -38,22 +36,26 @@ def nothing_but_a_docstring(file):
     )
 
 
-def test_the_twelve_stages_are_there_in_order():
-    assert list(pipeline()["stages"]) == STAGES
+# What can change no output: how a person is told, and how long it takes.
+NO_DEPS = ("cxr/cli/", "cxr/training/monitor.py", "cxr/training/progress.py")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_exactly_the_modules_a_stage_can_import(stage):
+def test_every_module_that_a_stage_can_import_lies_in_a_listed_place_and_each_is_reached(stage):
     from pathlib import Path
 
     imports = closure(Path(f"stages/{stage}.py"))
     if stage.startswith("train_"):  # found by name, which an import statement does not show
         imports |= closure(Path(f"cxr/models/{stage.removeprefix('train_')}.py"))
-    needed = {file for file in imports if not nothing_but_a_docstring(file)}
-    folders = {folder for folder in FOLDERS for file in needed if file.startswith(f"{folder}/")}
-    alone = {file for file in needed if not file.startswith(tuple(f"{folder}/" for folder in FOLDERS))}
+    needed = {file for file in imports if not nothing_but_a_docstring(file) and not file.startswith(NO_DEPS)}
     listed = {dep for dep in resolved(stage, "deps") if dep.startswith(("cxr/", "stages/"))}
-    assert listed == alone | folders
+    reached = {dep: {file for file in needed if file == dep or file.startswith(f"{dep}/")} for dep in listed}
+    assert needed == set().union(*reached.values())
+    assert [dep for dep, files in reached.items() if not files] == []
+
+
+def test_the_twelve_stages_are_there_in_order():
+    assert list(pipeline()["stages"]) == STAGES
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -103,21 +105,6 @@ def test_what_shows_films_is_kept_by_dvc_and_not_by_git(out):
 def test_every_template_of_a_plot_is_there():
     templates = {plot["template"] for named in pipeline()["plots"] for plot in named.values()}
     assert templates == {path.stem for path in (ROOT / ".dvc/plots").iterdir()}
-
-
-def test_the_train_scripts_differ_in_a_docstring_and_a_name():
-    def masked(name):
-        tree = ast.parse((ROOT / f"stages/train_{name}.py").read_text().replace(f'"{name}"', '"NAME"'))
-        return ast.dump(ast.Module(tree.body[1:], []))
-
-    assert len({masked(name) for name in NAMES}) == 1
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_is_short_and_has_no_loop_of_its_own(stage):
-    source = (ROOT / f"stages/{stage}.py").read_text()
-    assert len(source.splitlines()) <= 60
-    assert not any(isinstance(node, ast.For | ast.While | ast.If) for node in ast.walk(ast.parse(source).body[-2]))
 
 
 def test_there_is_no_default_remote_and_the_sample_is_verified():

@@ -6,18 +6,16 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from cxr.dataset.appearance import appearance, frame
-from cxr.dataset.audits.headers import read_headers
-from cxr.dataset.audits.release_report import audit_release
-from cxr.dataset.audits.split_report import audit_split
-from cxr.dataset.balancing import BalanceParams, balance_rows
-from cxr.dataset.preparing import DuplicateParams, PrepareParams, decode_release, prepare_table
-from cxr.dataset.release import chosen_classes, read_release
-from cxr.dataset.sources import read_patients, read_sources
-from cxr.dataset.splitting import SplitParams, assign_splits
-from cxr.evaluation.audits.floor import describe_floor, fit_floor
-from cxr.evaluation.stats.resampling import draw_weights
-from cxr.formats import SUFFIXES
+from cxr.dataset.appearance import appearance_features, border_features
+from cxr.dataset.audits import audit_release, audit_split
+from cxr.dataset.audits.formats import read_headers
+from cxr.dataset.balance import BalanceParams, balance_rows
+from cxr.dataset.prepare import DuplicateParams, PrepareParams, decode_release, prepare_table
+from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
+from cxr.dataset.split import SplitParams, assign_splits
+from cxr.evaluation.audits.shortcuts import describe_baseline, fit_shortcut_baseline
+from cxr.evaluation.stats.intervals import draw_weights
+from cxr.imaging.formats import SUFFIXES
 from tests.evaluation.cases import CLASSES, saved
 from tests.imports import ROOT
 
@@ -101,8 +99,8 @@ def test_the_flow_adds_up_to_the_split(audited):
 def test_the_look_of_a_film_gives_more_of_its_class_away_than_chance(prepared, audited):
     table = audited[2]
     said = saved(table)
-    looks, borders = (features(prepared.images[said.index]) for features in (appearance, frame))
-    floor = describe_floor(fit_floor(said, looks, borders, seed=7), draw_weights(*_of_test(said), 7))
+    looks, borders = (features(prepared.images[said.index]) for features in (appearance_features, border_features))
+    floor = describe_baseline(fit_shortcut_baseline(said, looks, borders, seed=7), draw_weights(*_of_test(said), 7))
     assert floor["floor"]["value"] > 0.6
     assert floor["oracle"] > 0.9
 

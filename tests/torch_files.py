@@ -9,8 +9,7 @@ from unittest import mock
 
 import numpy as np
 
-from cxr.models.torch_file import MAGIC, PROTOCOL
-from cxr.models.weights import PUBLISHED, PublishedWeights, md5_of
+from cxr.models.pretrained import MAGIC, PROTOCOL, PUBLISHED, PublishedWeights, md5_of
 
 # Repeats, kernel, expansion, filters before and after: a second hand's copy of the published table.
 BLOCKS = ((1, 3, 1, 32, 16), (2, 3, 6, 16, 24), (2, 5, 6, 24, 40), (3, 3, 6, 40, 80), (3, 5, 6, 80, 112),

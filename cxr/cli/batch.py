@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from cxr import __version__
-from cxr.cli import batch_arguments as arguments
-from cxr.cli import batch_speed as speed
-from cxr.cli.batch_options import Options
-from cxr.cli.batch_words import EngineName, FailOn, Talk
-from cxr.errors import ModelError
-from cxr.screening.address import split_places
-from cxr.screening.names import PathStyle
+from cxr.cli import batch_options as arguments
+from cxr.cli import batch_options as speed
+from cxr.cli.batch_options import EngineName, FailOn, Options, Verbosity
+from cxr.core.errors import ModelError
+from cxr.screening.paths import PathStyle, split_places
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -21,7 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    from cxr.model_folder import load_model, packaged_folder
+    from cxr.inference.model_folder import load_model, packaged_folder
 
     try:
         identity = load_model(packaged_folder()).identity
@@ -54,7 +52,7 @@ def main(
     format: arguments.Form = None,
     partitions: arguments.Partitions = False,
     paths: arguments.Paths = PathStyle.RELATIVE,
-    root: arguments.Root = None,
+    root: arguments.RootFolder = None,
     scratch: arguments.Scratch = None,
     key: arguments.Key = None,
     dicom: arguments.Dicom = None,
@@ -124,7 +122,7 @@ def main(
         explain_rows=explain_rows,
         explain_limit=explain_limit,
         dry_run=dry_run,
-        talk=_talk(quiet=quiet, verbose=verbose, log_json=log_json),
+        verbosity=_verbosity(quiet=quiet, verbose=verbose, log_json=log_json),
     )
     # What decoders find odd but readable is no news in a batch; what they cannot read becomes a row.
     warnings.simplefilter("ignore", UserWarning)
@@ -139,8 +137,12 @@ def script() -> None:
         gc.freeze()  # the process ends here; looking for garbage among all that was loaded would take 60 ms
 
 
-def _talk(*, quiet: bool, verbose: bool, log_json: bool) -> Talk:
-    chosen = [talk for wanted, talk in ((quiet, Talk.QUIET), (verbose, Talk.VERBOSE), (log_json, Talk.JSON)) if wanted]
+def _verbosity(*, quiet: bool, verbose: bool, log_json: bool) -> Verbosity:
+    chosen = [
+        verbosity
+        for wanted, verbosity in ((quiet, Verbosity.QUIET), (verbose, Verbosity.VERBOSE), (log_json, Verbosity.JSON))
+        if wanted
+    ]
     if len(chosen) > 1:
         raise typer.BadParameter("--quiet, --verbose and --log-json exclude each other")
-    return chosen[0] if chosen else Talk.NORMAL
+    return chosen[0] if chosen else Verbosity.NORMAL

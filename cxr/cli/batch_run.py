@@ -6,30 +6,35 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from cxr.cli.batch_engine import check_engine, crew_of, engine_of, reading_threads
-from cxr.cli.batch_explain import check_explain, check_words, write_explained
-from cxr.cli.batch_models import load_models, model_folders
-from cxr.cli.batch_options import Options, check_options, listed_names
-from cxr.cli.batch_places import changes_of, output_of, own_of, places_of
-from cxr.cli.batch_voice import Voice, voice_of
-from cxr.cli.batch_words import FailOn
+from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
+from cxr.cli.batch_setup import (
+    changes_of,
+    check_engine,
+    check_explain,
+    check_words,
+    engine_of,
+    inputs_of,
+    load_models,
+    model_folders,
+    output_of,
+    own_of,
+    reading_threads,
+    worker_pool_of,
+    write_explained,
+)
 from cxr.cli.console import status_of
-from cxr.errors import CxrError, DataError
-from cxr.network import BATCH
-from cxr.screening.address import cleaned
-from cxr.screening.applied import applied_of
-from cxr.screening.described import read_described
-from cxr.screening.engines import Engine
-from cxr.screening.gated import gated_by
+from cxr.cli.reporters import Reporter, reporter_of
+from cxr.core.errors import CxrError, DataError
+from cxr.inference.network import BATCH
+from cxr.screening.candidates import UNREADABLE, Found
+from cxr.screening.discovery import Selection, select
+from cxr.screening.engine import Engine, Run
 from cxr.screening.output import OutputFiles, locked
-from cxr.screening.query import UNREADABLE, Found
-from cxr.screening.run_manifest import Asked
-from cxr.screening.schema import schema_of
-from cxr.screening.select import Selection, select
-from cxr.screening.store import Root
+from cxr.screening.paths import cleaned
+from cxr.screening.run_manifest import RunRequest, Tally, read_run_result
+from cxr.screening.schema import decision_record, gate_record, schema_of
+from cxr.screening.storage import Root
 from cxr.screening.tables import Format, check_format, format_of
-from cxr.screening.tally import Tally
-from cxr.screening.work import Work
 
 SOME_FAILED = 3
 INTERRUPTED = 130
@@ -37,62 +42,62 @@ INTERRUPTED = 130
 
 def run(options: Options) -> int:
     """Do what was asked and return the exit status; errors of users are said, all others are bugs."""
-    with voice_of(options.talk) as voice:
+    with reporter_of(options.verbosity) as reporter:
         try:
-            return _run(options, voice)
+            return _run(options, reporter)
         except CxrError as error:
-            voice.failed(str(error))
+            reporter.failed(str(error))
             return status_of(error)
         except BrokenPipeError:
-            voice.failed("whoever read the rows from stdout has closed it")
+            reporter.failed("whoever read the rows from stdout has closed it")
             # Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except KeyboardInterrupt:
-            voice.interrupted(kept=not options.to_stdout and not options.dry_run)
+            reporter.interrupted(kept=not options.to_stdout and not options.dry_run)
             return INTERRUPTED
 
 
-def _run(options: Options, voice: Voice) -> int:
+def _run(options: Options, reporter: Reporter) -> int:
     check_options(options)
     check_explain(options)
     check_engine(options)
     files, upload = output_of(options)
     if files and upload:
-        voice.scratch(files.results.parent, upload.address)
-    asked, found, selection = _discover(options, files)
-    voice.found(found, selection)
+        reporter.scratch(files.results.parent, upload.address)
+    request, found, selection = _discover(options, files)
+    reporter.found(found, selection)
     if options.dry_run:
-        return _list(asked, selection, voice)
-    crew = crew_of(options, asked.naming.root, selection.candidates)
+        return _list(request, selection, reporter)
+    pool = worker_pool_of(options, request.naming.root, selection.candidates)
     # Forked first: a process that outlived this one must not hold the lock of the output.
-    with crew as helpers, locked(files) if files else nullcontext():
-        work = _prepare(options, asked, found, selection, voice, helped=helpers is not None)
-        tally = _work(options, engine_of(options, helpers), work, files, voice)
+    with pool as helpers, locked(files) if files else nullcontext():
+        work = _prepare(options, request, found, selection, reporter, helped=helpers is not None)
+        tally = _work(options, engine_of(options, helpers), work, files, reporter)
         if files and options.report:
-            from cxr.cli.batch_sheet import write_report
+            from cxr.screening.gallery import write_report
 
             write_report(options.report, work, files, tally)
         if files and options.explain:
-            voice.explained(write_explained(options, options.explain, work, files))
+            reporter.explained(write_explained(options, options.explain, work, files))
         if upload:
             upload.send()
-    voice.finished(tally, work, options)
+    reporter.finished(tally, work, options)
     return SOME_FAILED if _fails(options.fail_on, tally, found) else 0
 
 
-def _discover(options: Options, files: OutputFiles | None) -> tuple[Asked, Found, Selection]:
-    naming, query, found = places_of(options, listed_names(options), own_of(options, files))
+def _discover(options: Options, files: OutputFiles | None) -> tuple[RunRequest, Found, Selection]:
+    naming, query, found = inputs_of(options, listed_names(options), own_of(options, files))
     where = cleaned(options.output) if options.to_address else str(files.results) if files else ""
     if options.shard and where.startswith(f"{naming.root}{'' if str(naming.root).endswith('/') else '/'}"):
         raise DataError(f"{where} lies in {naming.root}, where the other shards would find it; write it somewhere else")
     if not found.candidates:
         raise DataError(_nothing(naming.root, found))
     changes = changes_of(options, naming, query, found)
-    earlier = read_described(options.earlier) if options.earlier else None
+    earlier = read_run_result(options.earlier) if options.earlier else None
     unchanged = changes.unchanged if changes and not earlier else frozenset()
     return (
-        Asked(sys.argv[1:], query, naming, options.shard, options.limit, changes, earlier),
+        RunRequest(sys.argv[1:], query, naming, options.shard, options.limit, changes, earlier),
         found,
         select(found.candidates, options.shard, options.limit, unchanged),
     )
@@ -112,21 +117,23 @@ def _nothing(root: Root, found: Found) -> str:
     return f"there is nothing to screen below {root}: {remedy}"
 
 
-def _list(asked: Asked, selection: Selection, voice: Voice) -> int:
-    from cxr.screening.reading import may_have_row
+def _list(request: RunRequest, selection: Selection, reporter: Reporter) -> int:
+    from cxr.screening.read import may_have_row
 
     listed = 0
     for candidate in selection.candidates:
-        if may_have_row(candidate, asked.naming.root):
+        if may_have_row(candidate, request.naming.root):
             sys.stdout.write(f"{candidate.cell}\n")
             listed += 1
     sys.stdout.flush()
-    voice.listed(listed, len(selection.candidates) - listed)
+    reporter.listed(listed, len(selection.candidates) - listed)
     return 0
 
 
-def _prepare(options: Options, asked: Asked, found: Found, selection: Selection, voice: Voice, *, helped: bool) -> Work:
-    from cxr.screening.attributes import check_keywords
+def _prepare(
+    options: Options, request: RunRequest, found: Found, selection: Selection, reporter: Reporter, *, helped: bool
+) -> Run:
+    from cxr.imaging.dicom import check_keywords
 
     check_keywords(options.keywords)
     wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
@@ -134,23 +141,23 @@ def _prepare(options: Options, asked: Asked, found: Found, selection: Selection,
     folders, sources = model_folders(options.models, options.repo)
     models = load_models(options, folders, helped=helped)
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
-    voice.loaded(models)
-    schema = schema_of(heads, options.keywords, list(map(applied_of, models)), gated_by(models[0].gate))
+    reporter.loaded(models)
+    schema = schema_of(heads, options.keywords, list(map(decision_record, models)), gate_record(models[0].gate))
     check_words(options, schema)
-    asked = replace(asked, model_sources=sources)
+    request = replace(request, model_sources=sources)
     keywords, threads = tuple(options.keywords), reading_threads(options)
     batch = options.batch or BATCH * models[0].network.threads
-    return Work(asked, found, selection, models, schema, wanted, options.partitioned, keywords, threads, batch)
+    return Run(request, found, selection, models, schema, wanted, options.partitioned, keywords, threads, batch)
 
 
-def _work(options: Options, engine: "Engine", work: Work, files: OutputFiles | None, voice: Voice) -> Tally:
+def _work(options: Options, engine: "Engine", work: Run, files: OutputFiles | None, reporter: Reporter) -> Tally:
     if files is None:
-        from cxr.screening.streaming import stream
+        from cxr.screening.run import stream_table
 
-        return stream(work, sys.stdout.buffer, voice)
-    from cxr.screening.job import run as run_job
+        return stream_table(work, sys.stdout.buffer, reporter)
+    from cxr.screening.run import run as run_job
 
-    return run_job(work, files, voice, overwrite=options.overwrite, engine=engine)
+    return run_job(work, files, reporter, overwrite=options.overwrite, engine=engine)
 
 
 def _fails(fail_on: FailOn, tally: Tally, found: Found) -> bool:

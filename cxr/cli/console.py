@@ -1,16 +1,82 @@
-"""The two consoles, and the one place where a user's error becomes a line and an exit status."""
+"""The two consoles, bars, the one place where a user's error becomes an exit status, and the watchdog of DVC."""
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from cxr.cli.orphan import end_with_dvc
-from cxr.errors import CxrError, UsageError
+from cxr.core.errors import CxrError, UsageError
+
+PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
+SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")
+EVERY_SECONDS = 0.5
+GRACE_SECONDS = 5.0  # to remove temporary files; TensorFlow may be deaf for some steps
+
+
+def start_parent_watchdog() -> None:
+    """In a stage that DVC runs, watch DVC from a thread, and end this process when DVC is gone; else do nothing.
+
+    DVC puts its stage's name into the environment. A signal that hits DVC alone leaves the stage running under init.
+    Between the two may stand a shell, which outlives DVC as well: then the shell's parent is watched.
+
+    SIGTERM is a KeyboardInterrupt from here on, so that temporary files go. Not on Windows, where a process does not
+    learn that its parent is gone.
+    """
+    stage = os.environ.get("DVC_STAGE")
+    if stage is None or os.name == "nt" or threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parent = os.getppid()
+    shell, dvc = (parent, parent_of(parent)) if name_of(parent) in SHELLS else (None, parent)
+    threading.Thread(target=_watch, args=(stage, shell, dvc), daemon=True).start()
+
+
+def parent_of(process: int) -> int | None:
+    """Return the process that started `process`, or init where that one is gone; None where there is none to ask."""
+    found = _ask(process, "ppid")
+    return int(found) if found else None
+
+
+def name_of(process: int) -> str:
+    """Return the name of the program that `process` runs, without its folder; empty where there is none to ask."""
+    return Path(_ask(process, "comm").removeprefix("-")).name  # a login shell has the dash
+
+
+def _ask(process: int, what: str) -> str:
+    if not (PROC / "self/stat").exists():
+        import subprocess  # not where it is not needed: every command passes here
+
+        done = subprocess.run(["ps", "-o", f"{what}=", "-p", str(process)], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+    try:
+        # The name stands in brackets and may hold any character; the state and the parent follow.
+        before, _, after = (PROC / f"{process}/stat").read_text(errors="replace").rpartition(")")
+    except OSError:
+        return ""
+    return after.split()[1] if what == "ppid" else before.partition("(")[2]
+
+
+def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
+    while (os.getppid() if shell is None else parent_of(shell)) == dvc:
+        time.sleep(EVERY_SECONDS)
+    with suppress(OSError):  # whoever read it may be gone as well
+        sys.stderr.write(f"{stage}: the dvc that ran this stage is gone, so it ends; run dvc repro again\n")
+        sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
+
 
 FATAL = 1
 USAGE = 2
@@ -61,7 +127,7 @@ def user_errors() -> Iterator[None]:
     1 for a CxrError, a missing extra and a file that cannot be written; 2 for a UsageError; 130 for Ctrl-C. Any other
     exception is a bug and keeps its trace. A stage that DVC runs ends with its DVC.
     """
-    end_with_dvc()
+    start_parent_watchdog()
     try:
         yield
     except CxrError as error:
@@ -102,3 +168,32 @@ def _interrupted() -> NoReturn:
 def _fail(sentence: str, status: int = FATAL) -> NoReturn:
     Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(sentence)}", highlight=False)
     raise SystemExit(status) from None
+
+
+T = TypeVar("T")
+
+
+class _RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s")
+
+
+def bar(console: Console) -> Progress:
+    """Return a bar with count, speed and time left; shows nothing where the console is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def bars(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
+    """Yield `items` while a bar follows them; shows nothing where stderr is no terminal. See `cxr.core.files.Track`."""
+    with bar(stderr()) as progress:
+        yield from progress.track(items, total=total, description=label)

@@ -1,17 +1,78 @@
 """`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.markup import escape
+from rich.table import Table
 
-from cxr.cli.console import stderr, stdout, user_errors
-from cxr.cli.progress import bars
+from cxr.cli.console import bars, stderr, stdout, user_errors
+
+if TYPE_CHECKING:
+    from cxr.ingest.importer import Staged
+
+
+SHOWN = 8  # most frequent values for a class
+
+
+def tables(release: "Staged") -> Iterator[Table]:
+    """Yield the counts per class and, where metadata sheets tell, the sources per class; both fit 80 columns."""
+    from cxr.ingest.importer import UNKNOWN
+
+    counts = _table("Images to import", "class", "images", "masks", "pixels", "width x height")
+    sources = _table("Sources", "class", "images", "source")
+    for label, found in release.counts.items():
+        name = escape(label if label in release.project.data.classes else f"{label} (discarded)")
+        masks = str(release.layout.masks[label])
+        counts.add_row(name, str(found.images), masks, _lines(found.kinds), _lines(found.sizes))
+        for source, number in _shown(found.sources):
+            sources.add_row(name, str(number), escape(source))
+            name = ""
+    yield counts
+    if any(set(found.sources) - {UNKNOWN} for found in release.counts.values()):
+        yield sources
+
+
+def remarks(release: "Staged") -> Iterator[str]:
+    """Yield a sentence for everything that stays behind, as Rich markup."""
+    for name, images in release.layout.unknown.items():
+        if images:
+            yield (
+                f"Left out: the folder {escape(name)} with {images} images; "
+                "it is neither in 'classes' nor in 'prepare.discard' of params.yaml."
+            )
+    if release.layout.ignored:
+        yield f"Left out: {release.layout.ignored} files of class folders that are not images by their names."
+    if release.lost_patients:
+        yield f"Left out: {release.lost_patients} lines of patients.csv that name no imported file."
+    unreadable = sum(counts.unreadable for counts in release.counts.values())
+    if unreadable:
+        yield f"Imported all the same: {unreadable} unreadable images; see prepare.unreadable in params.yaml."
+
+
+def _table(title: str, *headings: str) -> Table:
+    result = Table(title=title, title_justify="left", box=SIMPLE)
+    for heading in headings:
+        result.add_column(heading, justify="right" if heading in ("images", "masks") else "left", overflow="fold")
+    return result
+
+
+def _lines(counter: Counter[str]) -> str:
+    return "\n".join(f"{escape(value)}: {number}" for value, number in _shown(counter))
+
+
+def _shown(counter: Counter[str]) -> list[tuple[str, int]]:
+    common = counter.most_common()
+    rest = common[SHOWN:]
+    return common[:SHOWN] + ([(f"{len(rest)} others", sum(number for _, number in rest))] if rest else [])
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False, no_args_is_help=True, help=__doc__)
 
@@ -41,11 +102,8 @@ def import_(
 
     The class folders may lie at any depth, with images/ and masks/ in them or flat. Nothing changes when a check fails.
     """
-    from cxr.cli.import_report import remarks, tables
-    from cxr.dataset.archive import Limits
-    from cxr.dataset.importing import put_in_place, staged
-    from cxr.dataset.inspection import require_readable
-    from cxr.dataset.project import open_project
+    from cxr.ingest.archive import Limits
+    from cxr.ingest.importer import open_project, put_in_place, require_readable, staged
 
     with user_errors(), _terminated_like_ctrl_c():
         project = open_project(root, dvc=not no_dvc)
@@ -72,7 +130,7 @@ def sample(
     per_opacity: Annotated[int, typer.Option(min=1, help="Images of the discarded class.")] = 20,
 ) -> None:
     """Draw a synthetic release: phantoms that look roughly like chest radiographs and show nobody."""
-    from cxr.dataset.sample import write_sample
+    from cxr.phantom.sample import write_sample
 
     with user_errors(), stderr().status("drawing"):
         write_sample(folder, seed=seed, per_class=per_class, per_opacity=per_opacity)
@@ -85,8 +143,7 @@ def weights(
     root: Root = Path(),
 ) -> None:
     """Fetch the published ImageNet weights into weights/MODEL/ and check them; right ones are left alone."""
-    from cxr.models.fetching import fetch
-    from cxr.models.weights import PUBLISHED
+    from cxr.models.pretrained import PUBLISHED, fetch
 
     with user_errors():
         for model in PUBLISHED if which is Which.ALL else [which.value]:
@@ -97,7 +154,7 @@ def weights(
 
 
 def _warn_of_leftovers(root: Path) -> None:
-    from cxr.dataset.swap import leftovers
+    from cxr.ingest.importer import leftovers
 
     for folder in leftovers(root):
         text = f"[yellow]warning:[/yellow] {escape(str(folder))} is what a killed import left; remove it"

@@ -6,16 +6,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.planes import Plane
+from cxr.core.image import Plane
 
 Features = NDArray[np.float64]
 
 MARGIN = 0.1  # the frame is this share of the side on each edge
-FRAME_GRID = 11  # its border has 40 blocks
+BORDER_GRID = 11  # its border has 40 blocks
 BLOCK = 512  # planes at a time, so that memory does not grow with n
 
 
-def appearance(planes: Plane) -> Features:
+def appearance_features(planes: Plane) -> Features:
     """Return 22 global numbers of each plane.
 
     Minimum, maximum, mean, median and standard deviation of grey level and of Sobel edge strength, over the whole
@@ -30,7 +30,7 @@ def appearance(planes: Plane) -> Features:
     return _in_blocks(planes, _appearance)
 
 
-def frame(planes: Plane) -> Features:
+def border_features(planes: Plane) -> Features:
     """Return mean and maximum of each of the 40 blocks along the border, float64 (n, 80), in 0..255.
 
     The blocks are the border of an 11 x 11 grid: 9 % of the side, where hardly any lung is.
@@ -83,12 +83,12 @@ def _frame(planes: Plane) -> Features:
 
 
 def _border(side: int) -> list[tuple[slice, slice]]:
-    ends = np.linspace(0, side, FRAME_GRID + 1).round().astype(int)
+    ends = np.linspace(0, side, BORDER_GRID + 1).round().astype(int)
     pieces = [slice(int(first), int(last)) for first, last in pairwise(ends)]
-    last = FRAME_GRID - 1
+    last = BORDER_GRID - 1
     return [
         (pieces[row], pieces[column])
-        for row in range(FRAME_GRID)
-        for column in range(FRAME_GRID)
+        for row in range(BORDER_GRID)
+        for column in range(BORDER_GRID)
         if row in (0, last) or column in (0, last)
     ]

@@ -1,16 +1,17 @@
-"""Exact and near duplicates: images that show the same picture, found from their pixels alone."""
+"""Exact and near duplicates, found from pixels alone, and the groups that must stay on one side of a split."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import imagehash
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cxr.planes import Plane, to_plane
+from cxr.core.image import Plane, to_plane
 
 HASH_SIZE = 16  # 256 bits: at 64 bits a 2 % crop is as far away as an unrelated radiograph
 CORRELATION_SIDE = 64
@@ -120,3 +121,15 @@ def _standardised(planes: Plane) -> NDArray[np.float32]:
     vectors -= vectors.mean(axis=1, keepdims=True)
     # A flat image has no picture to compare: its vector stays zero and matches nothing.
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6))
+
+
+def leakage_groups(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return int64 (rows,): equal for rows that share a duplicate group or a known patient, also by a chain."""
+    known = table["patient"].to_numpy() != ""
+    keys = [
+        f"patient {name}" if is_known else f"row {i}"
+        for i, (name, is_known) in enumerate(zip(table["patient"], known, strict=True))
+    ]
+    same_patient = exact_duplicate_pairs(keys)
+    same_picture = exact_duplicate_pairs([str(group) for group in table["duplicate_group"]])
+    return group_numbers(len(table), np.concatenate([same_patient, same_picture]))

@@ -1,25 +1,113 @@
-"""A trained network with its saved outputs and the decisions fitted on validation: what there is to choose from."""
+"""What there is to choose from: trained networks with saved outputs, and decisions fitted on validation."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.metrics import log_loss
 
-from cxr.decisions import Decision, Decisions, parse_decisions
-from cxr.errors import ModelError
-from cxr.evaluation.applying import apply_decisions
-from cxr.evaluation.deciding import decide
-from cxr.evaluation.gating import Judged, unjudged
-from cxr.evaluation.metrics import Probabilities
-from cxr.evaluation.outputs import SavedOutputs, run_network
-from cxr.evaluation.params import EvaluateParams
-from cxr.files import JsonObject
-from cxr.model_folder import ScreeningModel, load_model
-from cxr.network import softmax
-from cxr.planes import Plane
+from cxr.core.errors import ModelError, ParamsError, Reason
+from cxr.core.files import JsonObject
+from cxr.core.image import ImageFacts, Plane, pixels_digest
+from cxr.core.params import Section, section
+from cxr.evaluation.stats.decisions import fit_decisions
+from cxr.evaluation.stats.intervals import Probabilities
+from cxr.inference.decisions import DECISIONS_FORM, PIXEL_DIGITS, QUANTILES, Decision, Decisions, parse_decisions
+from cxr.inference.gate import FLAGS, Flag, Gate, Judged, Sign, exposure_of, ruled_out, unjudged
+from cxr.inference.model_folder import ScreeningModel, load_model
+from cxr.inference.network import softmax
+from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
+
+BEST = "best"
+TARGET = "covid"  # also what leave_source_out takes where params.yaml says nothing
+
+
+class EvaluateParams(Section):
+    """The section `evaluate` of params.yaml."""
+
+    screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
+    fast_model: str = Field("cnn1", description="Name of the network that is written to models/fast as well.")
+    target: str = Field(TARGET, description="Class that the operating points look for.")
+    alpha: float = Field(0.02, gt=0, lt=0.5, description="Share of a class that its prediction sets may miss.")
+    waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
+
+
+def evaluate_params(values: Mapping[str, Any]) -> EvaluateParams:
+    """Read the section `evaluate` of the content of params.yaml.
+
+    Raises:
+        ParamsError: A value is wrong, or the sources that `leave_source_out` holds out are those of another class.
+    """
+    own = section(values, "evaluate", EvaluateParams)
+    held_out = (values.get("leave_source_out") or {}).get("target", TARGET)
+    if held_out != own.target:
+        raise ParamsError(
+            f"params.yaml: evaluate.target is '{own.target}', but leave_source_out.target is '{held_out}'; "
+            f"set both to the same class"
+        )
+    return own
+
+
+def fit_on_validation(
+    model: ScreeningModel, outputs: SavedOutputs, table: pd.DataFrame, images: Plane, params: EvaluateParams
+) -> JsonObject:
+    """Return the content of decisions.json. Nothing of the test split is looked at.
+
+    Args:
+        model: The network.
+        outputs: What it said.
+        table: The split table, in the order of `outputs`.
+        images: uint8 (n, side, side).
+        params: Target of the operating points, and alpha.
+
+    Raises:
+        ParamsError: The target is no class.
+        DataError: There is no validation split.
+    """
+    if params.target not in model.classes:
+        raise ParamsError(
+            f"params.yaml: evaluate.target is '{params.target}'; expected one of {', '.join(model.classes)}"
+        )
+    validation = outputs.of("validation")
+    form = {
+        "decisions": DECISIONS_FORM,
+        "network": model.network_sha256,
+        "classes": list(model.classes),
+        "data": model.description["data"]["sha256"],
+        "validation_images": len(validation),
+        **fit_decisions(validation, params.target, params.alpha),
+    }
+    train = outputs.of("train").index
+    pixels = sorted({pixels_digest(images[row])[:PIXEL_DIGITS] for row in train})
+    fitted = parse_decisions(form | {"reference": None, "training_pixels": pixels})
+    rows = table[table["split"] == "validation"]
+    probabilities = fitted.probabilities(validation.logits)
+    reference = _reference(probabilities, model.classes, images[validation.index], rows)
+    return form | {"reference": reference, "training_pixels": pixels}
+
+
+def _reference(
+    probabilities: NDArray[np.float64], classes: tuple[str, ...], planes: Plane, rows: pd.DataFrame
+) -> JsonObject:
+    predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(classes))
+    return {
+        "images": len(rows),
+        "predictions": {name: int(count) for name, count in zip(classes, predicted, strict=True)},
+        "confidence": _quantiles(probabilities.max(axis=1)),
+        "brightness": _quantiles(planes.mean(axis=(1, 2)) / 255),
+        "side": _quantiles(rows[["width", "height"]].max(axis=1).to_numpy(np.float64)),
+    }
+
+
+def _quantiles(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 6) for value in np.quantile(values, np.linspace(0, 1, QUANTILES))]
+
 
 HISTORY_FILE = "history.csv"
 
@@ -93,7 +181,7 @@ def read_candidate(
     model = load_model(folder)
     history = None if model.members else _read_history(folder)
     outputs = run_network(model, table, images)
-    return Candidate(model, history, outputs, decide(model, outputs, table, images, params), judged)
+    return Candidate(model, history, outputs, fit_on_validation(model, outputs, table, images, params), judged)
 
 
 def _read_history(folder: Path) -> pd.DataFrame:
@@ -103,3 +191,46 @@ def _read_history(folder: Path) -> pd.DataFrame:
         raise ModelError(
             f"{folder} has no {HISTORY_FILE} that can be read ({error}); train it again: dvc repro"
         ) from error
+
+
+def judge_images(gate: Gate, table: pd.DataFrame, images: Plane) -> Judged:
+    """Judge every row of a split table.
+
+    Args:
+        gate: Its limits come first, then its network.
+        table: A split table.
+        images: uint8 (n, side, side).
+
+    Raises:
+        ModelError: The gate was made for planes of another side, or gives scores that are no numbers.
+    """
+    if images.shape[1] != gate.plane_side:
+        raise ModelError(
+            f"the gate takes planes of {gate.plane_side} pixels, work/prepared has {images.shape[1]}; run: dvc repro"
+        )
+    rows: list[Mapping[Any, Any]] = list(table.to_dict("records"))
+    parts = [_judge(gate, rows[start : start + BLOCK], images) for start in range(0, len(rows), BLOCK)]
+    return Judged(np.array([reason for part in parts for reason in part[0]]), np.concatenate([p[1] for p in parts]))
+
+
+def _judge(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> tuple[list[str], NDArray[np.bool_]]:
+    planes = np.ascontiguousarray(images[[row["index"] for row in rows]])
+    scores = gate.scores(planes)
+    if not np.isfinite(scores).all():
+        raise ModelError("the gate's scores of some images are not numbers, or infinite; run: dvc repro train_gate")
+    seen = scores >= [gate.thresholds[sign] for sign in Sign]
+    reasons, flags = [], np.zeros((len(rows), len(FLAGS)), np.bool_)
+    for number, (row, plane, signs) in enumerate(zip(rows, planes, seen, strict=True)):
+        ruled = ruled_out(_facts(row), plane, gate.limits)
+        found = {sign for sign, is_seen in zip(Sign, signs, strict=True) if is_seen}
+        foreign = Reason.NOT_A_RADIOGRAPH if Sign.NOT_A_RADIOGRAPH in found else None
+        reason = ruled[0] if ruled else foreign
+        reasons.append(str(reason or ""))
+        marked = exposure_of(plane, gate.limits) | (set() if reason else {Flag(sign.value) for sign in found})
+        flags[number] = [flag in marked for flag in FLAGS]
+    return reasons, flags
+
+
+def _facts(row: Mapping[Any, Any]) -> ImageFacts:
+    size = row["width"], row["height"]
+    return ImageFacts(*size, row["mode"], row["bit_depth"], row["format"], colour=row["colour"])

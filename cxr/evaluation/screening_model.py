@@ -1,19 +1,19 @@
-"""Choose the network that screens folders, and describe it so that a number can be traced to data, code and weights."""
+"""Choose the network that screens folders, describe it so that a number can be traced, and package it."""
 
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr.decisions import DECISIONS_FILE
-from cxr.errors import ParamsError
-from cxr.evaluation.candidates import Candidate
-from cxr.evaluation.flat import flat_metrics
-from cxr.evaluation.params import BEST, EvaluateParams
-from cxr.evaluation.reporting.card_figures import describe_for_card
-from cxr.files import JsonObject, sha256_of, write_json
-from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
-from cxr.model_parts import copy_gate
+from cxr.core.errors import ModelError, ParamsError
+from cxr.core.files import JsonObject, sha256_of, write_json, write_text
+from cxr.evaluation.candidates import BEST, Candidate, EvaluateParams
+from cxr.evaluation.report import metrics_json
+from cxr.evaluation.reporting.model_card import describe_for_card, render_card
+from cxr.inference.decisions import DECISIONS_FILE
+from cxr.inference.gate import GATE_FILES
+from cxr.inference.model_folder import copy_gate, describe_model, load_decisions, load_model_gate
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, fingerprint
 
 PIPELINE_SECTIONS = ("classes", "image", "prepare", "balance", "split")
 
@@ -46,7 +46,7 @@ def describe_screening(candidate: Candidate, report: JsonObject, values: Mapping
     description = candidate.model.description
     pipeline = {name: values[name] for name in PIPELINE_SECTIONS}
     model = next(one for one in report["models"] if one["name"] == candidate.name)
-    evaluation = flat_metrics(model) | {"card": describe_for_card(report, candidate.name)}
+    evaluation = metrics_json(model) | {"card": describe_for_card(report, candidate.name)}
     return description | {"params": pipeline | description["params"], "evaluation": evaluation}
 
 
@@ -63,3 +63,45 @@ def write_screening(
     description = describe_screening(candidate, report, values) | decisions | named
     write_json(folder / DESCRIPTION_FILE, description)
     return description
+
+
+MAX_BYTES = 3_000_000  # what a package may carry
+
+
+def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonObject:
+    """Copy the screening model in `source` to `package`, naming the commit it was made by, and write its card.
+
+    Returns:
+        The packaged description.
+
+    Raises:
+        ModelError: The model is too large, is not what its description says, or was trained on drawn phantoms.
+    """
+    description = describe_model(source)
+    load_decisions(source, description)
+    if fingerprint(source) != description["network"]["sha256"]:
+        raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
+    load_model_gate(source, description)
+    files = model_files(source, description)
+    size = sum(file.stat().st_size for file in files)
+    if size > MAX_BYTES:
+        raise ModelError(f"{source} has {size:,} bytes; a packaged model has at most {MAX_BYTES:,}")
+    if description["data"]["synthetic_images"]:
+        raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
+    packaged = description | {"commit": commit}
+    package.mkdir(parents=True, exist_ok=True)
+    for name in (DECISIONS_FILE, *GATE_FILES):
+        (package / name).unlink(missing_ok=True)  # of the model that was there before
+    for file in files:
+        (package / file.name).write_bytes(file.read_bytes())
+    write_json(package / DESCRIPTION_FILE, packaged)
+    write_text(card, render_card(packaged))
+    return packaged
+
+
+def model_files(folder: Path, description: JsonObject) -> list[Path]:
+    """Return the files of a model folder that its size is counted by: all but the description."""
+    names = [NETWORK_FILE, NETWORK_WEIGHTS_FILE]
+    names += [DECISIONS_FILE] if "decisions" in description else []
+    names += GATE_FILES if "gate" in description else ()
+    return [folder / name for name in names]

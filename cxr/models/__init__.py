@@ -1,5 +1,6 @@
 """One file per architecture, each with `build(plane_side, side, classes, dropout)`; found by name."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -24,3 +25,21 @@ def build(name: str, plane_side: int, side: int, classes: int, dropout: float, *
         A keras.Model; see `cxr.models.layers.network` for its outputs.
     """
     return import_module(f"cxr.models.{name}").build(plane_side, side, classes, dropout, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class InputPreprocessing:
+    """What the small networks see of a plane, and how wide they are.
+
+    Attributes:
+        margin: Cut off each side, share of the side.
+        standardise: Whether each image is brought to mean 0 and standard deviation 1.
+        widen: Factor on the number of filters.
+    """
+
+    margin: float = 0.0
+    standardise: bool = False
+    widen: float = 1.0
+
+
+PLAIN_INPUT = InputPreprocessing()

@@ -4,12 +4,14 @@ Strided convolutions halve the map, residual ones refine it (He et al. 2016, htt
 At 128 pixels: 0.078 GFLOP an image, a multiply-add counted as two; 0.21 million weights.
 """
 
+from cxr.models import PLAIN_INPUT, InputPreprocessing
+from cxr.models.backend import keras
 from cxr.models.layers import convolution, cut_margin, network, plane_input, to_unit_scale, widened
-from cxr.models.look import PLAIN, Look
-from cxr.models.tf import keras
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float, look: Look = PLAIN) -> keras.Model:
+def build(
+    plane_side: int, side: int, classes: int, dropout: float, look: InputPreprocessing = PLAIN_INPUT
+) -> keras.Model:
     """Build the untrained network; see `cxr.models.layers.network` for its outputs."""
     planes, pixels = plane_input(plane_side, side)
     x = to_unit_scale(cut_margin(pixels, look.margin), standardise=look.standardise)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.gate import SCORES, Sign
+from cxr.inference.gate import SCORES, Sign
+from cxr.models.backend import keras
 from cxr.models.layers import convolution, plane_input, to_unit_scale
-from cxr.models.tf import keras
 
 LEARNED = tuple(sign for sign in Sign if sign is not Sign.OUT_OF_DISTRIBUTION)
 STEM = 8

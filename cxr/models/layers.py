@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cxr.models.tf import keras, tf
+from cxr.models.backend import keras, tf
 
 BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cxr.models.backbones import with_backbone
-from cxr.models.tf import keras
+from cxr.models.backend import keras
+from cxr.models.keras_applications import with_backbone
 
 LAST_BLOCK = "conv5_"  # what the names of the layers begin with that fine-tuning lets learn
 

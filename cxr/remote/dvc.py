@@ -7,14 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cxr.errors import ModelError, UsageError
-from cxr.files import JsonObject, whole_file
-from cxr.remote.filesystem import hush, missing
-from cxr.remote.opening import given_at, store_at
-from cxr.remote.patience import Patience
-from cxr.remote.store import FsspecStore
-from cxr.screening.address import cleaned
-from cxr.screening.store import Listed
+from cxr.core.errors import ModelError, UsageError
+from cxr.core.files import JsonObject, whole_file
+from cxr.remote.filesystem import RetryPolicy, hush, missing
+from cxr.remote.store import FsspecStore, given_at, store_at
+from cxr.screening.paths import cleaned
+from cxr.screening.storage import Listed
 
 HEAD = "HEAD"
 
@@ -79,20 +77,20 @@ def _clean_at_exit() -> None:
 def open_revision(
     revision: Revision, addresses: Sequence[str], listed: Sequence[str] = (), seconds: float | None = None
 ) -> FsspecStore:
-    """Return the store of `dvc://` addresses at a revision, see `cxr.remote.opening.open_store`.
+    """Return the store of `dvc://` addresses at a revision, see `cxr.remote.store.open_store`.
 
     Raises:
         UsageError: An address is not there at that revision.
     """
-    patience = Patience("dvc://", seconds)
+    retry = RetryPolicy("dvc://", seconds)
     given = []
     for number, address in enumerate([*addresses, *listed]):
         if not address.lower().startswith("dvc://"):
             raise UsageError(f"{cleaned(address)} is not of DVC, as others are; screen it in a run of its own")
         path = f"/{address.partition('://')[2].strip('/')}"
         shown = f"{address} at {revision.rev} of {revision.repo}"
-        given.append(given_at(revision.fs, path, shown, patience, may_be_absent=number >= len(addresses)))
-    store = store_at(revision.fs, "dvc://", given, patience)
+        given.append(given_at(revision.fs, path, shown, retry, may_be_absent=number >= len(addresses)))
+    store = store_at(revision.fs, "dvc://", given, retry)
     md5 = {one.path.strip("/"): _md5(revision.fs, one.path) for one in given[: len(addresses)]}
     known = {"git": {"commit": revision.commit, "changed": False}, "dvc": {**revision.facts, "md5": md5}}
     return replace(store, facts_known=known)

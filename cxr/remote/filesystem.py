@@ -1,11 +1,20 @@
-"""The filesystem of an address, by the package that the user has installed, with the user's own credentials."""
+"""The filesystem of an address, with the user's own credentials; requests tried again; finished tables sent."""
 
+import errno
+import hashlib
 import logging
-from collections.abc import Sequence
-from typing import Any
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
-from cxr.errors import DataError, UsageError
-from cxr.screening.address import cleaned, is_address
+from cxr.core.errors import DataError, OutputError, UsageError
+from cxr.screening.output import OutputFiles
+from cxr.screening.paths import cleaned, is_address
 
 # Which extra of this package brings what an address needs; None: fsspec alone, which every one of them brings.
 EXTRAS = {
@@ -100,3 +109,217 @@ def hush() -> None:
     """Keep what the packages log, which may hold addresses as they were given, from the terminal."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+RETRY_SECONDS = 120.0  # seconds in all for one request
+FIRST_RETRY_SECONDS = 30.0  # until there has been any answer at all: an address may be wrong
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds; doubled in between
+
+Response = TypeVar("Response")
+
+# Errors of a network, by the libraries that raise them: not all of them are OSErrors.
+_NETWORKS = ("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "http", "google", "gcsfs", "azure", "fsspec")
+_LOST = ("Connect", "Timeout", "TimedOut", "Payload", "IncompleteRead", "Disconnected", "gaierror", "HTTPClientError")
+_AGAIN = frozenset({408, 425, 429})  # of the HTTP states below 500
+
+
+class RetryPolicy:
+    """One store's requests: how long each is tried, and whether the connection of all of them is lost."""
+
+    def __init__(self, address: str, seconds: float | None = None) -> None:
+        self.address = address
+        self.seconds = RETRY_SECONDS if seconds is None else seconds
+        self._stopped = threading.Event()
+        self._answered = 0.0  # when a request last succeeded, of the monotonic clock
+
+    def __reduce__(self) -> tuple[type["RetryPolicy"], tuple[str, float]]:
+        return RetryPolicy, (self.address, self.seconds)
+
+    def stop(self) -> None:
+        """End every wait; a request that fails from now on is not tried again."""
+        self._stopped.set()
+
+    def call(self, request: Callable[[], Response]) -> Response:
+        """Return the answer to a request, which is made again while the network or the server fails.
+
+        Raises:
+            OSError: It fails for good; `strerror` is for people and names neither address nor credentials.
+            DataError: Nothing at the address has answered for as long as this was tried.
+        """
+        start, delay = time.monotonic(), FIRST_DELAY
+        while True:
+            try:
+                answer = request()
+            except Exception as error:  # every filesystem has errors of its own
+                if isinstance(error, MemoryError | DataError):
+                    raise
+                if not _is_passing(error):
+                    raise _final(error) from None
+                wait = delay * random.uniform(0.7, 1)
+                limit = self.seconds if self._answered else min(self.seconds, FIRST_RETRY_SECONDS)
+                if time.monotonic() - start + wait > limit or self._stopped.wait(wait):
+                    raise self._given_up(error, start, limit) from None
+                delay = min(2 * delay, LONGEST_DELAY)
+            else:
+                self._answered = time.monotonic()
+                return answer
+
+    def _given_up(self, error: Exception, start: float, limit: float) -> Exception:
+        """A server that answers others has a bad file; of one that answers nobody, no row can say anything."""
+        if _is_lost(error) and self._answered < start:
+            return DataError(
+                f"{self.address} has not answered for {limit:.0f} s; what was done is kept: when the connection "
+                "is back, run the same command again to go on"
+            )
+        return OSError(errno.EIO, f"the server failed for {limit:.0f} s ({type(error).__name__})")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_lost(error: Exception) -> bool:
+    """Tell whether no answer came at all."""
+    names = [kind.__name__ for one in _chain(error) for kind in type(one).__mro__]
+    return any(isinstance(one, ConnectionError | TimeoutError) for one in _chain(error)) or any(
+        part in name for name in names for part in _LOST
+    )
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tell whether another try may succeed."""
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return False
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return False
+    state = getattr(error, "status", None) or getattr(error, "code", None)
+    if isinstance(state, int) and 400 <= state < 500:
+        return state in _AGAIN
+    network = any(kind.__module__.partition(".")[0] in _NETWORKS for kind in type(error).__mro__)
+    return isinstance(error, OSError | EOFError) or network or _is_lost(error)
+
+
+def _final(error: Exception) -> OSError:
+    """Return what a file system would say; never the error's own words, which may hold an address or a key."""
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    state = getattr(error, "status", None)
+    if isinstance(error, PermissionError) or state in (401, 403):
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if state in (404, 410):
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if type(error).__name__ == "NoCredentialsError":
+        return PermissionError(errno.EACCES, "no credentials were found")
+    said = f"the server refused it (HTTP {state})" if isinstance(state, int) else f"cannot be read ({_name(error)})"
+    return OSError(errno.EIO, said)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__
+
+
+# Where a name shows either the whole new file or the older one, whatever happens while it is sent.
+ATOMIC = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+READ_ONLY = ("http", "https", "zip", "tar", "dvc", "git", "github", "libarchive")
+
+
+def cache_folder() -> Path:
+    """Return the folder below the user's cache folder where this package keeps what may be deleted."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "cxr-batch"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "cxr-batch"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr-batch"
+
+
+def scratch_results(address: str, scratch: Path | None) -> Path:
+    """Return where the table for an address is made: by default in a folder that the address alone names.
+
+    Raises:
+        UsageError: The address names no file, or nothing can be written there.
+        OutputError: The folder cannot be made.
+    """
+    shown = cleaned(address)
+    name = shown.partition("::")[0].rpartition("/")[2]
+    if not name:
+        raise UsageError(f"-o {shown} names no file; give a name, as in: -o {shown}results.csv")
+    if protocol_of(address) in READ_ONLY or "::" in address:
+        raise UsageError(f"-o {shown}: nothing can be written to addresses of this kind; give a file or a bucket")
+    digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
+    folder = scratch or cache_folder() / "output" / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; give another with --scratch") from error
+    return folder / name
+
+
+def own_addresses(address: str, files: OutputFiles) -> frozenset[str]:
+    """Return the addresses that the run writes."""
+    folder = cleaned(address).rpartition("/")[0]
+    return frozenset(f"{folder}/{path.name}" for path in (files.results, files.manifest))
+
+
+class Upload:
+    """Where a finished table goes."""
+
+    def __init__(self, address: str, files: OutputFiles, seconds: float | None = None) -> None:
+        """Open the place. Raises UsageError or DataError where that cannot be."""
+        self.address, self.files = cleaned(address), files
+        self._fs, self._path = filesystem_of(address)
+        self._retry = RetryPolicy(self.address, seconds)
+        self._atomic = protocol_of(address) in ATOMIC
+
+    def check(self, *, overwrite: bool) -> None:
+        """Refuse to replace a table that this machine does not go on with.
+
+        Raises:
+            OutputError: There is one, or the place cannot be read.
+        """
+        if overwrite or self.files.journal.exists() or self.files.parts.exists():
+            return
+        try:
+            there = self._retry.call(lambda: self._fs.exists(self._path))
+        except OSError as error:
+            raise OutputError(f"{self.address} cannot be reached: {error.strerror}") from error
+        if there:
+            raise OutputError(
+                f"{self.address} exists, but {self.files.results.parent} has no journal that tells how it was made: "
+                "give another output, name the folder of its journal with --scratch, or replace it with --overwrite"
+            )
+
+    def send(self) -> None:
+        """Send the table, then its manifest.
+
+        Raises:
+            OutputError: It cannot be sent; it is whole in the local folder.
+        """
+        folder = self._path.rpartition("/")[0]
+        try:
+            for local, path in (
+                (self.files.results, self._path),
+                (self.files.manifest, f"{folder}/{self.files.manifest.name}"),
+            ):
+                self._retry.call(lambda local=local, path=path: self._put(local, path))  # type: ignore[misc]
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.address}: {error.strerror}; the table is whole in {self.files.results.parent}: "
+                "run the same command again to send it"
+            ) from error
+
+    def _put(self, local: Path, path: str) -> None:
+        fs: Any = self._fs
+        if self._atomic:
+            fs.put_file(str(local), path)
+            return
+        parent = path.rpartition("/")[0]
+        if parent:
+            fs.makedirs(parent, exist_ok=True)
+        fs.put_file(str(local), f"{path}.part")
+        if fs.exists(path):  # not every filesystem moves onto an older file
+            fs.rm_file(path)
+        fs.mv(f"{path}.part", path)

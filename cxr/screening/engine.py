@@ -1,142 +1,119 @@
-"""Screen files: worker threads decode ahead, the networks answer in batches, each answer stays with its file."""
+"""A run, and the seam of those who screen it: `Engine` and `Log`."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
-from cxr.decisions import PIXEL_DIGITS
-from cxr.files import JsonObject
-from cxr.flags import Flag
-from cxr.network import BATCH
-from cxr.planes import pixels_digest
-from cxr.screening.ahead import work_ahead
-from cxr.screening.answers import Model, answers_of
-from cxr.screening.attempts import Failure
-from cxr.screening.candidates import Candidate
-from cxr.screening.gating import Verdict, verdicts_of
-from cxr.screening.local import store_of
-from cxr.screening.reading import Reading, read
-from cxr.screening.rows import Answer, Row, flags_of
+from cxr.core.files import JsonObject
+from cxr.inference.network import BATCH
+from cxr.screening.candidates import Found
+from cxr.screening.discovery import Selection
+from cxr.screening.output import OutputFiles
+from cxr.screening.predict import Model, Outcome
+from cxr.screening.resume import Identified
+from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
-from cxr.screening.store import Root, Stamp
+from cxr.screening.tables import Format
 
-BATCHES_AHEAD = 4  # bounds memory: this many batches of planes are decoded or being decoded
+
+class LoadedModel(Model, Identified, Protocol):
+    """A model that answers and can say who it is; `cxr.inference.model_folder.ScreeningModel` in production."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it was loaded from."""
+
+    @property
+    def description(self) -> JsonObject:
+        """The content of model.json."""
+
+
+class ProgressListener(Protocol):
+    """Whoever wants to know how a run goes on."""
+
+    def resumed(self, kept: int, retried: int, total: int) -> None:
+        """Take, before the first file: how many need no work, how many failed before, how many there are."""
+
+    def screened(self, outcomes: Sequence[Outcome]) -> None:
+        """Take what became of some files, once it is in the journal."""
+
+    def advanced(self, number: int) -> None:
+        """Take how many files more are done, where only other processes know what became of them."""
+
+    def crashed(self, ending: str) -> None:
+        """Take how a process that helped has ended before its time; what it had is done by the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a candidate: `row` is None for a file that is no image."""
+class Run:
+    """What a run has to do.
 
-    candidate: Candidate
-    stamp: Stamp
-    row: Row | None
-
-
-def screen(
-    candidates: Iterable[Candidate],
-    root: Root,
-    models: Sequence[Model],
-    workers: int = 0,
-    keywords: Sequence[str] = (),
-    batch: int = BATCH,
-) -> Generator[list[Outcome], None, None]:
-    """Give what became of each candidate, in their order, a batch at a time.
-
-    Args:
-        candidates: Their relative paths start from `root`.
-        root: An absolute folder, or a store elsewhere.
-        models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
-        workers: Reading threads; 0 is as many as suit the root, IN_TURN none: files are read between the batches.
+    Attributes:
+        request: For the manifest.
+        found: What lies below the inputs.
+        selection: What of it this run takes.
+        models: At least one.
+        schema: Of the table.
+        format: Of the table.
+        partitioned: Whether it is a folder of several files.
         keywords: DICOM attributes to read.
-        batch: Files that are taken together, at least 1; no answer depends on it.
-
-    Raises:
-        DataError: The connection to the root is lost.
-        ModelError: A network's answer has another shape than pictures x classes.
+        workers: Decoding threads, where one process screens; 0 is one for each core.
+        batch: Files that are taken together; no answer depends on it.
     """
-    gate = models[0].gate
-    sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
-    decode = partial(read, root=root, sides=sides, keywords=keywords)
-    store = store_of(root)
-    workers = workers or store.workers
-    readings = work_ahead(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)
-    try:
-        while some := list(islice(readings, batch)):
-            yield _outcomes(some, models)
-    finally:
-        readings.close()
+
+    request: RunRequest
+    found: Found
+    selection: Selection
+    models: Sequence[LoadedModel]
+    schema: Schema
+    format: Format = Format.CSV
+    partitioned: bool = False
+    keywords: tuple[str, ...] = ()
+    workers: int = 0
+    batch: int = BATCH
 
 
-def record_of(outcome: Outcome, schema: Schema) -> JsonObject:
-    """Return what is kept of a file."""
-    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
-    return record if outcome.row is None else record | {"cells": schema.cells(outcome.row)[1:]}
+# Numbers of candidates, and the position of the record of each.
+Done = tuple[Sequence[int], Sequence[int]]
 
 
-def _outcomes(readings: Sequence[Reading], models: Sequence[Model]) -> list[Outcome]:
-    """Return the outcomes of `readings`, in their order; answers are found by name, never by position."""
-    decoded = {reading.candidate.cell: reading for reading in readings if reading.planes}
-    verdicts = _verdicts(decoded, models[0])
-    passed = [(name, reading) for name, reading in decoded.items() if verdicts[name].reason is None]
-    unusual = {name for name, verdict in verdicts.items() if Flag.OUT_OF_DISTRIBUTION in verdict.flags}
-    answers = [answers_of({name: r.planes[m.plane_side] for name, r in passed}, m, unusual) for m in models]
-    rows = {
-        name: _row(reading, verdicts[name], [of[name] for of in answers if name in of], models)
-        for name, reading in decoded.items()
-    }
-    return [
-        Outcome(reading.candidate, reading.stamp, rows.get(reading.candidate.cell) or _unread(reading))
-        for reading in readings
-    ]
+class Log(Protocol):
+    """What a run has done so far; a record has `path`, `stamp`, and `cells` where the file has a row."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def append(self, records: Iterable[JsonObject]) -> list[int]:
+        """Add records and return the position of each. Raises OutputError."""
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+
+    def record_at(self, position: int) -> JsonObject:
+        """Read back the record at a position."""
+
+    def records(self) -> Iterator[tuple[int, JsonObject]]:
+        """Give every record with its position, in the order in which they were added."""
+
+    def instructions(self) -> set[str]:
+        """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
 
 
-def _verdicts(decoded: Mapping[str, Reading], first: Model) -> Mapping[str, Verdict]:
-    """Return what the gate says of each; without one, what may be said without."""
-    if first.gate:
-        return verdicts_of(decoded, first.gate, first.plane_side)
-    planes = {name: reading.planes[first.plane_side] for name, reading in decoded.items()}
-    return {
-        name: Verdict(flags=frozenset({Flag.FLAT} if plane.min() == plane.max() else ()))
-        for name, plane in planes.items()
-    }
+class Engine(Protocol):
+    """Screens candidates."""
 
+    def opened(self, files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Log:
+        """Open what an earlier run with the same fingerprint has done, or begin.
 
-def _row(reading: Reading, verdict: Verdict, answers: Sequence[Answer | Failure], models: Sequence[Model]) -> Row:
-    """Return the row of a decoded file; `answers` is empty where the gate gives a reason."""
-    facts, side = reading.facts, models[0].plane_side
-    assert facts is not None
-    failures = [answer for answer in answers if not isinstance(answer, Answer)]
-    reason, detail = failures[0] if failures else (verdict.reason, verdict.detail)
-    plane = reading.planes[side]
-    return Row(
-        path=reading.candidate.cell,
-        reason=reason,
-        detail=detail,
-        answers=tuple(_recognised(*one, reading) for one in zip(answers, models if answers else (), strict=True)),
-        flags=flags_of(facts, side, verdict.flags),
-        format=facts.format,
-        facts=facts,
-        brightness=float(plane.mean()) / 255,
-        sha256=reading.sha256,
-        attributes=reading.attributes,
-    )
+        Raises:
+            ResumeError: It was begun with another fingerprint or engine, or there is a table and nothing else.
+            OutputError: It cannot be written.
+        """
 
-
-def _recognised(answer: Answer | Failure, model: Model, reading: Reading) -> Answer | None:
-    """Return the answer, if it is one, with whether the network was trained on this very picture."""
-    if not isinstance(answer, Answer):
-        return None
-    known = model.decisions.training_pixels if model.decisions else None
-    if not known:
-        return answer
-    return replace(answer, in_training_set=pixels_digest(reading.planes[model.plane_side])[:PIXEL_DIGITS] in known)
-
-
-def _unread(reading: Reading) -> Row | None:
-    """Return the row of a file that was not decoded; None for one that is no image."""
-    if not reading.is_image:
-        return None
-    error = reading.error
-    assert error is not None
-    return Row(reading.candidate.cell, error.reason, error.detail, format=reading.format, sha256=reading.sha256)
+    def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
+        """Screen the candidates numbered `todo`, and give what is in the log, in any order."""

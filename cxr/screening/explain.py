@@ -1,32 +1,205 @@
 """`--explain`: maps of where the score of some rows comes from, from the finished table and the files it names."""
 
+import base64
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from cxr.cam import Maps, class_maps
-from cxr.files import whole_file
-from cxr.head import Head, read_head
-from cxr.model_folder import NETWORK_FILE
-from cxr.planes import Plane
-from cxr.processor import available_cores
-from cxr.screening.ahead import work_ahead
+from cxr.core.errors import UsageError
+from cxr.core.files import JsonObject, read_json, whole_file, write_json, write_text
+from cxr.core.image import Plane
+from cxr.core.processor import available_cores
+from cxr.inference.decisions import NOT_SUSPECTED
+from cxr.inference.gate import Flag
+from cxr.inference.model_folder import ScreeningModel
+from cxr.inference.network import NETWORK_FILE, OPACITY, RAMP, LinearHead, Maps, class_maps, enlarge, read_linear_head
 from cxr.screening.candidates import Candidate
-from cxr.screening.explain_index import Shown, remove_others, write_index
-from cxr.screening.explain_picture import SIDE, picture_of
-from cxr.screening.explain_words import stamp_lines, worth_of
-from cxr.screening.names import PathStyle
-from cxr.screening.reading import read
+from cxr.screening.engine import Run
+from cxr.screening.paths import PathStyle
+from cxr.screening.read import prefetch, read
+from cxr.screening.schema import Schema, Status
 
-if TYPE_CHECKING:
-    from cxr.model_folder import ScreeningModel
-    from cxr.screening.work import Work
+MEANING = "this is where the score comes from, not where disease is"
+RESEARCH = "For research; not a medical device."
+
+
+def stamp_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
+    """Return the lines below a picture.
+
+    Args:
+        record: The row; its path is a digest where names are hashed.
+        worth: From `worth_of`.
+        blank: Whether the map is nought everywhere.
+    """
+    decision = f"; decision: {record['decision']}" if record["decision"] else "; no decision"
+    because = f" ({record['refer_reason']})" if record["refer_reason"] else ""
+    nothing = [f"The map is blank: no part of the picture speaks for {record['prediction']}."] if blank else []
+    return [
+        f"file: {record['path']}",
+        f"model: {record['model']}; {record['prediction']} {float(record['confidence']):.3f}{decision}{because}",
+        *nothing,
+        worth,
+        RESEARCH,
+    ]
+
+
+def worth_of(description: JsonObject) -> str:
+    """Return what the audits of a network's maps found, as one sentence, from its model.json."""
+    card: Mapping[str, Any] = (description.get("evaluation") or {}).get("card") or {}
+    cam: Mapping[str, Any] = card.get("cam") or {}
+    similarity, void = cam.get("similarity_randomised"), cam.get("void")
+    lungs = card.get("lung_dependence")
+    if similarity is None or void is None:
+        found = "were not compared with those of random weights"
+    elif void:
+        found = f"are {similarity:.2f} similar to those of random weights: VOID, they say nothing of what was learnt"
+    else:
+        found = f"are {similarity:.2f} similar to those of random weights (not void)"
+    dependence = "" if lungs is None else f"; without the lungs {lungs:.2f} of its lead over chance is lost"
+    return f"Maps of this network {found}{dependence}; {MEANING}."
+
+
+INDEX_PAGE, INDEX_FILE = "index.html", "index.json"
+FORM = 1
+CELLS = ("path", "sha256", "prediction", "confidence", "decision", "refer_reason", "flags")
+_NAME = re.compile(r"[0-9a-f]{16}[A-Za-z0-9._-]*\.png")
+_STYLE = (
+    "body{font:16px/1.4 sans-serif;margin:2em auto;max-width:960px;padding:0 1em}"
+    "img{max-width:100%;height:auto;display:block}figure{margin:2em 0}figcaption{overflow-wrap:anywhere}"
+)
+# Nothing is fetched from elsewhere, whatever a file is called.
+_POLICY = "default-src 'none'; img-src 'self' file:; style-src 'sha256-{style}'; base-uri 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture and the row it explains."""
+
+    name: str
+    record: Mapping[str, str]
+
+
+def write_index(
+    folder: Path, shown: Sequence[Shown], changed: Sequence[str], more: int, identity: str, worth: str
+) -> None:
+    """Write both lists, each whole or not at all.
+
+    Args:
+        folder: Where the pictures are.
+        shown: In the order of the table.
+        changed: Cells of files that were not drawn, because they have changed.
+        more: Number of rows left aside by the limit.
+        identity: Of the network.
+        worth: What its maps were found to be worth.
+    """
+    pictures = [{"picture": one.name} | {name: one.record[name] for name in CELLS} for one in shown]
+    facts = {"explained": FORM, "model": identity, "maps": worth, "beyond_limit": more, "changed": list(changed)}
+    write_text(folder / INDEX_PAGE, "".join(_page(shown, changed, more, identity, worth)))
+    write_json(folder / INDEX_FILE, facts | {"pictures": pictures})
+
+
+def remove_others(folder: Path, names: Collection[str]) -> None:
+    """Remove the pictures of an earlier call, as far as its index lists them, that are not among `names`."""
+    try:
+        index = read_json(folder / INDEX_FILE)
+        listed = [str(one["picture"]) for one in index["pictures"]] if index["explained"] == FORM else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in listed:
+        if name not in names and _NAME.fullmatch(name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: str, worth: str) -> Iterator[str]:
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(style=digest)}">\n'
+    yield f"<title>Maps of {escape(identity)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+    yield f"<h1>Maps of {escape(identity)}</h1>\n<p>{escape(worth)}</p>\n<p>{RESEARCH}</p>\n"
+    yield f"<p>{len(shown):,} pictures; {more:,} more rows were left aside by --explain-limit.</p>\n"
+    if changed:
+        items = "".join(f"<li>{escape(cell)}</li>" for cell in changed)
+        yield f"<p>Not drawn, because these files have changed since they were screened:</p>\n<ul>{items}</ul>\n"
+    for one in shown:
+        record = one.record
+        said = " ".join((record["prediction"], record["confidence"], record["decision"], record["flags"]))
+        words = escape(f"{record['path']}: {said.strip()}")
+        yield f'<figure><img loading="lazy" src="{escape(one.name)}" alt="{words}"><figcaption>{words}</figcaption>'
+        yield "</figure>\n"
+    yield "</body>\n</html>\n"
+
+
+SIDE = 448  # pixels of each of the two films
+GAP = 8
+TEXT = 15  # pixels
+LINE = 20
+INK, PAPER = (235, 235, 235), (16, 16, 16)
+WIDTH = 2 * SIDE + 3 * GAP
+
+
+def picture_of(film: Plane, map_: NDArray[np.float32], lines: Sequence[str]) -> bytes:
+    """Return PNG bytes, equal for equal arguments.
+
+    Args:
+        film: uint8 (SIDE, SIDE).
+        map_: float32 (n, n), from 0 to 1.
+        lines: What is printed below; long ones are wrapped. What is not ASCII is printed as an escape, because the
+            font has no other signs.
+    """
+    font = _font()
+    wrapped = [part for line in lines for part in wrap(_ascii(line), font)]
+    image = Image.new("RGB", (WIDTH, SIDE + 2 * GAP + LINE * len(wrapped) + GAP), PAPER)
+    image.paste(Image.fromarray(film).convert("RGB"), (GAP, GAP))
+    image.paste(Image.fromarray(heated(film, map_)), (2 * GAP + SIDE, GAP))
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(wrapped):
+        draw.text((GAP, 2 * GAP + SIDE + number * LINE), line, fill=INK, font=font)
+    buffer = BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def heated(film: Plane, map_: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the film with the map in colour over it, uint8 (side, side, 3); where the map is 0 it is untouched."""
+    heat = enlarge(map_, len(film))[..., None]
+    colours = np.concatenate([np.interp(heat, np.linspace(0, 1, len(RAMP)), channel) for channel in RAMP.T], axis=2)
+    weight = OPACITY * heat
+    return np.asarray(np.rint((1 - weight) * film[..., None] + weight * colours), np.uint8)
+
+
+def wrap(line: str, font: ImageFont.FreeTypeFont) -> list[str]:
+    """Break a line where it would leave the picture: between words, and within one that alone is too long."""
+    parts, rest = [], line
+    while rest and font.getlength(rest) > WIDTH - 2 * GAP:
+        fits = next(n for n in range(len(rest), 0, -1) if font.getlength(rest[:n]) <= WIDTH - 2 * GAP)
+        at = rest.rfind(" ", 1, fits + 1)
+        cut = at if at > 0 else fits
+        parts.append(rest[:cut])
+        rest = rest[cut:].lstrip(" ")
+    return [*parts, rest]
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """Return Pillow's own font, laid out by Pillow alone: another layout engine may be there on one machine only."""
+    font = ImageFont.load_default(TEXT)
+    assert isinstance(font, ImageFont.FreeTypeFont), "a font with a size is one"
+    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+
+
+def _ascii(line: str) -> str:
+    return line.encode("ascii", "backslashreplace").decode("ascii")
+
 
 Record = Mapping[str, str]
 
@@ -58,7 +231,7 @@ class _Seen:
     film: Plane | None
 
 
-def explain(folder: Path, records: Sequence[Record], more: int, work: "Work", model: "ScreeningModel") -> Explained:
+def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model: ScreeningModel) -> Explained:
     """Write one picture for each of `records`, and the index of the folder.
 
     Pictures that an earlier call has listed in the index there, and this one has not drawn, are removed.
@@ -95,11 +268,11 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: "Work", mo
     return Explained(len(shown), tuple(changed), more)
 
 
-def _seen(records: Sequence[Record], work: "Work", side: int) -> Iterator[_Seen]:
+def _seen(records: Sequence[Record], work: Run, side: int) -> Iterator[_Seen]:
     """Decode the files again, some ahead; one that is another file now has no plane."""
     wanted = {record["path"] for record in records}
     candidates = {one.cell: one for one in work.selection.candidates if one.cell in wanted}
-    naming = work.asked.naming
+    naming = work.request.naming
     hashed = naming.style is PathStyle.HASHED
 
     def decoded(record: Record) -> _Seen:
@@ -110,7 +283,7 @@ def _seen(records: Sequence[Record], work: "Work", side: int) -> Iterator[_Seen]
             return _Seen(record, stem, None, None)
         return _Seen(record, stem, reading.planes[side], reading.planes[SIDE])
 
-    return work_ahead(decoded, records, work.workers or available_cores(), 2 * BLOCK)
+    return prefetch(decoded, records, work.workers or available_cores(), 2 * BLOCK)
 
 
 def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:
@@ -118,7 +291,7 @@ def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:
         yield block
 
 
-def _maps(model: "ScreeningModel", head: Head, block: Sequence[_Seen]) -> Maps:
+def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Seen]) -> Maps:
     """Return the map of each picture for the class that was predicted, float32 (n, side, side)."""
     if not block:
         return np.zeros((0, model.plane_side, model.plane_side), np.float32)
@@ -127,11 +300,11 @@ def _maps(model: "ScreeningModel", head: Head, block: Sequence[_Seen]) -> Maps:
     return class_maps(model.network, head, planes, classes)
 
 
-def _head_of(model: "ScreeningModel") -> Head:
+def _head_of(model: ScreeningModel) -> LinearHead:
     """Read the last layer, and prove it on a ramp: a plane of one grey could agree by chance."""
     ramp = np.linspace(0, 255, model.plane_side**2).astype(np.uint8)
     said = model.network.predict(ramp.reshape(1, model.plane_side, model.plane_side))
-    return read_head(model.folder / NETWORK_FILE, said.features, said.logits)
+    return read_linear_head(model.folder / NETWORK_FILE, said.features, said.logits)
 
 
 def _file_name(seen: _Seen, names: "Counter[str]") -> str:
@@ -140,3 +313,52 @@ def _file_name(seen: _Seen, names: "Counter[str]") -> str:
     name = "-".join(part for part in (seen.record["sha256"][:DIGITS], stem) if part)
     names[name] += 1
     return f"{name}.png" if names[name] == 1 else f"{name}-{names[name]}.png"
+
+
+SUSPECTED = "suspected"
+LIMIT = 200
+
+
+def parse_words(text: str, schema: Schema) -> frozenset[str]:
+    """Read what `--explain-rows` says: words with commas between them.
+
+    Raises:
+        UsageError: A word is none of the first network's classes, flags or decisions, nor `ok` or `suspected`.
+    """
+    head = schema.heads[0]
+    decided = (SUSPECTED, *head.applied.words) if head.applied else ()
+    known = dict.fromkeys((Status.OK.value, *decided, *head.classes, *(flag.value for flag in Flag)))
+    words = frozenset(word.strip() for word in text.split(","))
+    wrong = sorted(words - known.keys())
+    if wrong and wrong[0] == SUSPECTED:
+        raise UsageError(
+            f"--explain-rows {text}: {head.identity} has no decisions, so no row is suspected; give "
+            f"{Status.OK.value} or one of {', '.join(head.classes)}"
+        )
+    if wrong:
+        raise UsageError(f"--explain-rows {text}: '{wrong[0]}' is no word of the table; expected {', '.join(known)}")
+    return words
+
+
+def choose_rows(records: Iterable[Record], words: frozenset[str], limit: int) -> tuple[list[Record], int]:
+    """Return the first `limit` rows that one of `words` fits, and how many more there are.
+
+    Only a row with an answer has anything to explain; a picture that was not answered is never chosen.
+    """
+    chosen: list[Record] = []
+    more = 0
+    for record in records:
+        if record["status"] != Status.OK or not words & words_of(record):
+            continue
+        if len(chosen) < limit:
+            chosen.append(record)
+        else:
+            more += 1
+    return chosen, more
+
+
+def words_of(record: Record) -> set[str]:
+    """Return the words that fit a row: of its status, of the first network's class and decision, and of its flags."""
+    decision = record["decision"]
+    suspected = {SUSPECTED} if decision.endswith(f"_{SUSPECTED}") and decision != NOT_SUSPECTED else set()
+    return {record["status"], record["prediction"], decision, *record["flags"].split()} | suspected

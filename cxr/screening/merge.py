@@ -4,18 +4,15 @@ import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cxr.errors import DataError
-from cxr.files import JsonObject, whole_file, write_json
-from cxr.screening.described import Described
+from cxr.core.errors import DataError
+from cxr.core.files import JsonObject, whole_file, write_json
+from cxr.screening.discovery import Shard
 from cxr.screening.output import OutputFiles
-from cxr.screening.partitions import digest_of
-from cxr.screening.run_manifest import count_facts, drift_facts, results_facts
-from cxr.screening.select import Shard
-from cxr.screening.tables import Format, write_table
-from cxr.screening.tally import Tally
+from cxr.screening.run_manifest import RunResult, Tally, count_facts, drift_facts, results_facts
+from cxr.screening.tables import Format, digest_of, write_table
 
 
-def merge(shards: Sequence[Described], files: OutputFiles, wanted: Format) -> Tally:
+def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Tally:
     """Write table and manifest of all shards together.
 
     Args:
@@ -40,7 +37,7 @@ def merge(shards: Sequence[Described], files: OutputFiles, wanted: Format) -> Ta
     return tally
 
 
-def check_shards(shards: Sequence[Described]) -> None:
+def check_shards(shards: Sequence[RunResult]) -> None:
     """Refuse what would not join to the table of one run. Raises DataError that names the first difference."""
     first = shards[0]
     numbers: dict[int, Path] = {}
@@ -58,19 +55,19 @@ def check_shards(shards: Sequence[Described]) -> None:
         raise DataError(f"of {_part(first).of} shards, {', '.join(missing)} missing; give the tables of all")
 
 
-def _part(shard: Described) -> Shard:
+def _part(shard: RunResult) -> Shard:
     text = shard.manifest["request"].get("shard")
     if text is None:
         raise DataError(f"{shard.path} was not written with --shard; expected the tables of shards")
     return Shard.parse(text)
 
 
-def _check_bytes(table: Described) -> None:
+def _check_bytes(table: RunResult) -> None:
     if digest_of(table.path) != table.manifest["results"]["sha256"]:
         raise DataError(f"{table.path} is not what its manifest describes; run cxr-verify on it")
 
 
-def _check_equal(shard: Described, first: Described) -> None:
+def _check_equal(shard: RunResult, first: RunResult) -> None:
     for part in first.manifest["fingerprint"].keys() - {"root"}:  # machines may mount a share at different places
         if shard.manifest["fingerprint"].get(part) != first.manifest["fingerprint"][part]:
             raise DataError(f"{shard.path} and {first.path} were made with different {part}; see their manifests")
@@ -83,7 +80,7 @@ def _check_equal(shard: Described, first: Described) -> None:
         )
 
 
-def _rows(shards: Sequence[Described], tally: Tally) -> Iterator[list[str]]:
+def _rows(shards: Sequence[RunResult], tally: Tally) -> Iterator[list[str]]:
     last = ""
     for row in heapq.merge(*(shard.rows() for shard in shards), key=lambda row: row["path"]):
         if row["path"] <= last:
@@ -93,7 +90,7 @@ def _rows(shards: Sequence[Described], tally: Tally) -> Iterator[list[str]]:
         yield cells
 
 
-def _manifest(shards: Sequence[Described], tally: Tally, results: JsonObject) -> JsonObject:
+def _manifest(shards: Sequence[RunResult], tally: Tally, results: JsonObject) -> JsonObject:
     ordered = sorted(shards, key=lambda shard: _part(shard).number)
     manifests = [shard.manifest for shard in ordered]
     first = manifests[0]

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr.errors import OutputError
-from cxr.files import read_json
-from cxr.screening.partitions import is_partitioned
+from cxr.core.errors import OutputError
+from cxr.core.files import read_json
+from cxr.screening.tables import is_partitioned
 
 
 @dataclass(frozen=True, slots=True)

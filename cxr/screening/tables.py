@@ -1,14 +1,154 @@
-"""The table as a file: CSV, JSON Lines or Parquet, all from the same cells; and back again."""
+"""The table as a file: CSV, JSON Lines or Parquet, whole or in parts, all from the same cells; and back again."""
 
 import csv
+import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from cxr.errors import DataError, UsageError
-from cxr.screening.heads import Column, Kind
+from cxr.core.errors import DataError, UsageError
+from cxr.core.files import named_errors, sha256_of, whole_file
+
+
+class Kind(StrEnum):
+    """What the cells of a column hold; any of them may be empty."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A name and what its cells hold."""
+
+    name: str
+    kind: Kind = Kind.TEXT
+
+
+ROWS_OF_GROUP = 4096  # of a row group; bounds memory
+
+
+def read_parquet(path: Path) -> Iterator[dict[str, str]]:
+    """Give the cells of each row by column name, numbers with six decimals."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_OF_GROUP):
+            for record in batch.to_pylist():
+                yield {name: _cell(value) for name, value in record.items()}
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
+
+
+def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Write rows of cells to `path`, a row group at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types: dict[Kind, Any] = {Kind.TEXT: pa.string(), Kind.INTEGER: pa.int64(), Kind.NUMBER: pa.float64()}
+    schema = pa.schema([(column.name, types[column.kind]) for column in columns])
+    with pq.ParquetWriter(path, schema) as writer:
+        for group in _groups(rows, ROWS_OF_GROUP):
+            arrays = [
+                pa.array([_value(column, cell) for cell in cells], types[column.kind])
+                for column, cells in zip(columns, zip(*group, strict=True), strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _value(column: Column, cell: str) -> str | int | float | None:
+    if column.kind is Kind.TEXT:
+        return cell
+    if cell == "":
+        return None
+    return int(cell) if column.kind is Kind.INTEGER else float(cell)
+
+
+def _groups(rows: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
+    group: list[Sequence[str]] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+ROWS_OF_PART = 100_000  # of a file
+PATTERN = "part-*.parquet"
+
+
+def write_partitions(
+    folder: Path, columns: Sequence[Column], rows: Iterable[Sequence[str]], size: int = ROWS_OF_PART
+) -> None:
+    """Write rows to files of `size` rows each, at least one, in an existing folder."""
+    left, number = iter(rows), 0
+    first: list[Sequence[str]] = []
+    while first or not number:
+        write_parquet(folder / f"part-{number:05d}.parquet", columns, chain(first, islice(left, size - len(first))))
+        number, first = number + 1, list(islice(left, 1))
+
+
+def read_partitions(folder: Path) -> Iterator[dict[str, str]]:
+    """Give the cells of each row by column name, over all files."""
+    return chain.from_iterable(map(read_parquet, partitions_of(folder)))
+
+
+def partitions_of(folder: Path) -> list[Path]:
+    """Return the files of a table in the order of their rows."""
+    return sorted(folder.glob(PATTERN))
+
+
+def digest_of(table: Path) -> str:
+    """Return the SHA-256 of a table; of a folder, over a line `<sha256>  <name>` for each file."""
+    if not table.is_dir():
+        return sha256_of(table)
+    lines = (f"{sha256_of(path)}  {path.name}\n" for path in partitions_of(table))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def bytes_of(table: Path) -> int:
+    """Return the size of a table in bytes."""
+    return sum(path.stat().st_size for path in (partitions_of(table) if table.is_dir() else [table]))
+
+
+def is_partitioned(path: Path) -> bool:
+    """Tell whether a folder holds nothing but the files of such a table."""
+    return path.is_dir() and all(one.match(PATTERN) for one in path.iterdir())
+
+
+def whole_table(path: Path, *, partitioned: bool) -> AbstractContextManager[Path]:
+    """Give a temporary file or folder that takes the place of `path` when the block ends well."""
+    return _whole_folder(path) if partitioned else whole_file(path)
+
+
+@contextmanager
+def _whole_folder(path: Path) -> Iterator[Path]:
+    """As `whole_file`; a folder cannot be replaced in one step, so for a moment there is none."""
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as scratch,
+        named_errors(path),
+    ):
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.replace(old)
+        new.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 class Format(StrEnum):
@@ -37,13 +177,9 @@ def check_format(wanted: Format) -> None:
 def write_table(path: Path, wanted: Format, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Write a header and rows of cells to `path`, a file or a folder for partitions; memory does not grow with them."""
     if path.is_dir():
-        from cxr.screening.partitions import write_partitions
-
         write_partitions(path, columns, rows)
         return
     if wanted is Format.PARQUET:
-        from cxr.screening.parquet import write_parquet
-
         write_parquet(path, columns, rows)
         return
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -66,9 +202,6 @@ def read_table(path: Path, written: Format | None = None) -> Iterator[dict[str, 
     Raises:
         DataError: The file cannot be read as a table of its format.
     """
-    from cxr.screening.parquet import read_parquet
-    from cxr.screening.partitions import read_partitions
-
     written = written or format_of(path)
     check_format(written)
     readers = {Format.CSV: _read_csv, Format.JSONL: _read_jsonl, Format.PARQUET: read_parquet}

@@ -1,20 +1,113 @@
 """A training image is moved once and re-exposed once: one resampling and one multiply-add a pixel, in TensorFlow.
 
-What else differs between hospitals (gamma, sharpness, noise, margins, markers) is `cxr.training.acquisition`.
+What else differs between hospitals (gamma, sharpness, noise, margins, markers) is `cxr.training.augmentation`.
 """
 
 import math
 
-from cxr.models.tf import tf
-from cxr.training.acquisition import acquire_otherwise
+from cxr.models.backend import tf
 from cxr.training.params import AugmentParams
+
+# Of the two words of a seed; each variation has its own, so that one does not change the draws of another.
+GAMMA, BLUR, NOISE, BORDER, MARKERS = range(1, 6)
+SMALLEST_PATCH, LARGEST_PATCH = 0.03, 0.12  # half a patch's side, share of the image's
+RING = 0.25  # patches lie at most this far from an edge, share of the side
+PAINTED_IN = 0.6  # share of patches that are bright, as a letter of lead is; others cover what is there
+
+
+def augment_scanner(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":
+    """Change gamma, sharpness, noise, margins and markers, each image by its own amounts.
+
+    Args:
+        images: float32 (n, side, side, 1), 0..255 but for what exposure has put beyond.
+        params: The largest amounts.
+        draw: int64 (2,), seed of all amounts.
+
+    Returns:
+        float32 (n, side, side, 1), not clipped.
+    """
+    if params.gamma:
+        images = _gamma(images, params.gamma * _uniform(images, draw, GAMMA))
+    if params.blur:
+        images = _sharpness(images, params.blur * _uniform(images, draw, BLUR))
+    if params.noise:
+        images = _noise(images, params.noise * tf.abs(_uniform(images, draw, NOISE)), draw)
+    if params.markers:
+        images = _marker(images, params.markers, draw)
+    if params.border:
+        images = _border(images, params.border, draw)
+    return images
+
+
+def _gamma(images: "tf.Tensor", exponents: "tf.Tensor") -> "tf.Tensor":
+    share = tf.clip_by_value(images / WHITE, 1e-4, 1.0)  # a power of zero has no slope
+    return WHITE * share ** tf.exp(_of_images(exponents))
+
+
+def _sharpness(images: "tf.Tensor", amounts: "tf.Tensor") -> "tf.Tensor":
+    mean = tf.nn.avg_pool2d(images, 3, 1, "SAME")
+    return images + _of_images(amounts) * (mean - images)
+
+
+def _noise(images: "tf.Tensor", deviations: "tf.Tensor", draw: "tf.Tensor") -> "tf.Tensor":
+    grains = tf.random.stateless_normal(tf.shape(images), draw + NOISE)
+    return images + _of_images(deviations) * WHITE * grains
+
+
+def _border(images: "tf.Tensor", largest: float, draw: "tf.Tensor") -> "tf.Tensor":
+    """Paint margins, each of its own width, in one grey, black for half; half of the images have none."""
+    amounts = _amounts(images, draw, BORDER, 6)
+    chosen = tf.cast(amounts[4] > 0, tf.float32)
+    top, bottom, left, right = (tf.maximum(amounts[row], 0) * largest * chosen for row in range(4))
+    rows, columns = _grid(images)
+    inside = (rows >= _of_images(top)) & (rows < 1 - _of_images(bottom))
+    inside &= (columns >= _of_images(left)) & (columns < 1 - _of_images(right))
+    return tf.where(inside, images, _of_images(tf.maximum(amounts[5], 0) * WHITE))
+
+
+def _marker(images: "tf.Tensor", share: float, draw: "tf.Tensor") -> "tf.Tensor":
+    """Paint a rectangle near an edge: bright, or in the image's mean, which takes away what stands there."""
+    amounts = (_amounts(images, draw, MARKERS, 8) + 1) / 2
+    edge = tf.where(amounts[0] < 0.5, amounts[1] * RING, 1 - amounts[1] * RING)
+    along_rows = amounts[2] < 0.5
+    centre_row, centre_column = tf.where(along_rows, edge, amounts[3]), tf.where(along_rows, amounts[3], edge)
+    half = [SMALLEST_PATCH + (LARGEST_PATCH - SMALLEST_PATCH) * amounts[row] for row in (4, 5)]
+    rows, columns = _grid(images)
+    patch = (tf.abs(rows - _of_images(centre_row)) < _of_images(half[0])) & (
+        tf.abs(columns - _of_images(centre_column)) < _of_images(half[1])
+    )
+    patch &= _of_images(amounts[6]) < share
+    mean = tf.reduce_mean(images, axis=[1, 2, 3])
+    grey = tf.where(amounts[7] < PAINTED_IN, WHITE * (1 - amounts[7] / 2), mean)
+    return tf.where(patch, _of_images(grey), images)
+
+
+def _uniform(images: "tf.Tensor", draw: "tf.Tensor", which: int) -> "tf.Tensor":
+    return _amounts(images, draw, which, 1)[0]
+
+
+def _amounts(images: "tf.Tensor", draw: "tf.Tensor", which: int, count: int) -> "tf.Tensor":
+    """Draw float32 (count, n), uniform from -1 to 1."""
+    return tf.random.stateless_uniform([count, tf.shape(images)[0]], draw + 16 * which, -1.0, 1.0)
+
+
+def _of_images(values: "tf.Tensor") -> "tf.Tensor":
+    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
+
+
+def _grid(images: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Return where the pixels lie, 0 to 1, as (1, side, 1, 1) and (1, 1, side, 1)."""
+    side = tf.shape(images)[1]
+    places = (tf.cast(tf.range(side), tf.float32) + 0.5) / tf.cast(side, tf.float32)
+    return places[tf.newaxis, :, tf.newaxis, tf.newaxis], places[tf.newaxis, tf.newaxis, :, tf.newaxis]
+
 
 WHITE = 255.0
 MOVES = 4  # rotation, vertical shift, horizontal shift, zoom
 EXPOSURES = 2  # contrast, brightness
 
 
-def vary(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":
+def augmented(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":
     """Move and re-expose a batch as a radiograph can bear, each image by its own amounts.
 
     Rotation, shift and zoom are one affine map, so that pixels are interpolated once (bilinear); beyond the detector
@@ -31,7 +124,7 @@ def vary(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.T
     amounts = tf.random.stateless_uniform([MOVES + EXPOSURES, tf.shape(images)[0]], draw, -1.0, 1.0)
     moved = _move(tf.cast(images, tf.float32), params, amounts[:MOVES])
     exposed = _expose(moved, params, amounts[MOVES:])
-    varied = acquire_otherwise(exposed, params, draw)
+    varied = augment_scanner(exposed, params, draw)
     return tf.cast(tf.round(tf.clip_by_value(varied, 0.0, WHITE)), tf.uint8)
 
 

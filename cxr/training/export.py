@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.errors import ModelError
-from cxr.files import require_room, whole_file
-from cxr.model_folder import NETWORK_FILE, NETWORK_WEIGHTS_FILE
-from cxr.models.tf import keras, tf
-from cxr.network import Network, openvino_module, softmax
-from cxr.planes import Plane
+from cxr.core.errors import ModelError
+from cxr.core.files import require_room, whole_file
+from cxr.core.image import Plane
+from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
+from cxr.models.backend import keras, tf
 
 AGREEMENT = 1e-5  # largest difference of a probability
 INNER_AGREEMENT = 1e-4  # of logits, features and feature map, as a share of the largest magnitude where above one

@@ -1,15 +1,21 @@
-"""Train the gate from start to finish, and write its folder."""
+"""Train the gate from start to finish: fit, thresholds from validation, and its folder."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from cxr.dataset.describing import data_summary
-from cxr.errors import ModelError, ParamsError
-from cxr.files import JsonObject, whole_file, write_json
-from cxr.gate import (
+from cxr.core.errors import ModelError, ParamsError
+from cxr.core.files import JsonObject, whole_file, write_json
+from cxr.core.image import Plane
+from cxr.core.manifest import data_summary
+from cxr.core.params import CommonParams
+from cxr.inference.gate import (
+    CLIPPED,
     GATE_FILE,
     GATE_FORM,
     GATE_NETWORK_FILE,
@@ -20,18 +26,199 @@ from cxr.gate import (
     limits_form,
     network_fingerprint,
 )
-from cxr.model_folder import NETWORK_FILE, NETWORK_WEIGHTS_FILE
-from cxr.models.tf import keras
-from cxr.params import CommonParams
-from cxr.planes import Plane
-from cxr.training.examples import examples
+from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE
+from cxr.models.backend import keras, tf
+from cxr.models.gate import Whitening, build, with_scores
+from cxr.training.devices import environment, make_reproducible
 from cxr.training.export import AGREEMENT, export_network, gflop
-from cxr.training.gate_examples import fixed_views, gather
-from cxr.training.gate_fit import fit_gate, with_distances
-from cxr.training.gate_params import GateParams
-from cxr.training.gate_thresholds import Scores, limits_of, shares_seen, thresholds_of
-from cxr.training.loop import History
-from cxr.training.reproducible import environment, make_reproducible
+from cxr.training.gate_examples import GateParams, LimitParams, Pictures, fixed_views, gather, view_batches
+from cxr.training.loop import HISTORY_COLUMNS, History, examples
+from cxr.training.progress import EpochLines
+
+WARMUP = 0.1  # share of all steps over which the learning rate rises
+ANSWER_BATCH = 64
+DIGITS = 6
+
+Floats = NDArray[np.float64]
+
+
+def fit_gate(train: Pictures, validation: Pictures, params: GateParams, seed: int) -> tuple[keras.Model, History]:
+    """Train the network on views of its own side.
+
+    Returns:
+        The model of `cxr.models.gate.build` with the weights of the epoch of lowest validation loss; and one dict an
+        epoch: `epoch` from 1, and HISTORY_COLUMNS; accuracy is the share of known signs that are right.
+    """
+    model = build(params.side, params.side, params.dropout)
+    batches = view_batches(train, params, seed)
+    views, targets = fixed_views(validation, params, seed, params.side)
+    asked = tf.data.Dataset.from_tensor_slices((views, targets)).batch(ANSWER_BATCH)
+    steps = -(-len(train.planes) // params.batch_size)
+    trained = keras.Model(model.inputs, model.output["logits"])
+    trained.compile(_optimizer(params, steps * params.epochs), loss=known_signs_loss, metrics=[_accuracy()])
+    best = keras.callbacks.EarlyStopping("val_loss", patience=params.epochs, restore_best_weights=True)
+    history = trained.fit(
+        batches,
+        validation_data=asked,
+        epochs=params.epochs,
+        shuffle=False,
+        callbacks=[best, EpochLines("gate", params.epochs)],
+        verbose=0,
+    ).history
+    epochs = zip(*(history[column] for column in HISTORY_COLUMNS), strict=True)
+    return model, [
+        {"epoch": number}
+        | {column: round(float(value), DIGITS) for column, value in zip(HISTORY_COLUMNS, values, strict=True)}
+        for number, values in enumerate(epochs, start=1)
+    ]
+
+
+def known_signs_loss(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
+    """Return the cross entropy of each picture, summed over the signs whose target is not below zero."""
+    known = tf.cast(targets >= 0, logits.dtype)
+    each = tf.nn.sigmoid_cross_entropy_with_logits(tf.maximum(tf.cast(targets, logits.dtype), 0), logits)
+    return tf.reduce_sum(each * known, axis=1)
+
+
+def share_right(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
+    """Return for each picture the share of its known signs that are seen rightly at a probability of one half."""
+    known = tf.cast(targets >= 0, logits.dtype)
+    right = tf.cast((logits > 0) == (targets > 0.5), logits.dtype)
+    return tf.reduce_sum(right * known, axis=1) / tf.reduce_sum(known, axis=1)
+
+
+def with_distances(model: keras.Model, train: Plane, validation: Plane, params: GateParams) -> keras.Model:
+    """Return the model from planes to scores; both distances are one at the `unusual` quantile of validation.
+
+    Args:
+        model: Fitted, on planes of its own side.
+        train: uint8 (n, plane_side, plane_side), upright radiographs, of which mean and covariance are taken.
+        validation: The same, not trained on, by which the distances are scaled.
+        params: The recipe.
+    """
+    whole = build(train.shape[1], params.side, params.dropout)
+    whole.set_weights(model.get_weights())
+    known, asked = (
+        whole.predict(planes[..., np.newaxis], batch_size=ANSWER_BATCH, verbose=0) for planes in (train, validation)
+    )
+    whitenings = (
+        scaled(whitening(known[name], params.shrinkage), asked[name], 1 - params.unusual)
+        for name in ("shallow", "deep")
+    )
+    return with_scores(whole, *whitenings)
+
+
+def whitening(features: NDArray[np.float32], shrinkage: float) -> Whitening:
+    """Return the map to mean zero and covariance one.
+
+    Args:
+        features: (n, d), of any n: a share `shrinkage` of each feature's own variance is added to the covariance.
+        shrinkage: Above 0, at most 1: features count as independent.
+    """
+    wide = features.astype(np.float64)
+    mean, deviation = wide.mean(axis=0), wide.std(axis=0) + 1e-3
+    standard = (wide - mean) / deviation
+    with threadpool_limits(limits=1):  # the order of a sum must not depend on the number of cores
+        covariance = (1 - shrinkage) * (standard.T @ standard) / len(standard) + shrinkage * np.eye(len(mean))
+        values, vectors = np.linalg.eigh(covariance)
+        matrix = (vectors / np.sqrt(values)) @ vectors.T / deviation[:, None]
+    return Whitening(matrix, -mean @ matrix)
+
+
+def scaled(whitening: Whitening, features: NDArray[np.float32], share: float) -> Whitening:
+    """Return the map after which `share` of the features, (n, d), have a length of at most one."""
+    lengths = np.linalg.norm(features @ whitening.matrix + whitening.offset, axis=1)
+    far = float(np.quantile(lengths, share))
+    return Whitening(whitening.matrix / far, whitening.offset / far)
+
+
+def _accuracy() -> keras.metrics.Metric:
+    return keras.metrics.MeanMetricWrapper(share_right, name="accuracy")
+
+
+def _optimizer(params: GateParams, steps: int) -> keras.optimizers.Optimizer:
+    warmup = round(steps * WARMUP)
+    rate = keras.optimizers.schedules.CosineDecay(
+        params.learning_rate / 100, max(steps - warmup, 1), warmup_target=params.learning_rate, warmup_steps=warmup
+    )
+    return keras.optimizers.AdamW(rate, weight_decay=params.weight_decay)
+
+
+Scores = NDArray[np.float64]
+SCALE = 10.0**DIGITS
+
+
+def thresholds_of(scores: Scores, params: GateParams) -> dict[Sign, float]:
+    """Return for each sign the lowest threshold that so many radiographs stay below as `params` asks for.
+
+    Args:
+        scores: (n, len(Sign)) of upright radiographs of validation.
+        params: Its shares; a probability's threshold is at least `params.least`.
+    """
+    allowed = dict.fromkeys(Sign, params.flagged)
+    allowed |= {Sign.NOT_A_RADIOGRAPH: 1 - params.accept, Sign.OUT_OF_DISTRIBUTION: params.unusual}
+    lowest = dict.fromkeys(Sign, params.least) | {Sign.OUT_OF_DISTRIBUTION: 0.0}
+    return {
+        sign: max(lowest[sign], lowest_threshold(column, allowed[sign]))
+        for sign, column in zip(Sign, scores.T, strict=True)
+    }
+
+
+def lowest_threshold(scores: Scores, share: float) -> float:
+    """Return a number of six decimals that at most `share` of the scores reach, and the next score below it does not.
+
+    Args:
+        scores: (n,), n at least 1.
+        share: 0 to below 1; 0.003 of 196 scores are none of them.
+    """
+    # Not the bare product: 0.07 * 100 is more than 7.
+    reached = math.floor(share * len(scores) + 1e-9)
+    highest_below = np.sort(scores)[len(scores) - 1 - reached]
+    above = math.floor(float(highest_below) * SCALE) + 1
+    return above / SCALE
+
+
+def limits_of(planes: Plane, params: LimitParams) -> Limits:
+    """Return the limits of pictures, those of exposure from upright radiographs, uint8 (n, side, side)."""
+    means = planes.mean(axis=(1, 2)) / 255
+    white = (planes >= CLIPPED).mean(axis=(1, 2))
+    share, margin = params.exposure_share, params.exposure_margin
+    return Limits(
+        min_side=params.min_side,
+        max_aspect=params.max_aspect,
+        max_colour=params.max_colour,
+        min_spread=params.min_spread,
+        dark=round(max(0.0, float(np.quantile(means, share)) - margin), DIGITS),
+        bright=round(min(1.0, float(np.quantile(means, 1 - share)) + margin), DIGITS),
+        max_clipped=round(min(1.0, float(np.quantile(white, 1 - share)) + margin), DIGITS),
+    )
+
+
+def shares_seen(
+    upright: Scores, views: Scores, targets: NDArray[np.float32], thresholds: dict[Sign, float]
+) -> JsonObject:
+    """Return what gate.json says of validation.
+
+    Args:
+        upright: (n, len(Sign)), of its radiographs as they are.
+        views: (m, len(Sign)), of turned, inverted and cropped ones and of drawn pictures.
+        targets: (m, signs), what was done to each, see `draw_views`.
+        thresholds: In force.
+
+    Returns:
+        `images`, and by sign `seen`, the share of radiographs as they are, and `found`, of those that have it.
+    """
+    found = {
+        sign.value: round(float((views[targets[:, column] > 0.5, column] >= thresholds[sign]).mean()), DIGITS)
+        for column, sign in enumerate(list(Sign)[: targets.shape[1]])
+        if (targets[:, column] > 0.5).any()
+    }
+    seen = {
+        sign.value: round(float((upright[:, column] >= thresholds[sign]).mean()), DIGITS)
+        for column, sign in enumerate(Sign)
+    }
+    return {"images": len(upright), "seen": seen, "found": found}
+
 
 HISTORY_FILE = "history.csv"
 AGREEMENT_PLANES = 16

@@ -1,17 +1,134 @@
-"""What the gate learns from: radiographs, pictures that are none, and the views of both."""
+"""What the gate learns from: radiographs in every view, negatives; and the section `train_gate` of params.yaml."""
 
+import math
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 
-from cxr.models.tf import tf
-from cxr.planes import Plane
-from cxr.training.gate_params import GateParams
-from cxr.training.gate_views import draw_views
-from cxr.training.negatives import draw_negatives
+from cxr.core.image import Plane
+from cxr.core.params import Section
+from cxr.inference.gate import Sign
+from cxr.models.backend import tf
+from cxr.models.gate import LEARNED
+from cxr.training.augmentation import WHITE, augmented
+from cxr.training.gate_negatives import draw_negatives
+from cxr.training.params import AugmentParams
+
+
+class LimitParams(Section):
+    """What rules a picture out before any network, and how exposure is judged."""
+
+    min_side: int = Field(64, ge=1, le=4096, description="Shorter side in pixels below which a picture is too small.")
+    max_aspect: float = Field(3.0, ge=1, description="Longer side over shorter above which a picture is no radiograph.")
+    max_colour: float = Field(
+        0.08, ge=0, le=1, description="Mean chroma, share of the range, above which it is a photo."
+    )
+    min_spread: float = Field(
+        0.02, ge=0, le=0.5, description="Standard deviation, share of the range, below which a picture is blank."
+    )
+    exposure_share: float = Field(0.005, ge=0, lt=0.5, description="Share of validation beyond each limit of exposure.")
+    exposure_margin: float = Field(
+        0.05, ge=0, lt=0.5, description="Added to each limit of exposure, share of the range."
+    )
+
+
+class GateParams(Section):
+    """The recipe of the gate and the shares of validation by which its thresholds are set."""
+
+    side: int = Field(64, ge=32, le=256, description="Side of the gate's own input, at most image.side, pixels.")
+    epochs: int = Field(16, ge=1, description="Passes over radiographs and drawn pictures.")
+    batch_size: int = Field(32, ge=1, description="Pictures a step.")
+    learning_rate: float = Field(0.004, gt=0, lt=1, description="Peak of the learning rate; it falls as a cosine.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled weight decay of AdamW.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of pooled features dropped while training.")
+    views: int = Field(
+        2, ge=1, le=16, description="Views of each radiograph an epoch: turned, inverted, cropped or not."
+    )
+    negatives: float = Field(
+        2.0, gt=0, le=20, description="Drawn pictures that are no radiographs, for each radiograph; at least 400."
+    )
+    shrinkage: float = Field(0.1, gt=0, le=1, description="Share of a sphere in the covariance of known features.")
+    accept: float = Field(0.997, gt=0, le=1, description="Share of validation's radiographs not rejected, at least.")
+    flagged: float = Field(0.01, ge=0, lt=1, description="Share of validation with any one flag of the gate, at most.")
+    unusual: float = Field(0.02, ge=0, lt=1, description="Share of validation found out of distribution, at most.")
+    least: float = Field(0.5, ge=0, lt=1, description="Lowest threshold of a probability, however sure validation is.")
+    augment: AugmentParams = AugmentParams()
+    limits: LimitParams = LimitParams()
+
+
+TURNED, INVERTED, CROPPED = 0.5, 0.3, 0.3  # shares of the views
+SMALLEST_WINDOW, LARGEST_WINDOW = 0.35, 0.65  # side of what is cropped, share of the plane's
+UNKNOWN = -1.0  # target of a sign that makes no sense: of what is no radiograph
+
+
+def draw_views(
+    planes: "tf.Tensor", radiograph: "tf.Tensor", side: int, augment: AugmentParams, draw: "tf.Tensor"
+) -> "tuple[tf.Tensor, tf.Tensor]":
+    """Turn, crop, vary and invert each picture of a batch by its own lot.
+
+    What is no radiograph is not cropped: a window of a mosaic may be a radiograph. Pictures are inverted last, so that
+    what lies beyond the detector is white in them, as in a film that was stored inverted.
+
+    Args:
+        planes: uint8 (n, s, s, 1), radiographs upright.
+        radiograph: bool (n,).
+        side: Of the views.
+        augment: How far they are varied besides.
+        draw: int64 (2,), seed of all lots.
+
+    Returns:
+        uint8 (n, side, side, 1), and targets float32 (n, len(LEARNED)): 1, 0 or UNKNOWN.
+    """
+    lots = tf.random.stateless_uniform([7, tf.shape(planes)[0]], draw)
+    turns = tf.cast(tf.where(lots[0] < TURNED, 1 + tf.floor(3 * lots[0] / TURNED), 0.0), tf.int32)
+    inverted = lots[1] < INVERTED
+    cropped = (lots[2] < CROPPED) & radiograph
+    window = tf.where(cropped, SMALLEST_WINDOW + (LARGEST_WINDOW - SMALLEST_WINDOW) * lots[3], 1.0)
+    seen = _window(tf.cast(planes, tf.float32), side, turns, window, lots[4:6])
+    varied = augmented(tf.cast(tf.round(tf.clip_by_value(seen, 0.0, WHITE)), tf.uint8), augment, draw)
+    views = tf.where(inverted[:, tf.newaxis, tf.newaxis, tf.newaxis], 255 - varied, varied)
+    shown = {
+        Sign.INVERTED: inverted,
+        Sign.ROTATED_90: turns % 2 == 1,
+        Sign.ROTATED_180: turns == 2,
+        Sign.CROPPED: cropped,
+    }
+    known = [tf.where(radiograph, tf.cast(shown[sign], tf.float32), UNKNOWN) for sign in LEARNED if sign in shown]
+    return views, tf.stack([tf.cast(~radiograph, tf.float32), *known], axis=1)
+
+
+def _window(images: "tf.Tensor", side: int, turns: "tf.Tensor", window: "tf.Tensor", place: "tf.Tensor") -> "tf.Tensor":
+    """Turn by quarters and cut a square, in one bilinear resampling.
+
+    Args:
+        images: float32 (n, s, s, 1).
+        side: Of the result.
+        turns: int32 (n,), quarters.
+        window: float32 (n,), side of the square, share of the whole.
+        place: float32 (2, n), 0 to 1, where it lies in what is left of the whole.
+    """
+    whole = tf.cast(tf.shape(images)[1], tf.float32)
+    angle = tf.cast(turns, tf.float32) * (math.pi / 2)
+    cos, sin = tf.round(tf.cos(angle)), tf.round(tf.sin(angle))
+    scale = window * whole / side
+    # The centre of the square in pixels of the plane, and the centre of the result: pixels are counted at their middle.
+    right, down = ((share - 0.5) * (1 - window) * whole + (whole - 1) / 2 for share in (place[0], place[1]))
+    centre = (side - 1) / 2
+    a, b = cos * scale, sin * scale
+    flat = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, -b, right - (a - b) * centre, b, a, down - (a + b) * centre, flat, flat], axis=1),
+        output_shape=[side, side],
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    )
+
 
 LEAST_NEGATIVES = 400  # fewer teach no more than their own kinds
 COMPRESSED = 0.5  # share of the pictures that are compressed as JPEG once more

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cxr.models.look import Look
-from cxr.params import Section
+from cxr.core.params import Section
+from cxr.models import InputPreprocessing
 
 EvenSources = Annotated[
     float,
@@ -53,9 +53,9 @@ class SmallParams(TrainParams):
     widen: float = Field(1.0, ge=0.25, le=4, description="Factor on the number of filters of each convolution.")
 
     @property
-    def look(self) -> Look:
+    def look(self) -> InputPreprocessing:
         """What the network sees of a plane, and how wide it is."""
-        return Look(self.margin, self.standardise, self.widen)
+        return InputPreprocessing(self.margin, self.standardise, self.widen)
 
 
 class FineTunedParams(TrainParams):

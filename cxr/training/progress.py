@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cxr.models.tf import keras
+from cxr.models.backend import keras
 
 BAR_WIDTH = 15  # so that the whole stands in 80 columns
 

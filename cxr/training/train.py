@@ -9,24 +9,28 @@ from typing import Any
 import pandas as pd
 
 from cxr import models
-from cxr.dataset.describing import data_summary
-from cxr.errors import ParamsError
-from cxr.files import JsonObject, require_room, whole_file, write_json
-from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
-from cxr.models.tf import keras
-from cxr.models.weights import require_weights
-from cxr.network import Network
-from cxr.params import CommonParams
-from cxr.planes import Plane
-from cxr.training.devices import distribution, in_float32, precision
-from cxr.training.examples import examples, weighted
+from cxr.core.errors import ParamsError
+from cxr.core.files import JsonObject, require_room, whole_file, write_json
+from cxr.core.image import Plane
+from cxr.core.manifest import data_summary
+from cxr.core.params import CommonParams
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
+from cxr.models.backend import keras
+from cxr.models.pretrained import require_weights
+from cxr.training.devices import distribution, environment, in_float32, make_reproducible, precision
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
-from cxr.training.features import extractor
-from cxr.training.loop import HISTORY_COLUMNS, History, fit
+from cxr.training.loop import (
+    HISTORY_COLUMNS,
+    CallbackFactory,
+    History,
+    PhaseName,
+    examples,
+    fit,
+    no_callbacks,
+    weighted,
+)
 from cxr.training.params import FineTunedParams, SmallParams, TrainParams, TransferParams
-from cxr.training.reproducible import environment, make_reproducible
-from cxr.training.transfer import transfer
-from cxr.training.watching import PhaseName, Watch, nobody
+from cxr.training.transfer import extractor, transfer
 
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "model.weights.h5"
@@ -58,7 +62,7 @@ def train_network(
     recipe: TrainParams,
     weights: Path,
     cache: Path | None = None,
-    watch: Watch = nobody,
+    make_callbacks: CallbackFactory = no_callbacks,
 ) -> Trained:
     """Train the network `name` on the train split; the validation split decides when to stop.
 
@@ -70,7 +74,7 @@ def train_network(
         recipe: The section `train_<name>`.
         weights: Folder where ImageNet weights are looked for.
         cache: Folder where features of a frozen backbone are kept; None keeps none. No result depends on it.
-        watch: Asked for callbacks of Keras before each phase; no result depends on them.
+        make_callbacks: Asked for callbacks of Keras before each phase; no result depends on them.
 
     Raises:
         DataError, WeightsError, ParamsError: What is needed is absent or wrong.
@@ -94,9 +98,9 @@ def train_network(
         model = build()
         if isinstance(recipe, TransferParams) and recipe.weights == "imagenet":
             extract = extractor(name, model, recipe.side, options["imagenet"], shared.runtime, cache)
-            phases = transfer(name, model, train, validation, recipe, shared.seed, extract, watch)
+            phases = transfer(name, model, train, validation, recipe, shared.seed, extract, make_callbacks)
         else:
-            phases = {"whole": fit(model, train, validation, recipe, shared.seed, name, watch=watch)}
+            phases = {"whole": fit(model, train, validation, recipe, shared.seed, name, make_callbacks=make_callbacks)}
     kept = in_float32(model, build)
     description = describe(name, kept, phases, table, shared, recipe)
     return Trained(kept, epochs_of(phases), description, validation.planes[:AGREEMENT_PLANES])

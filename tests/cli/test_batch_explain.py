@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.cam import class_maps
-from cxr.cli.batch_models import named_folder
-from cxr.ensemble import ensemble, write_ensemble
-from cxr.ensemble_members import read_members
-from cxr.head import Head
-from cxr.images import read_plane
-from cxr.model_folder import load_model, packaged_folder
-from cxr.screening.explain_picture import SIDE, picture_of
-from cxr.screening.explain_words import stamp_lines, worth_of
+from cxr.cli.batch_options import named_folder
+from cxr.imaging.decode import read_plane
+from cxr.inference.ensemble import ensemble, read_members, write_ensemble
+from cxr.inference.model_folder import load_model, packaged_folder
+from cxr.inference.network import LinearHead, class_maps
+from cxr.screening.explain import SIDE, picture_of, stamp_lines, worth_of
 from tests.cli.batches import read, run
 from tests.ensembles import member
 from tests.evaluation.audits.exported import BIAS, HEAD
@@ -61,7 +58,7 @@ def test_each_answered_row_has_a_picture_of_where_its_score_comes_from(tmp_path,
     plane = read_plane(films / "right half.png", model.plane_side)[0]
     film = read_plane(films / "right half.png", SIDE)[0]
     label = np.array([model.classes.index(row["prediction"])])
-    map_ = class_maps(model.network, Head(HEAD, BIAS), plane[None], label)[0]
+    map_ = class_maps(model.network, LinearHead(HEAD, BIAS), plane[None], label)[0]
     assert map_[:, -1].min() == 1
     assert map_[:, 0].max() == 0
     lines = stamp_lines(row, worth_of(model.description), blank=False)
@@ -91,7 +88,7 @@ def test_the_limit_is_said_and_what_an_earlier_call_drew_goes(tmp_path, films, h
 
 
 def test_a_file_that_changed_meanwhile_is_told_and_not_drawn(tmp_path, films, halves, monkeypatch):
-    import cxr.screening.tables
+    import cxr
 
     original = cxr.screening.tables.read_table
 
@@ -196,7 +193,7 @@ class TestNames:
         assert taken == [load_model(folder).network_sha256 for folder in (packaged_folder(), halves)]
 
     def test_a_package_without_a_fast_model_says_so(self, films, tmp_path, monkeypatch) -> None:
-        monkeypatch.setattr("cxr.model_folder.packaged_folder", lambda: tmp_path / "cxr" / "packaged")
+        monkeypatch.setattr("cxr.inference.model_folder.packaged_folder", lambda: tmp_path / "cxr" / "packaged")
         done = run(films, "-o", tmp_path / "r.csv", "--model", "fast")
         assert done.exit_code == 1
         assert "this package has no fast model; leave --model out" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import cxr.model_folder
+import cxr
 from tests.cli.batches import HEADER, column, read, run
 from tests.screening.drawings import save
 from tests.screening.fakes import FakeModel, FakeNetwork, by_brightness
@@ -150,8 +150,8 @@ class TestTable:
         reverse = FakeModel(FakeNetwork(lambda planes: -by_brightness(planes)), identity="reverse-1")
         reverse.description["name"] = "reverse"
         models = {"one": FakeModel(), "two": reverse}
-        monkeypatch.setattr(cxr.model_folder, "load_model", lambda folder, *_: models[folder.name])
-        monkeypatch.setattr(cxr.model_folder, "describe_model", lambda _: {})
+        monkeypatch.setattr(cxr.inference.model_folder, "load_model", lambda folder, *_: models[folder.name])
+        monkeypatch.setattr(cxr.inference.model_folder, "describe_model", lambda _: {})
         result = run(scans, "--model", "one", "--model", "two", "-o", tmp_path / "r.csv")
         assert result.exit_code == 0, result.output
         assert column(tmp_path / "r.csv", "agreement") == ["split"] * 3

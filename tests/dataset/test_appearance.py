@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.ndimage import sobel
 
-from cxr.dataset.appearance import appearance, centre_mask, frame
+from cxr.dataset.appearance import appearance_features, border_features, centre_mask
 
 
 def planes(count=6, side=40):
@@ -20,22 +20,22 @@ def by_hand(plane):
 
 def test_the_22_numbers_are_what_they_say():
     stack = planes()
-    assert np.allclose(appearance(stack), [by_hand(plane) for plane in stack], rtol=1e-4)
+    assert np.allclose(appearance_features(stack), [by_hand(plane) for plane in stack], rtol=1e-4)
 
 
 def test_a_planes_numbers_do_not_depend_on_its_neighbours(monkeypatch):
     stack = planes()
-    alone = np.concatenate([appearance(plane[None]) for plane in stack])
-    assert np.allclose(appearance(stack), alone, rtol=1e-5)
+    alone = np.concatenate([appearance_features(plane[None]) for plane in stack])
+    assert np.allclose(appearance_features(stack), alone, rtol=1e-5)
     monkeypatch.setattr("cxr.dataset.appearance.BLOCK", 4)
-    assert np.allclose(appearance(stack), alone, rtol=1e-5)
+    assert np.allclose(appearance_features(stack), alone, rtol=1e-5)
 
 
 def test_only_the_frame_reaches_the_frames_numbers():
     stack = planes(2, 44)
     changed = stack.copy()
     changed[:, 4:-4, 4:-4] = 0  # inside the 11 x 11 grid's border
-    assert frame(stack).shape == (2, 80)
-    assert np.array_equal(frame(stack), frame(changed))
+    assert border_features(stack).shape == (2, 80)
+    assert np.array_equal(border_features(stack), border_features(changed))
     changed[:, 0, 0] = 255 - changed[:, 0, 0]
-    assert not np.array_equal(frame(stack), frame(changed))
+    assert not np.array_equal(border_features(stack), border_features(changed))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr.core.image import to_plane
 from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs, nearest_distances
-from cxr.dataset.phantom import draw_phantom
-from cxr.dataset.phantom_findings import Finding
-from cxr.planes import to_plane
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
 from tests.dataset.audits.tables import films as cheap_films
 
 SIDE = 128

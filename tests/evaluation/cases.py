@@ -7,13 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation.candidates import Candidate
-from cxr.evaluation.deciding import decide
-from cxr.evaluation.gating import FLAGS, unjudged
-from cxr.evaluation.params import EvaluateParams
-from cxr.files import write_json
-from cxr.manifest import write_table
-from cxr.model_folder import ScreeningModel, fingerprint
+from cxr.core.files import write_json
+from cxr.core.manifest import write_table
+from cxr.evaluation.candidates import Candidate, EvaluateParams, fit_on_validation
+from cxr.inference.gate import FLAGS, unjudged
+from cxr.inference.model_folder import ScreeningModel
+from cxr.inference.network import fingerprint
 from tests.evaluation.audits import exported
 from tests.evaluation.stats.cases import outputs
 from tests.tables import manifest
@@ -95,7 +94,7 @@ def candidate(name="cnn1", seed=1, skill=2.0, folder=None):
     """Return a candidate whose outputs and decisions were made from a split table of 50 images a class."""
     table = split_table()
     said, network = saved(table, name, seed, skill), model(name, folder)
-    return Candidate(network, history(), said, decide(network, said, table, planes(table), PARAMS))
+    return Candidate(network, history(), said, fit_on_validation(network, said, table, planes(table), PARAMS))
 
 
 def judged(rejected, flagged, one):

@@ -1,19 +1,22 @@
+"""Decisions are fitted on validation; of train only the pixels' digests are kept, and nothing of test."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cxr.decisions import disagreeing, parse_decisions
-from cxr.ensemble import ensemble, write_ensemble
-from cxr.ensemble_members import read_members
-from cxr.errors import ModelError, ParamsError
-from cxr.evaluation.candidates import read_candidate
-from cxr.evaluation.outputs import run_network
-from cxr.evaluation.params import EvaluateParams
+from cxr.core.errors import DataError, ModelError, ParamsError
+from cxr.core.image import pixels_digest
+from cxr.evaluation.candidates import EvaluateParams, fit_on_validation, judge_images, read_candidate
 from cxr.evaluation.screening_model import choose, choose_fast
-from cxr.network import softmax
+from cxr.inference.decisions import disagreeing, parse_decisions
+from cxr.inference.ensemble import ensemble, read_members, write_ensemble
+from cxr.inference.gate import FLAGS, Sign, load_gate, unjudged
+from cxr.inference.network import softmax
+from cxr.inference.outputs import apply_decisions, run_network
 from tests.ensembles import member
-from tests.evaluation.cases import PARAMS, candidate, judged, planes, split_table, trained
+from tests.evaluation.cases import CLASSES, PARAMS, candidate, judged, model, planes, saved, split_table, trained
+from tests.evaluation.toy_gates import THRESHOLDS, toy_gate
 
 
 @pytest.fixture
@@ -103,3 +106,185 @@ def test_a_folder_without_history_says_what_is_missing(tmp_path):
         spoil(folder / "history.csv")
         with pytest.raises(ModelError, match=r"cnn1 has no history\.csv that can be read \(.*\); train it again"):
             read_candidate(folder, split_table(10), planes(split_table(10)), PARAMS)
+
+
+@pytest.fixture
+def table():
+    table = split_table()
+    sides = np.random.default_rng(3).integers(200, 400, (2, len(table)))
+    return table.assign(width=sides[0], height=sides[1])
+
+
+def decided(table, said=None, images=None, params=PARAMS):
+    said, images = said or saved(table), planes(table) if images is None else images
+    return fit_on_validation(model(), said, table, images, params)
+
+
+def altered(table, split):
+    """Return table, outputs and planes in which every fact of one split is another."""
+    rows = (table["split"] == split).to_numpy()
+    said, images, table, random = saved(table), planes(table), table.copy(), np.random.default_rng(5)
+    logits, truth = said.logits.copy(), said.truth.copy()
+    logits[rows] = random.normal(size=(rows.sum(), 3))
+    truth[rows] = random.permutation(truth[rows])
+    images[rows] = images[rows] // 3
+    table.loc[rows, ["width", "height"]] = 1000
+    return table, replace(said, logits=logits, truth=truth), images
+
+
+def test_nothing_of_the_test_split_is_looked_at(table):
+    assert decided(*altered(table, "test")) == decided(table)
+
+
+def test_of_the_training_split_only_the_digests_are_looked_at(table):
+    before, after = decided(table), decided(*altered(table, "train"))
+    assert not set(after.pop("training_pixels")) & set(before.pop("training_pixels"))
+    assert after == before
+
+
+@pytest.mark.parametrize("key", ["temperature", "operating_points", "conformal", "reference"])
+def test_the_validation_split_decides(table, key):
+    assert decided(*altered(table, "validation"))[key] != decided(table)[key]
+
+
+def test_the_order_of_the_rows_changes_nothing(table):
+    other = table.sample(frac=1, random_state=1).reset_index(drop=True)
+    order, said = other["index"].to_numpy(), saved(table)
+    columns = ("files", "index", "truth", "split", "source", "group", "logits", "features")
+    shuffled = replace(said, **{name: getattr(said, name)[order] for name in columns})
+    again, first = decided(other, shuffled), decided(table, said)
+    # A loss summed in another order differs in its last digits, and with it the temperature and all thresholds.
+    assert again["temperature"] == pytest.approx(first["temperature"], rel=1e-4)
+    assert again["conformal"]["minimum"] == pytest.approx(first["conformal"]["minimum"], rel=1e-3)
+    assert again["training_pixels"] == first["training_pixels"]
+    for key in ("predictions", "side", "brightness"):
+        assert again["reference"][key] == first["reference"][key]
+
+
+def test_the_digests_are_of_the_training_planes_sorted_and_each_once(table):
+    images = planes(table)
+    images[1] = images[0]  # both of train
+    pixels = decided(table, images=images)["training_pixels"]
+    digests = [pixels_digest(plane)[:16] for plane in images]
+    assert pixels == sorted({digests[row] for row in table.index[table["split"] == "train"]})
+    assert len(pixels) == 89
+    assert not {digests[row] for row in table.index[table["split"] != "train"]} & set(pixels)
+
+
+def test_the_reference_describes_the_validation_images(table):
+    images = planes(table)
+    form = decided(table, images=images)
+    reference, rows = form["reference"], table[table["split"] == "validation"]
+    said = saved(table).of("validation")
+    probabilities = parse_decisions(form).probabilities(said.logits)
+    assert reference["images"] == form["validation_images"] == 30
+    counts = [int((probabilities.argmax(axis=1) == number).sum()) for number in range(3)]
+    assert reference["predictions"] == dict(zip(CLASSES, counts, strict=True))
+    longest = rows[["width", "height"]].max(axis=1)
+    grey = images[rows["index"]].mean(axis=(1, 2)) / 255
+    for key, values in (("side", longest), ("brightness", grey), ("confidence", probabilities.max(axis=1))):
+        assert len(reference[key]) == 101
+        assert [reference[key][place] for place in (0, 50, 100)] == pytest.approx(
+            [values.min(), np.median(values), values.max()], abs=1e-6
+        )
+
+
+def test_the_form_can_be_read_and_keeps_every_digit_of_a_threshold(table):
+    form = decided(table)
+    read = parse_decisions(form)
+    assert (read.target, read.alpha, read.classes) == ("covid", 0.1, CLASSES)
+    assert form["network"] == model().network_sha256
+    validation = saved(table).of("validation")
+    threshold = read.points["covid_sens95"].threshold
+    assert threshold in read.probabilities(validation.logits)[:, 0]  # not rounded: one of the probabilities itself
+
+
+def test_the_target_may_be_another_class(table):
+    form = decided(table, params=EvaluateParams(target="normal"))
+    assert list(form["operating_points"]) == ["normal_sens95", "normal_spec95"]
+    assert form["default_operating_point"] == "normal_sens95"
+
+
+def test_a_target_that_is_no_class_is_named_with_those_that_are(table):
+    with pytest.raises(ParamsError, match=r"evaluate\.target is 'covid19'; expected one of covid, normal, viral"):
+        decided(table, params=EvaluateParams(target="covid19"))
+
+
+def test_without_a_validation_split_nothing_is_decided(table):
+    rest = table[table["split"] != "validation"]
+    with pytest.raises(DataError, match="no rows for validation"):
+        decided(rest, images=planes(table))
+
+
+SIDE = 16
+# What is bright is foreign to the toy gate: from 0.7 unusual, from 0.75 no radiograph.
+MEANS = (100, 183, 200, 20, 240, 100)
+
+
+@pytest.fixture
+def gate(tmp_path):
+    return load_gate(toy_gate(tmp_path / "gate", SIDE))
+
+
+@pytest.fixture
+def table_of_facts():
+    """Give six rows in another order than the array: the first is too long, the second too small."""
+    rows = split_table(5).head(6)
+    sides = [299, 50, 299, 299, 299, 299]
+    return rows.assign(index=[5, 0, 1, 2, 3, 4], width=sides, height=[599, *sides[1:]])
+
+
+@pytest.fixture
+def images():
+    grain = np.random.default_rng(3).integers(-9, 10, (6, SIDE, SIDE))
+    return (np.array(MEANS)[:, None, None] + grain).astype(np.uint8)
+
+
+def flags(row):
+    return [str(flag) for flag, is_seen in zip(FLAGS, row, strict=True) if is_seen]
+
+
+def test_limits_come_first_then_no_radiograph_then_marks(gate, table_of_facts, images):
+    found = judge_images(gate, table_of_facts, images)
+    assert found.reasons.tolist() == ["extreme_aspect", "too_small", "", "not_a_radiograph", "", "not_a_radiograph"]
+    assert [flags(row) for row in found.flags] == [
+        [], [], ["out_of_distribution"], [], ["underexposed"], ["overexposed"],
+    ]  # fmt: skip
+    assert found.unusual.tolist() == [False, False, True, False, False, False]
+
+
+def test_colour_and_a_blank_plane_are_reasons(gate, table_of_facts, images):
+    images[0] = 100
+    table_of_facts = table_of_facts.assign(width=299, height=299, colour=[0.5, 0, 0, 0, 0, 0])
+    assert judge_images(gate, table_of_facts, images).reasons.tolist()[:2] == ["colour_photo", "blank"]
+
+
+def test_blocks_change_nothing(gate, table_of_facts, images, monkeypatch):
+    whole = judge_images(gate, table_of_facts, images)
+    monkeypatch.setattr("cxr.evaluation.candidates.BLOCK", 2)
+    parts = judge_images(gate, table_of_facts, images)
+    assert parts.reasons.tolist() == whole.reasons.tolist()
+    assert np.array_equal(parts.flags, whole.flags)
+
+
+def test_a_gate_for_other_planes_is_refused(gate, table_of_facts):
+    with pytest.raises(ModelError, match="takes planes of 16 pixels, work/prepared has 20; run: dvc repro"):
+        judge_images(gate, table_of_facts, planes(table_of_facts, 20))
+
+
+def test_a_threshold_itself_is_enough(tmp_path, table_of_facts, images):
+    exact = float(load_gate(toy_gate(tmp_path / "a", SIDE)).scores(images[1:2])[0, -1])
+    same = load_gate(toy_gate(tmp_path / "b", SIDE, THRESHOLDS | {Sign.OUT_OF_DISTRIBUTION: exact}))
+    above = np.nextafter(exact, 2)
+    more = load_gate(toy_gate(tmp_path / "c", SIDE, THRESHOLDS | {Sign.OUT_OF_DISTRIBUTION: float(above)}))
+    assert [judge_images(one, table_of_facts, images).unusual[2] for one in (same, more)] == [True, False]
+
+
+def test_decisions_heed_the_gate_and_rejected_images_have_none():
+    one = candidate()
+    said = judged({0: "blank"}, {1: ("out_of_distribution",), 2: ("inverted",)}, one).where(one.outputs.split == "test")
+    plain = apply_decisions(one.test, one.decisions, unjudged(len(one.test)))
+    found = apply_decisions(one.test, one.decisions, said)
+    assert found[0] is None
+    assert (found[1].word, found[1].reason, found[1].classes) == ("refer", "out_of_distribution", plain[1].classes)
+    assert found[2:] == plain[2:]

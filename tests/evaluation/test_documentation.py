@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from cxr.audit import Result
-from cxr.evaluation.audits.auditing import ORDER
+from cxr.core.audit import Result
+from cxr.evaluation.audits import ORDER
 from tests.imports import ROOT
 
 PAGE = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")

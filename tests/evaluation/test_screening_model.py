@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from cxr.decisions import parse_decisions
-from cxr.errors import ModelError
+from cxr.core.errors import ModelError
+from cxr.core.files import read_json, sha256_of, write_json
 from cxr.evaluation.candidates import read_candidate
-from cxr.evaluation.card import render_card
-from cxr.evaluation.flat import flat_metrics
+from cxr.evaluation.report import metrics_json
+from cxr.evaluation.reporting.model_card import render_card
 from cxr.evaluation.screening_model import describe_screening, write_screening
-from cxr.files import read_json, sha256_of, write_json
-from cxr.gate import gate_fingerprint
-from cxr.model_folder import load_model
+from cxr.inference.decisions import parse_decisions
+from cxr.inference.gate import gate_fingerprint
+from cxr.inference.model_folder import load_model
 from tests.evaluation.cases import PARAMS, PIPELINE, candidate, planes, split_table, trained
 from tests.evaluation.reporting.fake import report
 from tests.evaluation.toy_gates import toy_gate
@@ -66,7 +66,7 @@ def test_written_thresholds_decide_as_those_that_were_measured(screening, chosen
 def test_the_description_names_params_of_the_whole_pipeline_and_what_was_measured(screening, chosen):
     description = load_model(screening).description
     assert description["params"] == PIPELINE | {"classes": ["covid"]} | chosen.model.description["params"]
-    flat = flat_metrics(report(1)["models"][0])
+    flat = metrics_json(report(1)["models"][0])
     assert {key: description["evaluation"][key] for key in flat} == flat
     assert description["evaluation"]["card"]["headline"] == report(1)["verdict"]["headline"]
 

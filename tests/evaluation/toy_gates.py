@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.files import write_json
-from cxr.gate import GATE_FILE, GATE_NETWORK_FILE, Limits, Sign, limits_form, network_fingerprint
-from cxr.network import openvino_module
+from cxr.core.files import write_json
+from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, Limits, Sign, limits_form, network_fingerprint
+from cxr.inference.network import openvino_module
 
 LIMITS = Limits(min_side=64, max_aspect=2.0, max_colour=0.1, min_spread=0.01, dark=0.1, bright=0.9, max_clipped=0.3)
 THRESHOLDS = dict.fromkeys(Sign, 2.0) | {Sign.NOT_A_RADIOGRAPH: 0.75, Sign.OUT_OF_DISTRIBUTION: 0.7}

@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.files import sha256_of
+from cxr.core.files import sha256_of
 from tests.dvc import copy_of_the_repository, quick, run, variables
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.gate import SCORES, Sign
+from cxr.inference.gate import SCORES, Sign
 from cxr.models.gate import LEARNED, Whitening, build, with_scores
 
 SIDE = 32

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from cxr import models
-from cxr.errors import WeightsError
-from cxr.files import write_json
-from cxr.model_folder import DESCRIPTION_FILE, NETWORK_FILE, fingerprint, load_model
-from cxr.models.weights import PUBLISHED
+from cxr.core.errors import WeightsError
+from cxr.core.files import write_json
+from cxr.inference.model_folder import load_model
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
+from cxr.models.pretrained import PUBLISHED
 from tests.evaluation.cases import description
 from tests.torch_files import draw_published_lite0, tensor, write_torch
 
@@ -113,7 +114,7 @@ def test_all_weights_learn_whatever_they_start_from(pretrained):
 
 
 def test_random_weights_carry_the_signal_to_the_end():
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
 
     keras.utils.set_random_seed(1)
     features = models.build("lite0", 128, 64, 3, 0.2)(PLANES, training=True)["features"].numpy()
@@ -133,7 +134,7 @@ def folder_of(name, model, models_folder):
 
 
 def test_the_export_says_what_keras_says_and_joins_cnn3_of_another_side(pretrained, tmp_path):
-    from cxr.ensemble import assert_mean, ensemble, write_ensemble
+    from cxr.inference.ensemble import assert_mean, ensemble, write_ensemble
     from cxr.training.export import assert_agreement
 
     cnn3 = folder_of("cnn3", models.build("cnn3", 128, 128, 3, 0.2), tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr.cli.verify import app as verify
+from cxr.cli.tables import verify_app
 from cxr.screening.tables import read_table
 from tests.cli.batches import column, run
 from tests.dvc import run as command
@@ -145,9 +145,9 @@ class TestData:
 
     def test_a_store_can_be_handed_to_another_process(self, project: Project) -> None:
         from cxr.remote.dvc import open_revision, revision_of
-        from cxr.screening.discover import discover
-        from cxr.screening.names import Naming
-        from cxr.screening.query import Query
+        from cxr.screening.candidates import Query
+        from cxr.screening.discovery import discover
+        from cxr.screening.paths import Naming
 
         store = open_revision(revision_of(str(project.folder), "v1"), ["dvc://data"])
         again = pickle.loads(pickle.dumps(store))
@@ -249,13 +249,13 @@ class TestModel:
         assert named["sha256"] == description["network"]["sha256"]
         assert list((cache / "cxr-batch" / "models").glob("*/screening/model.json"))
         checked = CliRunner().invoke(
-            verify, [str(tmp_path / "r.csv"), "--model", "dvc:models/screening@v1", "--repo", str(project.folder)]
+            verify_app, [str(tmp_path / "r.csv"), "--model", "dvc:models/screening@v1", "--repo", str(project.folder)]
         )
         assert checked.exit_code == 0, checked.stdout
 
     def test_a_table_of_a_revision_is_screened_again_from_that_revision(self, project: Project, tmp_path: Path) -> None:
         run("dvc://data", "--repo", project.folder, "--rev", "v1", "--model", "fast", "-o", tmp_path / "r.csv")
-        checked = CliRunner().invoke(verify, [str(tmp_path / "r.csv"), "--model", "fast", "--rescore", "5"])
+        checked = CliRunner().invoke(verify_app, [str(tmp_path / "r.csv"), "--model", "fast", "--rescore", "5"])
         assert checked.exit_code == 0, checked.stdout
         assert "5 rows screened again" in checked.stdout
 

@@ -137,14 +137,14 @@ def test_no_secret_of_an_address_is_in_anything_that_is_written_or_said(server: 
 
 @pytest.mark.parametrize("address", ["memory", "zip"], indirect=True)
 def test_rows_are_screened_again_where_the_files_lie(address: str, scans: Path, tmp_path: Path) -> None:
-    from cxr.cli.verify import _root_of
-    from cxr.screening.described import read_described
-    from cxr.screening.rescore import rescore
+    from cxr.cli.tables import _root_of
+    from cxr.screening.run_manifest import read_run_result
+    from cxr.screening.verify import rescore
     from tests.screening.fakes import FakeModel
 
     for style in ("relative", "absolute"):
         run(address, "-o", tmp_path / "r.csv", "--paths", style, "--overwrite")
-        table = read_described(tmp_path / "r.csv")
+        table = read_run_result(tmp_path / "r.csv")
         root = _root_of(None, table)
         assert str(root) == address
         check = rescore(table, [FakeModel()], root, b"", 99, 0)
@@ -160,10 +160,10 @@ def test_rows_are_screened_again_where_the_files_lie(address: str, scans: Path, 
 
 @pytest.mark.parametrize("address", ["memory", "zip", "tar"], indirect=True)
 def test_a_store_can_be_handed_to_another_process(address: str) -> None:
-    from cxr.remote.opening import open_store
-    from cxr.screening.discover import discover
-    from cxr.screening.names import Naming
-    from cxr.screening.query import Query
+    from cxr.remote.store import open_store
+    from cxr.screening.candidates import Query
+    from cxr.screening.discovery import discover
+    from cxr.screening.paths import Naming
 
     store = open_store([address])
     again = pickle.loads(pickle.dumps(store))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.errors import OutputError, UsageError
+from cxr.core.errors import OutputError, UsageError
 from tests.cli.batches import run
 from tests.remote.places import in_memory
 
@@ -66,10 +66,10 @@ def test_what_cannot_be_sent_stays_whole_here(
 
 
 def test_a_store_without_whole_files_gets_another_name_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxr.remote import output
+    from cxr.remote import filesystem
     from cxr.screening.output import OutputFiles
 
-    monkeypatch.setattr(output, "ATOMIC", ())
+    monkeypatch.setattr(filesystem, "ATOMIC", ())
     files = OutputFiles(tmp_path / "r.csv")
     files.results.write_bytes(b"table")
     files.manifest.write_bytes(b"{}")
@@ -80,7 +80,7 @@ def test_a_store_without_whole_files_gets_another_name_first(tmp_path: Path, mon
     monkeypatch.setattr(
         type(memory), "put_file", lambda self, local, path, **_: (seen.append(path), real(self, local, path))
     )
-    output.Upload(f"memory://{tmp_path.name}/r.csv", files).send()
+    filesystem.Upload(f"memory://{tmp_path.name}/r.csv", files).send()
     assert [path.rpartition("/")[2] for path in seen] == ["r.csv.part", "r.manifest.json.part"]
     assert memory.cat_file(f"/{tmp_path.name}/r.csv") == b"table"
     assert not memory.exists(f"/{tmp_path.name}/r.csv.part")
@@ -88,14 +88,14 @@ def test_a_store_without_whole_files_gets_another_name_first(tmp_path: Path, mon
 
 @pytest.mark.parametrize("output", ["zip://r.csv::x.zip", "https://host/r.csv", "s3://bucket/"])
 def test_where_nothing_can_be_written_is_said(output: str) -> None:
-    from cxr.remote.output import scratch_results
+    from cxr.remote.filesystem import scratch_results
 
     with pytest.raises(UsageError):
         scratch_results(output, None)
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    from cxr.remote.output import scratch_results
+    from cxr.remote.filesystem import scratch_results
 
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="--scratch"):

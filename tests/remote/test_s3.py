@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.remote import listing, patience
+from cxr.remote import filesystem, store
 from tests.cli.batches import run
 from tests.remote.places import without_names
 from tests.remote.proxy import Proxy
@@ -68,7 +68,7 @@ def test_a_bucket_gives_the_table_of_the_folder(address: str, local: Path, tmp_p
 def test_pages_of_a_listing_are_asked_for_one_by_one(
     address: str, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "PAGE", 10)
+    monkeypatch.setattr(store, "PAGE", 10)
     run(address, "-o", tmp_path / "r.csv")
     assert (tmp_path / "r.csv").read_bytes() == local.read_bytes()
 
@@ -100,7 +100,7 @@ def test_a_connection_that_is_cut_again_and_again_loses_nothing(
 def test_a_connection_that_stays_away_ends_the_run_and_the_same_command_goes_on(
     address: str, local: Path, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 2.0)
+    monkeypatch.setattr(filesystem, "RETRY_SECONDS", 2.0)
     threading.Timer(0.5, proxy.cut).start()
     stopped = run(address, "-o", tmp_path / "r.csv", "--workers", "2")
     assert stopped.exit_code == 1, stopped.stderr

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.decisions import Decisions, parse_decisions
-from cxr.gate import Limits, Sign
-from cxr.network import Screened
-from cxr.planes import Plane
+from cxr.core.image import Plane
+from cxr.inference.decisions import Decisions, parse_decisions
+from cxr.inference.gate import Limits, Sign
+from cxr.inference.network import NetworkOutputs
 from tests.decision_forms import CLASSES, NETWORK, decisions_form
 
 SIDE = 16
@@ -30,9 +30,9 @@ class FakeNetwork:
     batches: list[int] = field(default_factory=list)
     members: Callable[[Plane], Logits] | None = None
 
-    def screen(self, planes: Plane) -> Screened:
+    def screen(self, planes: Plane) -> NetworkOutputs:
         self.batches.append(len(planes))
-        return Screened(self.answer(planes), self.members(planes) if self.members else None)
+        return NetworkOutputs(self.answer(planes), self.members(planes) if self.members else None)
 
 
 LIMITS = Limits(min_side=10, max_aspect=4, max_colour=0.1, min_spread=0.02, dark=0.1, bright=0.8, max_clipped=0.4)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from cxr.dataset.phantom import draw_phantom
-from cxr.planes import Plane
+from cxr.core.image import Plane
+from cxr.phantom.film import draw_phantom
 from tests.dicoms import save_dicom
 
 SIDE = 160

@@ -2,7 +2,7 @@
 
 import pytest
 
-import cxr.model_folder
+import cxr
 from tests.screening.fakes import FakeModel
 
 
@@ -10,5 +10,5 @@ from tests.screening.fakes import FakeModel
 def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """What `load_model` returns for any folder."""
     fake = FakeModel()
-    monkeypatch.setattr(cxr.model_folder, "load_model", lambda *_: fake)
+    monkeypatch.setattr(cxr.inference.model_folder, "load_model", lambda *_: fake)
     return fake

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from cxr.decisions import NOT_SUSPECTED, PIXEL_DIGITS, REFER, ReferReason
-from cxr.errors import Reason
-from cxr.flags import EXPOSURE_FLAGS, GATE_REASONS, SIGN_FLAGS, Flag
-from cxr.formats import SUFFIXES
-from cxr.images import FORMATS, MAX_PIXELS, read_plane
-from cxr.planes import pixels_digest
-from cxr.screening.reading import MAX_BYTES
-from cxr.screening.rows import REJECTING, Status
-from cxr.screening.schema import SCHEMA_VERSION, Agreement, schema_of
+from cxr.core.errors import Reason
+from cxr.core.image import pixels_digest
+from cxr.imaging.decode import read_plane
+from cxr.imaging.formats import SUFFIXES
+from cxr.imaging.pixels import FORMATS, MAX_PIXELS
+from cxr.inference.decisions import NOT_SUSPECTED, PIXEL_DIGITS, REFER, ReferReason
+from cxr.inference.gate import EXPOSURE_FLAGS, GATE_REASONS, SIGN_FLAGS, Flag
+from cxr.screening.schema import REJECTING, SCHEMA_VERSION, Agreement, Status, schema_of
+from cxr.screening.storage import MAX_BYTES
 from tests.imports import ROOT
 from tests.screening.drawings import save
 from tests.screening.fakes import SIDE, FakeGate, deciding_model
 from tests.screening.works import run_in, work_on
 
-DECODERS = ("images", "luminance", "dicom", "dicom_grey")
+DECODERS = ("decode", "pixels", "dicom")
 PAGE = (ROOT / "docs" / "results-csv.md").read_text(encoding="utf-8")
 
 
@@ -108,14 +108,14 @@ def test_limits_and_formats_are_the_codes() -> None:
 
 
 def test_every_event_of_the_log_is_documented() -> None:
-    code = (ROOT / "cxr" / "cli" / "batch_log.py").read_text(encoding="utf-8")
+    code = (ROOT / "cxr" / "cli" / "reporters.py").read_text(encoding="utf-8")
     events = set(re.findall(r'self\._say\(\s*"(\w+)"', code))
     text = PAGE.split("`event` one of")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", text)) == events
 
 
 def test_every_step_is_documented() -> None:
-    code = "".join((ROOT / "cxr" / f"{name}.py").read_text(encoding="utf-8") for name in DECODERS)
+    code = "".join((ROOT / "cxr" / "imaging" / f"{name}.py").read_text(encoding="utf-8") for name in DECODERS)
     found = re.findall(r'(?:steps\.append\(|steps = \[)f?"(\w+)', code)
     section = PAGE.split("\n## steps\n")[1].split("\n## ")[0]
     assert len(found) > 10

@@ -8,9 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from cxr.decisions import parse_decisions
-from cxr.screening.drift import Histogram, compare_mix, kolmogorov_p
-from cxr.screening.drift_counts import DriftCounts
+from cxr.inference.decisions import parse_decisions
+from cxr.screening.drift import DriftCounts, Histogram, compare_mix, kolmogorov_p
 from tests.decision_forms import CLASSES, decisions_form, reference_form
 
 VALIDATION = 588

@@ -5,15 +5,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.cam import RAMP
-from cxr.errors import UsageError
-from cxr.flags import Flag
-from cxr.screening.applied import applied_of
-from cxr.screening.explain_index import Shown, remove_others, write_index
-from cxr.screening.explain_picture import GAP, SIDE, WIDTH, _font, heated, picture_of, wrap
-from cxr.screening.explain_rows import choose_rows, parse_words
-from cxr.screening.explain_words import stamp_lines, worth_of
-from cxr.screening.schema import schema_of
+from cxr.core.errors import UsageError
+from cxr.inference.gate import Flag
+from cxr.inference.network import RAMP
+from cxr.screening.explain import (
+    GAP,
+    SIDE,
+    WIDTH,
+    Shown,
+    _font,
+    choose_rows,
+    heated,
+    parse_words,
+    picture_of,
+    remove_others,
+    stamp_lines,
+    worth_of,
+    wrap,
+    write_index,
+)
+from cxr.screening.schema import decision_record, schema_of
 from tests.decision_forms import CLASSES
 from tests.screening.fakes import deciding_model
 
@@ -26,7 +37,7 @@ def row(**cells: str) -> dict[str, str]:
 
 
 def schema(*, decided: bool = True):
-    return schema_of([("cnn1", "cnn1-a", CLASSES)], applied=[applied_of(deciding_model()) if decided else None])
+    return schema_of([("cnn1", "cnn1-a", CLASSES)], applied=[decision_record(deciding_model()) if decided else None])
 
 
 ROWS = [

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cxr.screening.local as local
-from cxr.errors import ImageError
-from cxr.images import read_plane
-from cxr.network import Floats, Network
-from cxr.planes import Plane
-from cxr.screening.escape import escape
+from cxr.core.errors import ImageError
+from cxr.core.image import Plane
+from cxr.imaging.decode import read_plane
+from cxr.inference.network import Floats, Network
+from cxr.screening import storage as local
+from cxr.screening.paths import escape
 from tests.cli.batches import read, run
 from tests.screening.hostile import FILES, NO_ROW, Hostile, frames, make_files, put
 from tests.shipped import ungated

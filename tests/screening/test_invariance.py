@@ -1,6 +1,6 @@
 """A table does not depend on how the work was divided, to the byte.
 
-`tests/test_processor.py` runs this file again with fewer instructions, where other kernels compute other shapes.
+`tests/core/test_processor.py` runs this file again with fewer instructions, where other kernels compute other shapes.
 """
 
 from pathlib import Path
@@ -10,10 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxr.cli.merge import app as merge_app
-from cxr.cli.verify import app as verify_app
-from cxr.ensemble import ensemble, write_ensemble
-from cxr.ensemble_members import read_members
+from cxr.cli.tables import merge_app, verify_app
+from cxr.inference.ensemble import ensemble, read_members, write_ensemble
 from tests.cli.batches import read, run
 from tests.dicoms import save_dicom
 from tests.ensembles import member
@@ -126,7 +124,8 @@ def test_verify_finds_another_model(folder: Path, expected: bytes, tmp_path: Pat
     import json
     import shutil
 
-    from cxr.model_folder import fingerprint, packaged_folder
+    from cxr.inference.model_folder import packaged_folder
+    from cxr.inference.network import fingerprint
 
     other = tmp_path / "other"
     shutil.copytree(packaged_folder(), other)

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from cxr.errors import DataError, UsageError
-from cxr.screening.described import read_described
+from cxr.core.errors import DataError, UsageError
+from cxr.screening.discovery import Shard
 from cxr.screening.merge import merge
 from cxr.screening.output import OutputFiles
-from cxr.screening.select import Shard
+from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import Format
 from cxr.screening.verify import verify_table
 from tests.screening.drawings import save
@@ -36,7 +36,7 @@ def tables(scans: Path, tmp_path: Path) -> list[Path]:
 
 
 def join(output: Path, *tables: Path, wanted: Format = Format.CSV) -> None:
-    merge([read_described(table) for table in tables], OutputFiles(output), wanted)
+    merge([read_run_result(table) for table in tables], OutputFiles(output), wanted)
 
 
 @pytest.mark.parametrize("wanted", Format)
@@ -53,11 +53,11 @@ def test_the_manifest_counts_like_that_of_one_run_and_names_the_shards(
 ) -> None:
     run_in(tmp_path / "whole.csv", work_on(scans))
     join(tmp_path / "joined.csv", *tables)
-    whole, joined = (read_described(tmp_path / name).manifest for name in ("whole.csv", "joined.csv"))
+    whole, joined = (read_run_result(tmp_path / name).manifest for name in ("whole.csv", "joined.csv"))
     for section in ("counts", "aside", "models", "listing", "fingerprint"):
         assert joined[section] == whole[section]
     assert [part["shard"] for part in joined["merged_from"]] == ["1/3", "2/3", "3/3"]
-    assert all(check.holds for check in verify_table(read_described(tmp_path / "joined.csv")))
+    assert all(check.holds for check in verify_table(read_run_result(tmp_path / "joined.csv")))
 
 
 def test_a_gap_is_refused_and_named(tables: list[Path], tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_one_whole_table_is_written_in_another_form(scans: Path, tmp_path: Path)
     run_in(tmp_path / "lines.jsonl", work_on(scans, format=Format.JSONL))
     join(tmp_path / "other.jsonl", tmp_path / "whole.csv", wanted=Format.JSONL)
     assert (tmp_path / "other.jsonl").read_bytes() == (tmp_path / "lines.jsonl").read_bytes()
-    written = read_described(tmp_path / "other.jsonl")
+    written = read_run_result(tmp_path / "other.jsonl")
     assert all(check.holds for check in verify_table(written))
-    assert written.manifest["counts"] == read_described(tmp_path / "whole.csv").manifest["counts"]
+    assert written.manifest["counts"] == read_run_result(tmp_path / "whole.csv").manifest["counts"]
 
 
 def test_shards_of_another_model_are_refused(scans: Path, tables: list[Path], tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_table_without_its_manifest_is_refused(tables: list[Path], tmp_path: P
 def test_a_manifest_of_something_else_is_refused(content: str, tables: list[Path]) -> None:
     OutputFiles(tables[0]).manifest.write_text(content)
     with pytest.raises(DataError, match="is not a manifest of version 1"):
-        read_described(tables[0])
+        read_run_result(tables[0])
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/3", ""])

@@ -1,10 +1,9 @@
 import pytest
 
-from cxr.errors import Reason, UsageError
-from cxr.flags import Flag
-from cxr.images import ImageFacts
-from cxr.screening.rows import Answer, Row
-from cxr.screening.schema import Agreement, agreement, schema_of
+from cxr.core.errors import Reason, UsageError
+from cxr.core.image import ImageFacts
+from cxr.inference.gate import Flag
+from cxr.screening.schema import Agreement, Prediction, Row, agreement, schema_of
 
 FACTS = ImageFacts(299, 200, "L", 8, "PNG", ("exif_rotated", "luma_601"))
 ONE = schema_of([("cnn1", "cnn1-a", ("covid", "normal"))])
@@ -65,7 +64,7 @@ def test_further_networks_have_columns_with_their_name_and_the_first_ones_stay()
 
 def test_an_answer_has_six_decimals_and_its_facts() -> None:
     row = Row(
-        "a.png", answers=(Answer("covid", (0.75, 0.25)),), flags=(Flag.SMALL, Flag.FLAT), format="PNG", facts=FACTS
+        "a.png", answers=(Prediction("covid", (0.75, 0.25)),), flags=(Flag.SMALL, Flag.FLAT), format="PNG", facts=FACTS
     )
     cells = named(ONE, row)
     assert (cells["status"], cells["prediction"], cells["probability_covid"]) == ("ok", "covid", "0.750000")

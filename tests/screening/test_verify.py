@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.errors import DataError
-from cxr.planes import Plane
-from cxr.processor import instructions
-from cxr.screening.described import Described, read_described
-from cxr.screening.names import Naming, PathStyle
+from cxr.core.errors import DataError
+from cxr.core.image import Plane
+from cxr.core.processor import instructions
+from cxr.screening.candidates import Query
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Query
-from cxr.screening.rescore import rescore
-from cxr.screening.verify import Check, verify_table
+from cxr.screening.paths import Naming, PathStyle
+from cxr.screening.run_manifest import RunResult, read_run_result
+from cxr.screening.verify import Check, rescore, verify_table
 from tests.cli.batches import read
 from tests.screening.drawings import save
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness, deciding_model
@@ -37,7 +36,7 @@ def table(scans: Path, tmp_path: Path) -> Path:
 
 
 def failing(table: Path) -> dict[str, tuple[str, ...]]:
-    return {check.name: check.findings for check in verify_table(read_described(table)) if not check.holds}
+    return {check.name: check.findings for check in verify_table(read_run_result(table)) if not check.holds}
 
 
 def restated(table: Path) -> None:
@@ -58,7 +57,7 @@ def change(table: Path, old: str, new: str) -> None:
 
 
 def test_an_untouched_table_holds_in_every_check(table: Path) -> None:
-    checks = verify_table(read_described(table))
+    checks = verify_table(read_run_result(table))
     assert [check.name for check in checks] == ["bytes", "columns", "rows", "counts"]
     assert all(check.holds for check in checks)
 
@@ -119,15 +118,15 @@ def test_a_table_that_is_no_table_is_an_error(table: Path) -> None:
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join([*lines[:3], "a,b\n", *lines[3:]]))
     with pytest.raises(DataError, match="row 3 has 2 cells"):
-        verify_table(read_described(table))
+        verify_table(read_run_result(table))
 
 
-def scored(table: Described, model: FakeModel, root: Path | None = None, number: int = 99, key: bytes = b"") -> Check:
+def scored(table: RunResult, model: FakeModel, root: Path | None = None, number: int = 99, key: bytes = b"") -> Check:
     return rescore(table, [model], root, key, number, seed=1)
 
 
 def test_rows_screened_again_are_equal(table: Path) -> None:
-    check = scored(read_described(table), FakeModel(), number=12)
+    check = scored(read_run_result(table), FakeModel(), number=12)
     assert (check.name, check.findings) == ("12 rows screened again", ())
 
 
@@ -152,8 +151,8 @@ def test_a_decision_may_turn_on_another_processor_where_a_number_lies_at_its_thr
         return by_brightness(planes) - np.array([moved / (threshold * (1 - threshold)), 0, 0], np.float32)
 
     other = replace(deciding_model(operating_points=points), network=FakeNetwork(answer))
-    monkeypatch.setattr("cxr.screening.rescore.instructions", lambda: here)
-    check = scored(read_described(tmp_path / "r.csv"), other)
+    monkeypatch.setattr("cxr.screening.verify.instructions", lambda: here)
+    check = scored(read_run_result(tmp_path / "r.csv"), other)
     assert check.holds == holds
     if not holds:
         assert any("decision was" in finding for finding in check.findings)
@@ -161,36 +160,35 @@ def test_a_decision_may_turn_on_another_processor_where_a_number_lies_at_its_thr
 
 def test_rows_of_another_network_are_told(table: Path) -> None:
     other = FakeModel(FakeNetwork(lambda planes: -by_brightness(planes)))
-    check = scored(read_described(table), other)
+    check = scored(read_run_result(table), other)
     assert any("prediction was 'viral_pneumonia', is 'covid'" in finding for finding in check.findings)
 
 
 def test_a_file_changed_since_is_told(table: Path, scans: Path) -> None:
     save(scans, "07.png", (9, 9, 9))
-    (finding,) = scored(read_described(table), FakeModel()).findings
+    (finding,) = scored(read_run_result(table), FakeModel()).findings
     assert finding.startswith("07.png: the file has changed")
 
 
 def test_files_that_were_moved_are_found_with_the_root(table: Path, scans: Path, tmp_path: Path) -> None:
     scans.rename(tmp_path / "moved")
-    assert scored(read_described(table), FakeModel(), root=tmp_path / "moved").holds
-    assert not scored(read_described(table), FakeModel()).holds
+    assert scored(read_run_result(table), FakeModel(), root=tmp_path / "moved").holds
+    assert not scored(read_run_result(table), FakeModel()).holds
 
 
 def test_hashed_names_are_found_again_with_the_key(scans: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from cxr.screening.discover import discover
-    from cxr.screening.select import select
+    from cxr.screening.discovery import discover, select
 
     naming = Naming(scans, PathStyle.HASHED, b"k" * 16)
     found = discover(Query([scans]), naming)
     work = work_on(scans)
     work = replace(
-        work, asked=replace(work.asked, naming=naming), found=found, selection=select(found.candidates, None, None)
+        work, request=replace(work.request, naming=naming), found=found, selection=select(found.candidates, None, None)
     )
     run_in(tmp_path / "h.csv", work)
-    table = read_described(tmp_path / "h.csv")
+    table = read_run_result(tmp_path / "h.csv")
     assert str(scans) not in json.dumps(table.manifest)
     assert "empty" not in (tmp_path / "h.csv").read_text().replace("empty_file", "")
     assert "notes" not in json.dumps(table.manifest)

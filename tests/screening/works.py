@@ -4,29 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cxr.screening.applied import applied_of
-from cxr.screening.candidates import Candidate
-from cxr.screening.crew import Crew
-from cxr.screening.discover import discover
-from cxr.screening.engine import Outcome
-from cxr.screening.engines import LocalEngine
-from cxr.screening.gated import gated_by
-from cxr.screening.job import run
-from cxr.screening.names import Naming
+from cxr.screening.candidates import Candidate, Query
+from cxr.screening.discovery import Shard, discover, select
+from cxr.screening.engine import LoadedModel, Run
 from cxr.screening.output import OutputFiles
-from cxr.screening.query import Query
-from cxr.screening.rows import Row
-from cxr.screening.run_manifest import Asked
-from cxr.screening.schema import schema_of
-from cxr.screening.select import Shard, select
-from cxr.screening.tally import Tally
-from cxr.screening.work import ScreeningModel, Work
+from cxr.screening.paths import Naming
+from cxr.screening.predict import Outcome
+from cxr.screening.run import run
+from cxr.screening.run_manifest import RunRequest, Tally
+from cxr.screening.schema import Row, decision_record, gate_record, schema_of
+from cxr.screening.workers import LocalEngine, WorkerPool
 from tests.screening.fakes import FakeModel
 
 
 @dataclass
 class Notes:
-    """A watcher that remembers."""
+    """A listener that remembers."""
 
     kept: int = -1
     retried: int = -1
@@ -44,7 +37,7 @@ class Notes:
     def advanced(self, number: int) -> None:
         self.done_elsewhere += number
 
-    def lost(self, ending: str) -> None:
+    def crashed(self, ending: str) -> None:
         self.endings.append(ending)
 
     @property
@@ -58,26 +51,26 @@ def candidates(*names: str, named: bool = False) -> list[Candidate]:
 
 def work_on(
     folder: Path,
-    models: Sequence[ScreeningModel] | None = None,
+    models: Sequence[LoadedModel] | None = None,
     shard: Shard | None = None,
     limit: int | None = None,
     **more: object,
-) -> Work:
+) -> Run:
     naming = Naming(folder)
     query = Query([folder])
     found = discover(query, naming)
     models = models or [FakeModel()]
     heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
-    schema = schema_of(heads, applied=[applied_of(model) for model in models], gate=gated_by(models[0].gate))
-    asked = Asked(["folder", "-o", "results.csv"], query, naming, shard, limit)
-    return Work(asked, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
+    schema = schema_of(heads, applied=[decision_record(model) for model in models], gate=gate_record(models[0].gate))
+    request = RunRequest(["folder", "-o", "results.csv"], query, naming, shard, limit)
+    return Run(request, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
 
 
 def run_in(
-    output: Path, work: Work, *, overwrite: bool = False, notes: Notes | None = None, crew: Crew | None = None
+    output: Path, work: Run, *, overwrite: bool = False, notes: Notes | None = None, pool: WorkerPool | None = None
 ) -> tuple[OutputFiles, Tally, Notes]:
     files, notes = OutputFiles(output), notes or Notes()
-    return files, run(work, files, notes, overwrite=overwrite, engine=LocalEngine(crew)), notes
+    return files, run(work, files, notes, overwrite=overwrite, engine=LocalEngine(pool)), notes
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.manifest import write_images, write_table
+from cxr.core.manifest import write_images, write_table
 from tests.imports import ROOT
 from tests.tables import manifest
 

@@ -8,8 +8,8 @@ import sys
 import pandas as pd
 import pytest
 
-from cxr.files import write_json
-from cxr.manifest import write_table
+from cxr.core.files import write_json
+from cxr.core.manifest import write_table
 from tests.imports import ROOT
 from tests.tables import manifest
 

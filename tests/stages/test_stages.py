@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.dataset.sample import write_sample
-from cxr.evaluation.audits.auditing import ORDER
-from cxr.evaluation.outputs import read_outputs
-from cxr.evaluation.stats.fitting import fit_decisions
-from cxr.files import read_json
-from cxr.flags import EXPOSURE_FLAGS, SIGN_FLAGS
-from cxr.model_folder import load_model
+from cxr.core.files import read_json
+from cxr.evaluation.audits import ORDER
+from cxr.evaluation.stats.decisions import fit_decisions
+from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
+from cxr.inference.model_folder import load_model
+from cxr.inference.outputs import read_outputs
 from cxr.models import NAMES
+from cxr.phantom.sample import write_sample
 from tests.imports import ROOT
 from tests.test_pipeline import CANDIDATES, STAGES, pipeline, resolved
 
@@ -242,7 +242,7 @@ def judged(project, tmp_path):
 
 
 # Seven test images are too few for a verdict; as if they were enough, a network of one epoch fails it.
-JUDGE = "import cxr.evaluation.audits.judging_shortcuts as judging; judging.LEAST_IMAGES = 1"
+JUDGE = "import cxr.evaluation.audits.shortcuts as judging; judging.LEAST_IMAGES = 1"
 
 
 def test_a_failed_audit_stops_evaluate_after_the_report_unless_a_waiver_says_why(judged):

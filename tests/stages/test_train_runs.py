@@ -45,7 +45,7 @@ def stage(folder, before="import sys; sys.argv = ['train_cnn1.py']; ", **environ
 
 
 def digests(folder):
-    from cxr.files import sha256_of
+    from cxr.core.files import sha256_of
 
     return {path.name: sha256_of(path) for path in sorted((folder / "models/cnn1").iterdir())}
 

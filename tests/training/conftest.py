@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.params import CommonParams, ImageParams
+from cxr.core.params import CommonParams, ImageParams
 from cxr.training.params import AugmentParams, FineTunedParams, SmallParams, TransferParams
 from tests.tables import manifest
 

@@ -1,10 +1,10 @@
+"""What another hospital might have done to an image: each variation alone, its size, and that off means off."""
+
 import numpy as np
 import pytest
 
 from cxr.training.params import AugmentParams
 from tests.training.conftest import NO_CHANGE
-
-pytestmark = pytest.mark.slow
 
 PLANES = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 1), dtype=np.uint8)
 SPOT = np.zeros((40, 33, 33, 1), np.uint8)
@@ -12,9 +12,9 @@ SPOT[:, 16, 16] = 255
 
 
 def varied(images, augment=NO_CHANGE, draw=(1, 2), **amounts):
-    from cxr.training.augmentation import vary
+    from cxr.training.augmentation import augmented
 
-    return vary(images, augment.model_copy(update=amounts), draw).numpy()
+    return augmented(images, augment.model_copy(update=amounts), draw).numpy()
 
 
 def test_without_amounts_nothing_changes():
@@ -63,3 +63,71 @@ def test_brightness_moves_the_mean_and_contrast_only_the_spread():
     spread = harder.std(axis=(1, 2, 3)) / grey.std(axis=(1, 2, 3))
     assert 0.5 <= spread.min() + 0.01 < 0.8
     assert 1.2 < spread.max() <= 1.51
+
+
+pytestmark = pytest.mark.slow
+
+GREY = np.full((40, 32, 32, 1), 100, np.uint8)
+RAMP = np.tile(np.linspace(20, 230, 32, dtype=np.uint8)[:, None, None], (40, 1, 32, 1))
+
+
+def scanned(images, draw=(1, 2), **amounts):
+    from cxr.training.augmentation import augmented
+
+    return augmented(images, NO_CHANGE.model_copy(update=amounts), np.array(draw, np.int64)).numpy()
+
+
+def of_images(varied_images, statistic):
+    return np.array([statistic(image.astype(float)) for image in varied_images])
+
+
+@pytest.mark.parametrize("name", ["gamma", "blur", "noise", "border", "markers"])
+def test_each_variation_follows_its_draw_and_changes_images_differently(name):
+    first, again, other = (scanned(RAMP, draw, **{name: 0.3}) for draw in ((1, 2), (1, 2), (1, 3)))
+    assert (first.dtype, first.shape) == (np.uint8, RAMP.shape)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len({image.tobytes() for image in first}) > 2
+
+
+def test_gamma_darkens_and_brightens_the_middle_and_keeps_black_and_white():
+    ends = np.stack([np.full((8, 8, 1), level, np.uint8) for level in (0, 255)] * 20)
+    assert np.abs(scanned(ends, gamma=0.5).astype(int) - ends).max() <= 1
+    means = of_images(scanned(GREY, gamma=0.5), np.mean)
+    lowest, highest = (255 * (100 / 255) ** np.exp(sign * 0.5) for sign in (1, -1))
+    assert lowest - 1 <= means.min() < 80
+    assert 120 < means.max() <= highest + 1
+
+
+def test_blur_flattens_some_and_sharpens_others():
+    checks = np.tile(np.indices((32, 32)).sum(axis=0)[..., None] % 2 * 100 + 75, (40, 1, 1, 1)).astype(np.uint8)
+    spread = of_images(scanned(checks, blur=0.9), np.std) / checks[0].std()
+    assert spread.min() < 0.7
+    assert spread.max() > 1.2
+
+
+def test_noise_has_at_most_its_standard_deviation():
+    spread = of_images(scanned(GREY, noise=0.05), np.std)
+    assert 10 < spread.max() <= 0.05 * 255 * 1.1
+    assert spread.min() < 3
+
+
+def test_a_border_is_one_grey_at_the_edge_and_leaves_the_middle_and_half_of_the_images_alone():
+    images = scanned(RAMP, border=0.2)[..., 0]
+    assert np.array_equal(images[:, 8:24, 8:24], RAMP[:, 8:24, 8:24, 0])
+    changed = [image for image in images if not np.array_equal(image, RAMP[0, ..., 0])]
+    assert 10 <= len(changed) <= 30
+    assert any((image[:, 0] == 0).all() for image in changed)
+    assert all(len(np.unique(image[image != RAMP[0, ..., 0]])) == 1 for image in changed)
+
+
+def test_markers_are_near_an_edge_in_their_share_of_images_bright_or_painted_out():
+    images = scanned(GREY, markers=0.5)[..., 0].astype(int)
+    assert np.array_equal(images[:, 14:18, 14:18], GREY[:, 14:18, 14:18, 0])
+    greys = [np.unique(image[image != 100]) for image in images]
+    painted = [grey[0] for grey in greys if len(grey)]
+    assert 4 <= len(painted) <= 20  # half of the images, less those painted out in a grey that was there already
+    assert all(grey >= 178 for grey in painted)
+    ramp = scanned(RAMP, markers=1.0)[..., 0]
+    hidden = [image for image in ramp if not (image > 230).any() and not np.array_equal(image, RAMP[0, ..., 0])]
+    assert hidden

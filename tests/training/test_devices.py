@@ -7,21 +7,21 @@ import sys
 import numpy as np
 import pytest
 
-from cxr.errors import ParamsError
-from cxr.params import RuntimeParams
+from cxr.core.errors import ParamsError
+from cxr.core.params import RuntimeParams
 from tests.imports import ROOT
 
 TWO_DEVICES = """
 import numpy as np
 from pathlib import Path
 from cxr import models
-from cxr.models.tf import keras, tf
-from cxr.network import Network
-from cxr.params import RuntimeParams
+from cxr.models.backend import keras, tf
+from cxr.inference.network import Network
+from cxr.core.params import RuntimeParams
 from cxr.training.devices import in_float32, strategy_over
 from cxr.training.export import assert_agreement, export_network
-from cxr.training.replicas import EqualStatistics, dealt_batch
-from cxr.training.reproducible import make_reproducible
+from cxr.training.loop import EqualStatistics, dealt_batch
+from cxr.training.devices import make_reproducible
 
 make_reproducible(RuntimeParams(), seed=3)
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -99,7 +99,7 @@ def test_without_a_gpu_the_processor_computes_in_what_it_can(precision):
 
 
 def test_one_device_takes_any_batch_and_several_steps():
-    from cxr.training.replicas import dealt_batch, steps_per_call
+    from cxr.training.loop import dealt_batch, steps_per_call
 
     assert [dealt_batch(images, 16, 1) for images in (1, 15, 17, 33)] == [16] * 4
     assert (steps_per_call(8, 30, 1), steps_per_call(8, 3, 1), steps_per_call(8, 30, 2)) == (8, 3, 1)
@@ -108,7 +108,7 @@ def test_one_device_takes_any_batch_and_several_steps():
 @pytest.mark.parametrize("devices", [2, 3, 4, 8])
 @pytest.mark.parametrize("images", [64, 588, 2353])
 def test_every_device_is_dealt_an_image_of_every_batch(images, devices):
-    from cxr.training.replicas import dealt_batch
+    from cxr.training.loop import dealt_batch
 
     size = dealt_batch(images, 16, devices)
     assert size % devices == 0
@@ -118,14 +118,14 @@ def test_every_device_is_dealt_an_image_of_every_batch(images, devices):
 
 
 def test_images_that_cannot_be_dealt_are_refused():
-    from cxr.training.replicas import dealt_batch
+    from cxr.training.loop import dealt_batch
 
     with pytest.raises(ParamsError, match="60 images cannot be dealt to 8 devices"):
         dealt_batch(60, 16, 8)
 
 
 def test_a_training_batch_has_equal_shares():
-    from cxr.training.replicas import even_batch
+    from cxr.training.loop import even_batch
 
     assert [even_batch(size, devices) for size, devices in ((16, 1), (16, 4), (10, 4), (3, 8))] == [16, 16, 12, 8]
 
@@ -148,7 +148,7 @@ def test_two_devices_fit_one_model_whose_weights_and_answers_are_then_those_of_o
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision):
     from cxr import models
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
     from cxr.training.devices import in_float32
     from cxr.training.devices import precision as computing_in
 
@@ -175,7 +175,7 @@ def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision)
 @pytest.mark.usefixtures("pinned_tensorflow")
 def test_what_is_in_float32_on_one_device_is_kept_as_it_is_and_a_rebuilt_one_has_its_names():
     from cxr import models
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
     from cxr.training.devices import in_float32
     from cxr.training.devices import precision as computing_in
 
@@ -193,7 +193,7 @@ def test_what_is_in_float32_on_one_device_is_kept_as_it_is_and_a_rebuilt_one_has
 
 @pytest.mark.usefixtures("pinned_tensorflow")
 def test_the_precision_is_put_back_after_an_error():
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
     from cxr.training.devices import precision
 
     with pytest.raises(RuntimeError), precision(RuntimeParams(precision="mixed_bfloat16")):
@@ -202,7 +202,7 @@ def test_the_precision_is_put_back_after_an_error():
 
 
 def test_one_training_on_several_machines_is_refused_with_the_way_out():
-    from cxr.errors import ParamsError
+    from cxr.core.errors import ParamsError
     from cxr.training.devices import chosen_gpus
 
     with pytest.raises(ParamsError, match=r"Keras 3's fit does not support \(keras#20585\).*dvc exp run --queue"):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr.errors import ParamsError
-from cxr.network import softmax
-from cxr.training.held_out import plan_refits
+from cxr.core.errors import ParamsError
+from cxr.inference.network import softmax
+from cxr.training.leave_source_out import plan_refits
 from cxr.training.loop import Examples
 from tests.training.conftest import SIDE
 

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.errors import DataError, ModelError, WeightsError
-from cxr.model_folder import load_model
-from cxr.models.weights import PUBLISHED
-from cxr.network import softmax
+from cxr.core.errors import DataError, ModelError, WeightsError
+from cxr.inference.model_folder import load_model
+from cxr.inference.network import softmax
+from cxr.models.pretrained import PUBLISHED
 from tests.torch_files import draw_published_lite0
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_the_network_rejects_an_altered_file(bright_and_dark, shared, recipe, tm
 
 def test_an_export_that_disagrees_with_keras_is_refused(bright_and_dark, tmp_path):
     from cxr import models
-    from cxr.network import Network
+    from cxr.inference.network import Network
     from cxr.training.export import assert_agreement, export_network
 
     one, other = (models.build("cnn1", 32, 32, 2, 0.2) for _ in range(2))
@@ -112,7 +112,7 @@ def test_imagenet_without_the_file_is_an_error_and_never_random(name, kind, brig
 
 def test_all_of_lite0_learns_on_from_imagenet(bright_and_dark, shared, fine_tuned_recipe, tmp_path, monkeypatch):
     from cxr.training import train as training
-    from cxr.training.examples import weighted
+    from cxr.training.loop import weighted
 
     one, drawn = draw_published_lite0(tmp_path)
     monkeypatch.setitem(PUBLISHED, "lite0", one)

@@ -5,12 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cxr.models.weights import PUBLISHED
+from cxr.models.pretrained import PUBLISHED
 from cxr.training.params import FineTuneParams, HeadParams
+from cxr.training.transfer import cached
 from tests.published import draw_published
 from tests.training.conftest import SIDE
-
-pytestmark = pytest.mark.slow
 
 CLASSES = ("bright", "dark")
 BLOCKS = {"vgg16": "block5_", "resnet50": "conv5_"}
@@ -41,15 +40,15 @@ def imagenet(transfer_recipe):
 @pytest.fixture
 def counted(monkeypatch):
     """Give the list of how many planes were sent through a backbone, one number for each time."""
-    from cxr.training import features
+    from cxr.training import transfer
 
-    calls, original = [], features.pooled_features
+    calls, original = [], transfer.pooled_features
 
     def spy(ask, planes):
         calls.append(len(planes))
         return original(ask, planes)
 
-    monkeypatch.setattr(features, "pooled_features", spy)
+    monkeypatch.setattr(transfer, "pooled_features", spy)
     return calls
 
 
@@ -59,7 +58,7 @@ def tuned(recipe, epochs=1, rate=0.001):
 
 def build(name, weights):
     from cxr import models
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
 
     keras.utils.set_random_seed(3)
     return models.build(name, SIDE, SIDE, 2, 0.2, imagenet=weights / PUBLISHED[name].filename)
@@ -74,18 +73,17 @@ def changed(before, after):
 
 
 def extracting(name, model, folder, shared, cache=None):
-    from cxr.training.features import extractor
+    from cxr.training.transfer import extractor
 
     return extractor(name, model, SIDE, folder / PUBLISHED[name].filename, shared.runtime, cache)
 
 
-def run(name, model, data, recipe, extract, watch=None):
-    from cxr.training.examples import examples
+def run(name, model, data, recipe, extract, make_callbacks=None):
+    from cxr.training.loop import examples, no_callbacks
     from cxr.training.transfer import transfer
-    from cxr.training.watching import nobody
 
     train, validation = (examples(*data, split, CLASSES) for split in ("train", "validation"))
-    return transfer(name, model, train, validation, recipe, 3, extract, watch or nobody)
+    return transfer(name, model, train, validation, recipe, 3, extract, make_callbacks or no_callbacks)
 
 
 @pytest.fixture
@@ -106,9 +104,10 @@ def judged(monkeypatch):
     return judge
 
 
+@pytest.mark.slow
 @BOTH
 def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them(name, weights, bright_and_dark):
-    from cxr.training.features import FEATURE_BATCH, asking, pooled_features
+    from cxr.training.transfer import FEATURE_BATCH, asking, pooled_features
 
     model, planes = build(name, weights), bright_and_dark[1][: FEATURE_BATCH + 8]
     ask = asking(model)
@@ -120,6 +119,7 @@ def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them
     assert pooled_features(ask, planes[:5]).tobytes() == found[:5].tobytes()
 
 
+@pytest.mark.slow
 @BOTH
 def test_first_the_head_alone_changes_then_the_convolutions_of_the_last_block_with_it(
     name, weights, bright_and_dark, imagenet, shared, judged
@@ -135,6 +135,7 @@ def test_first_the_head_alone_changes_then_the_convolutions_of_the_last_block_wi
     assert [[row["epoch"] for row in rows] for rows in phases.values()] == [[1, 2], [3]]
 
 
+@pytest.mark.slow
 def test_where_fine_tuning_is_no_better_the_heads_weights_stay(weights, bright_and_dark, imagenet, shared, judged):
     model, between = build("vgg16", weights), judged(loss=1e9)
     phases = run("vgg16", model, bright_and_dark, tuned(imagenet), extracting("vgg16", model, weights, shared))
@@ -142,6 +143,7 @@ def test_where_fine_tuning_is_no_better_the_heads_weights_stay(weights, bright_a
     assert changed(between, by_name(model)) == set()
 
 
+@pytest.mark.slow
 def test_of_equal_losses_and_of_none_the_first_phase_wins():
     from cxr.training.transfer import is_better
 
@@ -151,14 +153,15 @@ def test_of_equal_losses_and_of_none_the_first_phase_wins():
     assert not is_better(none, head)
 
 
+@pytest.mark.slow
 def test_no_byte_depends_on_the_cache_or_on_who_watches(
     weights, bright_and_dark, imagenet, shared, tmp_path, counted, capfd
 ):
-    from cxr.models.tf import keras
+    from cxr.models.backend import keras
 
     fittings = []
 
-    def watch(fitting):
+    def make_callbacks(fitting):
         fittings.append(fitting)
         look = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: look.model.predict(fitting.inputs, verbose=0))
         return [look]
@@ -170,7 +173,7 @@ def test_no_byte_depends_on_the_cache_or_on_who_watches(
         return by_name(model), history
 
     missed, history = weights_and_history()
-    hit, watched = weights_and_history(watch)
+    hit, watched = weights_and_history(make_callbacks)
     assert counted == [48, 16]
     assert changed(missed, hit) == set()
     assert history == watched
@@ -187,6 +190,7 @@ def test_no_byte_depends_on_the_cache_or_on_who_watches(
     assert all(one.planes.shape == (16, SIDE, SIDE) and one.targets.shape == (16, 2) for one in fittings)
 
 
+@pytest.mark.slow
 def test_a_file_cut_short_gives_way_to_the_same_features(weights, bright_and_dark, shared, tmp_path, counted):
     extract = extracting("vgg16", build("vgg16", weights), weights, shared, tmp_path)
     first = extract(bright_and_dark[1])
@@ -198,6 +202,7 @@ def test_a_file_cut_short_gives_way_to_the_same_features(weights, bright_and_dar
     assert counted == [80, 80]
 
 
+@pytest.mark.slow
 def test_another_head_reads_the_cache_and_another_plane_or_weight_does_not(
     weights, bright_and_dark, imagenet, shared, tmp_path, counted, monkeypatch
 ):
@@ -229,7 +234,7 @@ def redrawn(weights, folder):
 
     import h5py
 
-    from cxr.models.weights import md5_of
+    from cxr.models.pretrained import md5_of
 
     path = folder / PUBLISHED["vgg16"].filename
     shutil.copy(weights / path.name, path)
@@ -241,10 +246,11 @@ def redrawn(weights, folder):
     return replace(PUBLISHED["vgg16"], md5=md5_of(path))
 
 
+@pytest.mark.slow
 def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
     weights, bright_and_dark, imagenet, shared, tmp_path
 ):
-    from cxr.model_folder import load_model
+    from cxr.inference.model_folder import load_model
     from cxr.training.train import train_network, write_trained
 
     head = HeadParams(epochs=10, learning_rate=0.01)
@@ -258,3 +264,116 @@ def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
     test = table[table["split"] == "test"]
     answers = load_model(tmp_path / "model").network.logits(images[test["index"]]).argmax(axis=1)
     assert [CLASSES[answer] for answer in answers] == test["label"].tolist()
+
+
+KEY = "ab" * 32
+FEATURES = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+
+
+@pytest.fixture
+def asked():
+    """Give a function for `compute` that counts its calls."""
+
+    def compute():
+        compute.calls += 1
+        return FEATURES
+
+    compute.calls = 0
+    return compute
+
+
+def test_what_was_computed_once_is_read_after_that_and_is_a_plain_numpy_file(tmp_path, asked):
+    folder = tmp_path / "cache/features"
+    first, second = (cached(folder, KEY, asked) for _ in range(2))
+    assert asked.calls == 1
+    assert first.tobytes() == second.tobytes() == FEATURES.tobytes()
+    assert second.dtype == np.float32
+    assert [path.name for path in folder.iterdir()] == [f"{KEY}.npy"]
+    assert np.array_equal(np.load(folder / f"{KEY}.npy"), FEATURES)
+
+
+def test_without_a_folder_nothing_is_kept(asked):
+    assert [cached(None, KEY, asked).tobytes() for _ in range(2)] == [FEATURES.tobytes()] * 2
+    assert asked.calls == 2
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+        lambda content: content[:-40],
+        lambda content: content[:10],
+        lambda _: b"",
+    ],
+    ids=["altered", "altered digest", "truncated", "cut to the header", "emptied"],
+)
+def test_a_harmed_file_is_said_and_replaced_by_the_same_bytes(tmp_path, asked, capfd, harm):
+    cached(tmp_path, KEY, asked)
+    path = tmp_path / f"{KEY}.npy"
+    whole = path.read_bytes()
+    path.write_bytes(harm(whole))
+    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
+    assert asked.calls == 2
+    assert path.read_bytes() == whole
+    assert capfd.readouterr().err == f"{path} was altered or cut short; its features are computed again\n"
+
+
+def test_a_file_under_another_name_is_not_believed(tmp_path, asked):
+    cached(tmp_path, KEY, asked)
+    (tmp_path / f"{KEY}.npy").rename(tmp_path / f"{'cd' * 32}.npy")
+    cached(tmp_path, "cd" * 32, asked)
+    assert asked.calls == 2
+
+
+def test_where_nothing_can_be_read_or_written_training_goes_on_and_says_so(tmp_path, asked, capfd):
+    (tmp_path / f"{KEY}.npy").mkdir()
+    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].endswith("cannot be read (Is a directory); its features are computed again")
+    assert lines[1].endswith("cannot be written (Is a directory); the next training computes the features again")
+    (tmp_path / "file").touch()
+    assert cached(tmp_path / "file", KEY, asked).tobytes() == FEATURES.tobytes()
+    assert "cannot be written" in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{KEY}.npy", "file"]
+
+
+def test_a_full_disk_leaves_nothing_behind_and_training_goes_on(tmp_path, asked, monkeypatch, capfd):
+    from pathlib import Path
+
+    def full(path, content):
+        with path.open("wb") as file:
+            file.write(content[:50])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
+    assert "cannot be written (No space left on device); the next training" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_follows_from_weights_planes_side_arithmetic_code_and_environment(tmp_path, shared, monkeypatch):
+    from cxr.training import transfer
+
+    weights, planes = tmp_path / "w.h5", np.zeros((2, 8, 8), np.uint8)
+    weights.write_bytes(b"weights")
+    runtime = shared.runtime
+
+    def key(name="vgg16", side=32, used=runtime, asked=planes):
+        return transfer.feature_key(transfer.origin_of(name, side, weights, used), asked)
+
+    keys = [
+        key(),
+        key(name="resnet50"),
+        key(side=48),
+        key(used=runtime.model_copy(update={"intra_op_threads": 1})),
+        key(asked=planes + np.uint8(1)),
+        key(asked=planes.reshape(2, 4, 16)),
+    ]
+    again = key()
+    weights.write_bytes(b"others")
+    keys.append(key())
+    monkeypatch.setattr(transfer, "environment", lambda: {"numpy": "other"})
+    keys.append(key())
+    assert again == keys[0]
+    assert len(set(keys)) == len(keys)

@@ -1,1 +1,103 @@
-"""What a careful reader would ask of the data before looking at any accuracy: copies, formats, sources, metadata."""
+"""The audits of the data: what `prepare` and `split` add to reports/data.json and reports/split.json."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from cxr.core.audit import waive
+from cxr.core.files import JsonObject
+from cxr.core.manifest import SPLITS, data_fingerprint
+from cxr.dataset.appearance import appearance_features
+from cxr.dataset.audits.change_points import find_change_points
+from cxr.dataset.audits.duplicates import exact_duplicates, label_conflicts, near_duplicates
+from cxr.dataset.audits.formats import format_leak_decoded, format_leak_header
+from cxr.dataset.audits.sources import class_by_source, metadata_consistency, source_counts
+from cxr.dataset.audits.splits import (
+    check_flow,
+    class_counts,
+    leak_across_splits,
+    release_flow,
+    sample_flow,
+    split_hygiene,
+)
+from cxr.dataset.duplicates import leakage_groups, nearest_distances
+from cxr.dataset.prepare import Prepared
+
+SEED = 7  # of the audits' own folds and permutations: they describe the data, not an experiment
+
+
+def audit_release(
+    prepared: Prepared,
+    headers: pd.DataFrame,
+    labels: Mapping[str, str],
+    discarded: Mapping[str, int],
+    waivers: Mapping[str, str],
+) -> JsonObject:
+    """Return the keys `audits`, `flow` and `change_points` of reports/data.json.
+
+    Args:
+        prepared: Array and table.
+        headers: As `cxr.dataset.audits.formats.read_headers` returns them, a row for each of the table.
+        labels: Class of every file of the classes, readable or not.
+        discarded: Images by discarded class.
+        waivers: Reason by audit.
+
+    Raises:
+        ParamsError: A waiver names no audit, or gives no reason.
+    """
+    # With one thread figures do not depend on the number of cores, and small problems need not wait for each other.
+    with threadpool_limits(limits=1):
+        table, features, groups = prepared.table, appearance_features(prepared.images), leakage_groups(prepared.table)
+        classes = table["label"].to_numpy(dtype=str)
+        changes = find_change_points(table, features, groups, SEED)
+        audits = [
+            exact_duplicates(table),
+            near_duplicates(table, nearest_distances(prepared.images)),
+            label_conflicts(table),
+            format_leak_header(headers, classes, groups, SEED),
+            format_leak_decoded(list(prepared.images), classes, groups, SEED),
+            class_by_source(table),
+            metadata_consistency(table, features, groups, changes, SEED),
+        ]
+        return {
+            "audits": waive(audits, waivers),
+            "flow": release_flow(labels, prepared.unreadable, discarded),
+            "change_points": changes,
+        }
+
+
+def audit_split(
+    prepared: pd.DataFrame,
+    split: pd.DataFrame,
+    flow: Sequence[JsonObject],
+    seed: int,
+    waivers: Mapping[str, str],
+) -> JsonObject:
+    """Return the content of reports/split.json.
+
+    Args:
+        prepared: The manifest.
+        split: The split table.
+        flow: The steps of `prepare`, from reports/data.json.
+        seed: That the split was made with.
+        waivers: Reason by audit.
+
+    Raises:
+        ParamsError: A waiver names no audit, or gives no reason.
+    """
+    steps = [*flow, *sample_flow(prepared, split)]
+    audits = [
+        check_flow(steps, prepared, split),
+        leak_across_splits(split),
+        split_hygiene(split, seed),
+        class_by_source(split, "class_by_source_sample", "the balanced sample"),
+    ]
+    return {
+        "flow": steps,
+        "classes_by_split": {name: class_counts(split.loc[split["split"] == name, "label"]) for name in SPLITS},
+        "groups": int(split["group"].nunique()),
+        "sha256": data_fingerprint(split),
+        "sources": source_counts(split),
+        "audits": waive(audits, waivers),
+    }

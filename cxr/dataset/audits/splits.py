@@ -1,13 +1,17 @@
-"""Does the split keep what belongs together on one side, and every class in proportion?"""
+"""Does the split keep what belongs together on one side, and does the participant flow add up?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cxr.audit import Result, audit
-from cxr.dataset.describing import data_fingerprint
-from cxr.dataset.splitting import IDENTITIES, leaks
-from cxr.files import JsonObject
-from cxr.manifest import SPLITS
+from cxr.core.audit import Result, audit
+from cxr.core.errors import DataError
+from cxr.core.files import JsonObject, read_json
+from cxr.core.manifest import SPLITS, data_fingerprint
+from cxr.dataset.split import IDENTITIES, leaks
 
 TOLERANCE = 0.01  # of a class's share in a split
 
@@ -64,3 +68,128 @@ def split_hygiene(table: pd.DataFrame, seed: int) -> JsonObject:
         fixable=True,
         values=values,
     )
+
+
+def release_flow(
+    labels: Mapping[str, str], unreadable: Mapping[str, str], discarded: Mapping[str, int]
+) -> list[JsonObject]:
+    """Return the steps of `prepare`.
+
+    Args:
+        labels: Class of every file of the classes, readable or not.
+        unreadable: Reason by file, of the files that gave no image.
+        discarded: Images by discarded class.
+    """
+    found = class_counts(pd.Series(labels))
+    readable = {label: count - sum(labels[file] == label for file in unreadable) for label, count in found.items()}
+    named = ", ".join(sorted(discarded))
+    return [
+        _step("in the release", found | dict(sorted(discarded.items())), 0, ""),
+        _step("of the classes", found, sum(discarded.values()), f"class left aside: {named}" if discarded else ""),
+        _step("readable", readable, len(unreadable), _reasons(unreadable)),
+    ]
+
+
+def sample_flow(prepared: pd.DataFrame, split: pd.DataFrame) -> list[JsonObject]:
+    """Return the steps of `balance` and the counts of each split.
+
+    Args:
+        prepared: The manifest.
+        split: The balanced rows with the column `split`.
+    """
+    distinct = prepared.drop_duplicates("pixels_sha256", keep="first")
+    copies, surplus = len(prepared) - len(distinct), len(distinct) - len(split)
+    chosen = class_counts(split["label"])
+    return [
+        _step(
+            "distinct", class_counts(distinct["label"]), copies, "equal pixels with an earlier file" if copies else ""
+        ),
+        _step("balanced", chosen, surplus, f"drawn at random: {_sizes(chosen)} of each class" if surplus else ""),
+        *(_step(name, class_counts(split.loc[split["split"] == name, "label"]), 0, "") for name in SPLITS),
+    ]
+
+
+def read_flow(path: Path) -> list[JsonObject]:
+    """Return the steps that `prepare` wrote into its report.
+
+    Raises:
+        DataError: The file is absent or has none.
+    """
+    try:
+        flow: list[JsonObject] = read_json(path)["flow"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} has no flow of the data ({error!r}); run the stage that writes it: dvc repro"
+        ) from error
+    return flow
+
+
+def class_counts(labels: "pd.Series[str]") -> dict[str, int]:
+    """Return the images by label, sorted."""
+    return {str(label): int(count) for label, count in labels.value_counts().sort_index().items()}
+
+
+def _step(step: str, images: Mapping[str, int], dropped: int, why: str) -> JsonObject:
+    return {"step": step, "images": dict(images), "dropped": dropped, "why": why}
+
+
+def _reasons(unreadable: Mapping[str, str]) -> str:
+    kinds: dict[str, list[str]] = {}
+    for file, reason in sorted(unreadable.items()):
+        kinds.setdefault(reason, []).append(file)
+    return "; ".join(f"{reason}: {_some(files)}" for reason, files in sorted(kinds.items()))
+
+
+def _some(files: Sequence[str]) -> str:
+    return ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+
+
+def _sizes(chosen: Mapping[str, int]) -> str:
+    return " or ".join(map(str, sorted(set(chosen.values()))))
+
+
+SHOWN = 3  # gaps that the sentence names
+
+
+def check_flow(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.DataFrame) -> JsonObject:
+    """Return the audit `flow`: the steps follow from each other and from the tables.
+
+    Args:
+        flow: All steps, of `prepare`, `balance` and `split`.
+        prepared: The manifest.
+        split: The split table.
+    """
+    gaps = list(_gaps(flow, prepared, split))
+    total = _total(flow[0])
+    found = f"{total} files are in the release; {len(split)} are used, and of every other one it is known why not."
+    if gaps:
+        found = f"{len(gaps)} of the counts do not follow: {'; '.join(gaps[:SHOWN])}."
+    return audit(
+        "flow",
+        "Every file is accounted for",
+        Result.FAIL if gaps else Result.PASS,
+        found,
+        "A count that does not follow from the one before it, or from the tables, is a failure.",
+        fixable=True,
+        values={"files": total, "used": len(split), "gaps": gaps},
+    )
+
+
+def _gaps(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.DataFrame) -> Iterator[str]:
+    steps = [step for step in flow if step["step"] not in SPLITS]
+    for before, after in pairwise(steps):
+        missing = _total(before) - _total(after)
+        if missing != after["dropped"]:
+            yield f"'{after['step']}' has {missing} files less than '{before['step']}', and names {after['dropped']}"
+    by_step = {step["step"]: step for step in flow}
+    if by_step["readable"]["images"] != class_counts(prepared["label"]):
+        yield "the readable files are not those of the manifest"
+    if sum(_total(by_step[name]) for name in SPLITS) != len(split):
+        yield "the splits together are not the balanced rows"
+    strange = sorted(set(split["file"]) - set(prepared["file"]))
+    if strange:
+        yield f"{strange[0]} is in the split and not in the manifest"
+
+
+def _total(step: JsonObject) -> int:
+    return sum(step["images"].values())

@@ -1,33 +1,368 @@
-"""The whole page in the order of reading: what it cannot show and the audits come before accuracy."""
+"""What a page consists of, blocks, cells and sections, without how it looks: HTML and Markdown are drawn from it."""
 
-from cxr.evaluation.reporting.blocks import Section
-from cxr.evaluation.reporting.page_audits import audits_section
-from cxr.evaluation.reporting.page_comparing import comparisons_section, learning_section
-from cxr.evaluation.reporting.page_data import data_section
-from cxr.evaluation.reporting.page_end import limitations_section, reproducibility_section, standards_section
-from cxr.evaluation.reporting.page_errors import Pictures, errors_section
-from cxr.evaluation.reporting.page_model import each_model_section
-from cxr.evaluation.reporting.page_models import models_section
-from cxr.files import JsonObject
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import ClassVar
+
+from cxr.core.files import JsonObject
+from cxr.evaluation.reporting.format import count_with_names
 
 
-def sections(report: JsonObject, pictures: Pictures, whole: bool = True) -> list[Section]:
-    """Return all sections but the verdict, which is the head of the page.
+def worst_source(model: JsonObject) -> JsonObject | None:
+    """Return the held-out source of lowest recall among those that are large enough, or None."""
+    known = [one for one in model.get("sources") or [] if not one["small"] and one["recall"]["value"] is not None]
+    worst: JsonObject | None = min(known, key=lambda one: float(one["recall"]["value"]), default=None)
+    return worst
 
-    Args:
-        report: The content of reports/report.json.
-        pictures: Image and heat map as PNG by model and file.
-        whole: False for what stands in Markdown, without pictures and with less of each model.
+
+STATUSES = ("reported", "missing", "not applicable")
+
+
+def standards() -> list[JsonObject]:
+    """Return CLAIM 2024, TRIPOD+AI and STARD-AI with the status of every item."""
+    return [dict(standard) for standard in _read()]
+
+
+@cache
+def _read() -> list[JsonObject]:
+    text = resources.files("cxr.evaluation.reporting").joinpath("standards.json").read_text(encoding="utf-8")
+    found: list[JsonObject] = json.loads(text)["standards"]
+    return found
+
+
+Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
+
+VOID, CHECKED, NOT_CHECKED = "Void: hardly depends on the weights", "Checked: shows where, not why", "Not checked"
+
+
+def stamp_of(model: JsonObject) -> str:
+    """Return what is stamped on the heat maps of a model."""
+    cam = model.get("cam")
+    if not cam or cam.get("void") is None:
+        return NOT_CHECKED
+    if cam["void"]:
+        return VOID
+    return CHECKED
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A figure of the report: the number as it stands in the JSON, and as it is printed."""
+
+    value: int | float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Words of the page that hold digits and are no figure of the report, such as the level of an interval."""
+
+    text: str
+
+
+Piece = str | Printed | Fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Of a table: `style` is empty or one of number, missing, badge-<result>; `share` in [0, 1] shades it."""
+
+    pieces: tuple[Piece, ...]
+    style: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of a table; `grey` where its images are too few to say much."""
+
+    cells: tuple[Cell, ...]
+    grey: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a caption; the first cell of a row names it."""
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[Piece, ...] = ()
+
+    @property
+    def figures(self) -> list[bool]:
+        """Which columns hold nothing but figures, and are set flush right."""
+        columns = [[row.cells[number] for row in self.rows] for number in range(len(self.header))]
+        return [
+            any(cell.style == "number" for cell in cells)
+            and all(cell.style in ("number", "missing") or cell.pieces == ("",) for cell in cells)
+            for cells in columns
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Words; `style` is empty, note, missing or badge-<level>."""
+
+    kind: ClassVar[str] = "paragraph"
+    pieces: tuple[Piece, ...]
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """An unordered list."""
+
+    kind: ClassVar[str] = "points"
+    items: tuple[tuple[Piece, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A Vega-Lite drawing; `alt` says in words what it shows."""
+
+    kind: ClassVar[str] = "chart"
+    id: str
+    spec: JsonObject
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Inside a section; `level` is 3 or 4."""
+
+    kind: ClassVar[str] = "heading"
+    id: str
+    text: str
+    level: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One test image: PNG bytes of it and of its heat map, either may be absent; `stamp` is what the map is worth."""
+
+    image: bytes | None
+    overlay: bytes | None
+    alt: str
+    stamp: str
+    void: bool
+    words: tuple[tuple[Piece, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Pictures beside one another."""
+
+    kind: ClassVar[str] = "gallery"
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One audit: what was looked at, what was found, and where the limit is."""
+
+    badges: tuple[Cell, ...]
+    name: str
+    where: str
+    found: str
+    limit: str
+    waiver: str
+    values: Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class Audits:
+    """All audits of the pipeline."""
+
+    kind: ClassVar[str] = "audits"
+    entries: tuple[AuditEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Blocks side by side where there is room."""
+
+    kind: ClassVar[str] = "grid"
+    blocks: "tuple[Block, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Blocks that open and close, with a heading of level 3."""
+
+    kind: ClassVar[str] = "fold"
+    id: str
+    title: tuple[Piece, ...]
+    blocks: "tuple[Block, ...]"
+    open: bool = False
+
+
+Block = Table | Paragraph | Points | Chart | Heading | Gallery | Audits | Grid | Fold
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page with a heading of its own."""
+
+    id: str
+    title: str
+    blocks: Sequence[Block]
+
+
+NOT_MEASURED = "not measured"
+MINUS = "\N{MINUS SIGN}"
+SMALLEST_P = 0.001
+
+Interval = Mapping[str, float | None]
+
+
+def text(value: object) -> Cell:
+    """Words; nothing becomes 'not measured'."""
+    return missing() if value is None or value == "" else Cell((str(value),))
+
+
+def missing(words: str = NOT_MEASURED) -> Cell:
+    """What was not measured."""
+    return Cell((words,), "missing")
+
+
+def badge(result: str, words: str | None = None) -> Cell:
+    """A result in a coloured label."""
+    return Cell((words or result.replace("_", " "),), f"badge-{result}")
+
+
+def count(value: int | None) -> Cell:
+    """A number of images, with thousands marked."""
+    return missing() if value is None else Cell((Printed(value, f"{value:,}"),), "number")
+
+
+def number(value: float | None, digits: int = 3) -> Cell:
+    """A figure with a fixed number of decimals."""
+    return missing() if value is None else Cell((printed(value, digits),), "number")
+
+
+def signed(value: float | None, digits: int = 3) -> Cell:
+    """A difference, with its sign."""
+    return missing() if value is None else Cell((_with_sign(value, digits),), "number")
+
+
+def percent(value: float | None, digits: int = 1) -> Cell:
+    """A share as a percentage."""
+    return missing() if value is None else Cell((as_percent(value, digits),), "number")
+
+
+def p_value(value: float | None) -> Cell:
+    """A probability of at least such a result by chance."""
+    if value is None:
+        return missing()
+    shown = f"{value:.3f}" if value >= SMALLEST_P else f"{value:.0e}"
+    return Cell((Printed(value, shown),), "number")
+
+
+def interval(value: Interval | None, digits: int = 3, sign: bool = False) -> Cell:
+    """A value with its interval, as in 0.951 [0.934, 0.966]."""
+    if value is None or value.get("value") is None:
+        return missing()
+    return Cell(interval_pieces(value, digits, sign), "number")
+
+
+def interval_pieces(value: Interval, digits: int = 3, sign: bool = False) -> tuple[Piece, ...]:
+    """Return the pieces of a value with its interval; the interval is left out where it is not known."""
+    show = _with_sign if sign else printed
+    middle, low, high = (value.get(key) for key in ("value", "low", "high"))
+    if middle is None:
+        return (NOT_MEASURED,)
+    if low is None or high is None:
+        return (show(middle, digits),)
+    return (show(middle, digits), " [", show(low, digits), ", ", show(high, digits), "]")
+
+
+def value_of(value: Interval | None) -> float | None:
+    """Return the middle of an interval that may be absent."""
+    return None if value is None else value.get("value")
+
+
+def printed(value: float, digits: int) -> Printed:
+    """A figure with a fixed number of decimals and a true minus sign."""
+    return Printed(value, f"{value:.{digits}f}".replace("-", MINUS))
+
+
+def as_percent(value: float, digits: int = 1) -> Printed:
+    """A share as a percentage."""
+    return Printed(value, f"{100 * value:.{digits}f} %".replace("-", MINUS))
+
+
+def raw(value: object) -> Cell:
+    """A value of JSON as it stands there."""
+    if value is None:
+        return Cell(("none",), "missing")
+    if isinstance(value, bool):
+        return Cell(("yes" if value else "no",))
+    if isinstance(value, int | float):
+        return Cell((Printed(value, repr(value).replace("-", MINUS)),), "number")
+    return Cell((str(value),))
+
+
+def not_measured(what: str, why: str = "") -> Paragraph:
+    """Words in the place of what is absent."""
+    return Paragraph((f"{what}: {NOT_MEASURED}{f' ({why})' if why else ''}.",), "missing")
+
+
+def table(
+    caption: str, header: Iterable[str], rows: Iterable[Iterable[Cell] | Row], notes: tuple[Piece, ...] = ()
+) -> Table:
+    """Return a table of rows of cells."""
+    whole = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
+    return Table(caption, tuple(header), whole, notes)
+
+
+def level() -> Fixed:
+    """The level of every interval."""
+    return Fixed("95 %")
+
+
+def _with_sign(value: float, digits: int) -> Printed:
+    return Printed(value, f"{value:+.{digits}f}".replace("-", MINUS))
+
+
+def slug(name: object) -> str:
+    """Return `name` in lower case with a hyphen for everything but letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "model"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """A part of a report; without rows there is no table.
+
+    Attributes:
+        title: Of the part.
+        sentences: Above the table.
+        header: Names of the columns.
+        rows: Cells.
     """
-    return [
-        data_section(report),
-        audits_section(report),
-        models_section(report),
-        each_model_section(report, whole),
-        learning_section(report),
-        comparisons_section(report),
-        *([errors_section(report, pictures)] if whole else []),
-        reproducibility_section(report),
-        standards_section(report, whole),
-        limitations_section(report),
-    ]
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def left_out(value: JsonObject, what: str) -> tuple[str, ...]:
+    """Return a sentence that counts and names what was left out; none where nothing was."""
+    return (count_with_names(value, what),) if value["number"] else ()
+
+
+def name_of(model: JsonObject) -> str:
+    """Return the model's name, marked if it is the one that screens."""
+    return f"{model['name']} (screening)" if model.get("screening") else str(model["name"])
+
+
+def ordered(models: list[JsonObject]) -> list[JsonObject]:
+    """Return the models, the screening model first, the others in their order."""
+    return sorted(models, key=lambda model: not model.get("screening"))

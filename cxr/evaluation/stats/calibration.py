@@ -1,20 +1,19 @@
-"""How far probabilities can be trusted, and how far a calibrated model of this size would seem to be off."""
+"""How far probabilities can be trusted, and the temperature that makes them so."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
-from cxr.evaluation.stats.answers import Answers
-from cxr.evaluation.stats.intervals import rounded, wilson
-from cxr.evaluation.stats.resampling import CELLS
-from cxr.files import JsonObject
+from cxr.core.files import JsonObject
+from cxr.evaluation.stats.classification import Predictions
+from cxr.evaluation.stats.intervals import CELLS, Floats, Labels, rounded, wilson
 
 NULL_DRAWS = 1000
 BINS = (10, 15)
 SIGNIFICANT = 0.05
-Floats = NDArray[np.float64]
 
 
-def calibration_section(before: Answers, after: Answers, temperature: float, seed: int) -> JsonObject:
+def calibration_section(before: Predictions, after: Predictions, temperature: float, seed: int) -> JsonObject:
     """Return errors of calibration before and after the temperature, with reliability diagrams of the latter.
 
     Args:
@@ -27,7 +26,7 @@ def calibration_section(before: Answers, after: Answers, temperature: float, see
     return {"temperature": rounded(temperature), "before": _figures(before), "after": figures, **rest}
 
 
-def calibration(answers: Answers, seed: int) -> tuple[JsonObject, JsonObject]:
+def calibration(answers: Predictions, seed: int) -> tuple[JsonObject, JsonObject]:
     """Return errors of calibration, and what follows from them.
 
     Returns:
@@ -82,7 +81,7 @@ def reliability(probability: Floats, happened: NDArray[np.bool_], bins: int = BI
     return points
 
 
-def _figures(answers: Answers) -> JsonObject:
+def _figures(answers: Predictions) -> JsonObject:
     errors = {f"ece{bins}": calibration_error(answers.confidence, answers.right, bins) for bins in BINS}
     figures = {"log_loss": float(answers.losses.mean()), "brier": float(answers.squares.mean())} | errors
     return {name: rounded(value) for name, value in figures.items()}
@@ -100,3 +99,31 @@ def _errors(confidence: Floats, right: NDArray[np.bool_], bins: int) -> Floats:
 def _equal_mass(values: Floats, bins: int) -> list[NDArray[np.int64]]:
     parts = np.array_split(np.argsort(values, kind="stable"), bins)
     return [part for part in parts if len(part)]
+
+
+# It may make a network less sure, never surer than training left it: a few hundred images of validation can look easier
+# than new ones are, and without an error among them they would ask for a temperature of zero.
+COLDEST, HOTTEST = 1.0, 10.0
+
+
+def fit_temperature(logits: NDArray[np.float32], truth: Labels) -> float:
+    """Return the number between 1 and 10 that logits are to be divided by for the lowest log loss.
+
+    Args:
+        logits: float (n, classes).
+        truth: int64 (n,).
+    """
+    # scipy and not scikit-learn's CalibratedClassifierCV(method="temperature"), which minimises the same loss: there
+    # the fitted number is reached through attributes that are not documented, and its bounds cannot be set.
+    values = logits.astype(np.float64)
+    values -= values.max(axis=1, keepdims=True)
+    own = values[np.arange(len(truth)), truth]
+
+    def loss(log_temperature: float) -> float:
+        inverse = np.exp(-log_temperature)
+        return float(np.mean(np.log(np.exp(values * inverse).sum(axis=1)) - own * inverse))
+
+    bounds = (np.log(COLDEST), np.log(HOTTEST))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-10})
+    # The search stops beside a bound, never at it.
+    return COLDEST if loss(found.x) >= loss(np.log(COLDEST)) else float(np.exp(found.x))

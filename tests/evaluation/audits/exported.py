@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxr.network import openvino_module
+from cxr.inference.network import openvino_module
 
 SIDE = 16
 HEAD = np.array([[2.0, -1.0, 0.5], [-1.0, 2.0, 0.25]], np.float32)

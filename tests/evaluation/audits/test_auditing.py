@@ -3,15 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from cxr.dataset.phantom import draw_phantom
-from cxr.dataset.phantom_findings import Finding
-from cxr.evaluation.audits.answers import balanced_accuracy
-from cxr.evaluation.audits.auditing import ORDER, Subject, audit_models, audit_records
-from cxr.evaluation.audits.mask_shape import mask_shape, shape_of
-from cxr.evaluation.audits.shared import measure_shared
-from cxr.evaluation.outputs import SavedOutputs
-from cxr.model_folder import load_model, packaged_folder
-from cxr.planes import to_plane
+from cxr.core.image import to_plane
+from cxr.evaluation.audits import ORDER, Subject, audit_models, audit_records, measure_shared
+from cxr.evaluation.audits.shortcuts import mask_shape, shape_of
+from cxr.evaluation.stats.intervals import balanced_accuracy
+from cxr.inference.model_folder import load_model, packaged_folder
+from cxr.inference.outputs import SavedOutputs
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
 from tests.evaluation.audits.toys import outputs
 
 EACH = 10

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxr.evaluation.outputs import SavedOutputs
+from cxr.inference.outputs import SavedOutputs
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 SIDE = 32

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cxr.evaluation.reporting.html import render_html
+from cxr.evaluation.reporting.render import render_html
 from tests.evaluation.reporting.fake import pictures, report
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr.evaluation.reporting.completing import complete_report
+from cxr.evaluation.report import add_derived_figures
 from tests.evaluation.reporting.fake_model import CLASSES, interval, model, six
 
 MODELS = (("cnn1", 3.2), ("cnn3", 2.9), ("vgg16", 2.3), ("resnet50", 2.4), ("ensemble", 3.0))
@@ -58,7 +58,7 @@ def report(names: int = len(MODELS)) -> dict[str, Any]:
             "One split and one seed: the spread over seeds is not in the intervals.",
         ],
     }
-    return complete_report(whole)
+    return add_derived_figures(whole)
 
 
 def verdict(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cxr.evaluation.reporting.html import render_html
+from cxr.evaluation.reporting.render import render_html
 from tests.browser import browser, needs_chromium
-from tests.evaluation.reporting.test_html import small
+from tests.evaluation.reporting.test_render import small
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cxr.decisions import parse_decisions
-from cxr.evaluation.outputs import SavedOutputs
-from cxr.evaluation.stats.answers import Answers
-from cxr.evaluation.stats.fitting import fit_decisions
+from cxr.evaluation.stats.classification import Predictions
+from cxr.evaluation.stats.decisions import fit_decisions
+from cxr.inference.decisions import parse_decisions
+from cxr.inference.outputs import SavedOutputs
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 
@@ -50,4 +50,4 @@ def calibrated(n, seed, sharpness=1.5):
     probabilities = np.exp(generator.normal(size=(n, 3)) * sharpness)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     truth = (generator.random((n, 1)) > probabilities.cumsum(axis=1)).sum(axis=1).clip(0, 2)
-    return Answers(CLASSES, truth, probabilities, np.arange(n))
+    return Predictions(CLASSES, truth, probabilities, np.arange(n))

@@ -1,16 +1,22 @@
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 
 from cxr.evaluation.stats.calibration import (
     BINS,
     SIGNIFICANT,
     calibration_error,
     calibration_section,
+    fit_temperature,
     null_errors,
     null_p,
     reliability,
 )
-from tests.evaluation.stats.cases import CLASSES, Answers, calibrated
+from cxr.evaluation.stats.classification import Predictions
+from cxr.inference.network import softmax
+from tests.evaluation.stats.cases import CLASSES, calibrated, outputs
 
 
 def test_calibration_error_equals_a_calculation_by_hand():
@@ -41,7 +47,7 @@ def test_the_band_of_a_good_calibrated_network_is_where_it_was_published():
 def test_overconfident_answers_are_told_from_calibrated_ones():
     true = calibrated(717, 3)
     sharp = true.probabilities**2.5
-    before = Answers(CLASSES, true.truth, sharp / sharp.sum(axis=1, keepdims=True), true.group)
+    before = Predictions(CLASSES, true.truth, sharp / sharp.sum(axis=1, keepdims=True), true.group)
     section = calibration_section(before, true, 2.5, seed=1)
     assert section["before"]["ece15"] > section["after"]["null_high"] > section["after"]["null_low"] > 0
     assert section["before"]["log_loss"] > section["after"]["log_loss"]
@@ -50,7 +56,7 @@ def test_overconfident_answers_are_told_from_calibrated_ones():
 
 
 def test_brier_score_of_several_classes_is_a_sum_over_classes():
-    answers = Answers(CLASSES, np.array([0]), np.array([[0.5, 0.3, 0.2]]), np.zeros(1, int))
+    answers = Predictions(CLASSES, np.array([0]), np.array([[0.5, 0.3, 0.2]]), np.zeros(1, int))
     assert answers.squares[0] == pytest.approx(0.25 + 0.09 + 0.04)
 
 
@@ -62,3 +68,60 @@ def test_reliability_bins_hold_all_images_and_their_interval_holds_the_share():
     assert all(one["low"] <= one["accuracy"] <= one["high"] for one in bins)
     assert [one["confidence"] for one in bins] == sorted(one["confidence"] for one in bins)
     assert len(reliability(answers.confidence[:4], answers.right[:4])) == 4
+
+
+def planted(seed, factor=2.5, n=360):
+    answers = calibrated(n, seed, sharpness=2.5)
+    return np.log(answers.probabilities) * factor, answers.truth
+
+
+def loss(truth, probabilities):
+    return -np.log(probabilities[np.arange(len(truth)), truth]).mean()
+
+
+def test_a_planted_temperature_is_found_and_mends_the_log_loss_and_no_prediction_changes(record_property):
+    inverse, falls = [], []
+    for seed in range(60):
+        logits, truth = planted(seed)
+        temperature = fit_temperature(logits, truth)
+        before, after = softmax(logits), softmax(logits / temperature)
+        assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+        inverse.append(1 / temperature)
+        falls.append(1 - loss(truth, after) / loss(truth, before))
+    record_property("beta", [round(float(f(inverse)), 4) for f in (np.mean, min, max)])
+    record_property("fall_of_log_loss", [round(float(f(falls)), 4) for f in (np.mean, min)])
+    assert np.mean(inverse) == pytest.approx(0.40, abs=0.03)
+    assert min(inverse) >= 0.31
+    assert max(inverse) <= 0.51
+    assert np.mean(falls) >= 0.20
+    assert min(falls) > 0.1
+
+
+class Saved(ClassifierMixin, BaseEstimator):
+    """An estimator whose decision function is the logits it is given."""
+
+    def __init__(self):
+        self.classes_ = np.arange(3)
+
+    def fit(self, *_):
+        return self
+
+    def predict(self, logits):
+        return logits.argmax(axis=1)
+
+    def decision_function(self, logits):
+        return logits
+
+
+def test_calibrated_probabilities_are_those_of_scikit_learn():
+    logits, truth = planted(3)
+    theirs = CalibratedClassifierCV(FrozenEstimator(Saved()), method="temperature").fit(logits, truth)
+    ours = softmax(logits / fit_temperature(logits, truth))
+    assert np.abs(theirs.predict_proba(logits) - ours).max() < 1e-4
+
+
+def test_no_network_is_made_surer_than_training_left_it():
+    validation = outputs(60, skill=40)  # without an error: any colder temperature would give a lower loss
+    assert fit_temperature(validation.logits, validation.truth) == 1
+    doubting, truth = planted(3, factor=0.5)
+    assert fit_temperature(doubting, truth) == 1

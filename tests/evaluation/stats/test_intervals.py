@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.metrics import macro_auc as macro_auc_of_one
-from cxr.evaluation.stats import resampling
-from cxr.evaluation.stats.intervals import interval, percentile, rounded, wilson
-from cxr.evaluation.stats.resampling import draw_weights
-from cxr.evaluation.stats.weighted import balanced_accuracy, macro_auc, mean
+from cxr.evaluation.stats import intervals
+from cxr.evaluation.stats.classification import macro_auc as macro_auc_of_one
+from cxr.evaluation.stats.intervals import (
+    draw_weights,
+    interval,
+    percentile,
+    rounded,
+    weighted_balanced_accuracy,
+    weighted_macro_auc,
+    weighted_mean,
+    wilson,
+)
 from tests.evaluation.stats.cases import calibrated
 
 
@@ -40,9 +47,9 @@ def test_weighted_figures_equal_figures_of_the_repeated_images():
     weights = draw_weights(answers.truth, np.arange(60), seed=1, draws=20)
     for row, area, recall, loss in zip(
         weights.astype(int),
-        macro_auc(answers.truth, answers.probabilities, weights),
-        balanced_accuracy(answers.truth, answers.right, weights),
-        mean(answers.losses, weights),
+        weighted_macro_auc(answers.truth, answers.probabilities, weights),
+        weighted_balanced_accuracy(answers.truth, answers.right, weights),
+        weighted_mean(answers.losses, weights),
         strict=True,
     ):
         rows = np.repeat(np.arange(60), row)
@@ -57,14 +64,14 @@ def test_draws_of_many_images_come_in_blocks_of_bounded_memory(monkeypatch):
 
     def figures(weights):
         shapes.append(weights.shape)
-        return {"balanced_accuracy": balanced_accuracy(answers.truth, answers.right, weights)}
+        return {"balanced_accuracy": weighted_balanced_accuracy(answers.truth, answers.right, weights)}
 
-    value, whole = resampling.resample(figures, answers.truth, answers.group, 3)["balanced_accuracy"]
-    assert (value, len(whole)) == (balanced_accuracy(answers.truth, answers.right, np.ones((1, 50)))[0], 2000)
+    value, whole = intervals.resample(figures, answers.truth, answers.group, 3)["balanced_accuracy"]
+    assert (value, len(whole)) == (weighted_balanced_accuracy(answers.truth, answers.right, np.ones((1, 50)))[0], 2000)
     assert (whole == figures(draw_weights(answers.truth, answers.group, 3))["balanced_accuracy"]).all()
     shapes.clear()
-    monkeypatch.setattr(resampling, "CELLS", 50 * 300)
-    blocks = resampling.resample(figures, answers.truth, answers.group, 3)["balanced_accuracy"][1]
+    monkeypatch.setattr(intervals, "CELLS", 50 * 300)
+    blocks = intervals.resample(figures, answers.truth, answers.group, 3)["balanced_accuracy"][1]
     assert shapes == [(300, 50)] * 6 + [(200, 50), (1, 50)]
     assert blocks.std() == pytest.approx(whole.std(), rel=0.1)
 
@@ -72,7 +79,7 @@ def test_draws_of_many_images_come_in_blocks_of_bounded_memory(monkeypatch):
 def test_the_weighted_area_counts_ties_half():
     truth, scores = np.array([0, 0, 1, 1]), np.array([0.5, 0.2, 0.5, 0.1])
     both = np.column_stack([scores, 1 - scores])
-    assert macro_auc(truth, both, np.ones((1, 4)))[0] == macro_auc_of_one(truth, both) == 0.625
+    assert weighted_macro_auc(truth, both, np.ones((1, 4)))[0] == macro_auc_of_one(truth, both) == 0.625
 
 
 def test_bootstrap_intervals_of_grouped_images_hold_what_they_promise(record_property):
@@ -83,7 +90,7 @@ def test_bootstrap_intervals_of_grouped_images_hold_what_they_promise(record_pro
         # Both images of a pair are right together in eight of ten pairs: images alone would claim too much.
         right, own = generator.random(360) < 0.95, generator.random(720) < 0.95
         right = np.where(np.repeat(generator.random(360) < 0.8, 2), np.repeat(right, 2), own)
-        draws = balanced_accuracy(truth, right, draw_weights(truth, group, seed, draws=600))
+        draws = weighted_balanced_accuracy(truth, right, draw_weights(truth, group, seed, draws=600))
         bounds = percentile(right.mean(), draws)
         held += bounds["low"] <= 0.95 <= bounds["high"]
     record_property("coverage", held / 500)

@@ -1,0 +1,439 @@
+"""What `cxr-batch` says while it works: a console for people, JSON lines for programs, or nothing but errors."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cxr.cli.batch_options import Options, Verbosity
+from cxr.cli.console import bar, stderr
+from cxr.core.errors import Reason
+from cxr.inference.decisions import ReferReason
+from cxr.inference.gate import GATE_REASONS
+from cxr.inference.model_folder import ScreeningModel
+from cxr.screening.candidates import Found
+from cxr.screening.discovery import Selection
+from cxr.screening.engine import LoadedModel, Run
+from cxr.screening.explain import Explained
+from cxr.screening.paths import cleaned, printable
+from cxr.screening.predict import Outcome
+from cxr.screening.run_manifest import Tally
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+_WHY = {
+    ReferReason.OUT_OF_DISTRIBUTION: "they are unlike what was learnt from",
+    ReferReason.SEVERAL_CLASSES: "several classes are possible",
+    ReferReason.EMPTY_SET: "no class fits",
+    ReferReason.DISAGREEMENT: "the members of the ensemble differ",
+}
+
+
+def gate_line(tally: Tally) -> Text:
+    """Give the line that says what judged pictures before the networks, and how many it rejected for which reason."""
+    gate = tally.schema.gate
+    if gate is None:
+        return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
+    rejected = [(reason, tally.reasons[reason]) for reason in Reason if reason in GATE_REASONS]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected if count)
+    total = sum(count for _, count in rejected)
+    return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
+
+
+def decision_lines(tally: Tally) -> Iterator[Text]:
+    """Give the lines, a network at a time; none for a network without decisions."""
+    several = len(tally.schema.heads) > 1
+    for number, head in enumerate(tally.schema.heads):
+        whose = f"{head.identity}: " if several else ""
+        reasons = tally.refer_reasons[number]
+        if reasons:
+            why = ", ".join(f"{reasons[reason]:,} because {_WHY[reason]}" for reason in ReferReason if reasons[reason])
+            yield Text(f"refer    {whose}{reasons.total():,} files are for a person to decide: {why}")
+        if trained := tally.in_training_set[number]["yes"]:
+            yield _warning(f"{whose}{trained:,} files are pictures it was trained on; their answers show nothing")
+        drift = tally.drift[number]
+        if drift:
+            odd = any(one.far_off for one in drift.comparisons)
+            for sentence in drift.sentences():
+                yield _warning(f"{whose}{sentence}") if odd else Text(f"drift    {whose}{sentence}")
+
+
+def _warning(sentence: str) -> Text:
+    return Text.assemble(("warning: ", "yellow"), sentence)
+
+
+def print_summary(
+    console: Console, tally: Tally, work: Run, options: Options, screened_now: int, seconds: float
+) -> None:
+    """Print the counts, the networks, the speed, where the results are and what they are not."""
+    console.print(_counts(tally))
+    for path, reason, detail in tally.examples:
+        _print_summary(console, Text.assemble((f"{reason}: ", "red"), path, f" ({detail})"))
+    failures = tally.rows - tally.ok
+    if failures > len(tally.examples):
+        _print_summary(console, f"... and {failures - len(tally.examples):,} more, see the column 'reason'")
+    if tally.not_images:
+        _print_summary(
+            console, f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
+        )
+    if tally.flags:
+        _print_summary(
+            console, "flags    " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.flags.items()))
+        )
+    if tally.agreement:
+        _print_summary(
+            console, "networks " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.agreement.items()))
+        )
+    for line in (gate_line(tally), *decision_lines(tally)):
+        _print_summary(console, line)
+    for model in work.models:
+        _print_summary(console, f"model    {model.identity}{_trained_on(model)}{_decides(model)}")
+    _print_summary(console, f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s")
+    _print_summary(console, f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}")
+    if options.report:
+        _print_summary(console, f"page     {printable(str(options.report))}")
+    _print_summary(console, "For research; not a medical device.")
+
+
+def _counts(tally: Tally) -> Table:
+    table = Table("result", *("files", "share", "mean confidence"))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for number in range(len(tally.schema.heads)):
+        _add_answers(table, tally, number)
+    table.add_row("screened (ok)", f"{tally.ok:,}", style="bold", end_section=True)
+    for reason, count in tally.reasons.most_common():
+        table.add_row(reason, f"{count:,}", style="red")
+    if tally.rows > tally.ok:
+        table.add_row("without an answer", f"{tally.rows - tally.ok:,}", style="bold red")
+    return table
+
+
+def _add_answers(table: Table, tally: Tally, number: int) -> None:
+    head, predictions, confidence = tally.schema.heads[number], tally.predictions[number], tally.confidence[number]
+    prefix = f"{head.identity} " if len(tally.schema.heads) > 1 else ""
+    answered = max(predictions.total(), 1)
+    for name in head.classes:
+        count = predictions[name]
+        mean = f"{confidence[name] / count:.3f}" if count else ""
+        table.add_row(f"{prefix}{name}", f"{count:,}", f"{count / answered:.1%}", mean)
+    table.add_section()
+    for word in head.applied.words if head.applied else ():
+        count = tally.decisions[number][word]
+        table.add_row(f"{prefix}{word}", f"{count:,}", f"{count / answered:.1%}")
+    table.add_section()
+
+
+def _trained_on(model: LoadedModel) -> str:
+    data = model.description.get("data")
+    if not data:
+        return ""
+    drawn = "drawn phantoms among " if int(data["synthetic_images"]) > 0 else ""
+    return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
+
+
+def _decides(model: LoadedModel) -> str:
+    decisions = model.decisions
+    if decisions is None:
+        return "; not calibrated: no decisions"
+    return f"; decides at {model.operating_point} ({decisions.points[model.operating_point].aim})"
+
+
+def _print_summary(console: Console, text: str | Text) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class ConsoleReporter:
+    """A `Voice` for people; with `Talk.QUIET` it says errors only."""
+
+    def __init__(self, verbosity: Verbosity) -> None:
+        self._talk = verbosity
+        self._errors = stderr()
+        self._console = stderr(quiet=verbosity is Verbosity.QUIET)
+        self._progress: Progress | None = None
+        self._start = time.monotonic()
+        self._now = 0
+
+    def close(self) -> None:
+        """Clear the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """See `Voice`."""
+        self._say(f"the table is made in {printable(str(folder))} and sent to {printable(address)} when it is whole")
+
+    def found(self, found: Found, selection: Selection) -> None:
+        """See `Voice`."""
+        for cell, why in found.folders:
+            if why == "unreadable":
+                self._warn(f"cannot list the folder {cell}")
+        for count, what in (
+            (len(found.special), "pipes, sockets or devices left aside"),
+            (found.hidden, "hidden files left aside"),
+            (found.excluded, "files left aside by --include and --exclude"),
+            (sum(why == "link" for _, why in found.folders), "links to folders not followed"),
+            (sum(why in ("hidden", "excluded", "not_recursive") for _, why in found.folders), "folders not searched"),
+            (selection.unchanged, "files left aside because they are as they were"),
+            (selection.other_shards, "files left to other shards"),
+            (selection.beyond_limit, "files left aside by --limit"),
+        ):
+            if count:
+                self._say(f"{count:,} {what}")
+
+    def listed(self, listed: int, others: int) -> None:
+        """See `Voice`."""
+        self._say(f"{listed:,} files would have a row; {others:,} others are no images")
+
+    def loaded(self, models: Sequence[ScreeningModel]) -> None:
+        """See `Voice`."""
+        for model in models:
+            if model.synthetic:
+                self._warn(
+                    f"model {model.identity} was trained on drawn phantoms; its answers mean nothing for patients"
+                )
+
+    def resumed(self, kept: int, retried: int, total: int) -> None:
+        """See `Voice`."""
+        if kept or retried:
+            again = f"; {retried:,} failed before and are tried again" if retried else ""
+            self._say(f"going on: {kept:,} of {total:,} files were done before{again}")
+        if self._talk is not Verbosity.QUIET:
+            self._progress = bar(self._console)
+            self._progress.start()
+            self._task = self._progress.add_task("screening", total=total, completed=kept)
+
+    def screened(self, outcomes: Sequence[Outcome]) -> None:
+        """See `Voice`."""
+        self.advanced(len(outcomes))
+        if self._talk is Verbosity.VERBOSE:
+            for outcome in outcomes:
+                self._say(_line(outcome))
+
+    def advanced(self, number: int) -> None:
+        """See `Voice`."""
+        self._now += number
+        if self._progress is not None:
+            self._progress.advance(self._task, number)
+
+    def crashed(self, ending: str) -> None:
+        """See `Voice`."""
+        self._warn(f"a process that helped {ending}; what it had is screened by the others")
+
+    def explained(self, explained: Explained) -> None:
+        """See `Voice`."""
+        self._say(f"{explained.drawn:,} maps drawn")
+        for cell in explained.changed:
+            self._warn(f"no map of {cell}: the file has changed since it was screened")
+        if explained.more:
+            self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
+
+    def finished(self, tally: Tally, work: Run, options: Options) -> None:
+        """See `Voice`."""
+        self.close()
+        print_summary(self._console, tally, work, options, self._now, time.monotonic() - self._start)
+
+    def interrupted(self, *, kept: bool) -> None:
+        """See `Voice`."""
+        self.close()
+        rest = "what was done is kept: run the same command again to go on" if kept else "nothing was kept"
+        _print_line(self._errors, f"interrupted; {rest}")
+
+    def failed(self, sentence: str) -> None:
+        """See `Voice`."""
+        self.close()
+        _print_line(self._errors, Text.assemble(("error: ", "red"), printable(sentence)))
+
+    def _warn(self, sentence: str) -> None:
+        _print_line(self._console, Text.assemble(("warning: ", "yellow"), sentence))
+
+    def _say(self, sentence: str) -> None:
+        _print_line(self._console, sentence)
+
+
+def _line(outcome: Outcome) -> str:
+    row = outcome.row
+    if row is None:
+        return f"{outcome.candidate.cell}: no image"
+    if row.reason is not None:
+        return f"{row.path}: {row.status}, {row.reason} ({printable(row.detail)})"
+    facts, answer = row.facts, row.answers[0]
+    assert facts is not None
+    assert answer is not None
+    done = " ".join(
+        (f"{facts.width}x{facts.height}", facts.format, f"{facts.bit_depth}-bit {facts.mode}", *facts.steps)
+    )
+    decided = f", {answer.decision.word}" if answer.decision else ""
+    return f"{row.path}: {answer.prediction} {answer.confidence:.6f}{decided} ({' '.join((done, *row.flags))})"
+
+
+def _print_line(console: "Console", text: str | Text) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+PROGRESS_SECONDS = 5.0
+
+
+class JsonLinesReporter:
+    """A `Voice` for programs; the events are listed in docs/results-csv.md."""
+
+    def __init__(self) -> None:
+        self._done = self._total = 0
+        self._start = self._said = time.monotonic()
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """See `Voice`."""
+        self._say("scratch", folder=str(folder), address=address)
+
+    def found(self, found: Found, selection: Selection) -> None:
+        """See `Voice`."""
+        self._say("found", files=len(selection.candidates), hidden=found.hidden, excluded=found.excluded)
+        for cell, why in found.folders:
+            self._say("folder_not_searched", path=cell, because=why)
+        for cell in found.special:
+            self._say("special_file", path=cell)
+
+    def listed(self, listed: int, others: int) -> None:
+        """See `Voice`."""
+        self._say("listed", files=listed, not_an_image=others)
+
+    def loaded(self, models: Sequence[ScreeningModel]) -> None:
+        """See `Voice`."""
+        for number, model in enumerate(models):
+            self._say(
+                "loaded",
+                model=model.identity,
+                synthetic=model.synthetic,
+                operating_point=model.operating_point or None,
+                gate=model.gate.sha256 if model.gate and number == 0 else None,
+            )
+
+    def resumed(self, kept: int, retried: int, total: int) -> None:
+        """See `Voice`."""
+        self._done, self._total = kept, total
+        self._say("resumed", kept=kept, retried=retried, files=total)
+
+    def screened(self, outcomes: Sequence[Outcome]) -> None:
+        """See `Voice`."""
+        for outcome in outcomes:
+            row = outcome.row
+            if row is not None and row.reason is not None:
+                self._say("failed_file", path=row.path, status=row.status, reason=row.reason, detail=row.detail)
+        self.advanced(len(outcomes))
+
+    def advanced(self, number: int) -> None:
+        """See `Voice`."""
+        self._done += number
+        if time.monotonic() - self._said > PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            self._say("progress", done=self._done, files=self._total)
+
+    def crashed(self, ending: str) -> None:
+        """See `Voice`."""
+        self._say("lost_process", ending=ending)
+
+    def explained(self, explained: Explained) -> None:
+        """See `Voice`."""
+        self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
+
+    def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
+        """See `Voice`."""
+        from cxr.screening.run_manifest import drift_facts
+
+        self._say(
+            "finished",
+            output=cleaned(options.output),
+            rows=tally.rows,
+            statuses=dict(tally.statuses),
+            reasons=dict(tally.reasons),
+            decisions={
+                head.identity: dict(counts)
+                for head, counts in zip(tally.schema.heads, tally.decisions, strict=True)
+                if head.applied
+            },
+            refer_reasons={
+                head.identity: dict(counts)
+                for head, counts in zip(tally.schema.heads, tally.refer_reasons, strict=True)
+                if head.applied
+            },
+            drift=drift_facts(tally),
+            not_an_image=len(tally.not_images),
+            seconds=round(time.monotonic() - self._start, 3),
+        )
+
+    def interrupted(self, *, kept: bool) -> None:
+        """See `Voice`."""
+        self._say("interrupted", done=self._done, files=self._total, kept=kept)
+
+    def failed(self, sentence: str) -> None:
+        """See `Voice`."""
+        self._say("error", message=sentence)
+
+    def _say(self, event: str, **facts: Any) -> None:
+        # ASCII, so that a name that is not UTF-8 cannot break the line.
+        sys.stderr.write(json.dumps({"event": event, **facts}) + "\n")
+        sys.stderr.flush()
+
+
+class Reporter(Protocol):
+    """A run's events, in this order; also the `Watcher` of the job."""
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """Say where the table for an address is made."""
+
+    def found(self, found: Found, selection: Selection) -> None:
+        """Say what is to be screened and what was left aside."""
+
+    def listed(self, listed: int, others: int) -> None:
+        """Say how many files a dry run listed, and how many are no images."""
+
+    def loaded(self, models: Sequence[ScreeningModel]) -> None:
+        """Say which networks answer."""
+
+    def resumed(self, kept: int, retried: int, total: int) -> None:
+        """Say what an earlier run has done."""
+
+    def screened(self, outcomes: Sequence[Outcome]) -> None:
+        """Say how far the run is."""
+
+    def advanced(self, number: int) -> None:
+        """Say how far the run is, where what became of each file is not at hand."""
+
+    def crashed(self, ending: str) -> None:
+        """Say that a helping process has ended before its time."""
+
+    def explained(self, explained: Explained) -> None:
+        """Say what became of the maps that were asked for."""
+
+    def finished(self, tally: Tally, work: Run, options: Options) -> None:
+        """Say what came out."""
+
+    def interrupted(self, *, kept: bool) -> None:
+        """Say how to go on."""
+
+    def failed(self, sentence: str) -> None:
+        """Say why the run stopped."""
+
+
+@contextmanager
+def reporter_of(verbosity: Verbosity) -> Iterator[Reporter]:
+    """Give the voice for a way of talking; what it shows on a terminal is cleared at the end."""
+    if verbosity is Verbosity.JSON:
+        yield JsonLinesReporter()
+        return
+
+    reporter = ConsoleReporter(verbosity)
+    try:
+        yield reporter
+    finally:
+        reporter.close()

@@ -1,0 +1,135 @@
+"""`cxr-batch-merge`: join the tables of all shards; `cxr-verify`: is a table what its manifest says?"""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cxr.cli.batch_options import named_model
+from cxr.cli.console import FATAL, stderr, stdout, user_errors
+from cxr.core.errors import OutputError, UsageError
+from cxr.screening.storage import Root
+from cxr.screening.tables import Format
+
+if TYPE_CHECKING:
+    from cxr.screening.run_manifest import RunResult
+
+
+merge_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@merge_app.command(epilog="Exit status: 0 joined, 1 refused or not writable, 2 usage.")
+def merge_command(
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="TABLE...", help="Tables written with --shard, each one once; or one whole one."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
+    format: Annotated[
+        Format | None, typer.Option(help="Form of the table. [default: by the suffix of --output, else csv]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing table.")] = False,
+) -> None:
+    """Join the tables of all shards into the one that a single run would have written; overlap and gaps are refused.
+
+    One whole table, such as a folder of --partitions, is written in another form.
+    """
+    from cxr.screening.merge import merge
+    from cxr.screening.output import locked, output_files
+    from cxr.screening.run_manifest import read_run_result
+    from cxr.screening.tables import check_format, format_of
+
+    with user_errors():
+        files = output_files(output)
+        if not overwrite and (files.results.exists() or files.journal.exists()):
+            raise OutputError(f"{output} exists already; give another output or --overwrite")
+        wanted = format or format_of(output)
+        check_format(wanted)
+        with locked(files):
+            tally = merge([read_run_result(path) for path in shards], files, wanted)
+    stderr().print(f"{tally.rows:,} rows of {len(shards)} tables in {output}", highlight=False, markup=False)
+
+
+verify_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@verify_app.command(epilog="Exit status: 0 everything holds, 1 something differs or cannot be read, 2 usage.")
+def verify_command(
+    results: Annotated[Path, typer.Argument(help="Table written by cxr-batch or cxr-batch-merge.")],
+    model: Annotated[
+        list[Any] | None,
+        typer.Option(
+            parser=named_model,
+            metavar="FOLDER",
+            help="Network of the table, as cxr-batch takes it; repeatable. [default: the packaged one]",
+        ),
+    ] = None,
+    without_models: Annotated[
+        bool, typer.Option("--without-models", help="Do not compare the networks' bytes, where they are not at hand.")
+    ] = False,
+    rescore: Annotated[int, typer.Option(min=0, metavar="K", help="Screen K random rows again and compare.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; a random one is used and said otherwise.")] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the files are now: a folder or an address. [default: where they were]"),
+    ] = None,
+    repo: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Repository of dvc: models. [default: that of the working directory]"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Secret of hashed names.")] = None,
+) -> None:
+    """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
+    from cxr.cli.batch_setup import model_folders
+    from cxr.inference.model_folder import at_operating_point, load_model, packaged_folder
+    from cxr.screening.paths import read_key
+    from cxr.screening.run_manifest import read_run_result
+    from cxr.screening.verify import rescore as screen_again
+    from cxr.screening.verify import verify_models, verify_table
+
+    if rescore and without_models:
+        raise typer.BadParameter("--rescore needs the networks; drop --without-models")
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    with user_errors():
+        folders, _ = model_folders(model or [packaged_folder()], repo)
+        table = read_run_result(results)
+        checks = verify_table(table)
+        networks = None if without_models else verify_models(table, folders)
+        checks += [networks] if networks else []
+        if rescore and networks and networks.holds:
+            stderr().print(f"seed of the draw: {seed}", highlight=False)
+            shas = [named["sha256"] for named in table.manifest["models"]]
+            by_sha = {loaded.network_sha256: loaded for loaded in map(load_model, folders)}
+            models = [
+                at_operating_point(loaded, head.applied.point) if head.applied else loaded
+                for loaded, head in zip(map(by_sha.__getitem__, shas), table.schema.heads, strict=True)
+            ]
+            checks.append(
+                screen_again(table, models, _root_of(root, table), read_key(key) if key else b"", rescore, seed)
+            )
+    for check in checks:
+        stdout().print(f"{'ok  ' if check.holds else 'FAIL'}  {check.name}", highlight=False, markup=False)
+        for finding in check.findings:
+            stdout().print(f"      {finding}", highlight=False, markup=False)
+    if not all(check.holds for check in checks):
+        raise typer.Exit(FATAL)
+
+
+def _root_of(given: str | None, table: "RunResult") -> Root | None:
+    """Return where the files are: as given, or at the address that the manifest names; None: in its local folder."""
+    from cxr.screening.paths import is_address, unescape
+
+    request = table.manifest["request"]
+    name = given or unescape(request["root"] or "")
+    if not is_address(name):
+        if given and not Path(given).is_dir():
+            raise UsageError(f"--root {given} does not exist; expected a folder or an address")
+        return Path(given) if given else None
+    if name.startswith("dvc://"):
+        from cxr.remote.dvc import open_revision, revision_of
+
+        return open_revision(revision_of(request["dvc"]["repo"], request["dvc"]["commit"]), [name])
+    from cxr.remote.store import open_store
+
+    return open_store([name])

@@ -1,1 +1,0 @@
-"""Screening on many machines: Ray distributes, the rest is as on one."""

@@ -1,0 +1,152 @@
+"""Read sections of params.yaml into checked, frozen objects; each section's class stands beside its user."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from cxr.core.errors import ParamsError
+
+# What may stand at the top level: values that several stages share, then one section a stage. A test compares.
+KNOWN_KEYS = (
+    "seed", "classes", "image", "runtime", "prepare", "balance", "split",
+    "train_cnn1", "train_cnn3", "train_vgg16", "train_resnet50", "train_lite0", "train_gate", "ensemble",
+    "leave_source_out", "evaluate",
+)  # fmt: skip
+
+
+class Section(BaseModel):
+    """A section: unknown keys are refused, types are not converted, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+class ImageParams(Section):
+    """The section `image`."""
+
+    side: int = Field(128, ge=32, le=1024, description="Side in pixels of the luminance plane all networks receive.")
+
+
+class RuntimeParams(Section):
+    """The section `runtime`."""
+
+    intra_op_threads: int = Field(2, ge=1, le=256, description="Threads of one operation; part of the result.")
+    deterministic: bool = Field(True, description="Refuse operations whose result depends on the order of threads.")
+    devices: Literal["automatic", "one_gpu", "cpu", "multi_worker"] = Field(
+        "automatic", description="automatic: every GPU, or the processor where there is none. multi_worker is refused."
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="Of a training's arithmetic; what is kept is float32. mixed_float16 needs a GPU."
+    )
+
+
+class SeedParams(Section):
+    """What the stages that draw lots read at the top level of params.yaml."""
+
+    seed: int = Field(ge=0, description="Of every random choice.")
+
+
+class DataParams(Section):
+    """What the stages that read images read at the top level of params.yaml."""
+
+    classes: tuple[str, ...] = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
+    image: ImageParams
+
+
+class CommonParams(SeedParams, DataParams):
+    """What the train stages read at the top level of params.yaml."""
+
+    runtime: RuntimeParams
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read params.yaml with the parser that DVC itself uses (YAML 1.2: `1e-4` is a number).
+
+    Raises:
+        ParamsError: The file is absent, is not YAML, is not a mapping, or has a key that no stage reads.
+    """
+    try:
+        values = YAML(typ="safe").load(path)
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read ({error.strerror}); run in the project's folder") from error
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path} holds no sections; expected one section per stage")
+    unknown = [str(key) for key in values if key not in KNOWN_KEYS]
+    if unknown:
+        faults = [f"{path}: no stage reads '{key}'{_nearest(key, KNOWN_KEYS)}" for key in unknown]
+        raise ParamsError(_known(faults, KNOWN_KEYS))
+    return values
+
+
+def section(values: Mapping[str, Any], name: str, kind: type[AnySection]) -> AnySection:
+    """Check the section `name` and return it as `kind`.
+
+    Raises:
+        ParamsError: The section is absent, or naming each wrong value with what was expected.
+    """
+    if name not in values:
+        raise ParamsError(f"params.yaml has no section '{name}'; expected one with {', '.join(kind.model_fields)}")
+    return _checked(values[name], kind, prefix=f"{name}.")
+
+
+def top_level(values: Mapping[str, Any], kind: type[AnySection]) -> AnySection:
+    """Check the top-level values that `kind` names, and no others, so that a stage depends on what it reads.
+
+    Raises:
+        ParamsError: As `section`.
+    """
+    return _checked({key: values[key] for key in kind.model_fields if key in values}, kind, prefix="")
+
+
+def _checked(values: Any, kind: type[AnySection], prefix: str) -> AnySection:
+    try:
+        # YAML's lists are tuples here, because a section cannot be changed; nothing else is converted.
+        return kind.model_validate(_with_tuples(values))
+    except ValidationError as error:
+        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in error.errors()]
+        raise ParamsError(_known(faults, kind.model_fields)) from error
+
+
+def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
+    place = [str(part) for part in fault["loc"]]
+    where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {fault['input']!r}"
+    if fault["type"] != "extra_forbidden":
+        return where
+    return where + _nearest(place[-1], _fields_at(kind, place[:-1]))
+
+
+def _fields_at(kind: type[Section], place: list[str]) -> Collection[str]:
+    """Return the keys of the section within `kind` that `place` leads to."""
+    for name in place:
+        inner = kind.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, Section)):
+            return ()
+        kind = inner
+    return kind.model_fields
+
+
+def _known(faults: list[str], known: Collection[str]) -> str:
+    said = "; ".join(faults)
+    return f"{said}{'' if said.endswith('?') else '.'} Known keys: {', '.join(known)}"
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    near = get_close_matches(key, known, n=2)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_with_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,157 @@
+"""Train, validation and test: stratified by class, with a patient and a group of duplicates on one side.
+
+The test split is one share of the images, or one of k folds that together hold every image once.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.model_selection import StratifiedGroupKFold
+
+from cxr.core.errors import ParamsError, SplitError
+from cxr.core.params import Section
+from cxr.dataset.duplicates import leakage_groups
+
+IDENTITIES = ("file", "pixels_sha256", "duplicate_group", "patient")
+TOLERANCE = 0.005  # a fraction must be 1/k within this, because one of k folds is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Values of one column of a split table that stand in more than one split.
+
+    Attributes:
+        column: One of `IDENTITIES`.
+        values: How many.
+        sentence: With the first of them and its files.
+    """
+
+    column: str
+    values: int
+    sentence: str
+
+
+class SplitParams(Section):
+    """The section `split` of params.yaml."""
+
+    test: float = Field(0.2, gt=0, le=0.5, description="Share of the images in the test split.")
+    validation: float = Field(0.16, gt=0, le=0.5, description="Share of the images in the validation split.")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=20,
+        description="How many test splits hold every image once; empty: one, of the share test.",
+    )
+    fold: int | None = Field(None, ge=0, le=19, description="Which of them is the test split, from 0; only with folds.")
+    waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
+
+
+def split_rows(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFrame:
+    """Add the columns `group` and `split`, and refuse a split that leaks; see `assign_splits`.
+
+    Raises:
+        ParamsError: As `assign_splits`.
+        SplitError: As `assign_splits`, or `check_split` found a leak.
+    """
+    result = assign_splits(table, params, seed)
+    check_split(result)
+    return result
+
+
+def assign_splits(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.DataFrame:
+    """Add the columns `group` and `split`.
+
+    A group joins what must not be parted: images of one patient and images of one duplicate group.
+
+    Args:
+        table: Rows of a manifest.
+        params: Shares of all rows; with `folds`, the test split is the `fold`-th of these, and `validation` /
+            (1 - `test`) of the rest is validation, as without.
+        seed: Decides which groups go where; the folds of one seed are those of one division.
+
+    Returns:
+        A copy of `table` with `group` (int) and `split` (train, validation or test).
+
+    Raises:
+        ParamsError: A share is not one k-th of the rows it is taken from, or `fold` is not one of `folds`.
+        SplitError: A class has fewer images than folds.
+    """
+    labels, groups = table["label"].to_numpy(), leakage_groups(table)
+    names = np.full(len(table), "train", dtype=object)
+    names[_fold(labels, groups, *_test_fold(params), seed)] = "test"
+    rest = np.flatnonzero(names == "train")
+    share = params.validation / (1 - params.test)
+    validation = _fold(labels[rest], groups[rest], _folds_of(share), 0, seed)
+    names[rest[validation]] = "validation"
+    return table.assign(group=groups, split=names)
+
+
+def check_split(table: pd.DataFrame) -> None:
+    """Assert that nothing which identifies a picture or a person stands in two splits.
+
+    Raises:
+        SplitError: Naming the first offender of each kind that `leaks` finds.
+    """
+    faults = [leak.sentence for leak in leaks(table)]
+    if faults:
+        raise SplitError("the split leaks: " + "; ".join(faults) + ". Make the split again: dvc repro -f split")
+
+
+def leaks(table: pd.DataFrame) -> list[Leak]:
+    """Look for what identifies a picture or a person and stands in two splits.
+
+    It looks at the facts themselves (file, pixels, duplicate group, patient), not at the column `group` that
+    the split was made from.
+    """
+    return [leak for column in IDENTITIES if (leak := _leak(table, column)) is not None]
+
+
+def _leak(table: pd.DataFrame, column: str) -> Leak | None:
+    known = table[table[column].astype(str) != ""]
+    splits = known.groupby(column, sort=True)["split"].nunique()
+    leaking = splits[splits > 1].index
+    if leaking.empty:
+        return None
+    rows = known[known[column] == leaking[0]]
+    where = ", ".join(f"{file} in {split}" for file, split in zip(rows["file"], rows["split"], strict=True))
+    sentence = f"{len(leaking)} values of {column} are in more than one split, e.g. {leaking[0]} ({where})"
+    return Leak(column, len(leaking), sentence)
+
+
+def _test_fold(params: SplitParams) -> tuple[int, int]:
+    """Return how many folds there are, and which of them is the test split."""
+    folds, fold = params.folds, params.fold
+    if folds is None and fold is None:
+        return _folds_of(params.test), 0
+    if folds is None or fold is None or fold >= folds:
+        said = ["empty" if value is None else value for value in (folds, fold)]
+        raise ParamsError(
+            f"params.yaml: split.folds is {said[0]} and split.fold is {said[1]}; expected two whole numbers "
+            "with 0 <= fold < folds, or both empty for one test split of the share split.test"
+        )
+    return folds, fold
+
+
+def _folds_of(share: float) -> int:
+    folds = round(1 / share)
+    if abs(1 / folds - share) > TOLERANCE:
+        raise ParamsError(
+            f"split: a share of {share:.3f} is not one k-th of the rows it is taken from; nearest is {1 / folds:.3f} "
+            f"(k = {folds}). test is a share of all rows, validation / (1 - test) of the rest: 0.2 and 0.16 give fifths"
+        )
+    return folds
+
+
+def _fold(
+    labels: NDArray[np.object_], groups: NDArray[np.int64], folds: int, number: int, seed: int
+) -> NDArray[np.int64]:
+    smallest = min(np.unique(labels, return_counts=True)[1])
+    if smallest < folds:
+        raise SplitError(f"a class has {smallest} images; at least {folds} are needed for {folds} equal shares")
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    _, chosen = next(islice(splitter.split(labels, labels, groups), number, None))
+    return np.asarray(chosen)

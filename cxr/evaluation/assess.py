@@ -1,0 +1,232 @@
+"""Everything that is measured and audited of the networks, from saved outputs to the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from cxr.core.audit import waive
+from cxr.core.errors import DataError
+from cxr.core.files import JsonObject, read_json
+from cxr.core.image import Plane
+from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.dataset.release import MASKS_FILE
+from cxr.evaluation.audits import Subject, audit_models, audit_records, measure_shared
+from cxr.evaluation.candidates import Candidate, EvaluateParams
+from cxr.evaluation.report import assemble, model_part
+from cxr.evaluation.stats.calibration import calibration_section
+from cxr.evaluation.stats.classification import (
+    Predictions,
+    classes_section,
+    confusion_rows,
+    decision_curve,
+    distributions,
+    metrics_section,
+    pr_points,
+    roc_points,
+)
+from cxr.evaluation.stats.comparison import compare_models
+from cxr.evaluation.stats.decisions import (
+    answering_section,
+    conformal_section,
+    operating_points_section,
+    paths,
+    selective_section,
+)
+from cxr.evaluation.write import overlay, thumbnail
+from cxr.inference.decisions import Decisions
+from cxr.inference.gate import Judged, unjudged
+from cxr.inference.network import NETWORK_FILE, class_maps, read_linear_head, softmax
+from cxr.inference.outputs import SavedOutputs, apply_decisions, apply_sets_alone
+
+
+def assess_model(
+    test: SavedOutputs,
+    decisions: Decisions,
+    seed: int,
+    validation: SavedOutputs | None = None,
+    judged: Judged | None = None,
+) -> JsonObject:
+    """Measure a network with the temperature, thresholds and sets that were fitted on validation.
+
+    Args:
+        test: Its outputs on the test split.
+        decisions: Fitted on validation.
+        seed: Of bootstrap and null band.
+        validation: Its outputs on validation, for the two figures that an operating point had there; null without.
+        judged: What the gate says of the test split; None without a gate.
+
+    Returns:
+        n, metrics, classes, confusion, calibration, operating_points, selective, conformal, answering (as cxr-batch
+        decides, with gate and disagreement, and without), decision_curve (of the target class), roc, pr,
+        distributions; floats with six decimals, null where a figure is not defined.
+    """
+    answers = calibrated_predictions(test, decisions)
+    before = Predictions(test.classes, test.truth, softmax(test.logits), test.group)
+    target = test.classes.index(decisions.target)
+    earlier = calibrated_predictions(validation, decisions) if validation else None
+    return {
+        "n": len(test),
+        "metrics": metrics_section(answers, seed),
+        "classes": classes_section(answers),
+        "confusion": confusion_rows(answers),
+        "calibration": calibration_section(before, answers, decisions.temperature, seed),
+        "operating_points": operating_points_section(answers, decisions, earlier),
+        "selective": selective_section(answers),
+        "conformal": conformal_section(answers, decisions),
+        "answering": _answering(test, answers, decisions, judged or unjudged(len(test))),
+        "decision_curve": decision_curve(answers.truth == target, answers.probabilities[:, target]),
+        "roc": roc_points(answers),
+        "pr": pr_points(answers),
+        "distributions": distributions(answers),
+    }
+
+
+def _answering(test: SavedOutputs, answers: Predictions, decisions: Decisions, judged: Judged) -> JsonObject:
+    gated = apply_decisions(test, decisions, judged)
+    return {
+        "gated": answering_section(answers, decisions.target, gated, judged),
+        "ungated": paths(answers, decisions.target, apply_sets_alone(test, decisions)),
+    }
+
+
+def calibrated_predictions(outputs: SavedOutputs, decisions: Decisions) -> Predictions:
+    """Return what is measured, with calibrated probabilities."""
+    return Predictions(outputs.classes, outputs.truth, decisions.probabilities(outputs.logits), outputs.group)
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentInputs:
+    """Inputs of an evaluation.
+
+    Attributes:
+        table: The split table, m rows.
+        images: uint8 (n, side, side), see its column `index`.
+        masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
+        refits: Answers of cnn1 trained without each source.
+        data_report: Content of reports/data.json.
+        split_report: Content of reports/split.json.
+    """
+
+    table: pd.DataFrame
+    images: Plane
+    masks: NDArray[np.bool_] | None
+    refits: pd.DataFrame
+    data_report: JsonObject
+    split_report: JsonObject
+
+    @property
+    def sides(self) -> NDArray[np.int64]:
+        """Longer side of each file in pixels, int64 (m,)."""
+        return self.table[["width", "height"]].max(axis=1).to_numpy(np.int64)
+
+    @property
+    def earlier_audits(self) -> list[JsonObject]:
+        """Records of prepare and split, each with its `stage`."""
+        reports = {"prepare": self.data_report, "split": self.split_report}
+        return [{"stage": stage} | record for stage, report in reports.items() for record in report["audits"]]
+
+
+def read_inputs(prepared: Path, split: Path, refits: Path, reports: Path) -> AssessmentInputs:
+    """Read everything. Raises DataError where something is absent or was not written by this version."""
+    table, images = read_table(split), read_images(prepared / IMAGES_FILE)
+    masks = read_images(prepared / MASKS_FILE)
+    chosen = masks[table["index"].to_numpy()] > 0 if len(masks) else None
+    try:
+        found = pd.read_csv(refits, keep_default_na=False)
+        data_report, split_report = (read_json(reports / name) for name in ("data.json", "split.json"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"What earlier stages wrote cannot be read ({error}); run: dvc repro") from error
+    return AssessmentInputs(table, images, chosen, found, data_report, split_report)
+
+
+REFITTED = "cnn1"  # the network that is cheap enough to be trained again without each source
+
+
+def assess(
+    candidates: Sequence[Candidate],
+    chosen: Candidate,
+    material: AssessmentInputs,
+    params: EvaluateParams,
+    values: Mapping[str, Any],
+) -> JsonObject:
+    """Return the report; what fails in it stops the stage only after it was written.
+
+    Args:
+        candidates: The networks with their saved outputs.
+        chosen: The one that screens folders.
+        material: Data and what earlier stages found.
+        params: The section `evaluate`.
+        values: Content of params.yaml.
+    """
+    # With one thread figures do not depend on the number of cores, and small matrices need not wait for each other.
+    with threadpool_limits(limits=1):
+        seed = int(values["seed"])
+        shared = measure_shared(
+            candidates[0].outputs,
+            material.images,
+            material.sides,
+            material.masks,
+            material.data_report["change_points"],
+            seed,
+        )
+        subjects = [_subject(candidate, chosen, material) for candidate in candidates]
+        audited = audit_models(subjects, shared, params.target)
+        records = [{"stage": "evaluate"} | record for record in waive(audit_records(shared, audited), params.waivers)]
+        models = [
+            model_part(
+                candidate, screening=candidate is chosen, measured=_measured(candidate, seed), audited=one.figures
+            )
+            for candidate, one in zip(candidates, audited, strict=True)
+        ]
+        comparisons = compare_models(
+            [candidate.test for candidate in candidates],
+            [candidate.probabilities for candidate in candidates],
+            seed,
+            params.target,
+        )
+        audits = [*material.earlier_audits, *records]
+        return assemble(candidates, models, shared.floor_figures, audits, material.split_report, comparisons, values)
+
+
+def draw_pictures(
+    candidates: Sequence[Candidate], report: JsonObject, material: AssessmentInputs
+) -> dict[tuple[str, str], tuple[bytes, bytes]]:
+    """Draw the films that the report shows, each alone and under the map of the answer given: PNG by model and file."""
+    models = {model["name"]: model for model in report["models"]}
+    return {
+        (candidate.name, file): pictures
+        for candidate in candidates
+        for file, pictures in _pictures(candidate, models[candidate.name], material).items()
+    }
+
+
+def _pictures(candidate: Candidate, model: JsonObject, material: AssessmentInputs) -> dict[str, tuple[bytes, bytes]]:
+    test = candidate.test
+    shown = {entry["file"] for entry in (*model["errors"], *model["examples"])}
+    some = test.where(np.isin(test.files, sorted(shown)))
+    if not len(some):
+        return {}
+    planes = np.ascontiguousarray(material.images[some.index])
+    head = read_linear_head(candidate.model.folder / NETWORK_FILE, some.features, some.logits)
+    answered = np.asarray(some.logits.argmax(axis=1), np.int64)
+    maps = class_maps(candidate.model.network, head, planes, answered)
+    return {
+        str(file): (thumbnail(plane), overlay(plane, each))
+        for file, plane, each in zip(some.files, planes, maps, strict=True)
+    }
+
+
+def _subject(candidate: Candidate, chosen: Candidate, material: AssessmentInputs) -> Subject:
+    refits = material.refits if candidate.name == REFITTED else None
+    return Subject(candidate.model, candidate.outputs, candidate is chosen, refits)
+
+
+def _measured(candidate: Candidate, seed: int) -> JsonObject:
+    validation = candidate.outputs.of("validation")
+    return assess_model(candidate.test, candidate.decisions, seed, validation, candidate.test_judged)

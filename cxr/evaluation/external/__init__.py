@@ -1,1 +1,0 @@
-"""A table of cxr-batch against labels: external validation, without the pipeline that trained the network."""

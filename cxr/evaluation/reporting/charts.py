@@ -1,0 +1,430 @@
+"""The charts of the page, as Vega-Lite. Colours are CSS variables, so that one drawing suits light, dark and paper."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cxr.core.files import JsonObject
+from cxr.evaluation.reporting.document import Block, Chart, name_of, not_measured, ordered, value_of
+
+SERIES = tuple(f"var(--s{number})" for number in range(1, 7))
+HEIGHT = 240
+# Vega-Lite writes these once into every chart.
+CONFIG: JsonObject = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--soft)",
+        "titleColor": "var(--soft)",
+        "titleFontWeight": "normal",
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "labelLimit": 190,
+        "labelFlush": False,
+    },
+    "axisQuantitative": {"tickCount": 6, "labelSeparation": 6},
+    "legend": {
+        "labelColor": "var(--text)",
+        "titleColor": "var(--soft)",
+        "labelFontSize": 12,
+        "orient": "top",
+        "title": None,
+        "symbolStrokeWidth": 2,
+    },
+    "text": {"color": "var(--text)", "fontSize": 12},
+    "rule": {"color": "var(--soft)"},
+    "line": {"strokeWidth": 2},
+    "range": {"category": list(SERIES)},
+}
+
+
+def spec(values: Sequence[JsonObject], layers: Sequence[JsonObject], height: int = HEIGHT) -> JsonObject:
+    """Return a chart as wide as its place, of layers over the same rows; height in pixels."""
+    place = {"width": "container", "height": height, "autosize": {"type": "fit-x", "contains": "padding"}}
+    return place | {"data": {"values": list(values)}, "layer": list(layers)}
+
+
+def field(name: str, title: str | None = None, kind: str = "quantitative", **more: Any) -> JsonObject:
+    """Return an encoding of the column `name`."""
+    return {"field": name, "type": kind, "title": title} | more
+
+
+def axis(name: str, title: str, domain: Sequence[float] | None = None, **more: Any) -> JsonObject:
+    """Return an encoding with a scale that need not begin at nought."""
+    scale = more.pop("scale", {}) | ({"domain": list(domain)} if domain else {"zero": False})
+    return field(name, title, scale=scale, **more)
+
+
+def colour(name: str, domain: Sequence[str]) -> JsonObject:
+    """Return an encoding that gives each of `domain` its colour, in order."""
+    chosen = [SERIES[number % len(SERIES)] for number in range(len(domain))]
+    return field(name, kind="nominal", scale={"domain": list(domain), "range": chosen})
+
+
+def tooltip(*columns: tuple[str, str, str]) -> list[JsonObject]:
+    """Return what is shown at the pointer: column, title and number format (empty for words) of each."""
+    return [
+        {"field": name, "title": title, **({"format": form, "type": "quantitative"} if form else {"type": "nominal"})}
+        for name, title, form in columns
+    ]
+
+
+def reference(values: Sequence[JsonObject], encoding: JsonObject, mark: str = "line") -> JsonObject:
+    """Return a dashed grey layer of its own rows: a diagonal, or a level."""
+    style = {"type": mark, "strokeDash": [4, 4], "color": "var(--soft)", "strokeWidth": 1}
+    return {"data": {"values": list(values)}, "mark": style, "encoding": encoding}
+
+
+UNIT = (0.0, 1.0)
+ACROSS, UP = "mean probability", "came true"
+
+
+def reliability_charts(place: str, calibration: JsonObject) -> list[Chart]:
+    """Return that of the answer given, and that of each class, as far as there are bins."""
+    charts = []
+    if calibration.get("reliability"):
+        rows = [one | {"class": "answer given"} for one in calibration["reliability"]]
+        charts.append(
+            _reliability_chart(f"{place}-chart-reliability", rows, ["answer given"], "Reliability of the answer given")
+        )
+    by_class = calibration.get("by_class") or []
+    rows = [bin_ | {"class": one["name"]} for one in by_class for bin_ in one["reliability"]]
+    if rows:
+        names = [one["name"] for one in by_class]
+        charts.append(
+            _reliability_chart(f"{place}-chart-reliability-classes", rows, names, "Reliability of each class")
+        )
+    return charts
+
+
+def _reliability_chart(name: str, rows: Sequence[JsonObject], classes: Sequence[str], caption: str) -> Chart:
+    across, up = axis("confidence", ACROSS, UNIT), axis("accuracy", UP, UNIT)
+    shade = colour("class", classes)
+    shown = tooltip(
+        ("class", "", ""),
+        ("confidence", ACROSS, ".3f"),
+        ("accuracy", UP, ".3f"),
+        ("n", "images", ",d"),
+    )
+    layers = [
+        reference(
+            [{"x": 0, "y": 0}, {"x": 1, "y": 1}],
+            {"x": axis("x", ACROSS, UNIT), "y": axis("y", UP, UNIT)},
+        ),
+        {
+            "mark": {"type": "rule", "strokeWidth": 1},
+            "encoding": {"x": across, "y": up | {"field": "low"}, "y2": {"field": "high"}, "color": shade},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "opacity": 1},
+            "encoding": {
+                "x": across,
+                "y": up,
+                "color": shade,
+                "size": field("n", scale={"range": [25, 160]}, legend=None),
+                "tooltip": shown,
+            },
+        },
+    ]
+    alt = f"{caption}: points on the dashed diagonal are calibrated; bars are intervals of the bins."
+    return Chart(name, spec(rows, layers), caption, alt)
+
+
+def roc_chart(place: str, curves: Sequence[JsonObject]) -> Chart:
+    """Return a line for each class against the others."""
+    rows = _curve_rows(curves, "fpr", "tpr")
+    diagonal = reference([{"x": 0, "y": 0}, {"x": 1, "y": 1}], {"x": axis("x", "", UNIT), "y": axis("y", "", UNIT)})
+    layers = [diagonal, _curve_line(curves, "false positive rate", "sensitivity")]
+    alt = "ROC curves, one class against the others; the areas are in the table by class."
+    return Chart(f"{place}-chart-roc", spec(rows, layers), "ROC, one class against the others", alt)
+
+
+def precision_chart(place: str, curves: Sequence[JsonObject]) -> Chart:
+    """Return precision against recall for each class."""
+    rows = _curve_rows(curves, "recall", "precision")
+    alt = "Precision against recall, one class against the others, at the class shares of the test split."
+    layers = [_curve_line(curves, "recall", "precision")]
+    return Chart(f"{place}-chart-pr", spec(rows, layers), "Precision and recall", alt)
+
+
+def _curve_rows(curves: Sequence[JsonObject], across: str, up: str) -> list[JsonObject]:
+    """Return the points in the order of the thresholds, which is not that of x where several points share one."""
+    return [
+        {"class": one["class"], "x": x, "y": y, "at": at}
+        for one in curves
+        for at, (x, y) in enumerate(zip(one[across], one[up], strict=True))
+    ]
+
+
+def _curve_line(curves: Sequence[JsonObject], across: str, up: str) -> JsonObject:
+    return {
+        "mark": {"type": "line"},
+        "encoding": {
+            "x": axis("x", across, UNIT),
+            "y": axis("y", up, UNIT),
+            "order": field("at"),
+            "color": colour("class", [one["class"] for one in curves]),
+            "tooltip": tooltip(("class", "class", ""), ("x", across, ".3f"), ("y", up, ".3f")),
+        },
+    }
+
+
+def distribution_charts(place: str, parts: Sequence[JsonObject]) -> list[Chart]:
+    """Return for each class how its probability is spread over the images of every true class."""
+    truths = list(dict.fromkeys(one["class"] for one in parts))
+    targets = list(dict.fromkeys(one["probability_of"] for one in parts))
+    return [_spread(place, number, target, truths, parts) for number, target in enumerate(targets)]
+
+
+def _spread(place: str, number: int, target: str, truths: Sequence[str], parts: Sequence[JsonObject]) -> Chart:
+    rows = [row for one in parts if one["probability_of"] == target for row in _steps(one)]
+    line = {
+        "mark": {"type": "line", "interpolate": "step-after"},
+        "encoding": {
+            "x": axis("x", f"probability of {target}", UNIT),
+            "y": field("y", "images, root scale", scale={"type": "sqrt"}, axis={"tickCount": 5}),
+            "color": colour("class", truths),
+            "tooltip": tooltip(("class", "true class", ""), ("x", "from", ".2f"), ("y", "images", ",d")),
+        },
+    }
+    alt = f"How many test images of each true class got which probability of {target}."
+    name = f"{place}-chart-spread-{number}"
+    return Chart(name, spec(rows, [line], 190), f"Probability of {target}, by true class", alt)
+
+
+def _steps(one: JsonObject) -> list[JsonObject]:
+    """Return the steps of a histogram; the last count stands twice, so that its bin has a width."""
+    counts = [*one["counts"], one["counts"][-1]]
+    return [{"class": one["class"], "x": edge, "y": count} for edge, count in zip(one["edges"], counts, strict=True)]
+
+
+def split_chart(data: JsonObject) -> Chart:
+    """Return bars of the classes, side by side in each split."""
+    classes, splits = list(data["classes"]), list(data["classes_by_split"])
+    rows = [
+        {"split": split, "class": label, "images": images}
+        for split, counts in data["classes_by_split"].items()
+        for label, images in counts.items()
+    ]
+    bars = {
+        "mark": {"type": "bar", "cornerRadiusEnd": 2},
+        "encoding": {
+            "y": field("split", kind="nominal", sort=splits, axis={"ticks": False, "domain": False}),
+            "x": field("images", "images"),
+            "yOffset": field("class", kind="nominal", sort=classes),
+            "color": colour("class", classes),
+            "tooltip": tooltip(("split", "split", ""), ("class", "class", ""), ("images", "images", ",d")),
+        },
+    }
+    alt = "Bars of the number of images of each class in each split; the table above has the numbers."
+    return Chart("chart-splits", spec(rows, [bars], 17 * len(rows)), "Classes by split", alt)
+
+
+WAYS = (("model", "by the model"), ("all", "treat all"), ("none", "treat none"))
+
+
+def decision_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
+    """Return net benefit by threshold of treating by the model, all, or none."""
+    rows = [
+        {"x": one["threshold"], "y": one[key], "way": words}
+        for key, words in WAYS
+        for one in curve
+        if one.get(key) is not None
+    ]
+    most = max((row["y"] for row in rows), default=0.4)
+    line = {
+        "mark": {"type": "line", "clip": True},
+        "encoding": {
+            "x": axis("x", "probability from which one would act", (0.0, 1.0)),
+            "y": axis("y", "net benefit", (-0.05, round(most + 0.03, 2))),
+            "color": colour("way", [words for _, words in WAYS]),
+            "tooltip": tooltip(("way", "", ""), ("x", "threshold", ".2f"), ("y", "net benefit", ".3f")),
+        },
+    }
+    alt = "Net benefit of acting by the model, on all or on none, by the probability from which one would act."
+    return Chart(f"{place}-chart-benefit", spec(rows, [line]), "Decision curve of the target class", alt)
+
+
+def risk_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
+    """Return the error among the surest answers, by the share answered."""
+    shown = tooltip(("coverage", "answered", ".2f"), ("risk", "error", ".3f"))
+    line = {
+        "mark": {"type": "area", "line": {"color": "var(--s1)"}, "color": "var(--s1)", "fillOpacity": 0.15},
+        "encoding": {
+            "x": axis("coverage", "share answered, the surest first", (0.0, 1.0)),
+            "y": axis("risk", "error among the answered", scale={"zero": True}),
+            "tooltip": shown,
+        },
+    }
+    alt = "Error among the answered images by the share answered, the surest first."
+    return Chart(f"{place}-chart-risk", spec(list(curve), [line], 200), "Error by coverage", alt)
+
+
+KINDS = ("training", "validation")
+MEASURES = (("loss", "loss", "Loss"), ("accuracy", "accuracy", "Accuracy"))
+
+
+def learning_charts(rows: Sequence[JsonObject]) -> list[Chart]:
+    """Return one chart for the loss and one for the accuracy, all models in each."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    return [_learning_chart(rows, models, *measure) for measure in MEASURES]
+
+
+def _learning_chart(rows: Sequence[JsonObject], models: Sequence[str], name: str, title: str, caption: str) -> Chart:
+    values = [
+        {"model": row["model"], "epoch": row["epoch"], "kind": kind, "value": row[column]}
+        for row in rows
+        for kind, column in zip(KINDS, (name, f"val_{name}"), strict=True)
+        if row.get(column) is not None
+    ]
+    alt = f"{caption} by epoch on training and validation, a colour for each model."
+    drawn = spec(values, [_lines(models, title), _points(models, title)], 260)
+    return Chart(f"chart-learning-{name}", drawn, f"{caption} by epoch", alt)
+
+
+def _encoding(models: Sequence[str], title: str) -> JsonObject:
+    return {
+        "x": axis("epoch", "epoch", axis={"tickMinStep": 1, "format": "d"}),
+        "y": axis("value", title),
+        "color": colour("model", models),
+    }
+
+
+def _lines(models: Sequence[str], title: str) -> JsonObject:
+    chosen = {"name": "chosen", "select": {"type": "point", "fields": ["model"]}, "bind": "legend"}
+    scale = {"domain": list(KINDS), "range": [[5, 4], [1, 0]]}
+    dashes = field("kind", kind="nominal", scale=scale, legend={"orient": "bottom"})
+    faded = {"condition": {"param": "chosen", "value": 1}, "value": 0.08}
+    return {
+        "params": [chosen],
+        "mark": {"type": "line"},
+        "encoding": _encoding(models, title) | {"strokeDash": dashes, "opacity": faded},
+    }
+
+
+def _points(models: Sequence[str], title: str) -> JsonObject:
+    """Return invisible points that show themselves and their numbers near the pointer."""
+    near = {"type": "point", "on": "pointerover", "clear": "pointerout", "nearest": True, "fields": ["epoch"]}
+    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    numbers = tooltip(("model", "model", ""), ("kind", "images", ""), ("epoch", "epoch", "d"), ("value", title, ".4f"))
+    return {
+        "params": [{"name": "near", "select": near}],
+        "transform": [{"filter": {"param": "chosen"}}],
+        "mark": {"type": "point", "filled": True, "size": 45},
+        "encoding": _encoding(models, title) | {"opacity": shown, "tooltip": numbers},
+    }
+
+
+NETWORK, OTHER = "network", "needs no lungs"
+PROBES = (
+    ("oracle", "source collection only"),
+    ("floor", "overall grey only"),
+    ("frame", "frame only"),
+    ("chance", "chance"),
+)
+
+
+def accuracy_chart(report: JsonObject) -> Block:
+    """Return points with their intervals; dashed lines carry the probes across to the models."""
+    rows = _accuracy_rows(report)
+    if not any(row["kind"] == NETWORK for row in rows):
+        return not_measured("Balanced accuracy")
+    least = min(min(row["value"], row["low"]) for row in rows)
+    horizontal = axis("value", "balanced accuracy", [max(0.0, round(least - 0.05, 2)), 1.0])
+    vertical = field("name", kind="nominal", sort=None, axis={"ticks": False, "domain": False})
+    shade = field("kind", kind="nominal", scale={"domain": [NETWORK, OTHER], "range": ["var(--s1)", "var(--s2)"]})
+    probes = [row for row in rows if row["kind"] == OTHER]
+    shown = tooltip(("name", "", ""), ("value", "value", ".3f"), ("low", "from", ".3f"), ("high", "to", ".3f"))
+    layers = [
+        reference(probes, {"x": horizontal}, "rule"),
+        {
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {"x": horizontal | {"field": "low"}, "x2": {"field": "high"}, "y": vertical, "color": shade},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
+            "encoding": {
+                "x": horizontal,
+                "y": vertical,
+                "color": shade,
+                "tooltip": shown,
+            },
+        },
+        {
+            "mark": {"type": "text", "dx": 7, "align": "left"},
+            "encoding": {"x": horizontal | {"field": "high"}, "y": vertical, "text": field("value", format=".3f")},
+        },
+    ]
+    alt = (
+        "Balanced accuracy with intervals of each model, and of probes that see no lungs; the tables have the numbers."
+    )
+    return Chart("chart-accuracy", spec(rows, layers, 34 * len(rows)), "Models and probes on one axis", alt)
+
+
+def _accuracy_rows(report: JsonObject) -> list[JsonObject]:
+    rows = []
+    for model in ordered(report["models"]):
+        found = (model.get("metrics") or {}).get("balanced_accuracy") or {}
+        if value_of(found) is not None:
+            rows.append(_row(name_of(model), NETWORK, found))
+    floor = (report.get("floor") or {}) | {"chance": report.get("chance", (report.get("floor") or {}).get("chance"))}
+    for key, words in PROBES:
+        found = floor.get(key)
+        found = found if isinstance(found, dict) else {"value": found}
+        if found["value"] is not None:
+            rows.append(_row(words, OTHER, found))
+    return rows
+
+
+def _row(name: str, kind: str, found: JsonObject) -> JsonObject:
+    value = found["value"]
+    low, high = (value if found.get(end) is None else found[end] for end in ("low", "high"))
+    return {"name": name, "kind": kind, "value": value, "low": low, "high": high}
+
+
+def perturbation_chart(place: str, found: Sequence[JsonObject]) -> Chart:
+    """Return bars of what each change costs."""
+    bars = {
+        "mark": {"type": "bar", "color": "var(--s1)", "cornerRadiusEnd": 2},
+        "encoding": {
+            "y": field("text", kind="nominal", sort=None, axis={"ticks": False, "domain": False}),
+            "x": field("change", "difference of balanced accuracy"),
+            "tooltip": tooltip(
+                ("text", "", ""), ("change", "difference", "+.3f"), ("flips", "answers that change", ".3f")
+            ),
+        },
+    }
+    alt = "Bars of the difference of balanced accuracy for each change to the images; the table above has the numbers."
+    return Chart(f"{place}-chart-robustness", spec(list(found), [bars], 22 * len(found)), "What each change costs", alt)
+
+
+def texture_charts(place: str, shuffle: Sequence[JsonObject], frequencies: Sequence[JsonObject]) -> list[Chart]:
+    """Return what is left with patches shuffled, and with low or high frequencies only, as far as measured."""
+    charts = []
+    if shuffle:
+        rows = [one | {"patches": f"{one['grid']} by {one['grid']}"} for one in shuffle]
+        across = field("patches", "patches, shuffled", "nominal", sort=None, axis={"labelAngle": 0})
+        shown = tooltip(("patches", "patches", ""), ("balanced_accuracy", "balanced accuracy", ".3f"))
+        alt = "Balanced accuracy when the image is cut into patches and these are shuffled."
+        layer = _texture_line(across, shown, "var(--s1)")
+        charts.append(Chart(f"{place}-chart-shuffle", spec(rows, [layer], 190), "Patches shuffled", alt))
+    if frequencies:
+        kinds = list(dict.fromkeys(one["kind"] for one in frequencies))
+        shown = tooltip(("kind", "kept", ""), ("cut", "cut", ".3f"), ("balanced_accuracy", "balanced accuracy", ".3f"))
+        layer = _texture_line(axis("cut", "cut-off frequency"), shown, None)
+        layer["encoding"]["color"] = colour("kind", kinds)
+        alt = "Balanced accuracy when only frequencies below or above a cut-off are kept."
+        name = f"{place}-chart-frequencies"
+        charts.append(Chart(name, spec(list(frequencies), [layer], 190), "Low or high frequencies only", alt))
+    return charts
+
+
+def _texture_line(across: JsonObject, shown: list[JsonObject], shade: str | None) -> JsonObject:
+    mark: JsonObject = {"type": "line", "point": {"filled": True, "size": 50}} | ({"color": shade} if shade else {})
+    up = axis("balanced_accuracy", "balanced accuracy", UNIT)
+    if shade:
+        mark["point"] |= {"color": shade}
+    return {"mark": mark, "encoding": {"x": across, "y": up, "tooltip": shown}}

@@ -1,0 +1,247 @@
+"""One document as HTML and as Markdown: a page that opens offline and forbids itself every request."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from cxr.core.files import JsonObject
+from cxr.evaluation.reporting.charts import CONFIG
+from cxr.evaluation.reporting.document import (
+    Audits,
+    Block,
+    Cell,
+    Fixed,
+    Fold,
+    Grid,
+    Heading,
+    Paragraph,
+    Pictures,
+    Piece,
+    Points,
+    Printed,
+    Section,
+    Table,
+)
+from cxr.evaluation.reporting.format import RESEARCH_ONLY
+from cxr.evaluation.reporting.network import each_model_section
+from cxr.evaluation.reporting.networks import comparisons_section, errors_section, learning_section, models_section
+from cxr.evaluation.reporting.overview import (
+    audits_section,
+    data_section,
+    limitations_section,
+    page_head,
+    reproducibility_section,
+    standards_section,
+)
+
+
+def sections(report: JsonObject, pictures: Pictures, whole: bool = True) -> list[Section]:
+    """Return all sections but the verdict, which is the head of the page.
+
+    Args:
+        report: The content of reports/report.json.
+        pictures: Image and heat map as PNG by model and file.
+        whole: False for what stands in Markdown, without pictures and with less of each model.
+    """
+    return [
+        data_section(report),
+        audits_section(report),
+        models_section(report),
+        each_model_section(report, whole),
+        learning_section(report),
+        comparisons_section(report),
+        *([errors_section(report, pictures)] if whole else []),
+        reproducibility_section(report),
+        standards_section(report, whole),
+        limitations_section(report),
+    ]
+
+
+VEGA_LITE = "6.4"
+# Nothing is fetched: scripts are named by their digests. Styles are inline, those that Vega sets as well.
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+
+def render_html(report: JsonObject, pictures: Pictures) -> str:
+    """Return the page.
+
+    Args:
+        report: The content of reports/report.json, completed; what is absent is named as not measured.
+        pictures: Image and heat map as PNG bytes by model name and file; what is absent shows as an empty frame.
+    """
+    scripts = [_library(), _resource("report.js")]
+    policy = _POLICY.format(scripts=" ".join(f"'sha256-{_digest(script)}'" for script in scripts))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=report.get("title") or "Evaluation",
+            policy=policy,
+            style=Markup(_resource("report.css")),
+            scripts=[Markup(script) for script in scripts],
+            config=CONFIG,
+            head=page_head(report),
+            research=RESEARCH_ONLY,
+            sections=sections(report, pictures),
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"pieces": pieces, "as_json": script_json, "data_uri": data_uri, "shade": shade}
+    return environment
+
+
+def pieces(found: tuple[Piece, ...]) -> Markup:
+    """Return pieces as HTML; a figure carries the number of the JSON that it was rounded from."""
+    return Markup("").join(_piece(piece) for piece in found)
+
+
+def _piece(piece: Piece) -> Markup:
+    if isinstance(piece, Printed):
+        return Markup('<data value="{}">{}</data>').format(json.dumps(piece.value), piece.text)
+    if isinstance(piece, Fixed):
+        return Markup('<span class="fixed">{}</span>').format(piece.text)
+    return Markup("{}").format(piece)
+
+
+def script_json(value: object) -> Markup:
+    """Return JSON that cannot end its script element, whatever a file is called."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def data_uri(png: bytes) -> str:
+    """Return a picture as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def shade(cell: Cell) -> str:
+    """Return the style of a cell that is shaded by its share, or nothing."""
+    return "" if cell.share is None else f"--share:{round(100 * cell.share)}%"
+
+
+def _resource(name: str) -> str:
+    return resources.files("cxr.evaluation.reporting").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _library() -> str:
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;", VEGA_LITE)
+    return bundle.replace("</script", "<\\/script")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def render_markdown(report: JsonObject) -> str:
+    """Return the report as Markdown; the page beside it has charts, pictures and the standards item by item."""
+    top = page_head(report)
+    lines = [f"# {plain((str(report.get('title') or 'Evaluation'),))}", f"**{plain((top.headline,))}**"]
+    lines.append(" ".join([plain(top.badge.pieces).capitalize() + ".", *(plain((one,)) for one in top.sentences)]))
+    lines += [f"> {plain(one)}" for one in top.banner]
+    lines += [f"> Waived: {plain((what,))}: {plain((why,))}" for what, why in top.waivers]
+    lines.append(RESEARCH_ONLY)
+    for section in sections(report, {}, whole=False):
+        lines += [f"## {section.title}", *(part for block in section.blocks for part in markdown(block))]
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def plain(found: tuple[Piece, ...]) -> str:
+    """Return pieces as one line in which no name is taken for Markdown or HTML."""
+    return "".join(piece.text if isinstance(piece, Printed | Fixed) else _escaped(piece) for piece in found)
+
+
+def _escaped(words: str) -> str:
+    line = " ".join(words.split(" ")).replace("\r", " ").replace("\n", " ")
+    for sign in ("\\", "|", "<", "`", "*", "]("):
+        line = line.replace(sign, f"{sign[:-1]}\\{sign[-1]}")
+    return line
+
+
+def markdown(block: Block) -> Iterator[str]:
+    """Yield the parts of a block; a chart and a gallery have none."""
+    write: Callable[[Any], Iterator[str]] | None = _WRITERS.get(type(block))
+    if write:
+        yield from write(block)
+
+
+def _lines(header: list[str], rows: list[list[str]], flush: list[bool]) -> str:
+    rule = ["---:" if right else "---" for right in flush]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+
+def _table(block: Table) -> Iterator[str]:
+    yield f"{plain((block.caption,))}:"
+    rows = [[plain(cell.pieces) for cell in row.cells] for row in block.rows]
+    yield _lines([plain((name,)) for name in block.header], rows, block.figures)
+    if block.notes:
+        yield plain(block.notes)
+
+
+def _paragraph(block: Paragraph) -> Iterator[str]:
+    yield plain(block.pieces)
+
+
+def _points(block: Points) -> Iterator[str]:
+    yield "\n".join(f"- {plain(item)}" for item in block.items)
+
+
+def _heading(block: Heading) -> Iterator[str]:
+    yield f"{'#' * block.level} {plain((block.text,))}"
+
+
+def _fold(block: Fold) -> Iterator[str]:
+    yield f"### {plain(block.title)}"
+    for part in block.blocks:
+        yield from markdown(part)
+
+
+def _grid(block: Grid) -> Iterator[str]:
+    for part in block.blocks:
+        yield from markdown(part)
+
+
+def _audits(block: Audits) -> Iterator[str]:
+    rows = [
+        [
+            f"{plain((one.name,))} ({plain((one.where,))})",
+            ", ".join(plain(badge.pieces) for badge in one.badges),
+            plain((one.found,)),
+            plain((one.limit,)) + (f" Waived: {plain((one.waiver,))}" if one.waiver else ""),
+        ]
+        for one in block.entries
+    ]
+    yield _lines(["audit", "result", "found", "limit"], rows, [False] * 4)
+
+
+_WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
+    Table: _table,
+    Paragraph: _paragraph,
+    Points: _points,
+    Heading: _heading,
+    Fold: _fold,
+    Grid: _grid,
+    Audits: _audits,
+}

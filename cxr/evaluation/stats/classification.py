@@ -1,0 +1,349 @@
+"""Metrics of one network on one split: by class, with intervals (DeLong), and curves."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from cxr.core.files import JsonObject
+from cxr.evaluation.stats.intervals import (
+    DIGITS,
+    LEVEL,
+    Floats,
+    Labels,
+    Probabilities,
+    interval,
+    percentile,
+    ratio,
+    resample,
+    rounded,
+    rounded_list,
+    weighted_balanced_accuracy,
+    weighted_macro_auc,
+    weighted_mean,
+    wilson,
+)
+
+
+def measure(truth: Labels, probabilities: Probabilities, classes: tuple[str, ...]) -> JsonObject:
+    """Measure a classification; the answer is the class with the largest probability, the first of equals.
+
+    Args:
+        truth: int64 (n,), numbers of classes; every class occurs.
+        probabilities: float64 (n, classes), rows sum to one.
+        classes: Names, in the order of the columns.
+
+    Returns:
+        Floats rounded to six decimals: accuracy, balanced_accuracy (mean sensitivity), macro_f1, macro_auc
+        (mean of one-vs-rest), log_loss (natural logarithm), and sensitivity and specificity by class, one-vs-rest.
+    """
+    predicted = probabilities.argmax(axis=1)
+    values = {
+        "accuracy": float(np.mean(predicted == truth)),
+        "balanced_accuracy": balanced_accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro"),
+        "macro_auc": macro_auc(truth, probabilities),
+        "log_loss": log_loss(truth, probabilities, labels=np.arange(len(classes))),
+    }
+    rates = class_rates(confusion(truth, predicted, len(classes)))
+    return {name: round(float(value), DIGITS) for name, value in values.items()} | {
+        rate: {name: round(float(value), DIGITS) for name, value in zip(classes, by_class, strict=True)}
+        for rate, by_class in rates.items()
+    }
+
+
+def macro_auc(truth: Labels, probabilities: Probabilities) -> float:
+    """Return the unweighted mean of the one-vs-rest areas under the ROC curve; also for two classes."""
+    areas = [roc_auc_score(truth == number, probabilities[:, number]) for number in range(probabilities.shape[1])]
+    return float(np.mean(areas))
+
+
+def confusion(truth: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """Return int64 (classes, classes): rows are true, columns are predicted classes."""
+    return np.asarray(confusion_matrix(truth, predicted, labels=np.arange(classes)))
+
+
+def class_rates(matrix: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return sensitivity and specificity of each class against the rest, float64 (classes,)."""
+    true_positive = np.diag(matrix)
+    positive, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    negative = matrix.sum() - positive
+    return {
+        "sensitivity": true_positive / positive,
+        "specificity": (negative - (predicted - true_positive)) / negative,
+    }
+
+
+SMALLEST = 1e-15  # of a probability in a logarithm: one impossible answer must not make every figure infinite
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One network's answers for n images.
+
+    Attributes:
+        classes: Names, in the order of the columns.
+        truth: int64 (n,), class numbers.
+        probabilities: float64 (n, classes), rows sum to one.
+        group: int64 (n,), equal for images of one patient or one picture; any numbers.
+    """
+
+    classes: tuple[str, ...]
+    truth: Labels
+    probabilities: Probabilities
+    group: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @cached_property
+    def predicted(self) -> Labels:
+        """The class with the largest probability, the first of equals, int64 (n,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Where the prediction is the truth, bool (n,)."""
+        return np.asarray(self.predicted == self.truth)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """The largest probability, float64 (n,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """Minus the natural logarithm of the probability of the truth, float64 (n,)."""
+        return -np.log(np.clip(self.probabilities[np.arange(len(self)), self.truth], SMALLEST, 1))
+
+    @cached_property
+    def squares(self) -> NDArray[np.float64]:
+        """Squared distance to the truth, 0 to 2 (Brier 1950, for several classes), float64 (n,)."""
+        return np.asarray(((self.probabilities - np.eye(len(self.classes))[self.truth]) ** 2).sum(axis=1))
+
+
+class Area(NamedTuple):
+    """An area with what each image adds to its variance.
+
+    Attributes:
+        value: 0 to 1.
+        positive: float64 (m,), for each positive image the share of negative ones below it.
+        negative: float64 (k,), for each negative image the share of positive ones above it.
+    """
+
+    value: float
+    positive: Floats
+    negative: Floats
+
+    @property
+    def variance(self) -> float:
+        """Estimated variance of the area; NaN with fewer than two images of a side."""
+        return _variance(self.positive, self.negative)
+
+
+def delong(positive: NDArray[np.bool_], scores: Floats) -> Area | None:
+    """Return the area of `scores`, float64 (n,), against `positive`, bool (n,); None where one side is empty."""
+    above, below = scores[positive], scores[~positive]
+    if not len(above) or not len(below):
+        return None
+    ranks = rankdata(np.concatenate([above, below]))
+    share_below = (ranks[: len(above)] - rankdata(above)) / len(below)
+    share_above = 1 - (ranks[len(above) :] - rankdata(below)) / len(above)
+    return Area(float(share_below.mean()), share_below, share_above)
+
+
+def delong_interval(area: Area | None) -> JsonObject:
+    """Return the area with its interval on the logit scale, which stays within 0 and 1.
+
+    The bounds are null where classes are wholly apart or a side has one image: there is no variance to go by.
+    """
+    if area is None:
+        return interval(None, None, None)
+    if not 0 < area.value < 1 or not area.variance > 0:
+        return interval(area.value, None, None)
+    centre = np.log(area.value / (1 - area.value))
+    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(area.variance) / (area.value * (1 - area.value))
+    low, high = (1 / (1 + np.exp(-(centre + side * half))) for side in (-1, 1))
+    return interval(area.value, low, high)
+
+
+def delong_p(first: Area | None, second: Area | None) -> float | None:
+    """Return the two-sided p of equal areas of two networks on the same images, in the same order."""
+    if first is None or second is None:
+        return None
+    gap = first.value - second.value
+    variance = _variance(first.positive - second.positive, first.negative - second.negative)
+    if np.isnan(variance):
+        return None
+    if variance <= 0:
+        return 1.0 if gap == 0 else None
+    return float(2 * norm.sf(abs(gap) / np.sqrt(variance)))
+
+
+def _variance(positive: Floats, negative: Floats) -> float:
+    if len(positive) < 2 or len(negative) < 2:
+        return float("nan")
+    return float(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
+
+
+def metrics_section(answers: Predictions, seed: int) -> JsonObject:
+    """Return overall figures. Accuracy has a Wilson interval, the others that of the grouped bootstrap.
+
+    balanced_accuracy and macro_f1 are means over the classes that occur; macro_auc is null where one does not,
+    and mcc (Matthews 1975) where only one does.
+    """
+    truth = answers.truth
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        return {
+            "balanced_accuracy": weighted_balanced_accuracy(truth, answers.right, weights),
+            "macro_auc": weighted_macro_auc(truth, answers.probabilities, weights),
+            "log_loss": weighted_mean(answers.losses, weights),
+            "brier": weighted_mean(answers.squares, weights),
+        }
+
+    drawn = resample(figures, truth, answers.group, seed)
+    return {
+        "accuracy": wilson(int(answers.right.sum()), len(answers)),
+        **{name: percentile(*value) for name, value in drawn.items()},
+        "macro_f1": rounded(
+            f1_score(truth, answers.predicted, labels=np.unique(truth), average="macro", zero_division=0)
+        ),
+        "mcc": rounded(matthews_corrcoef(truth, answers.predicted)) if len(np.unique(truth)) > 1 else None,
+    }
+
+
+def confusion_rows(answers: Predictions) -> list[list[int]]:
+    """Return counts: rows are true, columns are predicted classes."""
+    counts: list[list[int]] = confusion(answers.truth, answers.predicted, len(answers.classes)).tolist()
+    return counts
+
+
+def classes_section(answers: Predictions) -> list[JsonObject]:
+    """Return one-vs-rest figures of each class: Wilson intervals, and DeLong's for the area."""
+    return [_class(answers, number, name) for number, name in enumerate(answers.classes)]
+
+
+def _class(answers: Predictions, number: int, name: str) -> JsonObject:
+    positive, called = answers.truth == number, answers.predicted == number
+    found, alarms = int((positive & called).sum()), int((~positive & called).sum())
+    missed, passed = int((positive & ~called).sum()), int((~positive & ~called).sum())
+    sensitivity, specificity = ratio(found, found + missed), ratio(passed, passed + alarms)
+    lr_plus = lr_minus = None
+    if sensitivity is not None and specificity is not None:
+        lr_plus, lr_minus = ratio(sensitivity, 1 - specificity), ratio(1 - sensitivity, specificity)
+    return {
+        "name": name,
+        "n": found + missed,
+        "sensitivity": wilson(found, found + missed),
+        "specificity": wilson(passed, passed + alarms),
+        "ppv": wilson(found, found + alarms),
+        "npv": wilson(passed, passed + missed),
+        "auc": delong_interval(delong(positive, answers.probabilities[:, number])),
+        "f1": rounded(ratio(2 * found, 2 * found + alarms + missed)),
+        "lr_plus": rounded(lr_plus),
+        "lr_minus": rounded(lr_minus),
+    }
+
+
+MOST_POINTS = 200
+EDGES = np.linspace(0, 1, 21)
+THRESHOLDS = tuple(number / 100 for number in range(1, 100))
+
+
+def decision_curve(positive: NDArray[np.bool_], probability: Floats) -> list[JsonObject]:
+    """Return net benefits at thresholds 0.01 to 0.99 (Vickers and Elkin 2006).
+
+    Args:
+        positive: bool (n,), images of the target class.
+        probability: float64 (n,), of the target class.
+
+    Returns:
+        threshold, and the net benefit of the model, of calling all images positive, and of calling none.
+    """
+    everyone = np.ones(len(positive), bool)
+    return [
+        {
+            "threshold": threshold,
+            "model": rounded(net_benefit(positive, probability >= threshold, threshold)),
+            "all": rounded(net_benefit(positive, everyone, threshold)),
+            "none": 0.0,
+        }
+        for threshold in THRESHOLDS
+    ]
+
+
+def net_benefit(positive: NDArray[np.bool_], called: NDArray[np.bool_], threshold: float) -> float:
+    """Return the net benefit per image of calling `called` positive.
+
+    A found case counts 1, a false alarm -threshold / (1 - threshold).
+
+    Args:
+        positive: bool (n,), images of the target class.
+        called: bool (n,).
+        threshold: 0 to 1, exclusive.
+    """
+    alarms = (called & ~positive).sum() * threshold / (1 - threshold)
+    return float(((called & positive).sum() - alarms) / len(positive))
+
+
+def roc_points(answers: Predictions) -> list[JsonObject]:
+    """Return one-vs-rest ROC curves; without points where a class, or its rest, has no images."""
+    curves = []
+    for positive, probability, name in _one_vs_rest(answers):
+        fpr, tpr = roc_curve(positive, probability)[:2] if _both(positive) else (np.empty(0), np.empty(0))
+        curves.append({"class": name, "fpr": _thin(fpr), "tpr": _thin(tpr)})
+    return curves
+
+
+def pr_points(answers: Predictions) -> list[JsonObject]:
+    """Return one-vs-rest curves of precision by recall; without points where a class has no images."""
+    curves = []
+    for positive, probability, name in _one_vs_rest(answers):
+        empty = (np.empty(0), np.empty(0))
+        precision, recall = precision_recall_curve(positive, probability)[:2] if positive.any() else empty
+        curves.append({"class": name, "recall": _thin(recall), "precision": _thin(precision)})
+    return curves
+
+
+def distributions(answers: Predictions) -> list[JsonObject]:
+    """Return, for each true class, how the probability of each class is distributed over 20 equal bins."""
+    return [
+        {
+            "class": true,
+            "probability_of": of,
+            "edges": rounded_list(EDGES),
+            "counts": np.histogram(answers.probabilities[answers.truth == row, column], EDGES)[0].tolist(),
+        }
+        for row, true in enumerate(answers.classes)
+        for column, of in enumerate(answers.classes)
+    ]
+
+
+def _one_vs_rest(answers: Predictions) -> list[tuple[NDArray[np.bool_], Floats, str]]:
+    return [
+        (np.asarray(answers.truth == number), answers.probabilities[:, number], name)
+        for number, name in enumerate(answers.classes)
+    ]
+
+
+def _both(positive: NDArray[np.bool_]) -> bool:
+    return bool(positive.any() and not positive.all())
+
+
+def _thin(values: Floats) -> list[float]:
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
+    return rounded_list(values[rows])

@@ -1,0 +1,217 @@
+"""Write what people and DVC read of an evaluation: reports, tables, figures, pictures."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.core.files import JsonObject, whole_file, write_json, write_text
+from cxr.core.image import Plane, to_plane
+from cxr.core.manifest import write_table
+from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.report import metrics_json
+from cxr.evaluation.reporting.document import Pictures
+from cxr.evaluation.reporting.model_card import render_card
+from cxr.evaluation.reporting.render import render_html, render_markdown
+from cxr.evaluation.stats.classification import confusion
+from cxr.inference.gate import FLAGS
+from cxr.inference.network import OPACITY, RAMP
+from cxr.inference.outputs import write_outputs
+
+DOTS_PER_INCH = 110
+
+
+def draw_confusion(path: Path, candidates: Sequence[Candidate]) -> None:
+    """Draw the confusion matrices side by side: counts, and shade by share of the true class."""
+    figure = Figure(figsize=(3.4 * len(candidates), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(candidates), squeeze=False)[0]
+    for axis, candidate in zip(axes, candidates, strict=True):
+        _matrix(axis, candidate)
+    axes[0].set_ylabel("actual")
+    _save(figure, path)
+
+
+def draw_learning_curves(path: Path, candidates: Sequence[Candidate]) -> None:
+    """Draw loss and accuracy by epoch: a colour a model, training dashed, validation solid."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    trained = [(candidate, candidate.history) for candidate in candidates if candidate.history is not None]
+    for number, (candidate, history) in enumerate(trained):
+        colour = f"C{number}"
+        for axis, column in ((loss, "loss"), (accuracy, "accuracy")):
+            axis.plot(history["epoch"], history[f"val_{column}"], color=colour, label=candidate.name)
+            axis.plot(history["epoch"], history[column], color=colour, linestyle="--", alpha=0.5)
+            axis.set(xlabel="epoch", ylabel=column)
+    loss.set(title="solid: validation, dashed: training", yscale="log")
+    accuracy.legend()
+    _save(figure, path)
+
+
+def _matrix(axis: Axes, candidate: Candidate) -> None:
+    classes = candidate.model.classes
+    matrix = confusion(candidate.test.truth, candidate.probabilities.argmax(axis=1), len(classes))
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in ((r, c) for r in range(len(classes)) for c in range(len(classes))):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour)
+    names = [name.replace("_", "\n") for name in classes]
+    axis.set_xticks(range(len(classes)), names)
+    axis.set_yticks(range(len(classes)), names)
+    axis.set(title=candidate.name, xlabel="predicted")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        # Without the Software chunk, so that another matplotlib that draws the same gives the same bytes.
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
+def predictions_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Return one row per model and test image.
+
+    model, file, actual, predicted, probability_<class> (calibrated), all from the network alone; then as cxr-batch
+    writes them prediction_set, decision, refer_reason (all empty where the gate rejects), reason (why it does) and
+    flags (what the gate saw).
+    """
+    return pd.concat([_answers(candidate) for candidate in candidates], ignore_index=True)
+
+
+def learning_curves_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Return one row per trained model and epoch, with the columns of history.csv after `model`."""
+    trained = [(c.name, c.history) for c in candidates if c.history is not None]
+    return pd.concat([history.assign(model=name)[["model", *history.columns]] for name, history in trained])
+
+
+def roc_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+    """Return one row per model, class and point of the ROC curve: model, class, fpr, tpr."""
+    rows = [
+        {"model": model["name"], "class": curve["class"], "fpr": fpr, "tpr": tpr}
+        for model in models
+        for curve in model["roc"]
+        for fpr, tpr in zip(curve["fpr"], curve["tpr"], strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["model", "class", "fpr", "tpr"])
+
+
+def reliability_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+    """Return one row per model and bin: model, confidence, accuracy, low, high, n."""
+    return _per_model(models, lambda model: model["calibration"]["reliability"])
+
+
+def risk_coverage_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+    """Return one row per model and point: model, coverage, risk."""
+    return _per_model(models, lambda model: model["selective"]["curve"])
+
+
+def _per_model(models: Sequence[JsonObject], points: Callable[[JsonObject], list[JsonObject]]) -> pd.DataFrame:
+    return pd.DataFrame([{"model": model["name"]} | point for model in models for point in points(model)])
+
+
+def _answers(candidate: Candidate) -> pd.DataFrame:
+    test, calibrated = candidate.test, candidate.probabilities
+    classes = np.array(candidate.model.classes)
+    probabilities = {
+        f"probability_{label}": calibrated[:, column].round(6) for column, label in enumerate(candidate.model.classes)
+    }
+    return pd.DataFrame(
+        {
+            "model": candidate.name,
+            "file": test.files,
+            "actual": classes[test.truth],
+            "predicted": classes[calibrated.argmax(axis=1)],
+            **probabilities,
+            **_decided(candidate),
+        }
+    )
+
+
+def _decided(candidate: Candidate) -> dict[str, list[str]]:
+    decided, judged = candidate.test_decided, candidate.test_judged
+    return {
+        "prediction_set": [" ".join(one.classes) or "empty" if one else "" for one in decided],
+        "decision": [one.word if one else "" for one in decided],
+        "refer_reason": [str(one.reason or "") if one else "" for one in decided],
+        "reason": judged.reasons.tolist(),
+        "flags": [" ".join(flag for flag, is_seen in zip(FLAGS, row, strict=True) if is_seen) for row in judged.flags],
+    }
+
+
+def write_saved_outputs(folder: Path, candidates: Sequence[Candidate]) -> None:
+    """Write <model>.npz: logits, features, files, groups and sources of every image of the split table."""
+    for candidate in candidates:
+        write_outputs(folder / f"{candidate.name}.npz", candidate.outputs)
+
+
+def write_reports(folder: Path, candidates: Sequence[Candidate], report: JsonObject, pictures: Pictures) -> None:
+    """Write the report in its three forms, and the metrics, tables and figures that DVC shows."""
+    for model in report["models"]:
+        write_json(folder / "metrics" / f"{model['name']}.json", metrics_json(model))
+    write_table(folder / "predictions.csv", predictions_table(candidates))
+    write_table(folder / "learning_curves.csv", learning_curves_table(candidates))
+    write_table(folder / "plots" / "roc.csv", roc_table(report["models"]))
+    write_table(folder / "plots" / "reliability.csv", reliability_table(report["models"]))
+    write_table(folder / "plots" / "risk_coverage.csv", risk_coverage_table(report["models"]))
+    draw_confusion(folder / "figures" / "confusion.png", candidates)
+    draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
+    write_json(folder / "environment.json", environments(candidates))
+    write_json(folder / "report.json", report)
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report, pictures))
+
+
+def environments(candidates: Sequence[Candidate]) -> JsonObject:
+    """Return what each network was trained with, by its name; the next training compares itself with it."""
+    return {candidate.name: candidate.model.description["environment"] for candidate in candidates}
+
+
+def write_card(folder: Path, description: JsonObject) -> None:
+    """Write model_card.md of the chosen network."""
+    write_text(folder / "model_card.md", render_card(description))
+
+
+SIDE = 160  # pixels
+GREYS, HEATS = 32, 8  # their product is a palette of 256 colours, a third of the bytes of full colour
+
+
+def thumbnail(plane: Plane) -> bytes:
+    """Return uint8 (side, side) as grey PNG bytes, 160 pixels a side; equal planes give equal bytes."""
+    return _png(Image.fromarray(to_plane(plane, SIDE)))
+
+
+def overlay(plane: Plane, cam: NDArray[np.float32]) -> bytes:
+    """Return the plane in grey with the map in colour over it, as PNG bytes; where the map is 0 the film is untouched.
+
+    Args:
+        plane: uint8 (side, side).
+        cam: float32 (h, w), 0 or larger; its largest value is drawn as the ramp's end.
+    """
+    largest = float(cam.max())
+    shares = np.asarray(cam / largest if largest > 0 else cam, np.float32)
+    heat = np.asarray(Image.fromarray(shares).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    grey = to_plane(plane, SIDE) // (256 // GREYS)
+    image = Image.fromarray((grey * HEATS + np.rint(heat * (HEATS - 1))).astype(np.uint8))
+    image.putpalette(_palette().tobytes())
+    return _png(image)
+
+
+def _palette() -> NDArray[np.uint8]:
+    """Return uint8 (GREYS * HEATS, 3), heat changing fastest."""
+    heat = np.linspace(0, 1, HEATS)
+    colours = np.stack([np.interp(heat, np.linspace(0, 1, len(RAMP)), channel) for channel in RAMP.T], axis=1)
+    weight = (OPACITY * heat)[:, None]
+    grey = (np.arange(GREYS) + 0.5) * (256 / GREYS)
+    mixed = (1 - weight) * grey[:, None, None] + weight * colours
+    return np.asarray(np.rint(mixed), np.uint8).reshape(-1, 3)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

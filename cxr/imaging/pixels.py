@@ -1,0 +1,108 @@
+"""From decoded samples of any mode to 8-bit luminance: scaled, never clipped, never stretched to the range found."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.core.errors import ImageError, Reason
+from cxr.core.image import Plane
+
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five times the largest detector
+# Only these decoders see a file's bytes: others that Pillow has may start programs (EPS starts Ghostscript).
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+
+TRUNCATED_WORDS = ("truncated", "incomplete", "unexpected end", "not enough", "less than expected")
+
+
+def named(error: Exception) -> ImageError:
+    """Return what a decoder's exception says of the file, as one of `Reason`."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
+    if any(word in text.lower() for word in TRUNCATED_WORDS):
+        return ImageError(Reason.TRUNCATED, text)
+    return ImageError(Reason.UNREADABLE, text)
+
+
+FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files
+INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY_MODES = ("1", "L", "LA", "La", "F", *INTEGER_MODES)
+COLOUR_SIDE = 64  # about the side of the copy that colour is measured on: reading every pixel would cost as much again
+TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO = 262, 0
+
+
+def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
+    """Return the luminance of a loaded picture and the bits a sample uses; what was done is appended to `steps`.
+
+    Raises:
+        ImageError: Black and white of these samples are not defined.
+    """
+    if image.mode in INTEGER_MODES:
+        return _from_integers(np.asarray(image), steps)
+    if image.mode == "F":
+        raise ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
+    bit_depth = 1 if image.mode == "1" else 8
+    if image.has_transparency_data:
+        steps.append("alpha_over_black")
+        image = _over_black(image)
+    if image.mode == "L":
+        return np.asarray(image), bit_depth  # converting would only copy
+    if image.mode != "1":
+        steps.append("luma_601")
+    return np.asarray(image.convert("RGB" if image.mode in ("P", "PA") else image.mode).convert("L")), bit_depth
+
+
+def colour_of(image: Image.Image) -> float:
+    """Return how colourful a loaded picture is: the mean over pixels of (max - min of R, G, B) / 255, 0 to 1.
+
+    Measured on a copy with sides of 64 to 127 pixels, or of the picture where it is smaller; transparent samples count
+    as black. 0 for grey samples of any depth.
+    """
+    if image.mode in GREY_MODES:
+        return 0.0
+    factors = (max(1, image.width // COLOUR_SIDE), max(1, image.height // COLOUR_SIDE))
+    if image.mode in ("P", "PA"):  # numbers of a palette have no mean
+        small = image.resize((image.width // factors[0], image.height // factors[1]), Image.Resampling.NEAREST)
+    else:
+        small = image.reduce(factors)
+    small = _over_black(small) if small.has_transparency_data else small
+    values = np.asarray(small.convert("RGB"))
+    return float((values.max(axis=2) - values.min(axis=2)).mean()) / 255
+
+
+def scale_to_8_bit(values: NDArray[Any], full_scale: int) -> Plane:
+    """Return round(255 * values / full_scale) as uint8, exactly; `values` are integers in 0..full_scale."""
+    return ((values.astype(np.uint32) * 255 + full_scale // 2) // full_scale).astype(np.uint8)
+
+
+def refuse_deep_colour(image: Image.Image) -> None:
+    """Refuse 16-bit colour: Pillow keeps only its high byte, which is wrong for 12-bit data.
+
+    Raises:
+        ImageError: The picture has several bands of 16 bits.
+    """
+    raw_modes = [str(tile[3]) for tile in getattr(image, "tile", [])]
+    if len(image.getbands()) > 1 and any(";16" in raw for raw in raw_modes):
+        raise ImageError(Reason.UNSUPPORTED, f"16-bit {image.mode}; save it as 16-bit greyscale")
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Tell whether a TIFF's low values are bright and Pillow left them so: it inverts up to 8 bits, not above."""
+    tag = getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC, 1)
+    return image.mode.startswith("I") and bool(tag == TIFF_WHITE_IS_ZERO)
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def _from_integers(values: NDArray[Any], steps: list[str]) -> tuple[Plane, int]:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > FULL_SCALES[-1]:
+        raise ImageError(Reason.UNSUPPORTED, f"grey values from {low} to {high}; expected 0 to {FULL_SCALES[-1]}")
+    full_scale = next(scale for scale in FULL_SCALES if high <= scale)
+    steps.append(f"divided_by_{full_scale}")
+    return scale_to_8_bit(values, full_scale), full_scale.bit_length()

@@ -1,0 +1,309 @@
+"""What was fitted on validation, and how it is applied: calibrated probabilities, prediction sets, decisions."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.core.errors import ModelError
+from cxr.core.files import JsonObject, read_json
+from cxr.inference.network import softmax
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An object with the words that name it in a message, such as `models/screening/decisions.json: conformal`.
+
+    Every method raises ModelError where the member is absent or is not what the method asks for.
+    """
+
+    form: JsonObject
+    where: str
+
+    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float:
+        """Return a finite number from `low` to `high`."""
+        value = self._get(key)
+        if not _is_number(value) or not low <= value <= high:
+            raise self.wrong(key, f"expected a number from {low:g} to {high:g}")
+        return float(value)
+
+    def numbers(self, key: str, count: int) -> tuple[float, ...]:
+        """Return `count` finite numbers, none smaller than the one before."""
+        values = self._get(key)
+        if not isinstance(values, list) or len(values) != count or not all(map(_is_number, values)):
+            raise self.wrong(key, f"expected {count} numbers")
+        if sorted(values) != values:
+            raise self.wrong(key, "expected numbers in ascending order")
+        return tuple(map(float, values))
+
+    def count(self, key: str, least: int = 0) -> int:
+        """Return a whole number of at least `least`."""
+        value = self._get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.wrong(key, f"expected a whole number of at least {least}")
+        return value
+
+    def text(self, key: str, pattern: str = ".+") -> str:
+        """Return a text that `pattern` matches wholly."""
+        value = self._get(key)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise self.wrong(key, f"expected a text of the form {pattern}")
+        return value
+
+    def texts(self, key: str, pattern: str = ".+") -> tuple[str, ...]:
+        """Return different texts that `pattern` matches wholly."""
+        values = self._get(key)
+        fits = re.compile(pattern).fullmatch
+        if not isinstance(values, list) or not all(isinstance(value, str) and fits(value) for value in values):
+            raise self.wrong(key, f"expected texts of the form {pattern}")
+        if len(set(values)) != len(values):
+            raise self.wrong(key, "expected each text once")
+        return tuple(values)
+
+    def inner(self, key: str, names: Sequence[str] = ()) -> "Fields":
+        """Return an object; with `names`, one whose members have exactly these names, in any order."""
+        value = self._get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "expected an object")
+        if names and set(value) != set(names):
+            raise self.wrong(key, f"expected the members {', '.join(names)}")
+        return Fields(value, f"{self.where}: {key}")
+
+    def wrong(self, key: str, expected: str) -> ModelError:
+        """Return the error of a member that is not what was expected."""
+        return ModelError(f"{self.where}: {key} is {_short(self.form.get(key))}; {expected}. Run: dvc repro evaluate")
+
+    def _get(self, key: str) -> Any:
+        if key not in self.form:
+            raise ModelError(f"{self.where} lacks {key}; run: dvc repro evaluate")
+        return self.form[key]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+LARGEST = 1e12  # of a temperature or threshold; softer than any network is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and what it was chosen for.
+
+    Attributes:
+        threshold: The target class is suspected from this calibrated probability on.
+        aim: What it was chosen for, in words.
+    """
+
+    threshold: float
+    aim: str
+
+
+def parse_points(fields: Fields) -> dict[str, OperatingPoint]:
+    """Read `operating_points` by name. Raises ModelError where they are not that."""
+    points = fields.inner("operating_points")
+    return {name: _point(points.inner(name)) for name in points.form}
+
+
+def parse_default(fields: Fields, points: Mapping[str, OperatingPoint]) -> str:
+    """Read `default_operating_point`, one of `points`. Raises ModelError where it is none of them."""
+    name = fields.text("default_operating_point")
+    if name not in points:
+        raise fields.wrong("default_operating_point", f"expected one of {', '.join(points) or 'operating_points'}")
+    return name
+
+
+def _point(point: Fields) -> OperatingPoint:
+    return OperatingPoint(point.number("threshold", 0, LARGEST), point.text("aim"))
+
+
+QUANTILES = 101
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Figures of the validation images.
+
+    Attributes:
+        images: How many.
+        predictions: For each class, how many are predicted to be of it.
+        confidence: The 0th, 1st, ... 100th percentile of the largest calibrated probability.
+        brightness: Likewise of the mean of the planes, 0 black, 1 white.
+        side: Likewise of the longer side of the files, in pixels.
+    """
+
+    images: int
+    predictions: Mapping[str, int]
+    confidence: tuple[float, ...]
+    brightness: tuple[float, ...]
+    side: tuple[float, ...]
+
+
+def parse_reference(fields: Fields, classes: tuple[str, ...]) -> Reference | None:
+    """Check the member `reference` of decisions.json, which may be null. Raises ModelError."""
+    if fields.form.get("reference") is None:
+        return None
+    form = fields.inner("reference")
+    images, predictions = form.count("images", 1), form.inner("predictions", classes)
+    counts = {name: predictions.count(name) for name in classes}
+    if sum(counts.values()) != images:
+        raise form.wrong("predictions", f"expected counts with the sum {images}")
+    return Reference(
+        images,
+        counts,
+        *(form.numbers(name, QUANTILES) for name in ("confidence", "brightness", "side")),
+    )
+
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+DECISIONS_FILE = "decisions.json"
+DECISIONS_FORM = 1
+PIXEL_DIGITS = 16  # of 64: among a million pictures, two share these with a probability of 3e-8
+REFER, NOT_SUSPECTED = "refer", "not_suspected"
+
+
+class ReferReason(StrEnum):
+    """Why a picture is for a person to decide: the words of the column `refer_reason`; the first that holds is said."""
+
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    EMPTY_SET = "empty_set"
+    SEVERAL_CLASSES = "several_classes"
+    DISAGREEMENT = "disagreement"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided about one picture.
+
+    Attributes:
+        classes: The prediction set, in the order of the network's outputs.
+        word: `<target>_suspected`, `not_suspected` or `refer`.
+        reason: Why `refer`; None otherwise.
+    """
+
+    classes: tuple[str, ...]
+    word: str
+    reason: ReferReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What decisions.json says.
+
+    Attributes:
+        network: SHA-256 of the network that it was fitted for.
+        classes: In the order of the logits.
+        temperature: Logits are divided by it (Guo 2017); above 0.
+        target: Class of the operating points.
+        points: By name.
+        default_point: Name of the one that is used where none is asked for.
+        alpha: Share of images whose class the prediction set may lack, for each class (Vovk 2012).
+        minimum: float64 (classes,), smallest calibrated probability of a class in the set.
+        reference: The validation images; None where nothing is to be compared.
+        training_pixels: First 16 digits of `cxr.core.image.pixels_digest` of each training image's plane.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    temperature: float
+    target: str
+    points: Mapping[str, OperatingPoint]
+    default_point: str
+    alpha: float
+    minimum: Floats
+    reference: Reference | None
+    training_pixels: frozenset[str]
+
+    def probabilities(self, logits: NDArray[Any]) -> Floats:
+        """Return calibrated probabilities, float64 (n, classes), of logits of that shape."""
+        return softmax(np.asarray(logits, np.float64) / self.temperature)
+
+    def sets(self, probabilities: Floats) -> Bools:
+        """Tell which classes are in the prediction sets: bool (n, classes)."""
+        return np.asarray(probabilities >= self.minimum)
+
+    def suspected(self, probabilities: Floats, point: str) -> Bools:
+        """Tell where the target reaches the threshold of the operating point `point`: bool (n,)."""
+        return np.asarray(probabilities[:, self.classes.index(self.target)] >= self.points[point].threshold)
+
+    def decide(
+        self, probabilities: Floats, point: str, *, unusual: Bools | None = None, disagreeing: Bools | None = None
+    ) -> list[Decision]:
+        """Decide about n pictures by their calibrated probabilities, float64 (n, classes), not rounded.
+
+        Of bool (n,), `unusual` are those unlike what the gate was fitted on, `disagreeing` those about which the
+        members of an ensemble differ; None: none is.
+        """
+        nowhere = np.zeros(len(probabilities), np.bool_)
+        held = (nowhere if given is None else given for given in (unusual, disagreeing))
+        rows = zip(self.sets(probabilities), self.suspected(probabilities, point), *held, strict=True)
+        return [self._decision(*row) for row in rows]
+
+    def _decision(self, kept: Bools, suspected: bool, unusual: bool, disagreeing: bool) -> Decision:
+        classes = tuple(name for name, is_kept in zip(self.classes, kept, strict=True) if is_kept)
+        if unusual:
+            return Decision(classes, REFER, ReferReason.OUT_OF_DISTRIBUTION)
+        if len(classes) != 1:
+            return Decision(classes, REFER, ReferReason.SEVERAL_CLASSES if classes else ReferReason.EMPTY_SET)
+        if disagreeing:
+            return Decision(classes, REFER, ReferReason.DISAGREEMENT)
+        return Decision(classes, decision_words(self.target)[0] if suspected else NOT_SUSPECTED)
+
+
+def disagreeing(members: NDArray[Any]) -> Bools:
+    """Tell where not all members have one class of largest logit: bool (n,), of logits (n, members, classes)."""
+    answers = members.argmax(axis=2)
+    return np.asarray((answers != answers[:, :1]).any(axis=1))
+
+
+def decision_words(target: str) -> tuple[str, str, str]:
+    """Return the closed vocabulary of the column `decision`, for operating points of the class `target`."""
+    return f"{target}_suspected", NOT_SUSPECTED, REFER
+
+
+def read_decisions(path: Path) -> Decisions:
+    """Read decisions.json. Raises ModelError where the file is absent or is not one of this version."""
+    try:
+        form = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); take the whole model folder from one run") from error
+    return parse_decisions(form, str(path))
+
+
+def parse_decisions(form: JsonObject, where: str = DECISIONS_FILE) -> Decisions:
+    """Check the content of decisions.json, which messages call `where`. Raises ModelError."""
+    if not isinstance(form, dict) or form.get("decisions") != DECISIONS_FORM:
+        raise ModelError(f"{where} is not a decisions file of version {DECISIONS_FORM}; run: dvc repro evaluate")
+    fields = Fields(form, where)
+    classes = fields.texts("classes", r"\w+")
+    points = parse_points(fields)
+    conformal = fields.inner("conformal")
+    minimum = conformal.inner("minimum", classes)
+    decisions = Decisions(
+        network=fields.text("network", "[0-9a-f]{64}"),
+        classes=classes,
+        temperature=fields.number("temperature", 1 / LARGEST, LARGEST),
+        target=fields.text("target"),
+        points=points,
+        default_point=parse_default(fields, points),
+        alpha=conformal.number("alpha", 0, 1),
+        minimum=np.array([minimum.number(name, 0, 1) for name in classes]),
+        reference=parse_reference(fields, classes),
+        training_pixels=frozenset(fields.texts("training_pixels", f"[0-9a-f]{{{PIXEL_DIGITS}}}")),
+    )
+    if decisions.target not in classes:
+        raise fields.wrong("target", f"expected one of {', '.join(classes)}")
+    return decisions

@@ -1,0 +1,326 @@
+"""What stands before the networks: says of a picture whether it is an upright frontal chest radiograph like the known.
+
+It sees planes alone. Whoever calls it compares pictures with its `limits` first, and decides what each sign means.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.core.errors import ModelError, Reason
+from cxr.core.files import JsonObject, read_json, sha256_of
+from cxr.core.image import ImageFacts, Plane
+from cxr.inference.decisions import Fields
+from cxr.inference.network import Floats, Network
+
+Texts = NDArray[np.str_]
+
+
+class Flag(StrEnum):
+    """What a reader should know before trusting an answer: the closed vocabulary of the column `flags`."""
+
+    SMALL = "small"
+    ELONGATED = "elongated"
+    FLAT = "flat"
+    SYNTHETIC = "synthetic"
+    LATERAL = "lateral"
+    OVEREXPOSED = "overexposed"
+    UNDEREXPOSED = "underexposed"
+    INVERTED = "inverted"
+    ROTATED_90 = "rotated_90"
+    ROTATED_180 = "rotated_180"
+    CROPPED = "cropped"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+
+
+# Only a gate gives these: the first two its limits, the others its network.
+EXPOSURE_FLAGS = frozenset({Flag.OVEREXPOSED, Flag.UNDEREXPOSED})
+SIGN_FLAGS = frozenset({Flag.INVERTED, Flag.ROTATED_90, Flag.ROTATED_180, Flag.CROPPED, Flag.OUT_OF_DISTRIBUTION})
+# A picture that its gate keeps from the networks.
+GATE_REASONS = frozenset(
+    {Reason.TOO_SMALL, Reason.EXTREME_ASPECT, Reason.BLANK, Reason.COLOUR_PHOTO, Reason.NOT_A_RADIOGRAPH}
+)
+
+REASONS = tuple(reason for reason in Reason if reason in GATE_REASONS)
+FLAGS = tuple(flag for flag in Flag if flag in EXPOSURE_FLAGS | SIGN_FLAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the gate says of n images.
+
+    Attributes:
+        reasons: str (n,), one of REASONS where no network answers; empty where they do.
+        flags: bool (n, FLAGS), what it saw.
+    """
+
+    reasons: Texts
+    flags: NDArray[np.bool_]
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Where no network answers, bool (n,)."""
+        return np.asarray(self.reasons != "")
+
+    @property
+    def unusual(self) -> NDArray[np.bool_]:
+        """What is unlike the images that the gate was fitted on, bool (n,)."""
+        return self.flags[:, FLAGS.index(Flag.OUT_OF_DISTRIBUTION)]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the images that `chosen`, bool (n,), marks."""
+        return replace(self, reasons=self.reasons[chosen], flags=self.flags[chosen])
+
+
+def unjudged(images: int) -> Judged:
+    """Return that there is no gate: nothing is rejected, nothing is marked."""
+    return Judged(np.full(images, "", "<U1"), np.zeros((images, len(FLAGS)), np.bool_))
+
+
+GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE = "gate.json", "gate.xml", "gate.bin"
+GATE_FILES = (GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE)
+GATE_FORM = 1
+ONE_RUN = "take the whole folder from one run"
+
+
+class Sign(StrEnum):
+    """What the gate can see in a plane, in the order of its scores."""
+
+    NOT_A_RADIOGRAPH = "not_a_radiograph"
+    INVERTED = "inverted"
+    ROTATED_90 = "rotated_90"
+    ROTATED_180 = "rotated_180"
+    CROPPED = "cropped"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a picture must keep before any network sees it.
+
+    Attributes:
+        min_side: Of the shorter side, in pixels.
+        max_aspect: Longest longer side, as a multiple of the shorter.
+        max_colour: Of `ImageFacts.colour`, 0 to 1.
+        min_spread: Standard deviation of the plane, share of full range.
+        dark: Mean of the plane, share of full range, below which it is underexposed.
+        bright: The same, above which it is overexposed.
+        max_clipped: Largest share of the plane's pixels that are white, 254 or 255; above, it is overexposed.
+    """
+
+    min_side: int
+    max_aspect: float
+    max_colour: float
+    min_spread: float
+    dark: float
+    bright: float
+    max_clipped: float
+
+
+def gate_fingerprint(folder: Path) -> str:
+    """Return the SHA-256 over the digests of GATE_FILES in `folder`. Raises ModelError where one is absent."""
+    return _digest(folder, GATE_FILES)
+
+
+def network_fingerprint(folder: Path) -> str:
+    """Return the SHA-256 over the digests of graph and weights. Raises ModelError where one is absent."""
+    return _digest(folder, (GATE_NETWORK_FILE, GATE_WEIGHTS_FILE))
+
+
+def read_limits(form: Fields) -> Limits:
+    """Read what `limits_form` wrote; raises ModelError where it is not that."""
+    names = [field.name for field in fields(Limits)]
+    return Limits(form.count("min_side"), *(form.number(name, low=0) for name in names[1:]))
+
+
+def read_thresholds(form: Fields) -> dict[Sign, float]:
+    """Read the member `thresholds`: a number for each of `Sign`; raises ModelError where it is not that."""
+    found = form.inner("thresholds", [sign.value for sign in Sign])
+    return {sign: found.number(sign.value) for sign in Sign}
+
+
+def limits_form(limits: Limits) -> JsonObject:
+    """Return limits as they stand in JSON."""
+    return asdict(limits)
+
+
+def read_form(folder: Path) -> Fields:
+    """Read gate.json in `folder`; raises ModelError where it is absent or of another form."""
+    path = folder / GATE_FILE
+    try:
+        form = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); {ONE_RUN}, or run: dvc repro train_gate") from error
+    if not isinstance(form, dict) or form.get("gate") != GATE_FORM:
+        raise ModelError(f"{path} does not describe a gate of form {GATE_FORM}; run: dvc repro train_gate")
+    return Fields(form, str(path))
+
+
+def _digest(folder: Path, names: Iterable[str]) -> str:
+    try:
+        digests = [sha256_of(folder / name) for name in names]
+    except OSError as error:
+        raise ModelError(f"{folder} has no whole gate ({error.strerror}: {error.filename}); {ONE_RUN}") from error
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+class Judge(Protocol):
+    """A gate; `cxr.inference.gate.Gate` in production."""
+
+    @property
+    def limits(self) -> Limits:
+        """Of pictures, before any network."""
+
+    @property
+    def thresholds(self) -> Mapping[Sign, float]:
+        """A sign is seen where its score is at least this."""
+
+    @property
+    def sha256(self) -> str:
+        """Over its files."""
+
+    @property
+    def plane_side(self) -> int:
+        """Side in pixels of the planes that it takes."""
+
+    def scores(self, planes: Plane) -> NDArray[np.float64]:
+        """Return (pictures, signs), in the order of `Sign`, for uint8 planes of shape (pictures, side, side)."""
+
+
+SCORES = "scores"  # output of the network
+
+
+class Gate:
+    """A compiled gate with its limits and thresholds; an answer depends on its plane alone."""
+
+    def __init__(
+        self, network: "GateNetwork", limits: Limits, thresholds: Mapping[Sign, float], side: int, sha256: str
+    ):
+        """Join what `load_gate` read.
+
+        Args:
+            network: Compiled.
+            limits: Of the picture, before the network.
+            thresholds: A sign is seen where its score is at least this.
+            side: Of the planes that it takes, in pixels.
+            sha256: Over its three files, see `gate_fingerprint`.
+        """
+        self.limits, self.thresholds, self.plane_side, self.sha256 = limits, dict(thresholds), side, sha256
+        self._network = network
+
+    def scores(self, planes: Plane) -> NDArray[np.float64]:
+        """Return (n, len(Sign)) in the order of `Sign`, for uint8 planes of shape (n, side, side).
+
+        Of the first five signs a probability; of the last a distance from the known radiographs, which has no upper
+        end and is about one for the farthest of them.
+        """
+        return self._network.scores(planes).astype(np.float64)
+
+    def signs(self, planes: Plane) -> list[tuple[Sign, ...]]:
+        """Return for each of the planes (see `scores`) the signs that are seen in it, in the order of `Sign`."""
+        thresholds = np.array([self.thresholds[sign] for sign in Sign])
+        return [
+            tuple(sign for sign, seen in zip(Sign, row, strict=True) if seen)
+            for row in self.scores(planes) >= thresholds
+        ]
+
+
+class GateNetwork(Network):
+    """The gate's network: one output, the scores."""
+
+    def scores(self, planes: Plane) -> Floats:
+        """Return float32 (n, len(Sign)) for uint8 (n, side, side)."""
+        if not len(planes):
+            return np.zeros((0, len(Sign)), np.float32)
+        return self._run(planes, SCORES)[0]
+
+
+def load_gate(folder: Path, threads: int = 0, pinned: bool = True) -> Gate:
+    """Load the gate in `folder`: of a model, or as `train_gate` wrote it.
+
+    Args:
+        folder: With GATE_FILES.
+        threads: As `pinned`, of `cxr.inference.network.Network`.
+        pinned: Whether threads stay on their cores.
+
+    Raises:
+        ModelError: A file is absent, is not what it should be, or is of another training than the others.
+    """
+    form = read_form(folder)
+    network = form.inner("network").text("sha256", "[0-9a-f]{64}")
+    if network != network_fingerprint(folder):
+        raise ModelError(f"{form.where} describes another network than the {GATE_NETWORK_FILE} beside it; {ONE_RUN}")
+    limits, thresholds, side = read_limits(form.inner("limits")), read_thresholds(form), form.count("image_side", 1)
+    compiled = GateNetwork(folder / GATE_NETWORK_FILE, threads, pinned)
+    _require_scores(compiled, folder, side)
+    return Gate(compiled, limits, thresholds, side, gate_fingerprint(folder))
+
+
+def _require_scores(network: GateNetwork, folder: Path, side: int) -> None:
+    try:
+        shape = network.scores(np.zeros((1, side, side), np.uint8)).shape
+    except RuntimeError as error:
+        raise ModelError(
+            f"the network of the gate in {folder} does not take planes of {side} pixels; {ONE_RUN}"
+        ) from error
+    if shape != (1, len(Sign)):
+        raise ModelError(f"the network of the gate in {folder} gives {shape[1:]} scores, not {len(Sign)}; {ONE_RUN}")
+
+
+CLIPPED = 254  # of 255: JPEG turns many a clipped 255 into 254
+
+
+def ruled_out(facts: ImageFacts, plane: Plane, limits: Limits) -> tuple[Reason, str] | None:
+    """Return the first limit that a picture breaks, with the number and the limit in words; None where it keeps all.
+
+    Args:
+        facts: Of its file.
+        plane: uint8 (side, side).
+        limits: Of the gate.
+    """
+    by_size = ruled_out_by_size(facts.width, facts.height, limits)
+    if by_size:
+        return by_size
+    spread = float(plane.std()) / 255
+    if spread < limits.min_spread:
+        return (
+            Reason.BLANK,
+            f"grey levels have a standard deviation of {spread:.4f} of full scale; expected at least "
+            f"{limits.min_spread:g}",
+        )
+    if facts.colour > limits.max_colour:
+        return (
+            Reason.COLOUR_PHOTO,
+            f"samples have a mean chroma of {facts.colour:.4f} of full scale; expected at most {limits.max_colour:g}",
+        )
+    return None
+
+
+def ruled_out_by_size(width: int, height: int, limits: Limits) -> tuple[Reason, str] | None:
+    """Return which limit sides of that many pixels break, with the number and the limit; None where they break none."""
+    shorter, longer = sorted((width, height))
+    if shorter < limits.min_side:
+        return Reason.TOO_SMALL, f"the shorter side has {shorter} pixels; expected at least {limits.min_side}"
+    if longer > limits.max_aspect * shorter:
+        return (
+            Reason.EXTREME_ASPECT,
+            f"{width} x {height}: one side is {longer / shorter:.2f} times the other; expected at most "
+            f"{limits.max_aspect:g}",
+        )
+    return None
+
+
+def exposure_of(plane: Plane, limits: Limits) -> frozenset[Flag]:
+    """Return the flags of a plane, uint8 (side, side), that is too bright, too dark, or white over too large a part."""
+    mean, clipped = float(plane.mean()) / 255, float((plane >= CLIPPED).mean())
+    raised = {
+        Flag.OVEREXPOSED: mean > limits.bright or clipped > limits.max_clipped,
+        Flag.UNDEREXPOSED: mean < limits.dark,
+    }
+    return frozenset(flag for flag, is_raised in raised.items() if is_raised)

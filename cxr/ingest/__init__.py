@@ -1,0 +1,1 @@
+"""What `cxr-data import` does: unpack, lay out, put in place."""

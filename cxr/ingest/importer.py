@@ -1,0 +1,367 @@
+"""Import a release: unpack or copy it, look at all of it, then put it at `data/`."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path, PurePosixPath
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from cxr.core.errors import DataError, ImageError, ParamsError
+from cxr.core.files import Track, untracked, write_text
+from cxr.core.params import DataParams, read_params, section, top_level
+from cxr.dataset.prepare import PrepareParams
+from cxr.dataset.release import PATIENTS_FILE, read_sources
+from cxr.imaging.decode import decode
+from cxr.ingest.archive import Limits, Listing, list_folder, unpack
+from cxr.ingest.layout import Layout, find_class_folders, lay_out, move_patients_table
+
+UNKNOWN = "unknown"
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One image file.
+
+    Attributes:
+        file: Relative to the inspected folder.
+        kind: Bits and mode as stored, e.g. `8-bit L`; empty when unreadable.
+        size: Width x height in pixels, e.g. `299x299`; empty when unreadable.
+        error: Why it is unreadable, else empty.
+    """
+
+    file: PurePosixPath
+    kind: str = ""
+    size: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """What the images of one class are; each counter counts images, unreadable ones only in `images`."""
+
+    images: int
+    unreadable: int
+    kinds: Counter[str]
+    sizes: Counter[str]
+    sources: Counter[str]
+
+
+def inspect(root: Path, files: Sequence[PurePosixPath], side: int, track: Track = untracked) -> list[Inspected]:
+    """Decode each of `files` (relative to `root`) as the pipeline will, with planes of `side` pixels, in threads."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        try:
+            passing = pool.map(lambda file: _inspect_one(root, file, side), files)
+            return list(track(passing, "reading images", len(files)))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not decode the rest first
+
+
+def require_readable(inspected: Sequence[Inspected]) -> None:
+    """Raise DataError naming the first unreadable files, if there are any."""
+    bad = [item for item in inspected if item.error]
+    if not bad:
+        return
+    named = "; ".join(f"{item.file} ({item.error})" for item in bad[:SHOWN])
+    more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    raise DataError(
+        f"{len(bad)} of {len(inspected)} images cannot be read: {named}{more}. Nothing was imported. Replace or remove "
+        "them, or import all the same with --allow-unreadable"
+    )
+
+
+def count_classes(
+    images: Mapping[str, Sequence[PurePosixPath]], inspected: Sequence[Inspected], sources: Mapping[str, str]
+) -> dict[str, ClassCounts]:
+    """Count per label what was found; `sources` is by POSIX path, a missing one counts as `UNKNOWN`."""
+    by_file = {item.file: item for item in inspected}
+    return {label: _count_class([by_file[file] for file in files], sources) for label, files in images.items()}
+
+
+def _inspect_one(root: Path, file: PurePosixPath, side: int) -> Inspected:
+    try:
+        _, facts = decode(root / file, side)
+    except ImageError as error:
+        return Inspected(file, error=str(error))
+    return Inspected(file, f"{facts.bit_depth}-bit {facts.mode}", f"{facts.width}x{facts.height}")
+
+
+def _count_class(items: Sequence[Inspected], sources: Mapping[str, str]) -> ClassCounts:
+    readable = [item for item in items if not item.error]
+    return ClassCounts(
+        images=len(items),
+        unreadable=len(items) - len(readable),
+        kinds=Counter(item.kind for item in readable),
+        sizes=Counter(item.size for item in readable),
+        sources=Counter(sources.get(str(item.file), UNKNOWN) for item in items),
+    )
+
+
+DATA = "data"
+VALUE = re.compile(r"([^\s#,{}]+)([ \t]*)(?=(#?))")
+
+
+def with_expected_files(text: str, count: int) -> str:
+    """Return the text of a params.yaml with `prepare.expected_files` set to `count` and every other byte kept.
+
+    Only the value's characters change (and the blanks before a comment, to keep its column): a round trip through a
+    YAML writer would rewrite `null` and indents too.
+
+    Raises:
+        ParamsError: There is no such key with a plain value.
+    """
+    section = YAML().load(text).get("prepare")
+    if not isinstance(section, CommentedMap) or not isinstance(section.get("expected_files"), int):
+        raise ParamsError("params.yaml has no number prepare.expected_files; add 'expected_files: 1' under 'prepare'")
+    line, column = section.lc.value("expected_files")
+    lines = text.split("\n")
+    head, tail = lines[line][:column], lines[line][column:]
+    lines[line] = head + VALUE.sub(lambda match: _same_width(match, count), tail, count=1)
+    changed = "\n".join(lines)
+    if YAML(typ="safe").load(changed)["prepare"]["expected_files"] != count:
+        raise ParamsError("params.yaml: prepare.expected_files is not a plain number; write it as 'expected_files: 1'")
+    return changed
+
+
+def require_dvc(root: Path) -> None:
+    """Raise DataError unless `dvc add` can work in `root`."""
+    if importlib.util.find_spec("dvc") is None:
+        raise DataError("DVC is not installed here; run: pip install 'cxr-batch[pipeline]', or give --no-dvc")
+    if not any((folder / ".dvc").is_dir() for folder in (root.absolute(), *root.absolute().parents)):
+        raise DataError(
+            f"{root.absolute()} is not in a DVC project: run 'git init && dvc init' there, or give --no-dvc"
+        )
+
+
+def dvc_add(root: Path) -> None:
+    """Track `root`/data with DVC, tied to no remote: the sample's remote must never receive the user's images.
+
+    Raises:
+        DataError: DVC fails, with its own words.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", DATA], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DataError(f"'dvc add {DATA}' failed; everything was put back as it was. DVC says: {done.stderr.strip()}")
+    drop_remote(root / f"{DATA}.dvc")
+
+
+def drop_remote(path: Path) -> None:
+    """Remove the key `remote` from the outputs of a .dvc file; comments stay."""
+    yaml = YAML()
+    yaml.width = 4096
+    yaml.preserve_quotes = True
+    content = yaml.load(path)
+    with_remote = [out for out in content["outs"] if "remote" in out]
+    for out in with_remote:
+        del out["remote"]
+    if with_remote:
+        text = StringIO()
+        yaml.dump(content, text)
+        write_text(path, text.getvalue())
+
+
+def _same_width(match: re.Match[str], count: int) -> str:
+    value, blanks, comment = match.groups()
+    if not comment:
+        return f"{count}{blanks}"
+    return f"{count} ".ljust(len(value) + len(blanks))
+
+
+PARAMS_FILE = "params.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Where a release goes.
+
+    Attributes:
+        root: The folder with params.yaml.
+        data: Classes and image side, from the top level of params.yaml.
+        discard: Labels that may be there but are not screened for.
+    """
+
+    root: Path
+    data: DataParams
+    discard: Sequence[str]
+
+
+def open_project(root: Path, dvc: bool) -> Project:
+    """Read what an import needs to know of the project at `root`.
+
+    Raises:
+        ParamsError: params.yaml is absent or wrong.
+        DataError: `dvc` is wanted and cannot work there.
+    """
+    values = read_params(root / PARAMS_FILE)
+    data, prepare = top_level(values, DataParams), section(values, "prepare", PrepareParams)
+    with_expected_files((root / PARAMS_FILE).read_text(encoding="utf-8"), 1)  # fails now rather than after the work
+    if dvc:
+        require_dvc(root)
+    return Project(root, data, prepare.discard)
+
+
+LEFTOVER = ".cxr-import-"
+
+
+@contextmanager
+def workspace(root: Path) -> Iterator[Path]:
+    """Give a temporary folder in `root`, so on its file system, that Git does not see; removed in the end."""
+    work = Path(tempfile.mkdtemp(dir=root, prefix=LEFTOVER))
+    try:
+        (work / ".gitignore").write_text("*\n")
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def atomic_replace(target: Path, new: Path, aside: Path, described_by: Sequence[Path]) -> Iterator[None]:
+    """Put the folder `new` at `target`; if the block then fails, by Ctrl-C too, put back what was there.
+
+    Args:
+        target: May be absent.
+        new: On the same file system.
+        aside: Where the old folder waits; must not exist. It is left there when the block ends well.
+        described_by: Files whose bytes are put back on failure; those absent before are removed.
+    """
+    before = {path: path.read_bytes() if path.is_file() else None for path in described_by}
+    had_old = target.exists() or target.is_symlink()
+    try:
+        if had_old:
+            target.rename(aside)
+        new.rename(target)
+        yield
+    except BaseException:
+        _put_back(target, new, aside)
+        for path, content in before.items():
+            _restore(path, content)
+        raise
+
+
+def leftovers(root: Path) -> list[Path]:
+    """Return the workspaces that killed imports left in `root`, sorted."""
+    return sorted(root.glob(f"{LEFTOVER}*"))
+
+
+def _put_back(target: Path, new: Path, aside: Path) -> None:
+    if not new.exists():
+        with suppress(FileNotFoundError):
+            target.rename(new)
+    if aside.exists() or aside.is_symlink():
+        aside.rename(target)
+
+
+def _restore(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_bytes() != content:
+        path.write_bytes(content)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A release in the layout of `data/`, looked at, not yet in its place.
+
+    Attributes:
+        project: Where it will go.
+        folder: The future `data/`.
+        layout: Where each file came from.
+        inspected: Every image.
+        counts: Per label.
+        lost_patients: Lines of patients.csv left out because they name no imported file.
+    """
+
+    project: Project
+    folder: Path
+    layout: Layout
+    inspected: list[Inspected]
+    counts: dict[str, ClassCounts]
+    lost_patients: int
+
+    @property
+    def expected_files(self) -> int:
+        """Number of images of the wanted classes, discarded ones aside."""
+        return sum(self.counts[label].images for label in self.project.data.classes)
+
+
+@contextmanager
+def staged(source: Path, project: Project, limits: Limits, track: Track = untracked) -> Iterator[Staged]:
+    """Lay the release `source` (a folder or an archive) out in a temporary folder and look at every image.
+
+    The temporary folder lies in the project's folder and is removed when the block ends; `put_in_place` empties it.
+
+    Raises:
+        DataError: The release cannot be used as it is, or the disk cannot hold it.
+    """
+    if not source.exists():
+        raise DataError(f"{source} does not exist; give the downloaded archive or the unpacked folder")
+    try:
+        with workspace(project.root) as work:
+            yield _stage(source, project, work, limits, track)
+    except OSError as error:
+        raise DataError(f"The import stopped and data/ is as it was: {error}; see to that and import again") from error
+
+
+def put_in_place(release: Staged, dvc: bool) -> None:
+    """Make the release the project's data: `data/`, prepare.expected_files and, with `dvc`, data.dvc; all or nothing.
+
+    Raises:
+        DataError: `dvc add` failed; everything is as it was.
+    """
+    root = release.project.root
+    params = root / PARAMS_FILE
+    described_by = (params, root / f"{DATA}.dvc", root / ".gitignore")
+    with atomic_replace(root / DATA, release.folder, release.folder.parent / "old", described_by):
+        text = params.read_bytes().decode("utf-8")
+        write_text(params, with_expected_files(text, release.expected_files))
+        if dvc:
+            dvc_add(root)
+
+
+def _stage(source: Path, project: Project, work: Path, limits: Limits, track: Track) -> Staged:
+    folder = source
+    if not source.is_dir():
+        folder = work / "unpacked"
+        folder.mkdir()
+        unpack(source, folder, limits, track)
+    listing = list_folder(folder)
+    classes = project.data.classes
+    layout = lay_out(listing, find_class_folders(listing, classes, project.discard), classes)
+    data = work / DATA
+    _bring(listing, layout, data, movable=folder is not source, track=track)
+    lost = _bring_patients(listing, layout, data)
+    files = [file for files in layout.images.values() for file in files]
+    inspected = inspect(data, files, project.data.image.side, track)
+    return Staged(project, data, layout, inspected, count_classes(layout.images, inspected, read_sources(data)), lost)
+
+
+def _bring(listing: Listing, layout: Layout, data: Path, movable: bool, track: Track) -> None:
+    for old, new in track(layout.moves.items(), "copying", len(layout.moves)):
+        target = data / new
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if movable:
+            (listing.root / old).rename(target)
+        else:
+            shutil.copyfile(listing.root / old, target, follow_symlinks=False)
+
+
+def _bring_patients(listing: Listing, layout: Layout, data: Path) -> int:
+    if layout.patients is None:
+        return 0
+    home = layout.patients.parent
+    places = {old.relative_to(home): new for old, new in layout.moves.items()}
+    return move_patients_table(listing.root / layout.patients, data / PATIENTS_FILE, places)

@@ -1,0 +1,56 @@
+"""Backbones of keras.applications, with ImageNet weights or from scratch, as part of one of our networks."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cxr.models.backend import keras
+from cxr.models.layers import BATCH_MOMENTUM, network, plane_input, to_rgb
+
+Backbone = Callable[..., keras.Model]
+Preprocess = Callable[[keras.KerasTensor], keras.KerasTensor]
+
+
+def with_backbone(
+    backbone: Backbone,
+    preprocess: Preprocess,
+    sides: tuple[int, int],
+    classes: int,
+    dropout: float,
+    imagenet: Path | None,
+) -> keras.Model:
+    """Put a backbone between the plane and the head.
+
+    Args:
+        backbone: A constructor of keras.applications.
+        preprocess: Its own preprocessing, on float32 RGB 0..255; only published weights need it.
+        sides: Side of the plane, and of the backbone's input, in pixels.
+        classes: Number of logits.
+        dropout: Share of pooled features dropped while training.
+        imagenet: The no-top weights file, or None for random weights. Loaded weights are frozen, and with that batch
+            normalisation is in inference mode; fine-tuning lets some of them learn.
+    """
+    plane_side, side = sides
+    planes, pixels = plane_input(plane_side, side)
+    weights = str(imagenet) if imagenet else None
+    body = backbone(include_top=False, weights=weights, input_shape=(side, side, 3))
+    if imagenet:
+        body.trainable = False
+        return network(planes, body(preprocess(to_rgb(pixels))), classes, dropout)
+    initialise(body)
+    # Unit scale: He's initialisation keeps it, and published means are for published weights.
+    centred = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(to_rgb(pixels))
+    return network(planes, body(centred), classes, dropout)
+
+
+def initialise(body: keras.Model) -> None:
+    """Draw convolution kernels by He et al. 2015 and let batch normalisation follow short epochs.
+
+    keras.applications draws by Glorot, which halves the signal's variance at every rectifier: sixteen layers deep
+    nothing arrives.
+    """
+    initialiser = keras.initializers.HeNormal(seed=keras.random.SeedGenerator())
+    for layer in body.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel.assign(initialiser(layer.kernel.shape))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = BATCH_MOMENTUM

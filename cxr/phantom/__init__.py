@@ -1,0 +1,1 @@
+"""Drawn radiographs: the sample without a person in it."""

@@ -1,1 +1,0 @@
-"""A new screening model beside the one that ships: may it take its place?"""

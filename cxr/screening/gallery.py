@@ -1,0 +1,170 @@
+"""One page to look at: a thumbnail and every cell of each row, sorted and filtered in the browser, offline."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from cxr.core.files import whole_file
+from cxr.core.image import Plane
+from cxr.screening.candidates import Candidate
+from cxr.screening.engine import Run
+from cxr.screening.output import OutputFiles
+from cxr.screening.read import prefetch, read
+from cxr.screening.run_manifest import Tally
+from cxr.screening.schema import decision_record
+from cxr.screening.storage import Root, store_of
+from cxr.screening.tables import read_table
+
+Record = Mapping[str, str]
+
+# Nothing is fetched: inline style and script are named by their digests, pictures are part of the page.
+_POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src {scripts}; base-uri 'none'"
+_ROWS_A_SCRIPT = 500
+
+
+def write_sheet(
+    path: Path,
+    records: Iterable[Record],
+    classes: Sequence[str],
+    thumbnail: Callable[[Record], bytes | None],
+    about: Mapping[str, str],
+) -> None:
+    """Write the page whole or not at all; memory does not grow with the number of rows.
+
+    Args:
+        path: Of the page.
+        records: Rows of a table, cells as text by column, all with the same columns.
+        classes: Of the first network, in its order.
+        thumbnail: Gives the WebP bytes of a row's picture, or None; called once for each row, in order.
+        about: What the header says, in order.
+    """
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(_page(records, classes, thumbnail, about))
+
+
+def _page(
+    records: Iterable[Record],
+    classes: Sequence[str],
+    thumbnail: Callable[[Record], bytes | None],
+    about: Mapping[str, str],
+) -> Iterator[str]:
+    style, script, body = (_template(name) for name in ("gallery.css", "gallery.js", "gallery.html"))
+    head = {"classes": list(classes), "about": list(about.items())}
+    policy = _POLICY.format(style=_digest(style), scripts=f"'sha256-{_digest(script)}'")
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield f"<title>cxr-batch</title>\n<style>{style}</style>\n</head>\n{body}"
+    yield f'<script type="application/json" id="head">{_json(head)}</script>\n'
+    columns: list[str] = []
+    for group in _groups(records):
+        if not columns:
+            columns = list(group[0])
+            yield f'<script type="application/json" id="columns">{_json(columns)}</script>\n'
+        # A data block a few hundred rows, so that a browser parses none that is hundreds of megabytes long.
+        rows = [[*record.values(), _encoded(thumbnail(record))] for record in group]
+        yield f'<script type="application/json" class="rows">{_json(rows)}</script>\n'
+    yield f"<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    for record in records:
+        group.append(record)
+        if len(group) == _ROWS_A_SCRIPT:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _template(name: str) -> str:
+    return resources.files("cxr.screening").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _encoded(picture: bytes | None) -> str:
+    return base64.b64encode(picture).decode() if picture else ""
+
+
+def _json(value: object) -> str:
+    """Return JSON that cannot end its script element, whatever a file is called."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+SIDE = 112  # pixels
+_QUALITY = 55  # about 2 kB a film
+
+
+def thumbnail_of(plane: Plane) -> bytes:
+    """Return uint8 (side, side) as grey WebP bytes."""
+    buffer = BytesIO()
+    Image.fromarray(plane).save(buffer, "WEBP", quality=_QUALITY, method=4)
+    return buffer.getvalue()
+
+
+def write_report(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
+    """Write the page of a finished run; each picture is decoded once more, some ahead of where the page is."""
+    thumbnails: dict[str, bytes | None] = {}
+    candidates = {one.cell: one for one in work.selection.candidates}
+    root = work.request.naming.root
+
+    def made(record: Record) -> tuple[Record, bytes | None]:
+        return record, _thumbnail(record, candidates[record["path"]], root)
+
+    def records() -> Iterator[Record]:
+        rows = read_table(files.results, work.format)
+        for record, thumbnail in prefetch(made, rows, work.workers or store_of(root).workers, 64):
+            thumbnails[record["path"]] = thumbnail
+            yield record
+
+    write_sheet(
+        page,
+        records(),
+        work.models[0].classes,
+        lambda record: thumbnails.pop(record["path"]),
+        _about(work, files, tally),
+    )
+
+
+def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None:
+    """Return the picture of a row, or None where there is none or the file has changed since."""
+    if not record["width"]:
+        return None
+    reading = read(candidate, root, [SIDE])
+    same = reading.sha256 == record["sha256"]
+    return thumbnail_of(reading.planes[SIDE]) if same and reading.planes else None
+
+
+def _points(work: Run) -> list[str]:
+    return [
+        f"{applied.point} ({applied.target} suspected from {applied.threshold:.3f} on)"
+        for applied in map(decision_record, work.models)
+        if applied
+    ]
+
+
+def _about(work: Run, files: OutputFiles, tally: Tally) -> dict[str, str]:
+    from cxr import __version__
+
+    drawn = any(int(model.description["data"].get("synthetic_images", 0)) for model in work.models)
+    return {
+        "cxr-batch": __version__,
+        "model": ", ".join(model.identity for model in work.models),
+        **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
+        **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
+        **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
+        "results": files.results.name,
+        "manifest": files.manifest.name,
+        "rows": f"{tally.rows:,}",
+        **{f"{status}": f"{count:,}" for status, count in sorted(tally.statuses.items())},
+    }

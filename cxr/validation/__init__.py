@@ -1,0 +1,1 @@
+"""Models outside the pipeline's own test set: labelled tables, cross-validation, comparisons, reproduction."""

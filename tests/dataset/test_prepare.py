@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.core.errors import DataError
+from cxr.core.manifest import data_fingerprint
+from cxr.dataset.prepare import (
+    DuplicateParams,
+    PrepareParams,
+    check_count,
+    decode_release,
+    describe_data,
+    prepare_table,
+)
+from cxr.dataset.release import chosen_classes, read_release
+from cxr.imaging.decode import read_plane
+
+DUPLICATES = DuplicateParams(max_distance=51, min_correlation=0.97)
+STOP = PrepareParams(expected_files=1, unreadable="stop", duplicates=DUPLICATES)
+DROP = PrepareParams(expected_files=1, unreadable="drop", duplicates=DUPLICATES)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """Give two classes of four noise pictures, a mask, a note, and one exact copy saved as 24 bit."""
+    rng = np.random.default_rng(0)
+    for folder in ("COVID", "Viral Pneumonia"):
+        images = tmp_path / folder / "images"
+        images.mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(rng.integers(0, 256, (60, 50), np.uint8)).save(images / f"{folder}-{number}.png")
+    Image.open(tmp_path / "COVID/images/COVID-1.png").convert("RGB").save(tmp_path / "COVID/images/COVID-9.png")
+    (tmp_path / "COVID/masks").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "COVID/masks/COVID-1.png")
+    (tmp_path / "COVID/notes.txt").write_text("hello")
+    return tmp_path
+
+
+def prepared(root, params=STOP, side=32):
+    release = read_release(root)
+    images = chosen_classes(release, ("covid", "viral_pneumonia"), ())
+    return prepare_table(decode_release(release, images, side), {}, {}, params)
+
+
+def test_rows_and_planes_agree_with_the_files(release):
+    result = prepared(release)
+    assert result.images.shape == (9, 32, 32)
+    for row in result.table.itertuples():
+        plane, _ = read_plane(release / row.file, 32)
+        assert np.array_equal(result.images[row.index], plane)
+
+
+def test_masks_and_other_files_are_no_images(release):
+    found = read_release(release)
+    assert found.masks == 1
+    assert found.others == [Path("COVID/notes.txt")]
+
+
+def test_a_copy_of_another_depth_is_the_same_picture(release):
+    table = prepared(release).table.set_index("file")
+    one, copy = table.loc["COVID/images/COVID-1.png"], table.loc["COVID/images/COVID-9.png"]
+    assert one["pixels_sha256"] == copy["pixels_sha256"]
+    assert one["duplicate_group"] == copy["duplicate_group"]
+    assert (one["mode"], copy["mode"]) == ("L", "RGB")
+    assert table["duplicate_group"].nunique() == 8
+
+
+def test_an_unreadable_file_stops_and_is_named(release):
+    (release / "COVID/images/COVID-2.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 image files cannot be read: COVID/images/COVID-2.png \(empty_file"):
+        prepared(release)
+
+
+def test_an_unreadable_file_is_dropped_on_request_and_counted(release):
+    (release / "COVID/images/COVID-2.png").write_bytes(b"")
+    result = prepared(release, DROP)
+    assert len(result.table) == len(result.images) == 8
+    assert result.table["index"].tolist() == list(range(8))
+    report = describe_data(result.table, result.unreadable, {"lung_opacity": 3}, masks=1)
+    assert list(report["unreadable"]) == ["COVID/images/COVID-2.png"]
+    assert report["images_per_class"] == {"covid": 4, "viral_pneumonia": 4}
+    assert report["duplicates"]["exact_groups"] == 1
+
+
+def test_a_half_finished_pull_stops_with_the_remedy():
+    with pytest.raises(DataError, match=r"has 2 images .* says 3.*git checkout data.dvc && dvc pull data"):
+        check_count({"covid": [Path("a"), Path("b")]}, expected=3)
+
+
+def test_an_unknown_folder_is_refused_rather_than_ignored(release):
+    (release / "Tuberculosis").mkdir()
+    with pytest.raises(DataError, match=r"neither in params\.yaml 'classes' nor in 'prepare.discard': tuberculosis"):
+        chosen_classes(read_release(release), ("covid", "viral_pneumonia"), ())
+
+
+def test_a_missing_class_is_named(release):
+    with pytest.raises(DataError, match="has no images for normal"):
+        chosen_classes(read_release(release), ("covid", "viral_pneumonia", "normal"), ())
+
+
+def test_the_fingerprint_follows_the_pixels_and_not_the_order(release):
+    table = prepared(release).table
+    assert data_fingerprint(table) == data_fingerprint(table.sample(frac=1, random_state=1))
+    changed = table.assign(pixels_sha256=["0" * 64, *table["pixels_sha256"][1:]])
+    assert data_fingerprint(changed) != data_fingerprint(table)

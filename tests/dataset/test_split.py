@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from cxr.core.errors import ParamsError, SplitError
+from cxr.dataset.audits.splits import leak_across_splits, split_hygiene
+from cxr.dataset.duplicates import leakage_groups
+from cxr.dataset.split import SplitParams, check_split, split_rows
+from tests.tables import manifest
+
+DEFAULT = SplitParams(test=0.2, validation=0.16)
+
+
+def table_with_families():
+    """Return 300 rows: patients of three images, and some pairs of duplicates of other patients."""
+    table = manifest({"covid": 100, "normal": 100, "viral": 100})
+    table["patient"] = [f"p{i // 3}" if i % 2 else "" for i in range(300)]
+    for first, second in ((3, 50), (7, 91), (120, 160), (210, 290)):
+        table.loc[second, "duplicate_group"] = table.loc[first, "duplicate_group"]
+    return table
+
+
+def test_shares_are_64_16_20_in_every_class():
+    split = split_rows(manifest({"covid": 100, "normal": 100}), DEFAULT, seed=1)
+    counts = split.groupby(["label", "split"]).size().unstack()
+    assert (counts["train"] == 64).all()
+    assert (counts["validation"] == 16).all()
+    assert (counts["test"] == 20).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_patient_and_no_duplicate_group_is_in_two_splits(seed):
+    split = split_rows(table_with_families(), DEFAULT, seed)
+    known = split[split["patient"] != ""]
+    assert known.groupby("patient")["split"].nunique().max() == 1
+    assert split.groupby("duplicate_group")["split"].nunique().max() == 1
+    assert split.groupby("label")["split"].value_counts(normalize=True).sub(0).between(0.1, 0.7).all()
+
+
+def test_a_chain_of_patient_and_duplicate_is_one_group():
+    table = manifest({"covid": 6})
+    table["patient"] = ["a", "a", "b", "b", "", ""]
+    table.loc[2, "duplicate_group"] = table.loc[1, "duplicate_group"]
+    groups = leakage_groups(table)
+    assert len(set(groups[:4])) == 1
+    assert len(set(groups)) == 3
+
+
+def test_unknown_patients_are_not_one_patient():
+    assert len(set(leakage_groups(manifest({"covid": 5})))) == 5
+
+
+def test_the_seed_decides_and_the_input_is_not_changed():
+    table = table_with_families()
+    before = table.copy()
+    one, again, other = (split_rows(table, DEFAULT, seed)["split"].tolist() for seed in (1, 1, 2))
+    assert one == again != other
+    assert table.equals(before)
+
+
+def test_a_copied_image_in_two_splits_is_found():
+    split = split_rows(manifest({"covid": 50, "normal": 50}), DEFAULT, seed=1)
+    train, test = (int(np.flatnonzero(split["split"] == name)[0]) for name in ("train", "test"))
+    split.loc[split.index[test], "pixels_sha256"] = split["pixels_sha256"].iloc[train]
+    with pytest.raises(SplitError, match="1 values of pixels_sha256 are in more than one split"):
+        check_split(split)
+
+
+def test_copies_that_prepare_did_not_group_make_split_fail():
+    table = manifest({"covid": 60, "normal": 60})
+    table.loc[list(range(30)), "pixels_sha256"] = "0" * 64  # thirty copies, each its own duplicate group
+    with pytest.raises(SplitError, match="pixels_sha256"):
+        split_rows(table, DEFAULT, seed=1)
+
+
+def test_two_swapped_patients_are_found():
+    table = manifest({"covid": 60, "normal": 60})
+    table["patient"] = [f"p{i // 2}" for i in range(120)]
+    split = split_rows(table, DEFAULT, seed=1)
+    train, test = (int(np.flatnonzero(split["split"] == name)[0]) for name in ("train", "test"))
+    column = split.columns.get_loc("patient")
+    split.iloc[train, column], split.iloc[test, column] = split.iloc[test, column], split.iloc[train, column]
+    with pytest.raises(SplitError, match=r"2 values of patient are in more than one split, e.g. p\d+ \(.+ in "):
+        check_split(split)
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_the_test_splits_of_all_folds_hold_every_image_once_and_part_no_family(folds):
+    table, tested = table_with_families(), []
+    for fold in range(folds):
+        split = split_rows(table, SplitParams(test=0.2, validation=0.16, folds=folds, fold=fold), seed=3)
+        tested += split.loc[split["split"] == "test", "file"].tolist()
+        rest = split[split["split"] != "test"]
+        assert (rest["split"] == "validation").mean() == pytest.approx(0.2, abs=0.02)
+        assert (rest.groupby("label")["split"].nunique() == 2).all()
+    assert sorted(tested) == sorted(table["file"])
+
+
+def test_fold_0_of_5_is_the_split_by_shares_and_every_fold_passes_the_audits():
+    table = manifest({"covid": 100, "normal": 100})
+    shares, *folds = (
+        split_rows(table, SplitParams(test=0.2, validation=0.16, folds=folds, fold=fold), seed=7)
+        for folds, fold in ((None, None), (5, 0), (5, 1), (5, 4))
+    )
+    assert folds[0].equals(shares)
+    assert not folds[1].equals(shares)
+    for split in folds:
+        assert leak_across_splits(split)["result"] == split_hygiene(split, 7)["result"] == "pass"
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(5, None), (None, 0), (5, 5)])
+def test_half_a_pair_or_a_fold_that_is_none_is_refused(folds, fold):
+    with pytest.raises(ParamsError, match=r"split\.folds is .+ and split\.fold is .+; expected .+ 0 <= fold < folds"):
+        split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(folds=folds, fold=fold), seed=1)
+
+
+def test_a_share_that_is_no_fold_is_refused_with_the_nearest():
+    with pytest.raises(ParamsError, match=r"a share of 0.280 is not one k-th .* nearest is 0.250"):
+        split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(test=0.28, validation=0.16), seed=1)
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(SplitError, match="a class has 3 images; at least 5 are needed for 5 equal shares"):
+        split_rows(manifest({"covid": 3, "normal": 30}), DEFAULT, seed=1)

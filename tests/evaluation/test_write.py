@@ -1,0 +1,232 @@
+import json
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cxr.evaluation.report import metrics_json
+from cxr.evaluation.screening_model import describe_screening
+from cxr.evaluation.write import (
+    SIDE,
+    learning_curves_table,
+    overlay,
+    predictions_table,
+    reliability_table,
+    risk_coverage_table,
+    roc_table,
+    thumbnail,
+    write_card,
+    write_reports,
+    write_saved_outputs,
+)
+from cxr.inference.outputs import read_outputs
+from tests.evaluation.cases import CLASSES, PIPELINE, candidate, judged
+from tests.evaluation.reporting.fake import pictures, report
+
+
+@pytest.fixture(scope="module")
+def two():
+    return [candidate("cnn1"), candidate("vgg16", seed=2)]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return report(2)["models"]
+
+
+def test_predictions_have_a_row_for_each_model_and_test_image(two):
+    table = predictions_table(two)
+    assert table.columns.tolist() == [
+        "model", "file", "actual", "predicted", *(f"probability_{c}" for c in CLASSES),
+        "prediction_set", "decision", "refer_reason", "reason", "flags",
+    ]  # fmt: skip
+    assert table["model"].tolist() == ["cnn1"] * 30 + ["vgg16"] * 30
+    assert table["file"].tolist() == [*two[0].test.files] * 2
+    assert [CLASSES.index(label) for label in table["actual"]] == [*two[0].test.truth] * 2
+    assert table.index.tolist() == list(range(60))
+
+
+def test_probabilities_of_the_table_are_the_calibrated_ones_with_six_decimals(two):
+    table = predictions_table(two)
+    values = table[[f"probability_{label}" for label in CLASSES]].to_numpy()
+    assert values[:30] == pytest.approx(two[0].probabilities, abs=5e-7)
+    assert np.array_equal(values, values.round(6))
+    assert not np.allclose(values[:30], values[30:])
+    largest = [CLASSES[number] for number in two[1].probabilities.argmax(axis=1)]
+    assert table["predicted"].tolist()[30:] == largest
+
+
+def test_decisions_of_the_table_are_those_of_the_bulk_command_and_rejected_images_have_none(two):
+    one = replace(two[0], judged=judged({0: "not_a_radiograph"}, {1: ("cropped", "out_of_distribution")}, two[0]))
+    table = predictions_table([one])
+    assert table.loc[0, ["prediction_set", "decision", "refer_reason", "reason"]].tolist() == [
+        "", "", "", "not_a_radiograph",
+    ]  # fmt: skip
+    assert table.loc[0, "predicted"] in CLASSES
+    assert table.loc[1, ["decision", "refer_reason", "flags"]].tolist() == [
+        "refer", "out_of_distribution", "cropped out_of_distribution",
+    ]  # fmt: skip
+    plain = one.decisions.decide(one.probabilities, one.decisions.default_point)
+    assert table["decision"].tolist()[2:] == [decision.word for decision in plain][2:]
+    assert table["prediction_set"].tolist()[1:] == [" ".join(d.classes) or "empty" for d in plain][1:]
+    assert table["reason"].tolist()[1:] == [""] * 29
+
+
+def test_an_ensemble_has_no_learning_curve(two):
+    joined = replace(two[1], history=None)
+    assert learning_curves_table([two[0], joined])["model"].tolist() == ["cnn1", "cnn1"]
+
+
+def test_learning_curves_have_a_row_for_each_model_and_epoch(two):
+    table = learning_curves_table(two)
+    assert table.columns.tolist() == ["model", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    assert table[["model", "epoch"]].to_numpy().tolist() == [["cnn1", 1], ["cnn1", 2], ["vgg16", 1], ["vgg16", 2]]
+
+
+def test_a_curve_s_table_holds_every_point_of_the_report_and_no_other(models):
+    roc = roc_table(models)
+    assert roc.columns.tolist() == ["model", "class", "fpr", "tpr"]
+    for model in models:
+        for curve in model["roc"]:
+            rows = roc[(roc["model"] == model["name"]) & (roc["class"] == curve["class"])]
+            assert (rows["fpr"].tolist(), rows["tpr"].tolist()) == (curve["fpr"], curve["tpr"])
+    assert len(roc) == sum(len(curve["fpr"]) for model in models for curve in model["roc"])
+
+
+def test_the_other_tables_name_the_model_and_the_columns_that_dvc_plots(models):
+    reliability, risk = reliability_table(models), risk_coverage_table(models)
+    assert reliability.columns.tolist() == ["model", "confidence", "accuracy", "n", "low", "high"]
+    assert risk.columns.tolist() == ["model", "coverage", "risk"]
+    assert reliability.loc[10].to_dict() == {"model": "cnn3"} | models[1]["calibration"]["reliability"][0]
+    assert risk.loc[101].to_dict() == {"model": "cnn3"} | models[1]["selective"]["curve"][0]
+
+
+FILES = [
+    "environment.json",
+    "figures/confusion.png",
+    "figures/learning_curves.png",
+    "learning_curves.csv",
+    "metrics/cnn1.json",
+    "metrics/cnn3.json",
+    "plots/reliability.csv",
+    "plots/risk_coverage.csv",
+    "plots/roc.csv",
+    "predictions.csv",
+    "report.html",
+    "report.json",
+    "report.md",
+]
+
+
+def write(folder):
+    whole = report(2)
+    write_reports(folder, [candidate("cnn1"), candidate("cnn3", seed=2)], whole, pictures(whole))
+    return folder
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("reports"))
+
+
+def test_every_file_is_there_and_none_besides(written):
+    assert files(written) == FILES
+
+
+def test_equal_results_give_equal_bytes(written, tmp_path):
+    again = write(tmp_path)
+    for name in FILES:
+        assert (again / name).read_bytes() == (written / name).read_bytes(), name
+
+
+def test_the_report_is_the_json_and_metrics_are_cut_from_it(written):
+    whole = json.loads((written / "report.json").read_text())
+    assert whole == json.loads(json.dumps(report(2)))
+    for model in whole["models"]:
+        metrics = json.loads((written / f"metrics/{model['name']}.json").read_text())
+        assert metrics == metrics_json(model)
+
+
+def test_the_environment_of_each_training_is_kept_by_name(written):
+    environments = json.loads((written / "environment.json").read_text())
+    assert environments == {name: {"python": "3.11.7"} for name in ("cnn1", "cnn3")}
+
+
+def test_tables_are_read_back_with_their_rows(written):
+    assert len(pd.read_csv(written / "predictions.csv")) == 60
+    assert len(pd.read_csv(written / "learning_curves.csv")) == 4
+    assert pd.read_csv(written / "plots/roc.csv")["model"].unique().tolist() == ["cnn1", "cnn3"]
+
+
+def test_figures_are_pictures_wide_enough_to_be_read(written):
+    from PIL import Image
+
+    for name, least in (("confusion", 700), ("learning_curves", 1000)):
+        with Image.open(written / f"figures/{name}.png") as figure:
+            assert figure.width > least
+            assert "Software" not in figure.info
+
+
+def test_saved_outputs_are_one_file_a_network(tmp_path):
+    two = [candidate("cnn1"), candidate("cnn3", seed=2)]
+    write_saved_outputs(tmp_path / "outputs", two)
+    assert files(tmp_path) == ["outputs/cnn1.npz", "outputs/cnn3.npz"]
+    again = read_outputs(tmp_path / "outputs/cnn3.npz")
+    assert again.name == "cnn3"
+    assert (again.logits == two[1].outputs.logits).all()
+
+
+def test_the_card_puts_out_of_scope_first_and_states_the_figures_of_the_report(tmp_path):
+    description = describe_screening(candidate("cnn1"), report(1), PIPELINE)
+    write_card(tmp_path, description)
+    card = (tmp_path / "model_card.md").read_text()
+    assert [line for line in card.splitlines() if line.startswith("#")][1] == "## Out of scope"
+    assert description["evaluation"]["card"]["headline"] in " ".join(card.split())
+    assert description["network"]["sha256"] in card
+
+
+PLANE = np.tile(np.arange(128, dtype=np.uint8), (128, 1))
+
+
+def opened(data):
+    image = Image.open(BytesIO(data))
+    assert image.format == "PNG"
+    assert image.size == (SIDE, SIDE)
+    return image
+
+
+def test_a_thumbnail_is_the_film_in_grey_without_anything_beside_the_pixels():
+    image = opened(thumbnail(PLANE))
+    assert image.mode == "L"
+    assert image.info == {}
+    assert np.abs(np.asarray(image.resize((128, 128))).astype(int) - PLANE).max() <= 2
+
+
+def test_an_overlay_is_coloured_where_the_map_is_high_and_nearly_grey_elsewhere():
+    cam = np.zeros((8, 8), np.float32)
+    cam[2, 2] = 3.0
+    pixels = np.asarray(opened(overlay(PLANE, cam)).convert("RGB")).astype(int)
+    colour = pixels.max(axis=-1) - pixels.min(axis=-1)
+    assert colour[50, 50] > 80
+    assert colour[120:].max() <= 8
+    assert pixels[50, 50, 0] > pixels[50, 50, 2]  # the ramp ends in red
+
+
+def test_a_blank_map_leaves_the_film_as_it_is():
+    pixels = np.asarray(opened(overlay(PLANE, np.zeros((4, 4), np.float32))).convert("RGB")).astype(int)
+    plain = np.asarray(opened(thumbnail(PLANE))).astype(int)
+    assert np.abs(pixels - plain[..., None]).max() <= 4
+
+
+def test_equal_films_give_equal_bytes_and_small_ones():
+    cam = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    assert overlay(PLANE, cam) == overlay(PLANE.copy(), cam.copy())
+    assert thumbnail(PLANE) == thumbnail(PLANE.copy())
+    assert max(len(overlay(PLANE, cam)), len(thumbnail(PLANE))) < 30_000

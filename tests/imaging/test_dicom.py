@@ -1,0 +1,300 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from cxr.core.errors import ImageError, Reason
+from cxr.core.image import Plane
+from cxr.imaging.decode import decode_bytes
+from cxr.imaging.dicom import decode_dicom
+from tests.dicoms import save_dicom
+
+RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+TWELVE = {"BitsStored": 12, "HighBit": 11}
+EXACT = np.round(RAMP / 4095 * 255)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Any:
+    """Return a function that writes pixels with elements and returns the file's bytes."""
+
+    def write(pixels: NDArray[Any] = RAMP, **elements: Any) -> bytes:
+        save_dicom(tmp_path / "x.dcm", pixels, **(TWELVE | elements if pixels.dtype.itemsize == 2 else elements))
+        return (tmp_path / "x.dcm").read_bytes()
+
+    return write
+
+
+def luminance(data: bytes) -> Plane:
+    return decode_bytes(data, 16)[0]
+
+
+def steps(data: bytes) -> tuple[str, ...]:
+    return decode_bytes(data, 16)[1].steps
+
+
+def refusal(data: bytes) -> ImageError:
+    with pytest.raises(ImageError) as error:
+        decode_bytes(data, 16)
+    return error.value
+
+
+def lut(entries: NDArray[np.integer[Any]], first: int, bits: int) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [len(entries) % 2**16, first, bits]
+    item.LUTData = entries.tolist()
+    item["LUTData"].VR = "US"
+    item["LUTDescriptor"].VR = "US" if first >= 0 else "SS"
+    return item
+
+
+def test_without_transformations_the_range_of_bits_stored_is_scaled(written: Any) -> None:
+    assert np.abs(luminance(written()).astype(int) - EXACT).max() == 0
+    assert steps(written()) == ("divided_by_4095",)
+
+
+def test_monochrome1_is_the_inverse_of_monochrome2_to_the_grey_level(written: Any) -> None:
+    inverse = written(4095 - RAMP, PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE")
+    assert np.abs(luminance(inverse).astype(int) - luminance(written())).max() <= 1
+    assert steps(inverse) == ("divided_by_4095", "inverted")
+
+
+@pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")])
+def test_a_presentation_that_contradicts_is_recorded_and_the_photometric_followed(
+    photometric: str, shape: str, written: Any
+) -> None:
+    alone = written(PhotometricInterpretation=photometric)
+    both = written(PhotometricInterpretation=photometric, PresentationLUTShape=shape)
+    assert np.array_equal(luminance(both), luminance(alone))
+    assert steps(both) == (*steps(alone), "presentation_contradicts")
+
+
+def test_8_bit_objects_are_taken_as_they_are(written: Any) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(luminance(written(pixels)), pixels)
+
+
+def test_a_linear_window_is_that_of_the_standard(written: Any) -> None:
+    """PS3.3 C.11.2.1.2.1, its own example: center 2048, width 4096 shows all 12 bits."""
+    whole = written(WindowCenter=2048, WindowWidth=4096)
+    assert np.array_equal(luminance(whole), EXACT)
+    assert steps(whole) == ("window=2048:4096",)
+    narrow = luminance(written(WindowCenter=1000, WindowWidth=201)).ravel()
+    assert (narrow[:900] == 0).all()
+    assert (narrow[1101:] == 255).all()
+    assert narrow[1000] == 128
+    step = luminance(written(WindowCenter=100, WindowWidth=1)).ravel()
+    assert (step[:100] == 0).all()
+    assert (step[100:] == 255).all()
+
+
+def test_the_first_of_several_windows_is_taken(written: Any) -> None:
+    one = written(WindowCenter=1000, WindowWidth=500)
+    many = written(WindowCenter=[1000, 2000], WindowWidth=[500, 100])
+    assert np.array_equal(luminance(many), luminance(one))
+
+
+def test_exact_and_sigmoid_windows_are_those_of_the_standard(written: Any) -> None:
+    exact = written(WindowCenter=2000, WindowWidth=1000, VOILUTFunction="LINEAR_EXACT")
+    assert luminance(exact).ravel()[[1500, 2000, 2500]].tolist() == [0, 128, 255]
+    sigmoid = written(WindowCenter=2000, WindowWidth=1000, VOILUTFunction="SIGMOID")
+    expected = 255 / (1 + np.exp(-4 * (RAMP.ravel().astype(float) - 2000) / 1000))
+    assert np.abs(luminance(sigmoid).ravel() - expected).max() <= 0.5
+    assert steps(exact) + steps(sigmoid) == ("window_exact=2000:1000", "window_sigmoid=2000:1000")
+
+
+def test_a_rescale_comes_before_the_window(written: Any) -> None:
+    plain = written(WindowCenter=1000, WindowWidth=500)
+    rescaled = written(RescaleSlope=2, RescaleIntercept=-300, WindowCenter=1700, WindowWidth=999)
+    assert np.abs(luminance(rescaled).astype(int) - luminance(plain)).max() <= 1
+    assert steps(rescaled) == ("rescaled=2:-300", "window=1700:999")
+
+
+def test_a_rescale_alone_changes_nothing_but_its_sign(written: Any) -> None:
+    assert np.array_equal(luminance(written(RescaleSlope=0.5, RescaleIntercept=7)), EXACT)
+    negative = luminance(written(RescaleSlope=-1, RescaleIntercept=4095))
+    assert np.abs(negative.astype(int) - (255 - EXACT)).max() <= 1
+
+
+def test_signed_values_are_scaled_from_their_lowest(written: Any) -> None:
+    signed = (RAMP.astype(np.int32) - 2048).astype(np.int16)
+    assert np.array_equal(luminance(written(signed, PixelRepresentation=1)), EXACT)
+    windowed = written(signed, PixelRepresentation=1, WindowCenter=0, WindowWidth=4096)
+    assert np.array_equal(luminance(windowed), EXACT)
+
+
+def test_a_modality_lut_comes_before_a_voi_lut(written: Any) -> None:
+    halve = lut(np.arange(4096) // 2, 0, 11)
+    square = lut((np.arange(2048) ** 2) >> 14, 0, 8)
+    data = written(ModalityLUTSequence=[halve], VOILUTSequence=[square])
+    assert np.array_equal(luminance(data), ((RAMP.astype(int) // 2) ** 2) >> 14)
+    assert steps(data) == ("modality_lut", "voi_lut")
+
+
+def test_a_modality_lut_alone_gives_its_own_range(written: Any) -> None:
+    data = written(ModalityLUTSequence=[lut(np.arange(4096) * 16, 0, 16)])
+    assert np.array_equal(luminance(data), np.round(RAMP.astype(float) * 16 / 65535 * 255))
+
+
+def test_values_outside_a_lut_get_its_first_or_last_entry(written: Any) -> None:
+    data = written(VOILUTSequence=[lut(np.array([10, 20, 30]), 100, 8)])
+    assert luminance(data).ravel()[[0, 99, 100, 101, 102, 103, 4095]].tolist() == [10, 10, 10, 20, 30, 30, 30]
+
+
+def test_a_voi_lut_is_preferred_to_a_window(written: Any) -> None:
+    data = written(VOILUTSequence=[lut(np.arange(4096) // 16, 0, 8)], WindowCenter=7, WindowWidth=3)
+    assert np.array_equal(luminance(data), RAMP // 16)
+
+
+def test_overlays_in_unused_bits_do_not_reach_the_picture(written: Any) -> None:
+    dirty = RAMP | np.where(RAMP % 3 == 0, 0xF000, 0).astype(np.uint16)
+    assert np.array_equal(luminance(written(dirty)), EXACT)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
+def test_lossless_compression_changes_no_grey_level(syntax: str, written: Any, tmp_path: Path) -> None:
+    gdcm = pytest.importorskip("gdcm", reason="the extra 'dicom' is not installed")
+    plain = written(WindowCenter=1000, WindowWidth=500)
+    kind = {
+        RLELossless: gdcm.TransferSyntax.RLELossless,
+        JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless,
+        JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless,
+        JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    }[syntax]
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "x.dcm"))
+    assert reader.Read()
+    changer = gdcm.ImageChangeTransferSyntax()
+    changer.SetTransferSyntax(gdcm.TransferSyntax(kind))
+    changer.SetInput(reader.GetImage())
+    assert changer.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "compressed.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(changer.GetOutput())
+    assert writer.Write()
+    data = (tmp_path / "compressed.dcm").read_bytes()
+    assert dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(luminance(data), luminance(plain))
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_other_encodings_of_the_object_change_nothing(syntax: str, written: Any) -> None:
+    dataset = dcmread(io.BytesIO(written()))
+    dataset.file_meta.TransferSyntaxUID = syntax
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset)
+    assert np.array_equal(luminance(buffer.getvalue()), EXACT)
+
+
+def dcmwrite(buffer: io.BytesIO, dataset: Dataset) -> None:
+    dataset.save_as(
+        buffer,
+        implicit_vr=dataset.file_meta.TransferSyntaxUID.is_implicit_VR,
+        little_endian=True,
+        enforce_file_format=True,
+    )
+
+
+def test_an_object_without_preamble_is_read(written: Any) -> None:
+    assert np.array_equal(luminance(written()[132:]), EXACT)
+    assert steps(written()[132:]) == ("no_preamble", "divided_by_4095")
+
+
+def test_a_syntax_without_decoder_is_named_with_what_to_install(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pydicom.pixels
+
+    def none(_: str) -> None:
+        raise NotImplementedError
+
+    data = written(compress=True)
+    monkeypatch.setattr(pydicom.pixels, "get_decoder", none)
+    error = refusal(data)
+    assert error.reason is Reason.NO_DECODER
+    assert "RLE Lossless" in error.detail
+    assert "pip install 'cxr-batch[dicom]'" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("elements", "reason"),
+    [
+        ({"NumberOfFrames": 2}, Reason.MULTI_FRAME),
+        ({"PhotometricInterpretation": "RGB"}, Reason.UNSUPPORTED),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.UNSUPPORTED),
+        ({"SamplesPerPixel": 3}, Reason.UNSUPPORTED),
+        ({"BitsStored": 17}, Reason.UNSUPPORTED),
+        ({"BitsAllocated": 32}, Reason.UNSUPPORTED),
+        ({"HighBit": 15}, Reason.UNSUPPORTED),
+        ({"Rows": 30000, "Columns": 30000}, Reason.TOO_LARGE),
+        ({"Rows": 65}, Reason.TRUNCATED),
+        ({"PixelData": None}, Reason.NOT_AN_IMAGE),
+        ({"WindowCenter": 5, "WindowWidth": 0}, Reason.UNSUPPORTED),
+        ({"WindowCenter": 5, "WindowWidth": 5, "VOILUTFunction": "CURVED"}, Reason.UNSUPPORTED),
+        ({"RescaleSlope": 0, "RescaleIntercept": 1}, Reason.UNSUPPORTED),
+        ({"Rows": None}, Reason.UNREADABLE),
+    ],
+    ids=str,
+)
+def test_what_has_no_defined_luminance_is_refused_with_its_reason(
+    elements: dict[str, Any], reason: Reason, written: Any
+) -> None:
+    assert refusal(written(**elements)).reason is reason
+
+
+def test_no_name_of_a_patient_reaches_facts_or_errors(written: Any) -> None:
+    data = written(PatientName="Secret^Name", PatientID="secret-7")
+    assert "ecret" not in repr(decode_dicom(data)[1])
+    assert "ecret" not in str(refusal(written(PatientName="Secret^Name", NumberOfFrames=3)))
+
+
+def code(value: str) -> list[Dataset]:
+    view = Dataset()
+    view.CodeValue = value
+    return [view]
+
+
+@pytest.mark.parametrize(
+    ("elements", "lateral"),
+    [
+        ({}, False),
+        *(({"ViewPosition": word}, True) for word in ("LL", "RL", "LATERAL", "lateral", "L LAT", "LEFT LATERAL")),
+        *(({"ViewPosition": word}, False) for word in ("PA", "AP", "", "RLD", "LLD", "LLO", "RLO", "COLLATERAL")),
+        *(({"ViewCodeSequence": code(value)}, True) for value in ("399173006", "R-10236", "399198007", "R-10232")),
+        *(({"ViewCodeSequence": code(value)}, False) for value in ("399348003", "R-10206")),
+        ({"ViewPosition": "PA", "ViewCodeSequence": code("399067008")}, True),
+        ({"ViewCodeSequence": []}, False),
+    ],
+)
+def test_a_lateral_view_is_known_from_the_header(elements: dict[str, Any], lateral: bool, written: Any) -> None:
+    assert decode_bytes(written(**elements), 16)[1].lateral is lateral
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=6), cut=st.integers(0, 400))
+def test_garbled_objects_give_an_image_error_or_a_picture(
+    changes: list[tuple[int, int]], cut: int, written: Any
+) -> None:
+    data = bytearray(written(RAMP[:16, :16].copy(), WindowCenter=100, WindowWidth=200))
+    for position, byte in changes:
+        data[position % len(data)] = byte
+    try:
+        plane, facts = decode_bytes(bytes(data[: len(data) - cut]), 16)
+    except ImageError:
+        return
+    assert plane.shape == (facts.height, facts.width)
+    assert plane.dtype == np.uint8

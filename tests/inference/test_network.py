@@ -1,0 +1,156 @@
+import json
+
+import numpy as np
+import pytest
+
+from cxr.core.errors import ModelError
+from cxr.inference.model_folder import describe_model, load_model, packaged_folder
+from cxr.inference.network import BATCH, Network, fingerprint, openvino_module, softmax
+
+SIDE = 8
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a model folder whose network reports the mean luminance as two opposite logits."""
+    openvino = openvino_module()
+    from openvino import opset13 as ops
+
+    planes = ops.parameter([-1, SIDE, SIDE, 1], np.uint8, name="planes")
+    pixels = ops.convert(planes, np.float32)
+    features = ops.reduce_mean(pixels, [1, 2], keep_dims=False)
+    logits = ops.concat([features, ops.negative(features)], axis=1)
+    outputs = {"logits": logits, "features": features, "feature_map": ops.multiply(pixels, np.float32(1))}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    model = openvino.Model(list(outputs.values()), [planes], "mean")
+    openvino.save_model(model, str(tmp_path / "network.xml"), compress_to_fp16=False)
+    description = {
+        "name": "mean",
+        "classes": ["bright", "dark"],
+        "image_side": SIDE,
+        "data": {"synthetic_images": 2},
+        "network": {"sha256": fingerprint(tmp_path)},
+    }
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    return tmp_path
+
+
+def test_outputs_are_of_each_plane_in_order(folder):
+    planes = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((5, SIDE, SIDE), np.uint8) * 10
+    outputs = load_model(folder).network.predict(planes)
+    assert outputs.logits.tolist() == [[10.0 * i, -10.0 * i] for i in range(5)]
+    assert outputs.features.shape == (5, 1)
+    assert outputs.feature_map.shape == (5, SIDE, SIDE, 1)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Give a network of three convolutions with random weights, as large as the kernels that differ by shape want."""
+    openvino = openvino_module()
+    from openvino import opset13 as ops
+
+    random = np.random.default_rng(3)
+    planes = ops.parameter([-1, 64, 64, 1], np.uint8, name="planes")
+    layer = ops.transpose(ops.divide(ops.convert(planes, np.float32), np.float32(255)), np.array([0, 3, 1, 2]))
+    for channels, wider in ((1, 24), (24, 40), (40, 56)):
+        kernel = random.normal(0, 1 / np.sqrt(9 * channels), (wider, channels, 3, 3)).astype(np.float32)
+        layer = ops.relu(ops.convolution(layer, ops.constant(kernel), [2, 2], [1, 1], [1, 1], [1, 1]))
+    features = ops.reduce_mean(layer, np.array([2, 3]), keep_dims=False)
+    logits = ops.matmul(features, ops.constant(random.normal(0, 1, (56, 3)).astype(np.float32)), False, False)
+    outputs = {"logits": logits, "features": features, "feature_map": ops.transpose(layer, np.array([0, 2, 3, 1]))}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    path = tmp_path_factory.mktemp("drawn") / "network.xml"
+    openvino.save_model(openvino.Model(list(outputs.values()), [planes], "drawn"), str(path), compress_to_fp16=False)
+    return path
+
+
+PACKAGED = {name: packaged_folder().with_name(name) / "network.xml" for name in ("packaged", "packaged_fast")}
+
+
+@pytest.fixture(params=[*PACKAGED, "drawn"])
+def network_file(request, drawn):
+    return PACKAGED.get(request.param, drawn)
+
+
+def said(network, planes):
+    outputs = network.predict(planes)
+    members = [outputs.members] if outputs.members is not None else []
+    return [outputs.logits, outputs.features, outputs.feature_map, *members]
+
+
+def test_an_answer_depends_on_the_plane_alone_to_the_bit(network_file):
+    side = openvino_module().Core().read_model(network_file).input().partial_shape[1].get_length()
+    random = np.random.default_rng(0)
+    planes = random.integers(0, 256, (2 * BATCH + 3, side, side), dtype=np.uint8)
+    network = Network(network_file, threads=1)
+    expected = said(network, planes)
+    order = random.permutation(len(planes))
+    for threads in (1, 2, 3, 0):  # as many batches side by side
+        other = Network(network_file, threads=threads)
+        for numbers in (order, order[:BATCH], order[:5], *order[:3, np.newaxis], np.repeat(order[:2], 7)):
+            for found, all_of in zip(said(other, planes[numbers]), expected, strict=True):
+                assert found.tobytes() == all_of[numbers].tobytes(), (threads, numbers)
+    assert np.array_equal(network.logits(planes), expected[0])
+
+
+def test_a_network_that_does_not_take_such_planes_says_so_on_any_number_of_threads(network_file):
+    planes = np.zeros((3 * BATCH, 20, 20), np.uint8)
+    for threads in (1, 2):
+        with pytest.raises(RuntimeError, match="shape"):
+            Network(network_file, threads=threads).logits(planes)
+
+
+def test_a_single_network_screens_without_members(folder):
+    planes = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8)
+    model = load_model(folder)
+    screened = model.network.screen(planes)
+    assert np.array_equal(screened.logits, model.network.logits(planes))
+    assert (screened.members, model.network.predict(planes).members, model.members) == (None, None, ())
+
+
+def test_members_that_the_network_does_not_have_are_refused(folder):
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | {"members": ["a", "b"]}))
+    with pytest.raises(ModelError, match=r"lacks an output for members, but its model\.json says otherwise"):
+        load_model(folder)
+
+
+def test_a_model_says_who_it_is_and_that_it_saw_phantoms(folder):
+    model = load_model(folder)
+    assert model.classes == ("bright", "dark")
+    assert model.identity == f"mean-{fingerprint(folder)[:12]}"
+    assert model.synthetic
+
+
+def test_an_altered_network_is_refused(folder):
+    (folder / "network.xml").write_text((folder / "network.xml").read_text() + "\n")
+    with pytest.raises(ModelError, match="take the whole folder from one run"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["network.xml", "network.bin", "model.json"])
+def test_an_incomplete_folder_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"{name}|is not a model folder"):
+        load_model(folder)
+
+
+def test_a_description_without_classes_is_refused(folder):
+    (folder / "model.json").write_text('{"name": "x"}')
+    with pytest.raises(ModelError, match=r"model.json lacks classes, image_side, data, network"):
+        describe_model(folder)
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    (tmp_path / "network.xml").write_text("no")
+    with pytest.raises(ModelError, match="not a network that OpenVINO can read"):
+        Network(tmp_path / "network.xml")
+
+
+def test_probabilities_sum_to_one_and_do_not_overflow():
+    rows = softmax(np.array([[1000.0, 0.0], [0.0, np.log(3)]], np.float32))
+    assert rows[0].tolist() == [1.0, 0.0]
+    assert rows[1] == pytest.approx([0.25, 0.75])
+    assert rows.dtype == np.float64

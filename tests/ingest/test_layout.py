@@ -1,0 +1,61 @@
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from cxr.core.errors import DataError
+from cxr.ingest.archive import Limits
+from cxr.ingest.importer import open_project, put_in_place, staged
+from cxr.ingest.layout import move_patients_table
+from tests.dataset.releases import make_project, png, write_tree
+
+PLACES = {PurePosixPath("COVID/a.png"): PurePosixPath("COVID/images/a.png")}
+
+
+def moved(tmp_path: Path, content: bytes) -> tuple[int, bytes]:
+    (tmp_path / "in.csv").write_bytes(content)
+    lost = move_patients_table(tmp_path / "in.csv", tmp_path / "out.csv", PLACES)
+    return lost, (tmp_path / "out.csv").read_bytes()
+
+
+@pytest.mark.parametrize("spelt", [b"COVID/a.png", b"./COVID/a.png", b"COVID\\a.png"])
+def test_lines_follow_their_files_and_keep_their_other_columns(tmp_path: Path, spelt: bytes) -> None:
+    lost, table = moved(tmp_path, b"\xef\xbb\xbfsite,file,patient_id\r\nA," + spelt + b",p 1\r\n")
+    assert (lost, table) == (0, b"site,file,patient_id\nA,COVID/images/a.png,p 1\n")
+
+
+def test_lines_without_a_file_are_left_out_and_counted(tmp_path: Path) -> None:
+    lost, table = moved(tmp_path, b"file,patient_id\nCOVID/b.png,1\nCOVID/a.png,2\nx.png,3\n")
+    assert (lost, table) == (2, b"file,patient_id\nCOVID/images/a.png,2\n")
+
+
+def test_a_table_whose_paths_stay_is_not_touched(tmp_path: Path) -> None:
+    table = b"file,patient_id\r\nCOVID/images/a.png,1\r\n"
+    (tmp_path / "in.csv").write_bytes(table)
+    stays = {PurePosixPath("COVID/images/a.png"): PurePosixPath("COVID/images/a.png")}
+    assert move_patients_table(tmp_path / "in.csv", tmp_path / "out.csv", stays) == 0
+    assert (tmp_path / "out.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has the columns none; expected file and patient_id"),
+        (b"path,patient_id\n", "has the columns path, patient_id; expected"),
+        (b"file,patient_id\na.png,1\nb.png\n", "row 3 has not as many values as the head"),
+        (b"file,patient_id\n\xff\xfe,1\n", "cannot be read as CSV in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        moved(tmp_path, content)
+
+
+def test_a_table_above_the_class_folders_is_read_from_where_it_lies(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    table = b"file,patient_id\nset/COVID/a.png,1\nset/Normal/b.png,2\n"
+    files = {"patients.csv": table, "set/COVID/a.png": png(1), "set/Normal/b.png": png(2)}
+    source = write_tree(tmp_path / "source", files)
+    with staged(source, open_project(project, dvc=False), Limits()) as release:
+        put_in_place(release, dvc=False)
+    written = (project / "data/patients.csv").read_text()
+    assert written == "file,patient_id\nCOVID/images/a.png,1\nNormal/images/b.png,2\n"

@@ -1,0 +1,196 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cxr.core.errors import UsageError
+from cxr.screening.candidates import Found, Query, common_root, read_names
+from cxr.screening.discovery import discover
+from cxr.screening.paths import Naming, PathStyle
+from tests.screening.drawings import save
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def find(folder: Path, *inputs: Path, **query: object) -> Found:
+    return discover(Query(inputs or [folder], **query), Naming(folder))  # type: ignore[arg-type]
+
+
+def cells(found: Found) -> list[str]:
+    return [candidate.cell for candidate in found.candidates]
+
+
+def test_every_file_is_found_in_all_sub_folders_and_sorted_by_its_cell(tmp_path: Path) -> None:
+    touch(tmp_path, "b.png", "a/z", "a/b/c.tif", "A.bmp", "notes.txt", "=1.png")
+    assert cells(find(tmp_path)) == ["A.bmp", r"\x3d1.png", "a/b/c.tif", "a/z", "b.png", "notes.txt"]
+
+
+def test_sub_folders_are_named_where_they_are_not_searched(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "sub/b.png")
+    found = find(tmp_path, recursive=False)
+    assert cells(found) == ["a.png"]
+    assert found.folders == [("sub", "not_recursive")]
+
+
+def test_several_inputs_are_named_below_the_folder_that_holds_all(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "two/a.png", "two/deep/b.png", "three.png")
+    inputs = [tmp_path / "one", tmp_path / "two", tmp_path / "three.png"]
+    assert common_root(inputs) == tmp_path
+    assert cells(find(tmp_path, *inputs)) == ["one/a.png", "three.png", "two/a.png", "two/deep/b.png"]
+    assert common_root([tmp_path / "one" / "a.png"]) == tmp_path / "one"
+    assert common_root([tmp_path / "two" / "deep", tmp_path / "two" / "a.png"]) == tmp_path / "two"
+
+
+def test_inputs_that_overlap_give_each_file_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.png", "a/b/y.png", "a/b/.z")
+    found = find(tmp_path, tmp_path / "a" / "b", tmp_path / "a", tmp_path / "a" / "x.png", tmp_path / "a")
+    assert cells(found) == ["a/b/y.png", "a/x.png"]
+    assert found.hidden == 1
+    assert [candidate.named for candidate in found.candidates] == [False, True]
+
+
+def test_an_input_outside_the_root_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.png", "b/y.png")
+    with pytest.raises(UsageError, match="--root"):
+        discover(Query([tmp_path / "b"]), Naming(tmp_path / "a"))
+
+
+def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
+    found = find(tmp_path, listed=[tmp_path / "gone.png"])
+    assert cells(found) == ["gone.png"]
+    assert found.candidates[0].named
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b"a.png\nb c.png\r\n\nd\n", ["a.png", "b c.png", "d"]),
+        (b"a\nb.png\0c\r\0", ["a\nb.png", "c\r"]),
+        (b"caf\xff.png", ["caf\udcff.png"]),
+        (b"", []),
+    ],
+)
+def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
+    assert list(read_names(data)) == names
+
+
+def test_equal_base_names_in_two_folders_are_two_files(tmp_path: Path) -> None:
+    touch(tmp_path, "left/1.png", "right/1.png")
+    assert cells(find(tmp_path)) == ["left/1.png", "right/1.png"]
+
+
+def test_hidden_files_are_counted_and_hidden_folders_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", ".b.png", ".cache/c.png")
+    found = find(tmp_path)
+    assert (cells(found), found.hidden, found.folders) == (["a.png"], 1, [(".cache", "hidden")])
+
+
+def test_a_folder_whose_own_name_is_hidden_is_searched(tmp_path: Path) -> None:
+    touch(tmp_path, ".scans/a.png")
+    assert cells(find(tmp_path / ".scans")) == ["a.png"]
+
+
+def test_a_pattern_leaves_out_each_file_and_folder_of_that_name(tmp_path: Path) -> None:
+    touch(tmp_path, "covid/images/1.png", "covid/masks/1.png", "normal/masks/deep/2.png", "masks.png", "a/Thumbs.db")
+    found = find(tmp_path, exclude=["masks", "Thumbs.db"])
+    assert cells(found) == ["covid/images/1.png", "masks.png"]
+    assert (found.excluded, found.folders) == (1, [("covid/masks", "excluded"), ("normal/masks", "excluded")])
+
+
+def test_a_pattern_of_a_relative_path_leaves_out_that_folder_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "a/b/1.png", "c/b/2.png")
+    assert cells(find(tmp_path, exclude=["a/b"])) == ["c/b/2.png"]
+
+
+def test_with_include_only_files_that_match_by_path_or_name_are_taken(tmp_path: Path) -> None:
+    touch(tmp_path, "1.dcm", "a/2.dcm", "a/3.png", "b/4.png")
+    found = find(tmp_path, include=["*.dcm", "b/*"], exclude=["1*"])
+    assert (cells(found), found.excluded) == (["a/2.dcm", "b/4.png"], 2)
+
+
+def test_a_link_to_a_file_is_a_file_and_a_link_to_a_folder_is_not_entered(tmp_path: Path) -> None:
+    original = save(tmp_path / "elsewhere", "1.png")
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "linked.png").symlink_to(original)
+    (folder / "linked").symlink_to(original.parent)
+    found = find(folder)
+    assert (cells(found), found.folders) == (["linked.png"], [("linked", "link")])
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path, "sub/a.png")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    assert cells(find(tmp_path)) == ["self.png", "sub/a.png"]
+
+
+def test_a_broken_link_is_a_file_to_report(tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert cells(find(tmp_path)) == ["gone.png"]
+
+
+def test_pipes_and_sockets_are_named_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    os.mkfifo("pipe.png")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("socket.png")
+    touch(tmp_path, "a.png")
+    found = find(tmp_path)
+    server.close()
+    assert (cells(found), found.special) == (["a.png"], ["pipe.png", "socket.png"])
+
+
+def test_a_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
+    touch(tmp_path, os.fsdecode(b"scan\xff.png"))
+    (candidate,) = find(tmp_path).candidates
+    assert (candidate.cell, os.fsencode(candidate.relative)) == (r"scan\xff.png", b"scan\xff.png")
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "locked/b.png")
+    list_folder = os.scandir
+
+    def scandir(path: str) -> object:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = find(tmp_path)
+    assert (cells(found), found.folders) == (["a.png"], [("locked", "unreadable")])
+
+
+def test_what_the_run_itself_writes_is_no_candidate_under_any_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "results.csv", "sub/results.csv")
+    (tmp_path / "link").symlink_to(tmp_path)
+    own = frozenset({str(tmp_path / "results.csv")})
+    assert cells(find(tmp_path, own=own)) == ["a.png", "sub/results.csv"]
+    through_link = discover(Query([tmp_path / "link"], own=own), Naming(tmp_path / "link"))
+    assert cells(through_link) == ["a.png", "sub/results.csv"]
+
+
+def test_absolute_names_start_at_the_root_of_the_file_system(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (candidate,) = discover(Query([tmp_path]), Naming(tmp_path, PathStyle.ABSOLUTE)).candidates
+    assert (candidate.cell, candidate.relative) == (f"{tmp_path}/a.png", "a.png")
+
+
+def test_hashed_names_depend_on_key_and_relative_path_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.png", "two/a.png")
+
+    def name(root: str, key: bytes) -> str:
+        naming = Naming(tmp_path / root, PathStyle.HASHED, key)
+        return discover(Query([tmp_path / root]), naming).candidates[0].cell
+
+    assert name("one", b"k" * 16) == name("two", b"k" * 16)
+    assert name("one", b"k" * 16) != name("one", b"l" * 16)
+    assert len(name("one", b"k" * 16)) == 32

@@ -1,0 +1,248 @@
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.screening.gallery import SIDE, thumbnail_of, write_sheet
+from cxr.screening.schema import schema_of
+from tests.browser import browser, needs_chromium
+from tests.screening.hostile import drawn
+
+CLASSES = ("covid", "normal", "viral_pneumonia")
+COLUMNS = [column.name for column in schema_of([("cnn1", "cnn1-a", CLASSES)]).columns]
+HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&\u202egnp.exe"
+
+
+def film(turn: float = 0) -> bytes:
+    return thumbnail_of(np.asarray(Image.fromarray(drawn()).rotate(turn).resize((SIDE, SIDE))))
+
+
+def record(number: int, path: str = "", **cells: str) -> dict[str, str]:
+    values = np.random.default_rng(number).dirichlet((1, 1, 1))
+    row = dict.fromkeys(COLUMNS, "") | {
+        "path": path or f"ward {number % 7}/{number:05}.png",
+        "status": "ok",
+        "prediction": CLASSES[int(values.argmax())],
+        **{f"probability_{name}": f"{value:.6f}" for name, value in zip(CLASSES, values, strict=True)},
+        "confidence": f"{values.max():.6f}",
+        "margin": f"{np.sort(values)[2] - np.sort(values)[1]:.6f}",
+        **{"format": "PNG", "width": "299", "height": "299", "photometric": "L", "bit_depth": "8", "model": "cnn1-a"},
+    }
+    return row | cells
+
+
+def failure(number: int, path: str = "", reason: str = "truncated") -> dict[str, str]:
+    cells = {name: "" for name in COLUMNS if name.startswith(("probability", "pred", "conf", "margin", "width"))}
+    return record(number, path, status="error", reason=reason, detail="ends early", **cells)
+
+
+def thumbnail(row: Any) -> bytes | None:
+    return film(hash(row["path"]) % 20 - 10) if row["width"] else None
+
+
+RECORDS = [
+    *(record(number, flags="small" if number % 5 == 0 else "") for number in range(40)),
+    failure(40),
+    failure(41, HOSTILE, "empty_file"),
+]
+ABOUT = {"cxr-batch": "0.1.0", "model": "cnn1-a", "results": "results.csv", "rows": "42"}
+
+
+def test_equal_rows_give_equal_bytes_and_nothing_else_is_left(tmp_path: Path) -> None:
+    for name in ("1.html", "2.html"):
+        write_sheet(tmp_path / name, iter(RECORDS), CLASSES, lambda _: b"RIFF", ABOUT)
+    assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.html", "2.html"]
+
+
+def test_an_older_page_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    def broken() -> Iterator[dict[str, str]]:
+        yield record(1)
+        raise RuntimeError
+
+    (tmp_path / "r.html").write_text("old")
+    with pytest.raises(RuntimeError):
+        write_sheet(tmp_path / "r.html", broken(), CLASSES, lambda _: None, ABOUT)
+    assert (tmp_path / "r.html").read_text() == "old"
+
+
+def test_no_name_can_end_a_script_or_become_an_element(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "r.html", [record(1, HOSTILE)], CLASSES, lambda _: None, {"<b>": "</script>"})
+    page = (tmp_path / "r.html").read_text()
+    assert "<img src=x" not in page
+    assert "<b>" not in page
+    assert page.count("</script>") == page.count("<script")
+
+
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    def peak(number: int) -> int:
+        tracemalloc.start()
+        write_sheet(tmp_path / "r.html", (record(1) for _ in range(number)), CLASSES, lambda _: b"x" * 2000, ABOUT)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(6000) < 1.2 * peak(1000)
+
+
+def test_a_thumbnail_is_small_and_keeps_the_picture() -> None:
+    assert len(film()) < 3000
+    from io import BytesIO
+
+    shown = np.asarray(Image.open(BytesIO(film())).convert("L")).astype(int)
+    assert np.abs(shown - np.asarray(Image.fromarray(drawn()).resize((SIDE, SIDE)))).mean() < 6
+
+
+@pytest.mark.browser
+@needs_chromium
+class TestInTheBrowser:
+    @pytest.fixture(scope="class")
+    def driver(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        with browser(tmp_path_factory.mktemp("profile")) as driver:
+            yield driver
+
+    @pytest.fixture
+    def page(self, driver: Any, tmp_path: Path) -> Any:
+        write_sheet(tmp_path / "r.html", RECORDS, CLASSES, thumbnail, ABOUT)
+        driver.get("about:blank")
+        driver.get_log("performance")
+        driver.get((tmp_path / "r.html").as_uri())
+        return driver
+
+    def paths(self, page: Any) -> list[str]:
+        return [element.get_attribute("title") for element in page.find_elements("css selector", ".tile .path")]
+
+    def choose(self, page: Any, select: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(page.find_element("id", select)).select_by_value(value)
+
+    def count(self, page: Any) -> str:
+        return str(page.find_element("id", "count").text)
+
+    def test_the_page_loads_without_complaint_and_without_the_network(self, page: Any) -> None:
+        assert self.count(page) == "42 of 42 shown"
+        assert page.get_log("browser") == []
+        events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+        requests = [
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        ]
+        assert requests
+        assert not [url for url in requests if not url.startswith(("file:", "data:"))]
+
+    def test_every_picture_is_shown(self, page: Any) -> None:
+        widths = page.execute_script(
+            "return [...document.querySelectorAll('.tile img')].map((i) => i.complete && i.naturalWidth)"
+        )
+        assert len(widths) == 40
+        assert widths[:12] == [SIDE] * 12
+
+    @pytest.mark.parametrize("name", ["probability_covid", "probability_normal", "confidence", "margin"])
+    def test_rows_are_sorted_by_what_is_chosen_and_those_without_an_answer_are_last(self, page: Any, name: str) -> None:
+        self.choose(page, "sort", name)
+        expected = sorted((row for row in RECORDS if row[name]), key=lambda row: -float(row[name]))
+        assert self.paths(page)[:40] == [row["path"] for row in expected]
+        page.find_element("id", "turned").click()
+        assert self.paths(page)[:40] == [row["path"] for row in reversed(expected)]
+        assert set(self.paths(page)[40:]) == {row["path"] for row in RECORDS[40:]}
+
+    def test_filters_by_status_flag_prediction_and_text_go_together(self, page: Any) -> None:
+        self.choose(page, "status", "error")
+        assert self.count(page) == "2 of 42 shown"
+        self.choose(page, "status", "ok")
+        self.choose(page, "flag", "small")
+        assert self.count(page) == "8 of 42 shown"
+        page.find_element("id", "text").send_keys("WARD 3")
+        expected = [row["path"] for row in RECORDS if row["flags"] == "small" and row["path"].startswith("ward 3")]
+        assert sorted(self.paths(page)) == sorted(expected)
+        self.choose(page, "flag", "")
+        page.find_element("id", "text").send_keys(" nothing has this")
+        assert page.find_element("id", "empty").is_displayed()
+        page.find_element("css selector", "button[type=reset]").click()
+        page.implicitly_wait(2)
+        assert page.find_elements("css selector", ".tile")
+        page.implicitly_wait(0)
+
+    def test_decisions_are_shown_and_filtered_where_there_are_any(self, page: Any, tmp_path: Path) -> None:
+        assert not page.find_element("id", "decision").is_displayed()
+        decided = [
+            {"decision": "covid_suspected", "prediction_set": "covid"},
+            {"decision": "refer", "refer_reason": "several_classes", "in_training_set": "yes"},
+            {"decision": "not_suspected", "prediction_set": "normal"},
+        ]
+        records = [record(number, **decided[number % 3]) for number in range(9)] + [failure(9)]
+        write_sheet(tmp_path / "d.html", records, CLASSES, thumbnail, ABOUT)
+        page.get((tmp_path / "d.html").as_uri())
+        assert page.find_element("id", "decision").is_displayed()
+        self.choose(page, "decision", "refer")
+        assert self.count(page) == "3 of 10 shown"
+        tile = page.find_element("css selector", ".tile")
+        assert tile.find_element("css selector", ".decision").text == "refer: several classes"
+        assert "training picture" in tile.find_element("css selector", ".flags").text
+        assert page.get_log("browser") == []
+
+    def test_rows_are_filtered_by_why_they_were_referred_and_by_why_they_were_rejected(
+        self, page: Any, tmp_path: Path
+    ) -> None:
+        assert not page.find_element("id", "refer_reason").is_displayed()
+        why = ("several_classes", "out_of_distribution", "out_of_distribution")
+        records = [record(number, decision="refer", refer_reason=reason) for number, reason in enumerate(why)]
+        rejected = failure(3, reason="not_a_radiograph") | {"status": "rejected", "width": "299"}
+        write_sheet(tmp_path / "g.html", [*records, rejected], CLASSES, thumbnail, ABOUT)
+        page.get((tmp_path / "g.html").as_uri())
+        assert page.find_element("id", "refer_reason").is_displayed()
+        self.choose(page, "refer_reason", "out_of_distribution")
+        assert self.count(page) == "2 of 4 shown"
+        assert page.current_url.endswith("#refer_reason=out_of_distribution")
+        self.choose(page, "refer_reason", "")
+        self.choose(page, "reason", "not_a_radiograph")
+        tile = page.find_element("css selector", ".tile")
+        assert tile.find_element("css selector", ".answer").text == "rejected: not_a_radiograph"
+        assert tile.find_elements("css selector", "img")
+        assert page.get_log("browser") == []
+
+    def test_what_is_chosen_stands_in_the_address_and_comes_back(self, page: Any) -> None:
+        self.choose(page, "sort", "margin")
+        self.choose(page, "status", "ok")
+        address, before = page.current_url, self.paths(page)
+        assert address.endswith("#sort=margin&status=ok")
+        page.get("about:blank")
+        page.get(address)
+        assert self.paths(page) == before
+
+    def test_a_tile_opens_every_cell_of_its_row_by_keyboard(self, page: Any) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        self.choose(page, "status", "error")
+        self.choose(page, "sort", "path")
+        tiles = page.find_elements("css selector", ".tile")
+        assert self.paths(page)[0] == HOSTILE
+        tiles[0].send_keys(Keys.ENTER)
+        assert page.find_element("id", "detail").is_displayed()
+        cells = {
+            row.find_element("tag name", "th").text: row.find_element("tag name", "td").text
+            for row in page.find_elements("css selector", "#detail-cells tr")
+        }
+        assert cells == {name: cell for name, cell in RECORDS[41].items() if cell and name != "path"}
+        page.switch_to.active_element.send_keys(Keys.ESCAPE)
+        assert not page.find_element("id", "detail").is_displayed()
+
+    def test_five_thousand_rows_stay_usable(self, driver: Any, tmp_path: Path) -> None:
+        picture = film()
+        write_sheet(tmp_path / "r.html", (record(number) for number in range(5000)), CLASSES, lambda _: picture, ABOUT)
+        driver.get((tmp_path / "r.html").as_uri())
+        assert self.count(driver) == "5,000 of 5,000 shown"
+        assert len(self.paths(driver)) == 240
+        driver.find_element("id", "more").click()
+        assert len(self.paths(driver)) == 480
+        milliseconds = driver.execute_script(
+            "const start = performance.now(); document.getElementById('sort').value = 'margin';"
+            "document.getElementById('controls').dispatchEvent(new Event('change')); return performance.now() - start"
+        )
+        assert milliseconds < 2000
