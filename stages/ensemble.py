@@ -7,20 +7,22 @@ import typer
 
 from cxr.cli.console import user_errors
 
+PARAMS = [Path("params.yaml"), Path("release/params.yaml")]
+
 
 def main(
-    models: Annotated[Path, typer.Option(help="Folder of the trained networks.")] = Path("models"),
-    output: Annotated[Path, typer.Option(help="Folder for the ensemble.")] = Path("models/ensemble"),
-    params: Annotated[Path, typer.Option(help="Parameters: ensemble is read.")] = Path("params.yaml"),
+    networks: Annotated[list[Path], typer.Argument(help="Folders of the members.", metavar="NETWORK...")],
+    output: Annotated[Path, typer.Option(help="Folder for the ensemble.")] = Path("release/models/ensemble"),
+    params: Annotated[list[Path], typer.Option(help="Parameters: ensemble is read.")] = PARAMS,
 ) -> None:
     """Average the logits of the members; they must agree in classes, planes and data."""
     from cxr.core.params import read_params, section
     from cxr.inference.ensemble import EnsembleParams, ensemble, read_members, write_ensemble
     from cxr.inference.network import ENSEMBLE
 
-    own = section(read_params(params), ENSEMBLE, EnsembleParams)
+    own = section(read_params(*params), ENSEMBLE, EnsembleParams)
 
-    members = read_members(models, own.members)
+    members = read_members(networks)
 
     made = ensemble(members, own.stored)
 

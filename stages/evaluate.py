@@ -1,4 +1,4 @@
-"""Measure and audit the exported networks and their ensemble, and choose the one that screens folders."""
+"""Measure and audit exported networks and the gate before them, and choose the network that screens folders."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,38 +7,39 @@ import typer
 
 from cxr.cli.console import user_errors
 
+PARAMS = [Path("params.yaml")]
+
 
 def main(
+    networks: Annotated[list[Path], typer.Argument(help="Folders of the trained networks.", metavar="NETWORK...")],
     prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-    refits: Annotated[Path, typer.Option(help="Table written by leave_source_out.")] = Path(
-        "work/leave_source_out.csv"
-    ),
-    models: Annotated[Path, typer.Option(help="Folder of the trained networks.")] = Path("models"),
+    audited: Annotated[Path, typer.Option(help="Folder of what prepare and split found.")] = Path("reports"),
+    refits: Annotated[
+        Path | None, typer.Option(help="Table written by leave_source_out. [default: only last layers are refitted]")
+    ] = None,
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
     reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
-    fast: Annotated[Path, typer.Option(help="Folder for the fast network.")] = Path("models/fast"),
-    params: Annotated[Path, typer.Option(help="Parameters: evaluate is read.")] = Path("params.yaml"),
+    fast: Annotated[Path, typer.Option(help="Folder for evaluate.fast_model.")] = Path("models/fast"),
+    params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
     from cxr.core.audit import stop_unless_waived
     from cxr.core.params import read_params
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs
-    from cxr.evaluation.candidates import evaluate_params, judge_images, read_candidate
+    from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, read_candidate
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
     from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
-    from cxr.inference.gate import load_gate
-    from cxr.inference.network import ENSEMBLE
-    from cxr.models import NAMES
+    from cxr.inference.gate import load_gate, unjudged
 
-    values = read_params(params)
+    values = read_params(*params)
     own = evaluate_params(values)
 
-    material, gate = read_inputs(prepared, split, refits, reports), models / "gate"
-    judged = judge_images(load_gate(gate), material.table, material.images)
-    names = (*NAMES, ENSEMBLE)
-    candidates = [read_candidate(models / name, material.table, material.images, own, judged) for name in names]
+    material = read_inputs(prepared, split, audited, refits)
+    gate = gate_folder(own, material.images.shape[1])
+    judged = judge_images(load_gate(gate), material.table, material.images) if gate else unjudged(len(material.table))
+    candidates = [read_candidate(one, material.table, material.images, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     report = assess(candidates, chosen, material, own, values)
@@ -46,7 +47,8 @@ def main(
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
     write_card(reports, write_screening(screening, chosen, report, values, gate))
-    write_screening(fast, quick, report, values, gate)
+    if quick:
+        write_screening(fast, quick, report, values, gate)
     stop_unless_waived(report["audits"], "evaluate")
 
 

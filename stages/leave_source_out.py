@@ -7,12 +7,14 @@ import typer
 
 from cxr.cli.console import user_errors
 
+PARAMS = [Path("params.yaml"), Path("release/params.yaml")]
+
 
 def main(
     images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-    output: Annotated[Path, typer.Option(help="Table of the answers.")] = Path("work/leave_source_out.csv"),
-    params: Annotated[Path, typer.Option(help="Parameters; the recipe is that of train_cnn1.")] = Path("params.yaml"),
+    output: Annotated[Path, typer.Option(help="Table of the answers.")] = Path("release/work/leave_source_out.csv"),
+    params: Annotated[list[Path], typer.Option(help="Parameters; the recipe is that of train_cnn1.")] = PARAMS,
 ) -> None:
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""
     from cxr.core.manifest import read_images, read_table, write_table
@@ -20,7 +22,7 @@ def main(
     from cxr.training.leave_source_out import LeaveSourceOutParams, plan_refits
     from cxr.training.params import SmallParams
 
-    values = read_params(params)
+    values = read_params(*params)
     shared, recipe = top_level(values, CommonParams), section(values, "train_cnn1", SmallParams)
     own = section(values, "leave_source_out", LeaveSourceOutParams)
 

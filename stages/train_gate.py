@@ -7,19 +7,21 @@ import typer
 
 from cxr.cli.console import user_errors
 
+PARAMS = [Path("params.yaml"), Path("release/params.yaml")]
+
 
 def main(
     images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-    output: Annotated[Path, typer.Option(help="Folder for the gate.")] = Path("models/gate"),
-    params: Annotated[Path, typer.Option(help="Parameters.")] = Path("params.yaml"),
+    output: Annotated[Path, typer.Option(help="Folder for the gate.")] = Path("release/models/gate"),
+    params: Annotated[list[Path], typer.Option(help="Parameters.")] = PARAMS,
 ) -> None:
     """Learn from radiographs as they are, turned, inverted and cropped, and from drawn pictures; set the thresholds."""
     from cxr.core.manifest import read_images, read_table
     from cxr.core.params import CommonParams, read_params, section, top_level
     from cxr.training.gate_examples import GateParams
 
-    values = read_params(params)
+    values = read_params(*params)
     shared, recipe = top_level(values, CommonParams), section(values, "train_gate", GateParams)
 
     table, planes = read_table(split), read_images(images)

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from cxr.models import NAMES
 from tests.imports import ROOT
-from tests.test_pipeline import STAGES, TRAINED
+from tests.test_pipeline import STAGES
 
 HEAVY = ["tensorflow", "keras", "pandas", "sklearn", "matplotlib", "openvino", "dvc", "fsspec", "pydantic", "scipy"]
 CHECK = """
@@ -19,9 +20,9 @@ except SystemExit as status:
 print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
 """
 # The help of a network's train stage explains its parameters, in the words of their fields.
-NEEDED = {f"stages/{stage}.py": {"pydantic"} for stage in TRAINED}
+NEEDED = {f"stages/train_{name}.py": {"pydantic"} for name in NAMES}
 COMMANDS = {
-    **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for stage in STAGES},
+    **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for _, stage in STAGES},
     **{f"cxr-{name}": f"from cxr.cli.{name} import app; app()" for name in ("batch", "data", "eval", "folds", "model")},
     "cxr-batch-merge": "from cxr.cli.tables import merge_app; merge_app()",
     "cxr-verify": "from cxr.cli.tables import verify_app; verify_app()",

@@ -2,29 +2,45 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.inference.network import ENSEMBLE
+from cxr.inference.gate import GATE_FILES
 from cxr.models import NAMES, PRETRAINED
 from tests.imports import ROOT, closure
 
-TRAINED = [f"train_{name}" for name in NAMES]
-STAGES = ["prepare", "balance", "split", *TRAINED, "train_gate", "ensemble", "leave_source_out", "evaluate"]
-CANDIDATES = (*NAMES, ENSEMBLE)
+NETWORKS = ("cnn1", "cnn3", "vgg16", "resnet50")
+TRAINED = [f"train_{name}" for name in NETWORKS]
+PIPELINES = {
+    "dvc.yaml": ["prepare", "balance", "split", *TRAINED, "evaluate"],
+    "release/dvc.yaml": [
+        "train_cnn1", "train_lite0", "train_gate", "ensemble", "leave_source_out", "evaluate", "compare",
+    ],
+}  # fmt: skip
+STAGES = [(file, stage) for file, stages in PIPELINES.items() for stage in stages]
+EVERY_STAGE = pytest.mark.parametrize(("file", "stage"), STAGES)
 
 
-def pipeline():
-    return YAML(typ="safe").load(ROOT / "dvc.yaml")
+def pipeline(file="dvc.yaml"):
+    return YAML(typ="safe").load(ROOT / file)
 
 
-def resolved(stage, key):
-    """Return the list `key` of a stage with ${model} filled in; a mapping item stands for its path."""
-    body = pipeline()["stages"][stage]
+def resolved(file, stage, key):
+    """Return `key` of a stage with ${model} filled in; of a list, a mapping item stands for its keys."""
+    body = pipeline(file)["stages"][stage]
     model = body.get("vars", [{}])[0].get("model", "")
-    items = [next(iter(item)) if isinstance(item, dict) else item for item in body[key]]
+    if isinstance(body[key], str):
+        return body[key].replace("${model}", model)
+    items = [one for item in body[key] for one in (item if isinstance(item, dict) else [item])]
     return [item.replace("${model}", model) for item in items]
+
+
+def networks(file):
+    """Return the folders of the networks that `evaluate` measures, in its order."""
+    words = pipeline(file)["stages"]["evaluate"]["cmd"].split(" --")[0].split()
+    return words[words.index("stages/evaluate.py") + 1 :]
 
 
 def nothing_but_a_docstring(file):
@@ -36,64 +52,88 @@ def nothing_but_a_docstring(file):
     )
 
 
+DATA = {"cxr/packaged", *(f"cxr/packaged/{name}" for name in GATE_FILES)}
 # What can change no output: how a person is told, and how long it takes.
 NO_DEPS = ("cxr/cli/", "cxr/training/monitor.py", "cxr/training/progress.py")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_module_that_a_stage_can_import_lies_in_a_listed_place_and_each_is_reached(stage):
-    from pathlib import Path
-
+@EVERY_STAGE
+def test_every_module_that_a_stage_can_import_lies_in_a_listed_place_and_each_is_reached(file, stage):
     imports = closure(Path(f"stages/{stage}.py"))
     if stage.startswith("train_"):  # found by name, which an import statement does not show
         imports |= closure(Path(f"cxr/models/{stage.removeprefix('train_')}.py"))
-    needed = {file for file in imports if not nothing_but_a_docstring(file) and not file.startswith(NO_DEPS)}
-    listed = {dep for dep in resolved(stage, "deps") if dep.startswith(("cxr/", "stages/"))}
-    reached = {dep: {file for file in needed if file == dep or file.startswith(f"{dep}/")} for dep in listed}
+    needed = {one for one in imports if not nothing_but_a_docstring(one) and not one.startswith(NO_DEPS)}
+    listed = {dep for dep in resolved(file, stage, "deps") if dep.startswith(("cxr/", "stages/"))} - DATA
+    reached = {dep: {one for one in needed if one == dep or one.startswith(f"{dep}/")} for dep in listed}
     assert needed == set().union(*reached.values())
     assert [dep for dep, files in reached.items() if not files] == []
 
 
-def test_the_twelve_stages_are_there_in_order():
-    assert list(pipeline()["stages"]) == STAGES
+@pytest.mark.parametrize(("file", "stages"), PIPELINES.items())
+def test_the_stages_are_there_in_order(file, stages):
+    assert list(pipeline(file)["stages"]) == stages
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_script_params_section_and_output_share_a_name(stage):
-    body = pipeline()["stages"][stage]
-    model = stage.removeprefix("train_")
-    assert body["cmd"].replace("${model}", model) == f"python stages/{stage}.py"
-    assert stage in resolved(stage, "params")
-    assert any(re.search(rf"\b(screening|{model})", out) for out in resolved(stage, "outs"))
+@EVERY_STAGE
+def test_stage_script_params_section_and_output_share_a_name(file, stage):
+    body, model = pipeline(file)["stages"][stage], stage.removeprefix("train_")
+    assert resolved(file, stage, "cmd").split()[:2] == ["python", f"stages/{stage}.py"]
+    assert body.get("wdir", ".") == (".." if file.startswith("release") else ".")
+    assert any(re.search(rf"\b(screening|{model})", out) for out in resolved(file, stage, "outs"))
+    if stage == "compare":
+        return  # has no params of its own
+    own = [item.get("release/params.yaml", []) if isinstance(item, dict) else [item] for item in body["params"]]
+    assert stage in [name.replace("${model}", model) for names in own for name in names]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_only_networks_that_can_load_weights_depend_on_them(name):
-    assert (f"weights/{name}" in resolved(f"train_{name}", "deps")) == (name in PRETRAINED)
+def test_every_section_of_both_files_belongs_to_a_stage_of_its_pipeline():
+    shared = {"seed", "classes", "image", "runtime"}
+    for file, params in (("dvc.yaml", "params.yaml"), ("release/dvc.yaml", "release/params.yaml")):
+        sections = set(YAML(typ="safe").load(ROOT / params)) - shared
+        assert sections == set(PIPELINES[file]) - {"compare"}
+
+
+@pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].removeprefix("train_") in NAMES])
+def test_only_networks_that_can_load_weights_depend_on_them(file, stage):
+    name = stage.removeprefix("train_")
+    named = [dep for dep in resolved(file, stage, "deps") if dep.startswith(f"weights/{name}")]
+    assert bool(named) == (name in PRETRAINED)
     assert (ROOT / "weights" / name / "README.md").is_file() == (name in PRETRAINED)
 
 
-def test_training_outputs_are_all_cached_so_that_the_run_cache_works():
-    for name in NAMES:
-        assert pipeline()["stages"][f"train_{name}"]["outs"] == ["models/${model}"]
+@pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].startswith("train_")])
+def test_training_outputs_are_all_cached_so_that_the_run_cache_works(file, stage):
+    folder = f"{'release/' if file.startswith('release') else ''}models/{stage.removeprefix('train_')}"
+    assert resolved(file, stage, "outs") == [folder]
+    assert all(isinstance(out, str) for out in pipeline(file)["stages"][stage]["outs"])
 
 
 def test_what_dvc_shows_is_an_output_of_evaluate_and_in_git():
     outs = pipeline()["stages"]["evaluate"]["outs"]
     in_git = tuple(path for out in outs if isinstance(out, dict) for path in out)
     shown = [*pipeline()["metrics"], *(file for plot in pipeline()["plots"] for file in plot.popitem()[1]["y"])]
-    assert len(shown) > len(NAMES)
     assert [file for file in shown if not file.startswith(in_git)] == []
-    assert pipeline()["metrics"] == [f"reports/metrics/{name}.json" for name in CANDIDATES]
 
 
-def test_evaluate_depends_on_every_candidate_and_the_ensemble_on_its_members():
-    outs = {out for stage in STAGES for out in resolved(stage, "outs")}
-    deps = {dep for dep in resolved("evaluate", "deps") if dep.startswith("models/")}
-    assert deps == {f"models/{name}" for name in (*CANDIDATES, "gate")}
-    assert deps <= outs
-    members = YAML(typ="safe").load(ROOT / "params.yaml")["ensemble"]["members"]
-    assert {f"models/{name}" for name in members} <= set(resolved("ensemble", "deps"))
+@pytest.mark.parametrize("file", PIPELINES)
+def test_evaluate_depends_on_every_network_that_it_measures_and_a_stage_makes_each(file):
+    outs = {out for one, stage in STAGES for out in resolved(one, stage, "outs")}
+    measured = set(networks(file))
+    assert measured <= set(resolved(file, "evaluate", "deps"))
+    assert measured <= outs
+
+
+def test_the_first_pipeline_measures_what_it_trains_and_the_release_the_ensemble_and_its_members():
+    assert networks("dvc.yaml") == [f"models/{name}" for name in NETWORKS]
+    members = resolved("release/dvc.yaml", "ensemble", "cmd").split()[2:]
+    assert set(members) <= set(resolved("release/dvc.yaml", "ensemble", "deps"))
+    assert networks("release/dvc.yaml") == ["release/models/cnn1", *members, "release/models/ensemble"]
+
+
+def test_the_gate_that_the_first_pipeline_ships_is_a_dependency():
+    assert YAML(typ="safe").load(ROOT / "params.yaml")["evaluate"]["gate"] == "packaged"
+    listed = [dep for dep in resolved("dvc.yaml", "evaluate", "deps") if dep.startswith("cxr/packaged/")]
+    assert {f"cxr/packaged/{name}" for name in GATE_FILES} == set(listed)
 
 
 @pytest.mark.parametrize("out", ["reports/report.html", "reports/report.json"])

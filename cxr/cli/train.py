@@ -82,6 +82,7 @@ def _plain(value: Any) -> str:
 
 
 PARAMS_FILE = Path("params.yaml")
+PARAMS = [PARAMS_FILE]
 
 
 def explaining(name: str) -> type[TyperCommand]:
@@ -153,7 +154,7 @@ def train_stage(name: str, description: str) -> typer.Typer:
         split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
         weights: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")] = Path("weights") / name,
         output: Annotated[Path, typer.Option(help="Folder for the trained network.")] = Path("models") / name,
-        params: Annotated[Path, typer.Option(help="Parameters.")] = Path("params.yaml"),
+        params: Annotated[list[Path], typer.Option(help="Parameters.")] = PARAMS,
         cache: Annotated[Path, typer.Option(help="Folder of computed features; safe to delete.")] = Path(".cache"),
         recorded: Annotated[Path, typer.Option(help=RECORDED_HELP)] = Path("reports/environment.json"),
         runs: Annotated[Path | None, typer.Option(help=RUNS_HELP, envvar="CXR_RUNS", show_default=False)] = None,
@@ -161,7 +162,7 @@ def train_stage(name: str, description: str) -> typer.Typer:
         from cxr.core.manifest import read_images, read_table
         from cxr.core.params import CommonParams, read_params, section, top_level
 
-        values = read_params(params)
+        values = read_params(*params)
         shared, recipe = top_level(values, CommonParams), section(values, f"train_{name}", recipe_kind(name))
 
         table, planes = read_table(split), read_images(images)

@@ -66,12 +66,19 @@ class CommonParams(SeedParams, DataParams):
     runtime: RuntimeParams
 
 
-def read_params(path: Path) -> dict[str, Any]:
-    """Read params.yaml with the parser that DVC itself uses (YAML 1.2: `1e-4` is a number).
+def read_params(*paths: Path) -> dict[str, Any]:
+    """Read files of parameters with the parser that DVC itself uses (YAML 1.2: `1e-4` is a number).
+
+    Args:
+        paths: At least one; a section of a later file takes the place of the whole section of an earlier one.
 
     Raises:
-        ParamsError: The file is absent, is not YAML, is not a mapping, or has a key that no stage reads.
+        ParamsError: A file is absent, is not YAML, is not a mapping, or has a key that no stage reads.
     """
+    return {key: value for path in paths for key, value in _read_file(path).items()}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         values = YAML(typ="safe").load(path)
     except OSError as error:

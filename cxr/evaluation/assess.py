@@ -132,14 +132,24 @@ class AssessmentInputs:
         return [{"stage": stage} | record for stage, report in reports.items() for record in report["audits"]]
 
 
-def read_inputs(prepared: Path, split: Path, refits: Path, reports: Path) -> AssessmentInputs:
-    """Read everything. Raises DataError where something is absent or was not written by this version."""
+def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None) -> AssessmentInputs:
+    """Read everything.
+
+    Args:
+        prepared: Folder written by prepare.
+        split: Table written by split.
+        audited: Folder with what the audits of prepare and split found.
+        refits: Table written by leave_source_out; None: sources are left out by fitting the last layer again.
+
+    Raises:
+        DataError: Something is absent or was not written by this version.
+    """
     table, images = read_table(split), read_images(prepared / IMAGES_FILE)
     masks = read_images(prepared / MASKS_FILE)
     chosen = masks[table["index"].to_numpy()] > 0 if len(masks) else None
     try:
-        found = pd.read_csv(refits, keep_default_na=False)
-        data_report, split_report = (read_json(reports / name) for name in ("data.json", "split.json"))
+        found = pd.read_csv(refits, keep_default_na=False) if refits else pd.DataFrame()
+        data_report, split_report = (read_json(audited / name) for name in ("data.json", "split.json"))
     except (OSError, ValueError) as error:
         raise DataError(f"What earlier stages wrote cannot be read ({error}); run: dvc repro") from error
     return AssessmentInputs(table, images, chosen, found, data_report, split_report)

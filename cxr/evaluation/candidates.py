@@ -19,12 +19,13 @@ from cxr.core.params import Section, section
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.inference.decisions import DECISIONS_FORM, PIXEL_DIGITS, QUANTILES, Decision, Decisions, parse_decisions
-from cxr.inference.gate import FLAGS, Flag, Gate, Judged, Sign, exposure_of, ruled_out, unjudged
-from cxr.inference.model_folder import ScreeningModel, load_model
+from cxr.inference.gate import FLAGS, Flag, Gate, Judged, Sign, exposure_of, load_gate, ruled_out, unjudged
+from cxr.inference.model_folder import ScreeningModel, load_model, packaged_folder
 from cxr.inference.network import softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
 BEST = "best"
+PACKAGED, NO_GATE = "packaged", "none"
 TARGET = "covid"  # also what leave_source_out takes where params.yaml says nothing
 
 
@@ -32,7 +33,8 @@ class EvaluateParams(Section):
     """The section `evaluate` of params.yaml."""
 
     screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
-    fast_model: str = Field("cnn1", description="Name of the network that is written to models/fast as well.")
+    fast_model: str | None = Field(None, description="A network that is written beside it, for speed; empty: none.")
+    gate: str = Field(PACKAGED, description="What judges pictures first: packaged, none, or a folder of train_gate.")
     target: str = Field(TARGET, description="Class that the operating points look for.")
     alpha: float = Field(0.02, gt=0, lt=0.5, description="Share of a class that its prediction sets may miss.")
     waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
@@ -52,6 +54,30 @@ def evaluate_params(values: Mapping[str, Any]) -> EvaluateParams:
             f"set both to the same class"
         )
     return own
+
+
+def gate_folder(params: EvaluateParams, side: int) -> Path | None:
+    """Return the folder of the gate that judges before the networks; None where nothing is to.
+
+    Args:
+        params: The section `evaluate`.
+        side: Of the planes, in pixels.
+
+    Raises:
+        ParamsError: The gate takes other planes.
+        ModelError: There is no gate in the folder.
+    """
+    if params.gate == NO_GATE:
+        return None
+    folder = packaged_folder() if params.gate == PACKAGED else Path(params.gate)
+    taken = load_gate(folder).plane_side
+    if taken != side:
+        raise ParamsError(
+            f"params.yaml: evaluate.gate is '{params.gate}', which takes planes of {taken} pixels, but image.side is "
+            f"{side}; train one for them with 'dvc repro release/dvc.yaml:train_gate' and name its folder, which is "
+            f"release/models/gate, or let nothing judge: {NO_GATE}"
+        )
+    return folder
 
 
 def fit_on_validation(

@@ -29,8 +29,10 @@ def choose(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate
     return _named(candidates, "screening_model", params.screening_model, f"{BEST} or ")
 
 
-def choose_fast(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate:
-    """Return the network that is shipped for speed. Raises ParamsError: `fast_model` is not the name of a network."""
+def choose_fast(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate | None:
+    """Return the network for speed, if there is to be one. Raises ParamsError: `fast_model` names no network."""
+    if params.fast_model is None:
+        return None
     return _named(candidates, "fast_model", params.fast_model)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cxr.core.errors import ModelError
 from cxr.core.files import JsonObject, whole_file, write_json
@@ -143,13 +143,17 @@ def _name(graph: Any, outputs: Mapping[str, Any], planes: Any) -> None:
         node.output(0).get_tensor().set_names({name})
 
 
-def read_members(models: Path, names: Sequence[str]) -> list[ScreeningModel]:
-    """Load the members from their folders in `models`.
+def read_members(folders: Sequence[Path]) -> list[ScreeningModel]:
+    """Load the members from their folders.
 
     Raises:
-        ModelError: A folder is absent or wrong, or they differ in classes, planes or data.
+        ModelError: A folder is absent or wrong, there are not two different networks, or they differ in classes,
+            planes or data.
     """
-    members = [load_model(models / name) for name in names]
+    members = [load_model(folder) for folder in folders]
+    names = [str(one.description["name"]) for one in members]
+    if len(set(names)) < max(2, len(names)):
+        raise ModelError(f"an ensemble needs at least two networks, each once; got {', '.join(names)}")
     for what, said in (
         ("classes", [", ".join(one.classes) for one in members]),
         ("side of the planes", [str(one.plane_side) for one in members]),
@@ -194,15 +198,7 @@ Stored = Literal["float32", "float16"]
 class EnsembleParams(Section):
     """The section `ensemble` of params.yaml."""
 
-    members: tuple[str, ...] = Field(min_length=2, description="Networks whose logits are averaged, in this order.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
-
-    @field_validator("members")
-    @classmethod
-    def _each_once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
-        if len({*members, ENSEMBLE}) != len(members) + 1:
-            raise ValueError("expected each network once, and not the ensemble itself")
-        return members
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def test_an_ensemble_is_explained_and_of_several_models_the_first(tmp_path, film
     models = tmp_path / "models"
     for number, (name, cells) in enumerate((("cnn1", 4), ("cnn3", 2))):
         member(models, name, number + 1, cells=cells)
-    write_ensemble(models / "ensemble", ensemble(read_members(models, ("cnn1", "cnn3"))))
+    write_ensemble(models / "ensemble", ensemble(read_members([models / "cnn1", models / "cnn3"])))
     done = explained(tmp_path, films, models / "ensemble", "--model", halves, "--explain-rows", "ok")
     assert "3 maps drawn" in done.stderr
     index = json.loads((tmp_path / "maps/index.json").read_text())

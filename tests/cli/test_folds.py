@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cxr.cli import folds
-from cxr.cli.folds import KEPT, STASH, FoldLines, app, project_python, tables
+from cxr.cli.folds import KEPT, STASH, FoldLines, app, last_words, project_python, tables
 from cxr.core.errors import DataError
 from cxr.validation.crossval import measure_folds, pool, with_groups
 from tests.dvc import copy_of_the_repository, environment, run
@@ -198,3 +198,11 @@ def test_what_is_started_hears_ctrl_c_where_this_process_does_not(tmp_path):
     request = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     assert project_python(tmp_path, "-c", request) == (0, "True\n")
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_process_runs_in_the_folder_and_its_words_come_back(tmp_path):
+    code = "import os, sys; print(os.getcwd(), os.environ['WORD']); sys.exit(4)"
+    status, said = project_python(tmp_path, "-c", code, variables={"WORD": "hello"})
+    assert (status, said.split()) == (4, [str(tmp_path), "hello"])
+    assert last_words("\n".join(map(str, range(20)))) == " | ".join(map(str, range(12, 20)))
+    assert last_words(" \n") == "nothing"

@@ -40,7 +40,7 @@ def test_a_name_that_no_network_has_is_refused_with_those_there_are(two):
 
 
 def test_the_fast_network_goes_by_its_name(two):
-    assert choose_fast(two, EvaluateParams(screening_model="vgg16")).name == "cnn1"
+    assert choose_fast(two, EvaluateParams(screening_model="vgg16")) is None
     assert choose_fast(two, EvaluateParams(fast_model="vgg16")).name == "vgg16"
     with pytest.raises(ParamsError, match=r"evaluate\.fast_model is 'best'; expected one of cnn1, vgg16"):
         choose_fast(two, EvaluateParams(fast_model="best"))
@@ -83,7 +83,7 @@ def test_an_ensemble_is_a_candidate_without_history(tmp_path):
     table = split_table(20)
     for number, name in enumerate(("cnn1", "cnn3")):
         member(tmp_path, name, number)
-    write_ensemble(tmp_path / "ensemble", ensemble(read_members(tmp_path, ("cnn1", "cnn3"))))
+    write_ensemble(tmp_path / "ensemble", ensemble(read_members([tmp_path / "cnn1", tmp_path / "cnn3"])))
     read = read_candidate(tmp_path / "ensemble", table, planes(table), PARAMS)
     assert (read.name, read.history) == ("ensemble", None)
     assert read.outputs.members.shape == (60, 2, 3)

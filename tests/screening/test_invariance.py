@@ -47,7 +47,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("models")
     member(models, "cnn1", 1, cells=4, depth=5)
     member(models, "cnn3", 2, cells=2, depth=7, bias=False)
-    write_ensemble(models / "ensemble", ensemble(read_members(models, ("cnn1", "cnn3"))))
+    write_ensemble(models / "ensemble", ensemble(read_members([models / "cnn1", models / "cnn3"])))
     return models / "ensemble"
 
 

@@ -15,66 +15,74 @@ from cxr.core.files import read_json
 from cxr.evaluation.audits import ORDER
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
-from cxr.inference.model_folder import load_model
+from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.inference.outputs import read_outputs
-from cxr.models import NAMES
 from cxr.phantom.sample import write_sample
 from tests.imports import ROOT
-from tests.test_pipeline import CANDIDATES, STAGES, pipeline, resolved
+from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
 
 pytestmark = pytest.mark.slow
 
 SIDE = 32
+MEASURED = [Path(one).name for one in networks("release/dvc.yaml")]
 GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 
-def stage(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / f"stages/{name}.py")]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def command(file: str, name: str) -> list[str]:
+    """Return the command of a stage as DVC would run it, with this Python and this checkout's script."""
+    _, script, *arguments = resolved(file, name, "cmd").split()
+    return [sys.executable, str(ROOT / script), *arguments]
 
 
-def write_params(folder, params):
-    with (folder / "params.yaml").open("w") as file:
+def succeeded(file, name, folder):
+    done = subprocess.run(command(file, name), cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+def write_params(path, params):
+    with path.open("w") as file:
         YAML().dump(params, file)
 
 
-def succeeded(name, folder):
-    done = stage(name, folder)
-    assert done.returncode == 0, f"{name}: {done.stderr}"
-    return done
-
-
-def evaluate(folder, before="", after=""):
+def evaluate(folder, before="", after="", file="release/dvc.yaml"):
     """Run the stage in a process of its own, with lines of code before and after it."""
+    arguments = ["evaluate.py", *command(file, "evaluate")[2:]]
     code = (
-        f"import runpy, sys\nsys.argv = ['evaluate.py']\n{before}\n"
+        f"import runpy, sys\nsys.argv = {arguments!r}\n{before}\n"
         f"try: runpy.run_path({str(ROOT / 'stages/evaluate.py')!r}, run_name='__main__')\n"
         f"except SystemExit as status:\n    if status.code: raise\n{after}"
     )
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def saved_outputs(project, name):
-    return read_outputs(project / f"work/outputs/{name}.npz")
+    return read_outputs(project / f"release/work/outputs/{name}.npz")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Give a folder in which all stages have run, on planes of 32 pixels, for one epoch."""
+    """Give a folder in which all stages of both pipelines have run, on planes of 32 pixels, for one epoch."""
     folder = tmp_path_factory.mktemp("project")
     write_sample(folder / "data", per_class=12, per_opacity=2)
-    params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["image"]["side"] = SIDE
-    params["prepare"]["expected_files"] = 36
-    for name in NAMES:
-        params[f"train_{name}"] |= {"side": SIDE, "epochs": 1}
-    params["leave_source_out"]["epochs"] = 1
-    params["train_gate"] |= {"side": SIDE, "epochs": 4}  # after fewer it rejects nearly everything
-    params["evaluate"]["alpha"] = 0.45  # of two validation images a class, one may be left out: sets differ
-    write_params(folder, params)
-    for name in STAGES:
-        succeeded(name, folder)
+    shipped = {name: YAML(typ="safe").load(ROOT / name) for name in ("params.yaml", "release/params.yaml")}
+    first, release = shipped.values()
+    first["image"]["side"] = SIDE
+    first["prepare"]["expected_files"] = 36
+    first["evaluate"]["gate"] = "none"  # the packaged one takes planes of another side
+    release["train_lite0"]["weights"] = "random"
+    release["leave_source_out"]["epochs"] = 1
+    for values in shipped.values():
+        for name in (name for name in values if name.startswith("train_")):
+            values[name] |= {"side": SIDE, "epochs": 1}
+        values["evaluate"]["alpha"] = 0.45  # of two validation images a class, one may be left out: sets differ
+    release["train_gate"]["epochs"] = 4  # after fewer it rejects nearly everything
+    (folder / "release").mkdir()
+    for name, values in shipped.items():
+        write_params(folder / name, values)
+    shutil.copytree(packaged_folder(), folder / "cxr/packaged")
+    for file, name in STAGES:
+        if name != "compare":  # the packaged model takes planes of another side
+            succeeded(file, name, folder)
     return folder
 
 
@@ -91,39 +99,54 @@ def test_the_split_keeps_patients_together(project):
     assert set(table["split"]) == {"train", "validation", "test"}
 
 
-def test_the_metrics_files_have_the_same_keys(project):
-    metrics = {name: json.loads((project / f"reports/metrics/{name}.json").read_text()) for name in CANDIDATES}
+@pytest.mark.parametrize(("reports", "names"), [("reports", NETWORKS), ("release/reports", MEASURED)])
+def test_the_metrics_files_have_the_same_keys(reports, names, project):
+    metrics = {name: read_json(project / reports / f"metrics/{name}.json") for name in names}
     assert len({tuple(values) for values in metrics.values()}) == 1
     assert all(0 <= values["balanced_accuracy"] <= 1 for values in metrics.values())
+    assert {path.stem for path in (project / reports / "metrics").iterdir()} == set(names)
 
 
 def test_the_screening_model_is_the_one_of_the_lowest_validation_loss(project):
-    chosen = json.loads((project / "models/screening/model.json").read_text())
-    losses = {
-        name: json.loads((project / f"reports/metrics/{name}.json").read_text())["validation_log_loss"]
-        for name in CANDIDATES
-    }
-    assert chosen["name"] == min(losses, key=losses.__getitem__)
+    chosen = read_json(project / "models/screening/model.json")
+    metrics = {name: read_json(project / f"reports/metrics/{name}.json") for name in NETWORKS}
+    assert chosen["name"] == min(metrics, key=lambda name: metrics[name]["validation_log_loss"])
     assert chosen["data"]["synthetic_images"] == chosen["data"]["images"]
-    for folder in ("screening", "fast"):
-        assert sorted(path.name for path in (project / "models" / folder).iterdir()) == [
-            "decisions.json", "gate.bin", "gate.json", "gate.xml", "model.json", "network.bin", "network.xml",
-        ]  # fmt: skip
-    assert load_model(project / "models/fast").description["name"] == "cnn1"
+    assert not (project / "models/fast").exists()
+
+
+def test_a_model_folder_holds_what_screening_needs_and_the_gate_where_there_is_one(project):
+    files = ["decisions.json", "model.json", "network.bin", "network.xml"]
+    gate = ["gate.bin", "gate.json", "gate.xml"]
+    for folder, held in {
+        "models/screening": files,
+        "release/models/screening": [*files, *gate],
+        "release/models/fast": [*files, *gate],
+    }.items():
+        assert sorted(path.name for path in (project / folder).iterdir()) == sorted(held)
+    assert load_model(project / "release/models/fast").description["name"] == "cnn1"
+    assert load_model(project / "release/models/screening").description["name"] == "ensemble"
+
+
+def test_sources_are_left_out_by_refits_where_release_made_them_and_else_by_the_last_layer_alone(project):
+    for reports, how in (("reports", "head"), ("release/reports", "refitted")):
+        (cnn1,) = (one for one in read_json(project / reports / "report.json")["models"] if one["name"] == "cnn1")
+        assert {row["how"] for row in cnn1["sources"]} == {how}
 
 
 def test_the_ensemble_says_the_mean_of_its_members_about_every_image(project):
-    members = load_model(project / "models/ensemble").members
+    members = load_model(project / "release/models/ensemble").members
     joined, *own = (saved_outputs(project, name) for name in ("ensemble", *members))
     assert joined.logits == pytest.approx(np.mean([one.logits for one in own], axis=0), abs=1e-5)
     assert joined.members == pytest.approx(np.stack([one.logits for one in own], axis=1), abs=1e-5)
 
 
 def test_everything_that_the_pipeline_promises_was_written(project):
-    outs = [out for name in STAGES for out in resolved(name, "outs")]
+    outs = [out for file, name in STAGES if name != "compare" for out in resolved(file, name, "outs")]
     assert "reports/split.json" in outs
     assert [out for out in outs if not (project / out).exists()] == []
-    assert sorted(path.name for path in (project / "work/outputs").iterdir()) == sorted(f"{n}.npz" for n in CANDIDATES)
+    for folder, names in (("work/outputs", NETWORKS), ("release/work/outputs", MEASURED)):
+        assert sorted(path.name for path in (project / folder).iterdir()) == sorted(f"{name}.npz" for name in names)
     written = {path.relative_to(project).as_posix() for path in (project / "reports").rglob("*") if path.is_file()}
     assert {file for file in written if not file.startswith(tuple(outs))} == set()
 
@@ -133,21 +156,17 @@ def test_tables_hold_what_dvc_plots_of_them(project):
         (settings,) = plot.values()
         for file, column in settings["y"].items():
             assert {"model", settings["x"], column} <= set(pd.read_csv(project / file).columns), file
-    metrics = pipeline()["metrics"]
-    assert sorted(metrics) == sorted(f"reports/metrics/{path.name}" for path in (project / "reports/metrics").iterdir())
 
 
 def test_the_report_has_every_audit_and_figures_of_all_networks(project):
-    report = json.loads((project / "reports/report.json").read_text())
-    assert [model["name"] for model in report["models"]] == list(CANDIDATES)
+    report = json.loads((project / "release/reports/report.json").read_text())
+    assert [model["name"] for model in report["models"]] == MEASURED
     assert {audit["stage"] for audit in report["audits"]} == {"prepare", "split", "evaluate"}
     assert set(ORDER) <= {audit["id"] for audit in report["audits"]}
     assert {audit["result"] for audit in report["audits"] if audit["id"] == "appearance_floor"} == {"not_measurable"}
     assert report["data"]["synthetic_images"] == report["data"]["images"]
-    refitted = {row["how"] for row in report["models"][0]["sources"]}
-    assert refitted == {"refitted"}
     headline = report["verdict"]["headline"]
-    page, text = ((project / f"reports/report.{ending}").read_text() for ending in ("html", "md"))
+    page, text = ((project / f"release/reports/report.{ending}").read_text() for ending in ("html", "md"))
     assert headline in page
     assert headline in text
     assert "Drawn phantoms" in page
@@ -155,14 +174,14 @@ def test_the_report_has_every_audit_and_figures_of_all_networks(project):
 
 
 def test_thresholds_come_from_the_validation_split_of_the_saved_outputs(project):
-    chosen = read_json(project / "models/screening/model.json")["name"]
-    decisions = read_json(project / "models/screening/decisions.json")
+    chosen = read_json(project / "release/models/screening/model.json")["name"]
+    decisions = read_json(project / "release/models/screening/decisions.json")
     fitted = fit_decisions(saved_outputs(project, chosen).of("validation"), "covid", decisions["conformal"]["alpha"])
     assert {key: decisions[key] for key in fitted} == json.loads(json.dumps(fitted))
 
 
 def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
-    folders = ("reports", "models/screening", "models/fast", "work/outputs")
+    folders = ("release/reports", "release/models/screening", "release/models/fast", "release/work/outputs")
     before = {path: path.read_bytes() for folder in folders for path in (project / folder).rglob("*") if path.is_file()}
     done = evaluate(project, "import sys", "assert not {'tensorflow', 'keras'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
@@ -174,13 +193,13 @@ def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
 def screened(request, project):
     """Give a model's folder, what it said of the split table, and the rows that the bulk command writes with it."""
     command = [str(Path(sys.executable).parent / "cxr-batch"), "data", "-o", f"{request.param}.csv"]
-    command += ["--exclude", "masks", "--model", f"models/{request.param}"]
+    command += ["--exclude", "masks", "--model", f"release/models/{request.param}"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert "mean nothing for patients" in " ".join(done.stderr.split())
     rows = pd.read_csv(project / f"{request.param}.csv", keep_default_na=False).set_index("path")
     assert done.returncode == (3 if (rows["status"] == "rejected").any() else 0), done.stderr
     assert len(rows) == 38
-    folder = project / "models" / request.param
+    folder = project / "release/models" / request.param
     return folder, saved_outputs(project, read_json(folder / "model.json")["name"]), rows
 
 
@@ -197,7 +216,7 @@ def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(screened):
 
 def test_screening_decides_rejects_and_marks_every_test_image_as_the_table_of_predictions_says(project, screened):
     _, outputs, rows = screened
-    predictions = pd.read_csv(project / "reports/predictions.csv", keep_default_na=False)
+    predictions = pd.read_csv(project / "release/reports/predictions.csv", keep_default_na=False)
     measured = predictions[predictions["model"] == outputs.name].set_index("file")
     rows = rows.loc[measured.index]
     assert len(rows) == (outputs.split == "test").sum()
@@ -208,14 +227,14 @@ def test_screening_decides_rejects_and_marks_every_test_image_as_the_table_of_pr
     answered = rows["status"] == "ok"
     assert rows[answered]["prediction"].tolist() == measured[answered]["predicted"].tolist()
     section = next(
-        model for model in read_json(project / "reports/report.json")["models"] if model["name"] == outputs.name
+        model for model in read_json(project / "release/reports/report.json")["models"] if model["name"] == outputs.name
     )["answering"]["gated"]
     counts = {"rejected": (~answered).sum(), "referred": (rows["decision"] == "refer").sum()}
     assert {key: round(section[key]["value"] * len(rows)) for key in counts} == counts
 
 
 def test_the_screening_model_can_be_verified_from_the_data_alone(project):
-    command = [str(Path(sys.executable).parent / "cxr-model"), "verify", "data", "--model", "models/screening"]
+    command = [str(Path(sys.executable).parent / "cxr-model"), "verify", "data", "--model", "release/models/screening"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
@@ -226,18 +245,13 @@ def test_the_screening_model_can_be_verified_from_the_data_alone(project):
 @pytest.fixture
 def judged(project, tmp_path):
     """Give a project in which `evaluate` can run with other params and write where nobody else looks."""
-    for name in (
-        "data",
-        "work/prepared",
-        "work/split.csv",
-        "work/leave_source_out.csv",
-        *(f"models/{n}" for n in (*CANDIDATES, "gate")),
-    ):
+    inputs = [dep for dep in resolved("release/dvc.yaml", "evaluate", "deps") if not dep.startswith(("cxr", "stages"))]
+    for name in (*inputs, "work/prepared", "params.yaml", "release/params.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).symlink_to(project / name)
-    (tmp_path / "reports").mkdir()
-    for name in ("params.yaml", "reports/data.json", "reports/split.json"):
-        shutil.copy(project / name, tmp_path / name)
+        if (project / name).is_dir() and not (tmp_path / name).exists():
+            (tmp_path / name).symlink_to(project / name)
+        elif not (tmp_path / name).exists():
+            shutil.copy(project / name, tmp_path / name)
     return tmp_path
 
 
@@ -252,35 +266,35 @@ def test_a_failed_audit_stops_evaluate_after_the_report_unless_a_waiver_says_why
     assert "Lift over the appearance floor" in said
     assert "params.yaml: evaluate.waivers.appearance_floor: why" in said
     assert "Traceback" not in said
-    assert "an audit failed" in (judged / "reports/report.html").read_text()
-    assert read_json(judged / "reports/report.json")["verdict"]["level"] == "stop"
+    assert "an audit failed" in (judged / "release/reports/report.html").read_text()
+    assert read_json(judged / "release/reports/report.json")["verdict"]["level"] == "stop"
 
-    params = YAML(typ="safe").load(judged / "params.yaml")
+    params = YAML(typ="safe").load(judged / "release/params.yaml")
     params["evaluate"]["waivers"] = {"appearance_floor": "one epoch on drawn films"}
-    write_params(judged, params)
+    write_params(judged / "release/params.yaml", params)
     passed = evaluate(judged, JUDGE)
     assert passed.returncode == 0, passed.stderr
-    report = read_json(judged / "reports/report.json")
+    report = read_json(judged / "release/reports/report.json")
     assert [(one["stage"], one["why"]) for one in report["waivers"]] == [("evaluate", "one epoch on drawn films")]
     assert report["verdict"]["level"] != "stop"
     for name in ("report.html", "report.md", "model_card.md"):
-        assert "one epoch on drawn films" in (judged / "reports" / name).read_text(), name
+        assert "one epoch on drawn films" in (judged / "release/reports" / name).read_text(), name
 
 
 def test_a_target_that_is_no_class_stops_evaluate_with_one_sentence(judged):
-    params = YAML(typ="safe").load(judged / "params.yaml")
+    params = YAML(typ="safe").load(judged / "release/params.yaml")
     params["evaluate"]["target"] = params["leave_source_out"]["target"] = "covid19"
-    write_params(judged, params)
+    write_params(judged / "release/params.yaml", params)
     stopped = evaluate(judged)
     assert stopped.returncode == 1
     assert "evaluate.target is 'covid19'; expected one of covid" in " ".join(stopped.stderr.split())
-    assert not (judged / "reports/report.json").exists()
+    assert not (judged / "release/reports/report.json").exists()
 
 
 def test_a_wrong_parameter_stops_a_stage_with_one_sentence(project, tmp_path):
     text = (project / "params.yaml").read_text().replace("epochs: 1", "epochs: none", 1)
     (tmp_path / "params.yaml").write_text(text)
-    done = stage("train_cnn1", tmp_path)
+    done = subprocess.run(command("dvc.yaml", "train_cnn1"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "params.yaml: train_cnn1.epochs: input should be a valid integer, got 'none'" in " ".join(
         done.stderr.split()
@@ -293,6 +307,6 @@ def test_a_network_larger_than_the_plane_is_refused(project, tmp_path):
     head, tail = text.split("train_cnn1:")
     (tmp_path / "params.yaml").write_text(f"{head}train_cnn1:{tail.replace('side: 32', 'side: 48', 1)}")
     (tmp_path / "work").symlink_to(project / "work")
-    done = stage("train_cnn1", tmp_path)
+    done = subprocess.run(command("dvc.yaml", "train_cnn1"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "train_cnn1.side is 48, but the planes have 32 pixels" in " ".join(done.stderr.split())
