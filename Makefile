@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
-TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50 train-lite0
+TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50
 
-.PHONY: help setup demo repro-parallel test lint check-slow verify-model release-model constraints clean $(TRAININGS)
+.PHONY: help setup demo repro-parallel test lint check-slow verify-model release constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
-dvc status -q || { echo "error: dvc status names what is not as dvc.lock says, and why; if the disk is full, \
-free some space, then run the same command again" >&2; dvc status >&2; exit 1; }
+dvc status -q dvc.yaml || { echo "error: dvc status names what is not as dvc.lock says, and why; if the disk is full, \
+free some space, then run the same command again" >&2; dvc status dvc.yaml >&2; exit 1; }
 endef
 
 help:            ## list the targets
@@ -38,13 +38,13 @@ demo: setup      ## run the pipeline on the drawn sample in a clone, screen the 
 
 repro-parallel: setup  ## dvc repro with the trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
-	@$(MAKE) --no-print-directory -k -j5 $(TRAININGS)
+	@$(MAKE) --no-print-directory -k -j4 $(TRAININGS)
 	dvc repro
 	@$(all_kept)
 
 # -s: of this stage alone. A plain `dvc repro` claims all stages before it as well, and every other one stops as "busy".
 # --wait-for-lock: else one that finds the others at their books for 3 s gives up, even with its training done.
-# The lines go through a pipe, so that no bars of five trainings fight for one terminal; the reader outlives Ctrl-C to
+# The lines go through a pipe, so that no bars of four trainings fight for one terminal; the reader outlives Ctrl-C to
 # show how each of them ends.
 $(TRAININGS): train-%:
 	@set -o pipefail; PYTHONUNBUFFERED=1 dvc --wait-for-lock repro -s train_$* 2>&1 \
@@ -64,8 +64,9 @@ check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full di
 verify-model: setup  ## recompute sha256 and test metrics of the packaged model: make verify-model DATA=folder
 	cxr-model verify '$(DATA)'
 
-release-model: setup  ## train on a folder in a clone, compare, package if not worse: make release-model DATA=folder
-	cxr-model release '$(DATA)' $(if $(KEEP),--keep '$(KEEP)')
+release: setup   ## what the packaged model needs beyond dvc.yaml, and how it compares: docs/release.md
+	dvc pull weights/lite0/imagenet.npz
+	dvc repro release/dvc.yaml
 
 constraints: setup  ## write constraints.txt from the versions in .venv
 	pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt

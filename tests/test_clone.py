@@ -20,6 +20,14 @@ def test_a_push_of_the_users_own_data_stops_for_want_of_a_remote(clone):
     assert "no remote" in pushed.stderr.lower()
 
 
+@pytest.mark.parametrize("words", [["data"], ["--allow-missing"]])
+def test_what_the_readme_says_of_dvc_pull_ends_well_in_a_fresh_clone(words, tmp_path):
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    run(copy_of_the_repository(folder), "dvc", "pull", "-q", *words)
+    assert len(list((folder / "data/COVID/images").iterdir())) == 60
+
+
 def test_the_sample_arrives_and_the_first_stages_run(clone):
     run(clone, "dvc", "pull", "-q", "data")
     run(clone, "dvc", "repro", "-q", "split")

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from cxr.models import NAMES
 from tests.imports import ROOT
+from tests.test_pipeline import NETWORKS as NAMES
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -47,7 +47,7 @@ def test_the_trainings_run_between_the_split_and_the_rest(tmp_path):
     assert status == 0, said
     assert calls[0] == "repro split"
     assert sorted(calls[1 : 1 + len(NAMES)]) == sorted(TRAININGS)
-    assert calls[1 + len(NAMES) :] == ["repro", "status -q"]
+    assert calls[1 + len(NAMES) :] == ["repro", "status -q dvc.yaml"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,10 +60,10 @@ def test_a_failed_training_is_named_and_noticed_and_the_others_go_on(name, tmp_p
 
 @pytest.mark.parametrize("target", ["repro-parallel", "demo"])
 def test_outputs_that_dvc_did_not_keep_are_an_error_and_not_a_success(target, tmp_path):
-    status, said, calls = make(target, tmp_path, "status -q")
+    status, said, calls = make(target, tmp_path, "status -q dvc.yaml")
     assert status != 0
     assert "if the disk is full, free some space, then run the same command again" in said
-    assert calls[-1] == "status"
+    assert calls[-1] == "status dvc.yaml"
     assert "screened" not in calls
 
 
@@ -71,7 +71,7 @@ def test_the_demo_ends_with_screened_files(tmp_path):
     status, said, calls = make("demo", tmp_path)
     assert status == 0, said
     cache = f"cache dir -q --local {tmp_path}/.dvc/cache"
-    assert calls == [cache, "pull data", "repro", "status -q", "metrics show", "screened"]
+    assert calls == [cache, "pull data", "repro", "status -q dvc.yaml", "metrics show", "screened"]
 
 
 def test_the_demo_takes_changes_along_that_are_not_committed_and_leaves_the_checkout_as_it_was(tmp_path):
