@@ -7,9 +7,8 @@ from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.split import SplitParams
 from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
-from cxr.training.gate_examples import GateParams
-from cxr.training.leave_source_out import LeaveSourceOutParams
-from cxr.training.params import FineTunedParams, SmallParams, TransferParams
+from cxr.training.params import FineTunedParams, GateParams, SmallParams, TransferParams
+from cxr.training.refit_plan import LeaveSourceOutParams
 
 SECTIONS = {
     "top level": CommonParams,

@@ -153,7 +153,7 @@ def _print_summary(console: Console, text: str | Text) -> None:
 
 
 class ConsoleReporter:
-    """A `Voice` for people; with `Talk.QUIET` it says errors only."""
+    """A `Reporter` for people; with `Verbosity.QUIET` it says errors only."""
 
     def __init__(self, verbosity: Verbosity) -> None:
         self._talk = verbosity
@@ -170,11 +170,11 @@ class ConsoleReporter:
             self._progress = None
 
     def scratch(self, folder: Path, address: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say(f"the table is made in {printable(str(folder))} and sent to {printable(address)} when it is whole")
 
     def found(self, found: Found, selection: Selection) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         for cell, why in found.folders:
             if why == "unreadable":
                 self._warn(f"cannot list the folder {cell}")
@@ -192,11 +192,11 @@ class ConsoleReporter:
                 self._say(f"{count:,} {what}")
 
     def listed(self, listed: int, others: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say(f"{listed:,} files would have a row; {others:,} others are no images")
 
     def loaded(self, models: Sequence[ScreeningModel]) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         for model in models:
             if model.synthetic:
                 self._warn(
@@ -204,7 +204,7 @@ class ConsoleReporter:
                 )
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         if kept or retried:
             again = f"; {retried:,} failed before and are tried again" if retried else ""
             self._say(f"going on: {kept:,} of {total:,} files were done before{again}")
@@ -214,24 +214,24 @@ class ConsoleReporter:
             self._task = self._progress.add_task("screening", total=total, completed=kept)
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self.advanced(len(outcomes))
         if self._talk is Verbosity.VERBOSE:
             for outcome in outcomes:
                 self._say(_line(outcome))
 
     def advanced(self, number: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._now += number
         if self._progress is not None:
             self._progress.advance(self._task, number)
 
     def crashed(self, ending: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._warn(f"a process that helped {ending}; what it had is screened by the others")
 
     def explained(self, explained: Explained) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say(f"{explained.drawn:,} maps drawn")
         for cell in explained.changed:
             self._warn(f"no map of {cell}: the file has changed since it was screened")
@@ -239,18 +239,18 @@ class ConsoleReporter:
             self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self.close()
         print_summary(self._console, tally, work, options, self._now, time.monotonic() - self._start)
 
     def interrupted(self, *, kept: bool) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self.close()
         rest = "what was done is kept: run the same command again to go on" if kept else "nothing was kept"
         _print_line(self._errors, f"interrupted; {rest}")
 
     def failed(self, sentence: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self.close()
         _print_line(self._errors, Text.assemble(("error: ", "red"), printable(sentence)))
 
@@ -285,18 +285,18 @@ PROGRESS_SECONDS = 5.0
 
 
 class JsonLinesReporter:
-    """A `Voice` for programs; the events are listed in docs/results-csv.md."""
+    """A `Reporter` for programs; the events are listed in docs/results-csv.md."""
 
     def __init__(self) -> None:
         self._done = self._total = 0
         self._start = self._said = time.monotonic()
 
     def scratch(self, folder: Path, address: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("scratch", folder=str(folder), address=address)
 
     def found(self, found: Found, selection: Selection) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("found", files=len(selection.candidates), hidden=found.hidden, excluded=found.excluded)
         for cell, why in found.folders:
             self._say("folder_not_searched", path=cell, because=why)
@@ -304,11 +304,11 @@ class JsonLinesReporter:
             self._say("special_file", path=cell)
 
     def listed(self, listed: int, others: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("listed", files=listed, not_an_image=others)
 
     def loaded(self, models: Sequence[ScreeningModel]) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         for number, model in enumerate(models):
             self._say(
                 "loaded",
@@ -319,12 +319,12 @@ class JsonLinesReporter:
             )
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._done, self._total = kept, total
         self._say("resumed", kept=kept, retried=retried, files=total)
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         for outcome in outcomes:
             row = outcome.row
             if row is not None and row.reason is not None:
@@ -332,22 +332,22 @@ class JsonLinesReporter:
         self.advanced(len(outcomes))
 
     def advanced(self, number: int) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._done += number
         if time.monotonic() - self._said > PROGRESS_SECONDS:
             self._said = time.monotonic()
             self._say("progress", done=self._done, files=self._total)
 
     def crashed(self, ending: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("lost_process", ending=ending)
 
     def explained(self, explained: Explained) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
-        """See `Voice`."""
+        """See `Reporter`."""
         from cxr.screening.run_manifest import drift_facts
 
         self._say(
@@ -372,11 +372,11 @@ class JsonLinesReporter:
         )
 
     def interrupted(self, *, kept: bool) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("interrupted", done=self._done, files=self._total, kept=kept)
 
     def failed(self, sentence: str) -> None:
-        """See `Voice`."""
+        """See `Reporter`."""
         self._say("error", message=sentence)
 
     def _say(self, event: str, **facts: Any) -> None:
@@ -386,7 +386,7 @@ class JsonLinesReporter:
 
 
 class Reporter(Protocol):
-    """A run's events, in this order; also the `Watcher` of the job."""
+    """A run's events, in this order; also the `ProgressListener` of the job."""
 
     def scratch(self, folder: Path, address: str) -> None:
         """Say where the table for an address is made."""

@@ -47,7 +47,7 @@ class Outputs:
         logits: float32 (n, classes), uncalibrated.
         features: float32 (n, d), the pooled last feature map.
         feature_map: float32 (n, h, w, d), the last feature map.
-        members: As in `Screened`.
+        members: As in `NetworkOutputs`.
     """
 
     logits: Floats

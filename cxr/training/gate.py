@@ -31,8 +31,9 @@ from cxr.models.backend import keras, tf
 from cxr.models.gate import Whitening, build, with_scores
 from cxr.training.devices import environment, make_reproducible
 from cxr.training.export import AGREEMENT, export_network, gflop
-from cxr.training.gate_examples import GateParams, LimitParams, Pictures, fixed_views, gather, view_batches
+from cxr.training.gate_examples import Pictures, fixed_views, gather, view_batches
 from cxr.training.loop import HISTORY_COLUMNS, History, examples
+from cxr.training.params import GateParams, LimitParams
 from cxr.training.progress import EpochLines
 
 WARMUP = 0.1  # share of all steps over which the learning rate rises

@@ -1,4 +1,4 @@
-"""The sections `train_<model>` of params.yaml."""
+"""The sections `train_<model>` and `train_gate` of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -94,3 +94,44 @@ class TransferParams(TrainParams):
     def of(self, part: HeadParams | FineTuneParams) -> "TransferParams":
         """Return the recipe with the epochs and the learning rate of one part; the rest is shared."""
         return self.model_copy(update={"epochs": part.epochs, "learning_rate": part.learning_rate})
+
+
+class LimitParams(Section):
+    """What rules a picture out before any network, and how exposure is judged."""
+
+    min_side: int = Field(64, ge=1, le=4096, description="Shorter side in pixels below which a picture is too small.")
+    max_aspect: float = Field(3.0, ge=1, description="Longer side over shorter above which a picture is no radiograph.")
+    max_colour: float = Field(
+        0.08, ge=0, le=1, description="Mean chroma, share of the range, above which it is a photo."
+    )
+    min_spread: float = Field(
+        0.02, ge=0, le=0.5, description="Standard deviation, share of the range, below which a picture is blank."
+    )
+    exposure_share: float = Field(0.005, ge=0, lt=0.5, description="Share of validation beyond each limit of exposure.")
+    exposure_margin: float = Field(
+        0.05, ge=0, lt=0.5, description="Added to each limit of exposure, share of the range."
+    )
+
+
+class GateParams(Section):
+    """The recipe of the gate and the shares of validation by which its thresholds are set."""
+
+    side: int = Field(64, ge=32, le=256, description="Side of the gate's own input, at most image.side, pixels.")
+    epochs: int = Field(16, ge=1, description="Passes over radiographs and drawn pictures.")
+    batch_size: int = Field(32, ge=1, description="Pictures a step.")
+    learning_rate: float = Field(0.004, gt=0, lt=1, description="Peak of the learning rate; it falls as a cosine.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled weight decay of AdamW.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of pooled features dropped while training.")
+    views: int = Field(
+        2, ge=1, le=16, description="Views of each radiograph an epoch: turned, inverted, cropped or not."
+    )
+    negatives: float = Field(
+        2.0, gt=0, le=20, description="Drawn pictures that are no radiographs, for each radiograph; at least 400."
+    )
+    shrinkage: float = Field(0.1, gt=0, le=1, description="Share of a sphere in the covariance of known features.")
+    accept: float = Field(0.997, gt=0, le=1, description="Share of validation's radiographs not rejected, at least.")
+    flagged: float = Field(0.01, ge=0, lt=1, description="Share of validation with any one flag of the gate, at most.")
+    unusual: float = Field(0.02, ge=0, lt=1, description="Share of validation found out of distribution, at most.")
+    least: float = Field(0.5, ge=0, lt=1, description="Lowest threshold of a probability, however sure validation is.")
+    augment: AugmentParams = AugmentParams()
+    limits: LimitParams = LimitParams()

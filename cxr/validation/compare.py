@@ -343,7 +343,7 @@ def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) 
 
     Returns:
         `new` and `old` (identity, see `stated`), `target`, `images`, `known_to_old`, `old_may_know`, `figures`,
-        `speed`, `half_precision`, `conditions` and `not_worse`.
+        `speed`, `compare_fp16`, `conditions` and `not_worse`.
 
     Raises:
         DataError: The run is not there, or has nothing to compare on.

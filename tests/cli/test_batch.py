@@ -1,4 +1,4 @@
-"""A run that is ended from outside, as its user sees it."""
+"""`cxr-batch` as its user sees it: results, summary, partitions, and runs that are ended from outside."""
 
 import os
 import signal
@@ -333,7 +333,7 @@ def test_ctrl_c_reaches_all_processes_and_the_first_one_ends_the_others(tmp_path
 
 
 @pytest.fixture
-def scans(tmp_path: Path) -> Path:
+def seven_scans(tmp_path: Path) -> Path:
     for number in range(7):
         save(tmp_path / "scans", f"{number}.png", (number, 90, 30 * number))
     return tmp_path / "scans"
@@ -346,16 +346,16 @@ def written(scans: Path, output: Path, *more: object) -> None:
 
 @pytest.mark.usefixtures("model")
 def test_it_is_read_as_one_verified_and_written_as_csv(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seven_scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables.write_partitions, "__defaults__", (3,))
     table = tmp_path / "r.parquet"
-    written(scans, table)
+    written(seven_scans, table)
     assert [pq.read_table(path).num_rows for path in tables.partitions_of(table)] == [3, 3, 1]
     assert pq.read_table(table)["path"].to_pylist() == [f"{number}.png" for number in range(7)]
 
     whole = tmp_path / "whole.csv"
-    run(scans, "-o", whole)
+    run(seven_scans, "-o", whole)
     joined = CliRunner().invoke(merge_app, [str(table), "-o", str(tmp_path / "joined.csv")])
     assert joined.exit_code == 0, joined.stderr
     assert (tmp_path / "joined.csv").read_bytes() == whole.read_bytes()
@@ -370,18 +370,18 @@ def test_it_is_read_as_one_verified_and_written_as_csv(
 
 
 @pytest.mark.usefixtures("model")
-def test_the_same_command_goes_on(scans: Path, tmp_path: Path) -> None:
-    written(scans, tmp_path / "r.parquet")
-    save(scans, "9.png", (9, 9, 9))
-    written(scans, tmp_path / "r.parquet")
+def test_the_same_command_goes_on(seven_scans: Path, tmp_path: Path) -> None:
+    written(seven_scans, tmp_path / "r.parquet")
+    save(seven_scans, "9.png", (9, 9, 9))
+    written(seven_scans, tmp_path / "r.parquet")
     assert pq.read_table(tmp_path / "r.parquet").num_rows == 8
 
 
 @pytest.mark.usefixtures("model")
-def test_what_is_no_such_folder_is_not_replaced(scans: Path, tmp_path: Path) -> None:
+def test_what_is_no_such_folder_is_not_replaced(seven_scans: Path, tmp_path: Path) -> None:
     (tmp_path / "r.parquet").mkdir()
     (tmp_path / "r.parquet" / "thesis.docx").write_text("three years")
-    result = run(scans, "-o", tmp_path / "r.parquet", "--format", "parquet", "--partitions", "--overwrite")
+    result = run(seven_scans, "-o", tmp_path / "r.parquet", "--format", "parquet", "--partitions", "--overwrite")
     assert result.exit_code == 1
     assert "with --partitions it is a folder, and there is something else" in result.stderr
     assert (tmp_path / "r.parquet" / "thesis.docx").read_text() == "three years"
@@ -408,17 +408,17 @@ def test_what_is_no_such_folder_is_not_replaced(scans: Path, tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(scans: Path, more: list[str], sentence: str) -> None:
-    result = run(scans, *more)
+def test_what_does_not_go_together_is_refused(seven_scans: Path, more: list[str], sentence: str) -> None:
+    result = run(seven_scans, *more)
     assert result.exit_code == 2
     assert sentence in result.stderr
 
 
 @pytest.mark.usefixtures("model")
-def test_without_ray_the_remedy_is_named(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_remedy_is_named(seven_scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    result = run(scans, "-o", tmp_path / "r.csv", "--engine", "ray")
+    result = run(seven_scans, "-o", tmp_path / "r.csv", "--engine", "ray")
     assert result.exit_code == 2
     assert "needs the extra 'ray': pip install 'cxr-batch[ray]'" in result.stderr

@@ -16,8 +16,8 @@ SHIPPED, RELEASE = ROOT / "params.yaml", ROOT / "release/params.yaml"
 
 
 def kinds():
-    from cxr.training.gate_examples import GateParams
-    from cxr.training.leave_source_out import LeaveSourceOutParams
+    from cxr.training.params import GateParams
+    from cxr.training.refit_plan import LeaveSourceOutParams
 
     found = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
     found |= {"leave_source_out": LeaveSourceOutParams, "ensemble": EnsembleParams, "train_gate": GateParams}

@@ -10,7 +10,7 @@ from cxr.inference.gate import GATE_FILES, Sign, load_gate
 from cxr.phantom.anatomy import Finding
 from cxr.phantom.film import draw_phantom
 from cxr.training.gate import limits_of, lowest_threshold, scaled, shares_seen, thresholds_of, whitening
-from cxr.training.gate_examples import GateParams, LimitParams
+from cxr.training.params import GateParams, LimitParams
 from tests.tables import manifest
 
 SIDE, EACH = 64, 90

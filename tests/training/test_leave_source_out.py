@@ -8,8 +8,8 @@ import pytest
 
 from cxr.core.errors import ParamsError
 from cxr.inference.network import softmax
-from cxr.training.leave_source_out import plan_refits
 from cxr.training.loop import Examples
+from cxr.training.refit_plan import plan_refits
 from tests.training.conftest import SIDE
 
 pytestmark = pytest.mark.slow

@@ -90,7 +90,8 @@ def test_looking_on_changes_no_byte_of_the_weights_and_records_what_history_says
     bright_and_dark, shared, recipe, make_callbacks, drawn, tmp_path
 ):
     alone, watched = (
-        trained(bright_and_dark, shared, recipe, tmp_path, **options) for options in ({}, {"watch": make_callbacks})
+        trained(bright_and_dark, shared, recipe, tmp_path, **options)
+        for options in ({}, {"make_callbacks": make_callbacks})
     )
     assert alone.history == watched.history
     pairs = zip(alone.model.get_weights(), watched.model.get_weights(), strict=True)

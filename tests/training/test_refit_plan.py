@@ -3,7 +3,7 @@
 import pytest
 
 from cxr.core.errors import ParamsError
-from cxr.training.leave_source_out import LeaveSourceOutParams, plan_refits
+from cxr.training.refit_plan import LeaveSourceOutParams, plan_refits
 from tests.tables import manifest
 
 CLASSES = ("covid", "normal")

@@ -34,7 +34,7 @@ def audit_release(
     discarded: Mapping[str, int],
     waivers: Mapping[str, str],
 ) -> JsonObject:
-    """Return the keys `audits`, `flow` and `change_points` of reports/data.json.
+    """Return the keys `audits`, `flow` and `find_change_points` of reports/data.json.
 
     Args:
         prepared: Array and table.

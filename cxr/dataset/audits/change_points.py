@@ -53,7 +53,7 @@ def block_of(table: pd.DataFrame, change_points: dict[str, JsonObject]) -> NDArr
 
     Args:
         table: Rows of a manifest.
-        change_points: As `change_points` returns them, or as they stand in reports/data.json.
+        change_points: As `find_change_points` returns them, or as they stand in reports/data.json.
     """
     numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
     blocks = np.full(len(table), "", dtype="<U5")
