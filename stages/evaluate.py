@@ -47,7 +47,7 @@ def main(
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
     write_card(reports, write_screening(screening, chosen, report, values, gate))
     write_screening(fast, quick, report, values, gate)
-    stop_unless_waived(report["audits"], "evaluate")
+    stop_unless_waived(report.audits, "evaluate")
 
 
 if __name__ == "__main__":
