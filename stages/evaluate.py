@@ -49,7 +49,7 @@ def main(
     write_card(reports, write_screening(screening, chosen, report, values, gate))
     if quick:
         write_screening(fast, quick, report, values, gate)
-    stop_unless_waived(report["audits"], "evaluate")
+    stop_unless_waived(report.audits, "evaluate")
 
 
 if __name__ == "__main__":

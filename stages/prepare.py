@@ -22,6 +22,7 @@ def main(
     from cxr.core.files import write_json
     from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, write_images, write_table
     from cxr.core.params import DataParams, read_params, section, top_level
+    from cxr.core.records import as_json
     from cxr.dataset.audits import audit_release
     from cxr.dataset.audits.formats import HEADERS_FILE, read_headers
     from cxr.dataset.prepare import PrepareParams, check_count, decode_release, describe_data, prepare_table
@@ -51,8 +52,9 @@ def main(
     labels = {item.file: item.label for item in decoded}
     audited = audit_release(prepared, headers, labels, discarded, own.waivers)
 
-    write_json(report, describe_data(prepared.table, prepared.unreadable, discarded, release.masks) | audited)
-    stop_unless_waived(audited["audits"], "prepare")
+    described = describe_data(prepared.table, prepared.unreadable, discarded, release.masks)
+    write_json(report, {**described, **as_json(audited)})
+    stop_unless_waived(audited.audits, "prepare")
     write_images(output / IMAGES_FILE, prepared.images)
     write_table(output / MANIFEST_FILE, prepared.table)
     write_table(output / HEADERS_FILE, headers)

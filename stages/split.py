@@ -35,7 +35,7 @@ def main(
     audited = audit_split(manifest, split, flow, seed, own.waivers)
 
     write_json(report, audited)
-    stop_unless_waived(audited["audits"], "split")
+    stop_unless_waived(audited.audits, "split")
     write_table(output, split)
 
 

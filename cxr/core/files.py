@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from cxr.core.records import as_json
+
 JsonObject = dict[str, Any]
 
 
@@ -62,9 +64,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: Path, value: JsonObject) -> None:
-    """Write `value` as indented JSON in its own key order, ending in a newline; NaN is refused (ValueError)."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path, value: object) -> None:
+    """Write a record or a mapping as indented JSON in its own order, ending in a newline; NaN is refused (ValueError).
+
+    See `cxr.core.records.as_json`.
+    """
+    write_text(path, json.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> JsonObject:

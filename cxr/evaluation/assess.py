@@ -1,7 +1,7 @@
 """Everything that is measured and audited of the networks, from saved outputs to the report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +10,39 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cxr.core.audit import waive
+from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject, read_json
+from cxr.core.files import read_json
 from cxr.core.image import Plane
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.core.records import from_json
+from cxr.dataset.audits import AuditedRelease
+from cxr.dataset.audits.splits import SplitReport
 from cxr.dataset.release import MASKS_FILE
-from cxr.evaluation.audits import Subject, audit_models, audit_records, measure_shared
+from cxr.evaluation.audits import audit_networks
+from cxr.evaluation.audits.subject import Subject, measure_data
 from cxr.evaluation.candidates import Candidate, EvaluateParams
-from cxr.evaluation.report import assemble, model_part
-from cxr.evaluation.stats.calibration import calibration_section
+from cxr.evaluation.records import ModelReport, NetworkMetrics, Report
+from cxr.evaluation.report import assemble, report_model
+from cxr.evaluation.stats.calibration import calibration_by_temperature
 from cxr.evaluation.stats.classification import (
     Predictions,
-    classes_section,
+    class_metrics,
     confusion_rows,
     decision_curve,
     distributions,
-    metrics_section,
-    pr_points,
-    roc_points,
+    overall_metrics,
+    precision_recall_curves,
+    roc_curves,
 )
 from cxr.evaluation.stats.comparison import compare_models
 from cxr.evaluation.stats.decisions import (
-    answering_section,
-    conformal_section,
-    operating_points_section,
-    paths,
-    selective_section,
+    Answering,
+    measure_points,
+    outcomes,
+    prediction_sets,
+    reasoned_outcomes,
+    selective_risk,
 )
 from cxr.evaluation.write import overlay, thumbnail
 from cxr.inference.decisions import Decisions
@@ -51,48 +57,43 @@ def assess_model(
     seed: int,
     validation: SavedOutputs | None = None,
     judged: Judged | None = None,
-) -> JsonObject:
+) -> NetworkMetrics:
     """Measure a network with the temperature, thresholds and sets that were fitted on validation.
 
     Args:
         test: Its outputs on the test split.
         decisions: Fitted on validation.
         seed: Of bootstrap and null band.
-        validation: Its outputs on validation, for the two figures that an operating point had there; null without.
+        validation: Its outputs on validation, for the two figures that an operating point had there; None without.
         judged: What the gate says of the test split; None without a gate.
-
-    Returns:
-        n, metrics, classes, confusion, calibration, operating_points, selective, conformal, answering (as cxr-batch
-        decides, with gate and disagreement, and without), decision_curve (of the target class), roc, pr,
-        distributions; floats with six decimals, null where a figure is not defined.
     """
     answers = calibrated_predictions(test, decisions)
     before = Predictions(test.classes, test.truth, softmax(test.logits), test.group)
     target = test.classes.index(decisions.target)
     earlier = calibrated_predictions(validation, decisions) if validation else None
-    return {
-        "n": len(test),
-        "metrics": metrics_section(answers, seed),
-        "classes": classes_section(answers),
-        "confusion": confusion_rows(answers),
-        "calibration": calibration_section(before, answers, decisions.temperature, seed),
-        "operating_points": operating_points_section(answers, decisions, earlier),
-        "selective": selective_section(answers),
-        "conformal": conformal_section(answers, decisions),
-        "answering": _answering(test, answers, decisions, judged or unjudged(len(test))),
-        "decision_curve": decision_curve(answers.truth == target, answers.probabilities[:, target]),
-        "roc": roc_points(answers),
-        "pr": pr_points(answers),
-        "distributions": distributions(answers),
-    }
+    return NetworkMetrics(
+        n=len(test),
+        metrics=overall_metrics(answers, seed),
+        classes=class_metrics(answers),
+        confusion=confusion_rows(answers),
+        calibration=calibration_by_temperature(before, answers, decisions.temperature, seed),
+        operating_points=measure_points(answers, decisions, earlier),
+        selective=selective_risk(answers),
+        conformal=prediction_sets(answers, decisions),
+        answering=_answering(test, answers, decisions, judged or unjudged(len(test))),
+        decision_curve=decision_curve(answers.truth == target, answers.probabilities[:, target]),
+        roc=roc_curves(answers),
+        pr=precision_recall_curves(answers),
+        distributions=distributions(answers),
+    )
 
 
-def _answering(test: SavedOutputs, answers: Predictions, decisions: Decisions, judged: Judged) -> JsonObject:
+def _answering(test: SavedOutputs, answers: Predictions, decisions: Decisions, judged: Judged) -> Answering:
     gated = apply_decisions(test, decisions, judged)
-    return {
-        "gated": answering_section(answers, decisions.target, gated, judged),
-        "ungated": paths(answers, decisions.target, apply_sets_alone(test, decisions)),
-    }
+    return Answering(
+        gated=reasoned_outcomes(answers, decisions.target, gated, judged),
+        ungated=outcomes(answers, decisions.target, apply_sets_alone(test, decisions)),
+    )
 
 
 def calibrated_predictions(outputs: SavedOutputs, decisions: Decisions) -> Predictions:
@@ -109,7 +110,7 @@ class AssessmentInputs:
         images: uint8 (n, side, side), see its column `index`.
         masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
         refits: Answers of cnn1 trained without each source.
-        data_report: Content of reports/data.json.
+        data_report: What `prepare` audited, from reports/data.json.
         split_report: Content of reports/split.json.
     """
 
@@ -117,8 +118,8 @@ class AssessmentInputs:
     images: Plane
     masks: NDArray[np.bool_] | None
     refits: pd.DataFrame
-    data_report: JsonObject
-    split_report: JsonObject
+    data_report: AuditedRelease
+    split_report: SplitReport
 
     @property
     def sides(self) -> NDArray[np.int64]:
@@ -126,10 +127,10 @@ class AssessmentInputs:
         return self.table[["width", "height"]].max(axis=1).to_numpy(np.int64)
 
     @property
-    def earlier_audits(self) -> list[JsonObject]:
+    def earlier_audits(self) -> list[AuditRecord]:
         """Records of prepare and split, each with its `stage`."""
-        reports = {"prepare": self.data_report, "split": self.split_report}
-        return [{"stage": stage} | record for stage, report in reports.items() for record in report["audits"]]
+        of_stages = (("prepare", self.data_report.audits), ("split", self.split_report.audits))
+        return [replace(record, stage=stage) for stage, records in of_stages for record in records]
 
 
 def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None) -> AssessmentInputs:
@@ -149,7 +150,8 @@ def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None)
     chosen = masks[table["index"].to_numpy()] > 0 if len(masks) else None
     try:
         found = pd.read_csv(refits, keep_default_na=False) if refits else pd.DataFrame()
-        data_report, split_report = (read_json(audited / name) for name in ("data.json", "split.json"))
+        data_report = from_json(AuditedRelease, read_json(audited / "data.json"))
+        split_report = from_json(SplitReport, read_json(audited / "split.json"))
     except (OSError, ValueError) as error:
         raise DataError(f"What earlier stages wrote cannot be read ({error}); run: dvc repro") from error
     return AssessmentInputs(table, images, chosen, found, data_report, split_report)
@@ -164,7 +166,7 @@ def assess(
     material: AssessmentInputs,
     params: EvaluateParams,
     values: Mapping[str, Any],
-) -> JsonObject:
+) -> Report:
     """Return the report; what fails in it stops the stage only after it was written.
 
     Args:
@@ -177,22 +179,20 @@ def assess(
     # With one thread figures do not depend on the number of cores, and small matrices need not wait for each other.
     with threadpool_limits(limits=1):
         seed = int(values["seed"])
-        shared = measure_shared(
+        data = measure_data(
             candidates[0].outputs,
             material.images,
             material.sides,
             material.masks,
-            material.data_report["change_points"],
+            material.data_report.change_points,
             seed,
+            params.target,
         )
-        subjects = [_subject(candidate, chosen, material) for candidate in candidates]
-        audited = audit_models(subjects, shared, params.target)
-        records = [{"stage": "evaluate"} | record for record in waive(audit_records(shared, audited), params.waivers)]
+        audited = audit_networks([_subject(candidate, chosen, material) for candidate in candidates], data)
+        records = [replace(record, stage="evaluate") for record in waive(audited.records, params.waivers)]
         models = [
-            model_part(
-                candidate, screening=candidate is chosen, measured=_measured(candidate, seed), audited=one.figures
-            )
-            for candidate, one in zip(candidates, audited, strict=True)
+            report_model(candidate, screening=candidate is chosen, measured=_measured(candidate, seed), audited=figures)
+            for candidate, figures in zip(candidates, audited.figures, strict=True)
         ]
         comparisons = compare_models(
             [candidate.test for candidate in candidates],
@@ -201,24 +201,23 @@ def assess(
             params.target,
         )
         audits = [*material.earlier_audits, *records]
-        return assemble(candidates, models, shared.floor_figures, audits, material.split_report, comparisons, values)
+        return assemble(candidates, models, data.baseline_figures, audits, material.split_report, comparisons, values)
 
 
 def draw_pictures(
-    candidates: Sequence[Candidate], report: JsonObject, material: AssessmentInputs
+    candidates: Sequence[Candidate], report: Report, material: AssessmentInputs
 ) -> dict[tuple[str, str], tuple[bytes, bytes]]:
     """Draw the films that the report shows, each alone and under the map of the answer given: PNG by model and file."""
-    models = {model["name"]: model for model in report["models"]}
     return {
         (candidate.name, file): pictures
         for candidate in candidates
-        for file, pictures in _pictures(candidate, models[candidate.name], material).items()
+        for file, pictures in _pictures(candidate, report.model(candidate.name), material).items()
     }
 
 
-def _pictures(candidate: Candidate, model: JsonObject, material: AssessmentInputs) -> dict[str, tuple[bytes, bytes]]:
+def _pictures(candidate: Candidate, model: ModelReport, material: AssessmentInputs) -> dict[str, tuple[bytes, bytes]]:
     test = candidate.test
-    shown = {entry["file"] for entry in (*model["errors"], *model["examples"])}
+    shown = {entry.file for entry in (*model.errors, *model.examples)}
     some = test.where(np.isin(test.files, sorted(shown)))
     if not len(some):
         return {}
@@ -237,6 +236,6 @@ def _subject(candidate: Candidate, chosen: Candidate, material: AssessmentInputs
     return Subject(candidate.model, candidate.outputs, candidate is chosen, refits)
 
 
-def _measured(candidate: Candidate, seed: int) -> JsonObject:
+def _measured(candidate: Candidate, seed: int) -> NetworkMetrics:
     validation = candidate.outputs.of("validation")
     return assess_model(candidate.test, candidate.decisions, seed, validation, candidate.test_judged)

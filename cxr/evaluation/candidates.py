@@ -16,6 +16,7 @@ from cxr.core.errors import ModelError, ParamsError, Reason
 from cxr.core.files import JsonObject
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.core.params import Section, section
+from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.inference.decisions import DECISIONS_FORM, PIXEL_DIGITS, QUANTILES, Decision, Decisions, parse_decisions
@@ -107,7 +108,7 @@ def fit_on_validation(
         "classes": list(model.classes),
         "data": model.description["data"]["sha256"],
         "validation_images": len(validation),
-        **fit_decisions(validation, params.target, params.alpha),
+        **as_json(fit_decisions(validation, params.target, params.alpha)),
     }
     train = outputs.of("train").index
     pixels = sorted({pixels_digest(images[row])[:PIXEL_DIGITS] for row in train})

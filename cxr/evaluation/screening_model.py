@@ -7,7 +7,9 @@ from typing import Any
 
 from cxr.core.errors import ModelError, ParamsError
 from cxr.core.files import JsonObject, sha256_of, write_json, write_text
+from cxr.core.records import as_json
 from cxr.evaluation.candidates import BEST, Candidate, EvaluateParams
+from cxr.evaluation.records import Report
 from cxr.evaluation.report import metrics_json
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.inference.decisions import DECISIONS_FILE
@@ -43,17 +45,17 @@ def _named(candidates: Sequence[Candidate], key: str, name: str, besides: str = 
     return by_name[name]
 
 
-def describe_screening(candidate: Candidate, report: JsonObject, values: Mapping[str, Any]) -> JsonObject:
+def describe_screening(candidate: Candidate, report: Report, values: Mapping[str, Any]) -> JsonObject:
     """Return the model's description with the params of the whole pipeline and what was measured on the test split."""
     description = candidate.model.description
     pipeline = {name: values[name] for name in PIPELINE_SECTIONS}
-    model = next(one for one in report["models"] if one["name"] == candidate.name)
-    evaluation = metrics_json(model) | {"card": describe_for_card(report, candidate.name)}
+    card = describe_for_card(as_json(report), candidate.name)
+    evaluation = {**metrics_json(report.model(candidate.name)), "card": card}
     return description | {"params": pipeline | description["params"], "evaluation": evaluation}
 
 
 def write_screening(
-    folder: Path, candidate: Candidate, report: JsonObject, values: Mapping[str, Any], gate: Path | None = None
+    folder: Path, candidate: Candidate, report: Report, values: Mapping[str, Any], gate: Path | None = None
 ) -> JsonObject:
     """Copy the exported network and the gate in `gate`, write decisions and description, and return the description."""
     folder.mkdir(parents=True, exist_ok=True)

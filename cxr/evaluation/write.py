@@ -1,8 +1,9 @@
 """Write what people and DVC read of an evaluation: reports, tables, figures, pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.core.files import JsonObject, whole_file, write_json, write_text
+from cxr.core.files import whole_file, write_json, write_text
 from cxr.core.image import Plane, to_plane
 from cxr.core.manifest import write_table
+from cxr.core.records import as_json, parts
 from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.report import metrics_json
 from cxr.evaluation.reporting.document import Pictures
 from cxr.evaluation.reporting.model_card import render_card
@@ -89,29 +92,29 @@ def learning_curves_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     return pd.concat([history.assign(model=name)[["model", *history.columns]] for name, history in trained])
 
 
-def roc_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+def roc_table(models: Sequence[ModelReport]) -> pd.DataFrame:
     """Return one row per model, class and point of the ROC curve: model, class, fpr, tpr."""
     rows = [
-        {"model": model["name"], "class": curve["class"], "fpr": fpr, "tpr": tpr}
+        {"model": model.name, "class": curve.label, "fpr": fpr, "tpr": tpr}
         for model in models
-        for curve in model["roc"]
-        for fpr, tpr in zip(curve["fpr"], curve["tpr"], strict=True)
+        for curve in model.roc
+        for fpr, tpr in zip(curve.fpr, curve.tpr, strict=True)
     ]
     return pd.DataFrame(rows, columns=["model", "class", "fpr", "tpr"])
 
 
-def reliability_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+def reliability_table(models: Sequence[ModelReport]) -> pd.DataFrame:
     """Return one row per model and bin: model, confidence, accuracy, low, high, n."""
-    return _per_model(models, lambda model: model["calibration"]["reliability"])
+    return _per_model(models, lambda model: model.calibration.reliability)
 
 
-def risk_coverage_table(models: Sequence[JsonObject]) -> pd.DataFrame:
+def risk_coverage_table(models: Sequence[ModelReport]) -> pd.DataFrame:
     """Return one row per model and point: model, coverage, risk."""
-    return _per_model(models, lambda model: model["selective"]["curve"])
+    return _per_model(models, lambda model: model.selective.curve)
 
 
-def _per_model(models: Sequence[JsonObject], points: Callable[[JsonObject], list[JsonObject]]) -> pd.DataFrame:
-    return pd.DataFrame([{"model": model["name"]} | point for model in models for point in points(model)])
+def _per_model(models: Sequence[ModelReport], points: Callable[[ModelReport], Iterable[object]]) -> pd.DataFrame:
+    return pd.DataFrame([{"model": model.name, **parts(point)} for model in models for point in points(model)])
 
 
 def _answers(candidate: Candidate) -> pd.DataFrame:
@@ -149,31 +152,31 @@ def write_saved_outputs(folder: Path, candidates: Sequence[Candidate]) -> None:
         write_outputs(folder / f"{candidate.name}.npz", candidate.outputs)
 
 
-def write_reports(folder: Path, candidates: Sequence[Candidate], report: JsonObject, pictures: Pictures) -> None:
+def write_reports(folder: Path, candidates: Sequence[Candidate], report: Report, pictures: Pictures) -> None:
     """Write the report in its three forms, and the metrics, tables and figures that DVC shows."""
-    for model in report["models"]:
-        write_json(folder / "metrics" / f"{model['name']}.json", metrics_json(model))
+    for model in report.models:
+        write_json(folder / "metrics" / f"{model.name}.json", metrics_json(model))
     write_table(folder / "predictions.csv", predictions_table(candidates))
     write_table(folder / "learning_curves.csv", learning_curves_table(candidates))
-    write_table(folder / "plots" / "roc.csv", roc_table(report["models"]))
-    write_table(folder / "plots" / "reliability.csv", reliability_table(report["models"]))
-    write_table(folder / "plots" / "risk_coverage.csv", risk_coverage_table(report["models"]))
+    write_table(folder / "plots" / "roc.csv", roc_table(report.models))
+    write_table(folder / "plots" / "reliability.csv", reliability_table(report.models))
+    write_table(folder / "plots" / "risk_coverage.csv", risk_coverage_table(report.models))
     draw_confusion(folder / "figures" / "confusion.png", candidates)
     draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
     write_json(folder / "environment.json", environments(candidates))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.md", render_markdown(report))
-    write_text(folder / "report.html", render_html(report, pictures))
+    write_text(folder / "report.md", render_markdown(as_json(report)))
+    write_text(folder / "report.html", render_html(as_json(report), pictures))
 
 
-def environments(candidates: Sequence[Candidate]) -> JsonObject:
+def environments(candidates: Sequence[Candidate]) -> dict[str, Mapping[str, str]]:
     """Return what each network was trained with, by its name; the next training compares itself with it."""
     return {candidate.name: candidate.model.description["environment"] for candidate in candidates}
 
 
-def write_card(folder: Path, description: JsonObject) -> None:
+def write_card(folder: Path, description: Mapping[str, Any]) -> None:
     """Write model_card.md of the chosen network."""
-    write_text(folder / "model_card.md", render_card(description))
+    write_text(folder / "model_card.md", render_card(dict(description)))
 
 
 SIDE = 160  # pixels

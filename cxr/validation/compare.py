@@ -15,6 +15,7 @@ from cxr.core.errors import DataError, ModelError
 from cxr.core.files import JsonObject, read_json
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.core.records import as_json
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import (
@@ -141,7 +142,7 @@ def differences(pair: PairedPredictions, target: str, seed: int) -> JsonObject:
         name.replace("target", target): {
             "new": rounded(float(new[name][0])),
             "old": rounded(float(old[name][0])),
-            "difference": percentile(*gaps[name]),
+            "difference": as_json(percentile(*gaps[name])),
         }
         for name in new
     }

@@ -240,8 +240,8 @@ def summary(by_fold: Floats, out_of_fold: Floats, draws: Floats) -> JsonObject:
         "mean": rounded(value),
         "spread_over_seeds": rounded(float(out_of_fold.std(ddof=1))) if len(out_of_fold) > 1 else None,
         "spread_over_folds": rounded(float(np.sqrt(by_fold.var(axis=1, ddof=1).mean()))),
-        "low": bounds["low"],
-        "high": bounds["high"],
+        "low": bounds.low,
+        "high": bounds.high,
         "out_of_fold": [rounded(one) for one in out_of_fold],
         "by_fold": [[rounded(one) for one in row] for row in by_fold],
     }

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
 from cxr.core.files import JsonObject
+from cxr.core.records import as_json
 from cxr.evaluation.reporting.document import ReportBlock, left_out
 from cxr.evaluation.reporting.format import (
     RESEARCH_ONLY,
@@ -19,7 +20,7 @@ from cxr.evaluation.reporting.format import (
     signed_points,
 )
 from cxr.evaluation.stats.calibration import calibration
-from cxr.evaluation.stats.classification import SMALLEST, Predictions, classes_section, confusion_rows, metrics_section
+from cxr.evaluation.stats.classification import SMALLEST, Predictions, class_metrics, confusion_rows, overall_metrics
 from cxr.evaluation.stats.comparison import compare_models
 from cxr.evaluation.stats.decisions import detection_rates, referral
 from cxr.evaluation.stats.intervals import Labels as Numbers
@@ -57,7 +58,7 @@ def decisions_section(answers: Predictions, words: Sequence[str]) -> JsonObject 
         sensitivity, specificity = detection_rates(positive[~referred], suspected[~referred])
         either = wilson(int((positive & (suspected | referred)).sum()), int(positive.sum()))
         found |= {"sensitivity": sensitivity, "specificity": specificity, "suspected_or_referred": either}
-    return found | {
+    found |= {
         "referred": referral(~answers.right[decided], referred),
         "by_class": [
             {"name": name, "suspected": _count(own & (column != NOT_SUSPECTED) & ~referred)}
@@ -65,6 +66,7 @@ def decisions_section(answers: Predictions, words: Sequence[str]) -> JsonObject 
             for name, own in ((name, truth == number) for number, name in enumerate(answers.classes))
         ],
     }
+    return dict(as_json(found))
 
 
 def _count(chosen: NDArray[np.bool_]) -> int:
@@ -128,22 +130,22 @@ def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions,
     answers = predictions_of(table, matched, network)
     answered = network.predicted[matched.rows] != NO_ANSWER
     rows = matched.rows[answered]
-    figures, rest = calibration(answers, seed)
-    return {
+    found = {
         "network": network.name,
         "n": len(answers),
         "without_answer": named([table.paths[row] for row in matched.rows[~answered]]),
         "in_training_set": named([table.paths[row] for row in rows if network.trained[row]]),
-        "metrics": metrics_section(answers, seed),
-        "classes": classes_section(answers),
+        "metrics": overall_metrics(answers, seed),
+        "classes": class_metrics(answers),
         "confusion": confusion_rows(answers),
         "missing_as_errors": _missing_as_errors(matched, network),
-        "calibration": figures | rest,
+        "calibration": calibration(answers, seed),
         "decisions": decisions_section(answers, [network.decisions[row] for row in rows]),
         "sources": _by_source(
             answers, [label.source for label, kept in zip(matched.labels, answered, strict=True) if kept]
         ),
     }
+    return dict(as_json(found))
 
 
 def _missing_as_errors(matched: Matched, network: NetworkPredictions) -> JsonObject:
@@ -209,7 +211,7 @@ def compare_tables(first: ResultsTable, second: ResultsTable, labels: LabelTable
         "n": len(common),
         "answered_by_some_only": named(some),
         "target": classes[0],
-        "comparisons": compare_models(tests, probabilities, seed, classes[0]),
+        "comparisons": as_json(compare_models(tests, probabilities, seed, classes[0])),
     }
 
 

@@ -1,19 +1,43 @@
 """The audits of the data: what `prepare` and `split` add to reports/data.json and reports/split.json."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from cxr.core.audit import waive
-from cxr.core.files import JsonObject
+from cxr.core.audit import Audit, AuditRecord, waive
 from cxr.core.manifest import SPLITS, data_fingerprint
 from cxr.dataset.appearance import appearance_features
-from cxr.dataset.audits.change_points import find_change_points
-from cxr.dataset.audits.duplicates import exact_duplicates, label_conflicts, near_duplicates
-from cxr.dataset.audits.formats import format_leak_decoded, format_leak_header
-from cxr.dataset.audits.sources import class_by_source, metadata_consistency, source_counts
+from cxr.dataset.audits.change_points import ChangePoint, find_change_points
+from cxr.dataset.audits.duplicates import (
+    EXACT_DUPLICATES,
+    LABEL_CONFLICTS,
+    NEAR_DUPLICATES,
+    exact_duplicates,
+    label_conflicts,
+    near_duplicates,
+)
+from cxr.dataset.audits.formats import (
+    FORMAT_LEAK_DECODED,
+    FORMAT_LEAK_HEADER,
+    format_leak_decoded,
+    format_leak_header,
+)
+from cxr.dataset.audits.sources import (
+    CLASS_BY_SOURCE,
+    CLASS_BY_SOURCE_SAMPLE,
+    METADATA_CONTRADICTION,
+    class_by_source,
+    metadata_consistency,
+    source_counts,
+)
 from cxr.dataset.audits.splits import (
+    FLOW,
+    LEAK_ACROSS_SPLITS,
+    SPLIT_HYGIENE,
+    FlowStep,
+    SplitReport,
     check_flow,
     class_counts,
     leak_across_splits,
@@ -24,7 +48,34 @@ from cxr.dataset.audits.splits import (
 from cxr.dataset.duplicates import leakage_groups, nearest_distances
 from cxr.dataset.prepare import Prepared
 
+PREPARE = (
+    EXACT_DUPLICATES,
+    NEAR_DUPLICATES,
+    LABEL_CONFLICTS,
+    FORMAT_LEAK_HEADER,
+    FORMAT_LEAK_DECODED,
+    CLASS_BY_SOURCE,
+    METADATA_CONTRADICTION,
+)
+SPLIT = (FLOW, LEAK_ACROSS_SPLITS, SPLIT_HYGIENE, CLASS_BY_SOURCE_SAMPLE)
+AUDITS: Mapping[str, tuple[Audit, ...]] = {"prepare": PREPARE, "split": SPLIT}  # by stage, in the order of the reports
+
 SEED = 7  # of the audits' own folds and permutations: they describe the data, not an experiment
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedRelease:
+    """What `prepare` adds to reports/data.json.
+
+    Attributes:
+        audits: Of the release.
+        flow: Its first steps.
+        change_points: By class.
+    """
+
+    audits: tuple[AuditRecord, ...]
+    flow: tuple[FlowStep, ...]
+    change_points: Mapping[str, ChangePoint]
 
 
 def audit_release(
@@ -33,8 +84,8 @@ def audit_release(
     labels: Mapping[str, str],
     discarded: Mapping[str, int],
     waivers: Mapping[str, str],
-) -> JsonObject:
-    """Return the keys `audits`, `flow` and `find_change_points` of reports/data.json.
+) -> AuditedRelease:
+    """Audit the prepared images and count where files went.
 
     Args:
         prepared: Array and table.
@@ -60,20 +111,20 @@ def audit_release(
             class_by_source(table),
             metadata_consistency(table, features, groups, changes, SEED),
         ]
-        return {
-            "audits": waive(audits, waivers),
-            "flow": release_flow(labels, prepared.unreadable, discarded),
-            "change_points": changes,
-        }
+        return AuditedRelease(
+            audits=tuple(waive(audits, waivers)),
+            flow=tuple(release_flow(labels, prepared.unreadable, discarded)),
+            change_points=changes,
+        )
 
 
 def audit_split(
     prepared: pd.DataFrame,
     split: pd.DataFrame,
-    flow: Sequence[JsonObject],
+    flow: Sequence[FlowStep],
     seed: int,
     waivers: Mapping[str, str],
-) -> JsonObject:
+) -> SplitReport:
     """Return the content of reports/split.json.
 
     Args:
@@ -91,13 +142,13 @@ def audit_split(
         check_flow(steps, prepared, split),
         leak_across_splits(split),
         split_hygiene(split, seed),
-        class_by_source(split, "class_by_source_sample", "the balanced sample"),
+        class_by_source(split, CLASS_BY_SOURCE_SAMPLE),
     ]
-    return {
-        "flow": steps,
-        "classes_by_split": {name: class_counts(split.loc[split["split"] == name, "label"]) for name in SPLITS},
-        "groups": int(split["group"].nunique()),
-        "sha256": data_fingerprint(split),
-        "sources": source_counts(split),
-        "audits": waive(audits, waivers),
-    }
+    return SplitReport(
+        flow=tuple(steps),
+        classes_by_split={name: class_counts(split.loc[split["split"] == name, "label"]) for name in SPLITS},
+        groups=int(split["group"].nunique()),
+        sha256=data_fingerprint(split),
+        sources=source_counts(split),
+        audits=tuple(waive(audits, waivers)),
+    )

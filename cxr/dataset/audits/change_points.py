@@ -1,12 +1,14 @@
 """Find where a class's files change their look: a release is often two collections, one appended to the other."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from cxr.core.files import JsonObject
 from cxr.core.manifest import file_numbers
 from cxr.dataset.audits.probes import Features, Groups, auc_of, cross_validated
 
@@ -19,7 +21,26 @@ ROUNDS = 3  # of the refinement; it settles in one or two
 SPREADS = 5  # robust standard deviations beyond which a number is cut
 
 
-def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, seed: int) -> dict[str, JsonObject]:
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """The file number of a class at which its images change their look most.
+
+    Attributes:
+        number: The last of the lower block.
+        p: Of the permutation test that order matters at all, above 0.
+        auc: With which the two blocks can be told apart, 0 to 1.
+        blocks: Their sizes: lower and upper.
+        found: Whether p is below 0.01 and the AUC above 0.9.
+    """
+
+    number: int
+    p: float
+    auc: float
+    blocks: Mapping[str, int]
+    found: bool
+
+
+def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, seed: int) -> dict[str, ChangePoint]:
     """Look in each class for the file number at which its images change their look most.
 
     Files are ordered by the number in their name. The cut with the largest Hotelling T2 between the files below and
@@ -34,9 +55,7 @@ def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, 
         seed: Of permutations and folds.
 
     Returns:
-        By label, for each class with enough numbered files: `number`, the last of the lower block; `p` of the
-        permutation test; `auc` with which the blocks can be told apart; their sizes; and `found`, whether p is below
-        0.01 and the AUC above 0.9.
+        By label, for each class with enough numbered files.
     """
     numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
     found = {}
@@ -48,19 +67,19 @@ def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, 
     return found
 
 
-def block_of(table: pd.DataFrame, change_points: dict[str, JsonObject]) -> NDArray[np.str_]:
+def block_of(table: pd.DataFrame, change_points: Mapping[str, ChangePoint]) -> NDArray[np.str_]:
     """Return n of `lower`, `upper` and, where no change was found or a file has no number, an empty string.
 
     Args:
         table: Rows of a manifest.
-        change_points: As `find_change_points` returns them, or as they stand in reports/data.json.
+        change_points: By label.
     """
     numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
     blocks = np.full(len(table), "", dtype="<U5")
     for label, change in change_points.items():
-        if change["found"]:
+        if change.found:
             own = (labels == label) & (numbers >= 0)
-            blocks[own] = np.where(numbers[own] <= change["number"], "lower", "upper")
+            blocks[own] = np.where(numbers[own] <= change.number, "lower", "upper")
     return blocks
 
 
@@ -73,7 +92,7 @@ def strongest_cut(features: Features) -> tuple[int, float]:
     return _cut(_whitened(features))
 
 
-def _change_point(features: Features, groups: Groups, numbers: NDArray[np.int64], seed: int) -> JsonObject:
+def _change_point(features: Features, groups: Groups, numbers: NDArray[np.int64], seed: int) -> ChangePoint:
     rng = np.random.default_rng(seed)
     white = _whitened(features)
     cut, observed = _cut(white)
@@ -81,13 +100,13 @@ def _change_point(features: Features, groups: Groups, numbers: NDArray[np.int64]
     p = (1 + sum(value >= observed for value in chance)) / (1 + PERMUTATIONS)
     cut, scores = _refined(white, groups, cut, seed)
     auc = auc_of(scores, np.arange(len(scores)) >= cut)
-    return {
-        "number": int(numbers[cut - 1]),
-        "p": round(float(p), 6),
-        "auc": round(auc, 6),
-        "blocks": {"lower": int(cut), "upper": int(len(numbers) - cut)},
-        "found": bool(p < LARGEST_P and auc > LEAST_AUC),
-    }
+    return ChangePoint(
+        number=int(numbers[cut - 1]),
+        p=round(float(p), 6),
+        auc=round(auc, 6),
+        blocks={"lower": int(cut), "upper": int(len(numbers) - cut)},
+        found=bool(p < LARGEST_P and auc > LEAST_AUC),
+    )
 
 
 def _refined(white: Features, groups: Groups, cut: int, seed: int) -> tuple[int, Features]:

@@ -13,12 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.core.audit import Result, audit
+from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject
 from cxr.dataset.audits.probes import Features, Groups, Labels, is_measurable, permutation_p, probe
 from cxr.imaging.formats import HEAD_BYTES, recognise
 from cxr.imaging.pixels import FORMATS
+
+FORMAT_LEAK_HEADER = Audit("format_leak_header", "Format leakage, from headers alone", fixable=False)
+FORMAT_LEAK_DECODED = Audit("format_leak_decoded", "Format leakage, after decoding", fixable=True)
 
 HEADER_MARGIN = 0.10  # five standard errors of a balanced accuracy on 700 images
 DECODED_MARGIN = 0.03  # four on 3,600
@@ -28,16 +30,14 @@ CONTENT = ["bytes", "bits_per_pixel"]  # depend on the picture itself: noise and
 FEW = "A class has too few images for a cross-validation."
 
 
-def format_leak_header(headers: pd.DataFrame, labels: Labels, groups: Groups, seed: int) -> JsonObject:
+def format_leak_header(headers: pd.DataFrame, labels: Labels, groups: Groups, seed: int) -> AuditRecord:
     """Ask whether headers alone give the class away; see `cxr.dataset.audits.formats.read_headers`."""
     limit = (
         f"A balanced accuracy of more than chance + {HEADER_MARGIN:.2f} with p < {LARGEST_P} is a warning: "
         "what decodes the files must remove it."
     )
-    named: dict[str, Any] = {"id": "format_leak_header", "name": "Format leakage, from headers alone"}
-    named |= {"limit": limit, "fixable": False}
     if not is_measurable(labels, groups):
-        return audit(result=Result.NOT_MEASURABLE, found=FEW, values={}, **named)
+        return FORMAT_LEAK_HEADER.record(Result.NOT_MEASURABLE, FEW, limit, {})
     features, chance = header_features(headers), 1 / len(np.unique(labels))
     accuracy = probe(features, labels, groups, seed)
     stored = header_features(headers.drop(columns=CONTENT))
@@ -56,10 +56,10 @@ def format_leak_header(headers: pd.DataFrame, labels: Labels, groups: Groups, se
         "p": None if p is None else round(p, 6),
         "modes": _modes(headers, labels),
     }
-    return audit(result=Result.WARN if leaks else Result.PASS, found=found, values=values, **named)
+    return FORMAT_LEAK_HEADER.record(Result.WARN if leaks else Result.PASS, found, limit, values)
 
 
-def format_leak_decoded(arrays: Sequence[NDArray[Any]], labels: Labels, groups: Groups, seed: int) -> JsonObject:
+def format_leak_decoded(arrays: Sequence[NDArray[Any]], labels: Labels, groups: Groups, seed: int) -> AuditRecord:
     """Ask the same of the arrays that reach the network: their shape, channels and number format must be one.
 
     Args:
@@ -69,10 +69,8 @@ def format_leak_decoded(arrays: Sequence[NDArray[Any]], labels: Labels, groups: 
         seed: Of the folds.
     """
     limit = f"A balanced accuracy of more than chance + {DECODED_MARGIN:.2f} with p < {LARGEST_P} is a failure."
-    named: dict[str, Any] = {"id": "format_leak_decoded", "name": "Format leakage, after decoding"}
-    named |= {"limit": limit, "fixable": True}
     if not is_measurable(labels, groups):
-        return audit(result=Result.NOT_MEASURABLE, found=FEW, values={}, **named)
+        return FORMAT_LEAK_DECODED.record(Result.NOT_MEASURABLE, FEW, limit, {})
     kinds = [_kind(array) for array in arrays]
     codes, chance = _codes(kinds), 1 / len(np.unique(labels))
     accuracy = probe(codes, labels, groups, seed)
@@ -87,7 +85,7 @@ def format_leak_decoded(arrays: Sequence[NDArray[Any]], labels: Labels, groups: 
         f"of {accuracy:.3f}, chance is {chance:.3f}."
     )
     values = {"balanced_accuracy": round(accuracy, 6), "chance": round(chance, 6), "arrays": table}
-    return audit(result=Result.FAIL if leaks else Result.PASS, found=found, values=values, **named)
+    return FORMAT_LEAK_DECODED.record(Result.FAIL if leaks else Result.PASS, found, limit, values)
 
 
 def header_features(headers: pd.DataFrame) -> Features:
@@ -120,7 +118,7 @@ def _said(kind: tuple[tuple[int, ...], str, bool]) -> str:
     return f"{np.dtype(number).name} {'x'.join(map(str, shape))}" + (", channels differ" if differs else "")
 
 
-def _modes(headers: pd.DataFrame, labels: Labels) -> list[JsonObject]:
+def _modes(headers: pd.DataFrame, labels: Labels) -> list[dict[str, str | int]]:
     names = (headers["bit_depth"].astype(str) + "-bit " + headers["mode"] + " " + headers["format"]).tolist()
     rows = _counted(zip(labels.tolist(), names, strict=True))
     return [{"label": label, "stored": name, "images": count} for (label, name), count in rows]
@@ -132,6 +130,8 @@ def _counted(pairs: Iterable[tuple[str, str]]) -> list[tuple[tuple[str, str], in
 
 HEADERS_FILE = "headers.csv"
 PNG_SIGNATURE = 8  # bytes
+
+Header = dict[str, Any]  # of a row, by its column
 HEADER_COLUMNS = [
     "file", "bytes", "format", "mode", "channels", "bit_depth", "width", "height", "bits_per_pixel", "chunks",
     "exif", "icc", "dpi", "text", "progressive",
@@ -161,7 +161,7 @@ def read_headers(root: Path, files: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=HEADER_COLUMNS)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             found = recognise(file.read(HEAD_BYTES))
@@ -172,7 +172,7 @@ def _read(path: Path) -> dict[str, Any]:
     return facts | {"bytes": size, "bits_per_pixel": round(8 * size / (facts["width"] * facts["height"]), 3)}
 
 
-def _picture(path: Path) -> dict[str, Any]:
+def _picture(path: Path) -> Header:
     with Image.open(path, formats=FORMATS) as image:
         info = image.info
         chunks = _png_chunks(path) if image.format == "PNG" else []
@@ -192,7 +192,7 @@ def _picture(path: Path) -> dict[str, Any]:
         }
 
 
-def _dicom(path: Path) -> dict[str, Any]:
+def _dicom(path: Path) -> Header:
     from pydicom import dcmread
 
     data = dcmread(path, stop_before_pixels=True, force=True)

@@ -1,39 +1,82 @@
 """Does the split keep what belongs together on one side, and does the participant flow add up?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cxr.core.audit import Result, audit
+from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject, read_json
+from cxr.core.files import read_json
 from cxr.core.manifest import SPLITS, data_fingerprint
+from cxr.core.records import from_json
+from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.split import IDENTITIES, leaks
+
+LEAK_ACROSS_SPLITS = Audit("leak_across_splits", "One picture or patient in two splits", fixable=True)
+SPLIT_HYGIENE = Audit("split_hygiene", "Split hygiene", fixable=True)
+FLOW = Audit("flow", "Every file is accounted for", fixable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStep:
+    """A step of the participant flow, as STARD asks for it.
+
+    Attributes:
+        step: Its name.
+        images: That are left, by class.
+        dropped: Images less than in the step before.
+        why: They are; empty where none is.
+    """
+
+    step: str
+    images: Mapping[str, int]
+    dropped: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """The content of reports/split.json.
+
+    Attributes:
+        flow: All steps, from the release to the splits.
+        classes_by_split: Images by split and class.
+        groups: Number of groups that stay together.
+        sha256: Of file, label, pixels and split of every image.
+        sources: Images by class and source.
+        audits: Of the split.
+    """
+
+    flow: tuple[FlowStep, ...]
+    classes_by_split: Mapping[str, Mapping[str, int]]
+    groups: int
+    sha256: str
+    sources: tuple[SourceCount, ...]
+    audits: tuple[AuditRecord, ...]
+
 
 TOLERANCE = 0.01  # of a class's share in a split
 
 
-def leak_across_splits(table: pd.DataFrame) -> JsonObject:
+def leak_across_splits(table: pd.DataFrame) -> AuditRecord:
     """Look for a file, equal pixels, a duplicate group or a patient in two splits, in the facts themselves."""
     found = leaks(table)
     counts = dict.fromkeys(IDENTITIES, 0) | {leak.column: leak.values for leak in found}
-    return audit(
-        "leak_across_splits",
-        "One picture or patient in two splits",
+    return LEAK_ACROSS_SPLITS.record(
         Result.FAIL if found else Result.PASS,
         "; ".join(leak.sentence for leak in found) + "."
         if found
         else "No picture and no known patient is in two splits.",
         "Any is a failure.",
-        fixable=True,
-        values=counts,
+        counts,
     )
 
 
-def split_hygiene(table: pd.DataFrame, seed: int) -> JsonObject:
+def split_hygiene(table: pd.DataFrame, seed: int) -> AuditRecord:
     """Check that groups are whole and classes in proportion, and record what the split was made with.
 
     A class's share may differ from its share in all rows by 1 %, or by what the largest group weighs in that split.
@@ -44,35 +87,33 @@ def split_hygiene(table: pd.DataFrame, seed: int) -> JsonObject:
     weight = table["group"].value_counts().max() / counts.sum(axis=1)
     uneven = bool((off.max(axis=1) > np.maximum(weight, TOLERANCE) + 1e-9).any())
     empty = [name for name in SPLITS if name not in counts.index]
+    groups, deviation = int(table["group"].nunique()), round(float(off.max().max()), 6)
     values = {
         "seed": seed,
         "sha256": data_fingerprint(table),
-        "groups": int(table["group"].nunique()),
+        "groups": groups,
         "shared_groups": shared,
         "largest_group": int(table["group"].value_counts().max()),
         "shares": {name: round(float((table["split"] == name).mean()), 6) for name in SPLITS},
-        "largest_deviation": round(float(off.max().max()), 6),
+        "largest_deviation": deviation,
     }
     fault = f" No image is in {', '.join(empty)}." if empty else ""
     found = (
-        f"{values['groups']} groups, {shared} in more than one split; a class's share in a split differs from its "
-        f"share in all images by {values['largest_deviation']:.3f} at most.{fault}"
+        f"{groups} groups, {shared} in more than one split; a class's share in a split differs from its "
+        f"share in all images by {deviation:.3f} at most.{fault}"
     )
-    return audit(
-        "split_hygiene",
-        "Split hygiene",
+    return SPLIT_HYGIENE.record(
         Result.FAIL if shared or empty else Result.WARN if uneven else Result.PASS,
         found,
         f"A shared group or an empty split is a failure, a deviation of more than {TOLERANCE:.2f} (or of one group in "
         "a small split) a warning.",
-        fixable=True,
-        values=values,
+        values,
     )
 
 
 def release_flow(
     labels: Mapping[str, str], unreadable: Mapping[str, str], discarded: Mapping[str, int]
-) -> list[JsonObject]:
+) -> list[FlowStep]:
     """Return the steps of `prepare`.
 
     Args:
@@ -90,7 +131,7 @@ def release_flow(
     ]
 
 
-def sample_flow(prepared: pd.DataFrame, split: pd.DataFrame) -> list[JsonObject]:
+def sample_flow(prepared: pd.DataFrame, split: pd.DataFrame) -> list[FlowStep]:
     """Return the steps of `balance` and the counts of each split.
 
     Args:
@@ -109,19 +150,18 @@ def sample_flow(prepared: pd.DataFrame, split: pd.DataFrame) -> list[JsonObject]
     ]
 
 
-def read_flow(path: Path) -> list[JsonObject]:
+def read_flow(path: Path) -> list[FlowStep]:
     """Return the steps that `prepare` wrote into its report.
 
     Raises:
         DataError: The file is absent or has none.
     """
     try:
-        flow: list[JsonObject] = read_json(path)["flow"]
+        return [from_json(FlowStep, step) for step in read_json(path)["flow"]]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{path} has no flow of the data ({error!r}); run the stage that writes it: dvc repro"
         ) from error
-    return flow
 
 
 def class_counts(labels: "pd.Series[str]") -> dict[str, int]:
@@ -129,8 +169,8 @@ def class_counts(labels: "pd.Series[str]") -> dict[str, int]:
     return {str(label): int(count) for label, count in labels.value_counts().sort_index().items()}
 
 
-def _step(step: str, images: Mapping[str, int], dropped: int, why: str) -> JsonObject:
-    return {"step": step, "images": dict(images), "dropped": dropped, "why": why}
+def _step(step: str, images: Mapping[str, int], dropped: int, why: str) -> FlowStep:
+    return FlowStep(step, dict(images), dropped, why)
 
 
 def _reasons(unreadable: Mapping[str, str]) -> str:
@@ -151,7 +191,7 @@ def _sizes(chosen: Mapping[str, int]) -> str:
 SHOWN = 3  # gaps that the sentence names
 
 
-def check_flow(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.DataFrame) -> JsonObject:
+def check_flow(flow: Sequence[FlowStep], prepared: pd.DataFrame, split: pd.DataFrame) -> AuditRecord:
     """Return the audit `flow`: the steps follow from each other and from the tables.
 
     Args:
@@ -164,25 +204,22 @@ def check_flow(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.Dat
     found = f"{total} files are in the release; {len(split)} are used, and of every other one it is known why not."
     if gaps:
         found = f"{len(gaps)} of the counts do not follow: {'; '.join(gaps[:SHOWN])}."
-    return audit(
-        "flow",
-        "Every file is accounted for",
+    return FLOW.record(
         Result.FAIL if gaps else Result.PASS,
         found,
         "A count that does not follow from the one before it, or from the tables, is a failure.",
-        fixable=True,
-        values={"files": total, "used": len(split), "gaps": gaps},
+        {"files": total, "used": len(split), "gaps": gaps},
     )
 
 
-def _gaps(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.DataFrame) -> Iterator[str]:
-    steps = [step for step in flow if step["step"] not in SPLITS]
+def _gaps(flow: Sequence[FlowStep], prepared: pd.DataFrame, split: pd.DataFrame) -> Iterator[str]:
+    steps = [step for step in flow if step.step not in SPLITS]
     for before, after in pairwise(steps):
         missing = _total(before) - _total(after)
-        if missing != after["dropped"]:
-            yield f"'{after['step']}' has {missing} files less than '{before['step']}', and names {after['dropped']}"
-    by_step = {step["step"]: step for step in flow}
-    if by_step["readable"]["images"] != class_counts(prepared["label"]):
+        if missing != after.dropped:
+            yield f"'{after.step}' has {missing} files less than '{before.step}', and names {after.dropped}"
+    by_step = {step.step: step for step in flow}
+    if by_step["readable"].images != class_counts(prepared["label"]):
         yield "the readable files are not those of the manifest"
     if sum(_total(by_step[name]) for name in SPLITS) != len(split):
         yield "the splits together are not the balanced rows"
@@ -191,5 +228,5 @@ def _gaps(flow: Sequence[JsonObject], prepared: pd.DataFrame, split: pd.DataFram
         yield f"{strange[0]} is in the split and not in the manifest"
 
 
-def _total(step: JsonObject) -> int:
-    return sum(step["images"].values())
+def _total(step: FlowStep) -> int:
+    return sum(step.images.values())

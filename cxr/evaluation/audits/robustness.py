@@ -1,321 +1,68 @@
-"""Perturbed, masked and shuffled pictures: what should not change an answer, and what should."""
+"""Do answers survive changes that a radiologist would not mind?"""
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import gaussian_filter, rotate
 
-from cxr.core.files import JsonObject
-from cxr.core.image import Plane, to_plane
-from cxr.dataset.appearance import centre_mask
-from cxr.dataset.release import Masks
-from cxr.evaluation.stats.intervals import DIGITS, Labels, balanced_accuracy, rounded, score
+from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.evaluation.audits.subject import AuditData, Subject
+from cxr.evaluation.audits.variants import FULL, ByVariant, changes
+from cxr.evaluation.reporting.format import percent
+from cxr.evaluation.stats.intervals import DIGITS, Labels, balanced_accuracy
 
-WHITE = 255
+AUDIT = Audit("robustness", "Robustness to benign changes", fixable=False)
+PER_NETWORK = True
 
-
-def jpeg(planes: Plane, quality: int) -> Plane:
-    """Compress and decompress each plane as greyscale JPEG."""
-    return _each(planes, lambda plane: _through_jpeg(plane, quality))
-
-
-def brightness(planes: Plane, factor: float) -> Plane:
-    """Multiply grey levels by `factor`, clipped at white."""
-    return _each(planes, lambda plane: to_bytes(plane * np.float32(factor)))
-
-
-def contrast(planes: Plane, factor: float) -> Plane:
-    """Multiply each plane's distance from its own mean grey by `factor`, clipped at black and white."""
-    return _each(planes, lambda plane: to_bytes(plane.mean() + factor * (plane - plane.mean())))
-
-
-def noise(planes: Plane, deviation: float, seed: int) -> Plane:
-    """Add Gaussian noise of this standard deviation in grey levels; a plane's noise follows from seed and position."""
-    return np.stack(
-        [
-            to_bytes(plane + np.random.default_rng((seed, number)).normal(0, deviation, plane.shape))
-            for number, plane in enumerate(planes)
-        ]
-    )
-
-
-def blur(planes: Plane, deviation: float) -> Plane:
-    """Convolve each plane with a Gaussian of this standard deviation in pixels."""
-    return _each(planes, lambda plane: to_bytes(gaussian_filter(plane.astype(np.float32), deviation, mode="nearest")))
-
-
-def turn(planes: Plane, degrees: float) -> Plane:
-    """Rotate about the centre, counter-clockwise, bilinear; what comes in from outside repeats the edge."""
-    return _each(
-        planes,
-        # A black corner would be a mark of its own.
-        lambda plane: to_bytes(rotate(plane.astype(np.float32), degrees, reshape=False, order=1, mode="nearest")),
-    )
-
-
-def crop(planes: Plane, share: float) -> Plane:
-    """Cut this share of the side from every edge and bring the rest back to the old side."""
-    side = planes.shape[1]
-    edge = round(share * side)
-    return _each(
-        planes, lambda plane: to_plane(np.ascontiguousarray(plane[edge : side - edge, edge : side - edge]), side)
-    )
-
-
-def invert(planes: Plane) -> Plane:
-    """Make black white and white black."""
-    return np.asarray(WHITE - planes, np.uint8)
-
-
-def mirror(planes: Plane) -> Plane:
-    """Swap left and right."""
-    return np.ascontiguousarray(planes[:, :, ::-1])
-
-
-def to_bytes(grey: NDArray[np.floating]) -> Plane:
-    """Round to whole grey levels, clipped to 0..255."""
-    return np.asarray(np.clip(np.rint(grey), 0, WHITE), np.uint8)
-
-
-def _each(planes: Plane, change: Callable[[Plane], Plane]) -> Plane:
-    return np.stack([change(plane) for plane in planes])
-
-
-def _through_jpeg(plane: Plane, quality: int) -> Plane:
-    buffer = BytesIO()
-    Image.fromarray(plane).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
-
-
-MIDDLE = 128  # grey that stands for no deviation
-
-
-def shuffle_patches(planes: Plane, grid: int, seed: int) -> Plane:
-    """Cut each plane into grid x grid patches and put them in another order.
-
-    Texture stays, layout goes (Geirhos 2019). A plane's order follows from seed and position. Where the side is no
-    multiple of `grid`, the rest at the right and lower edge stays in its place.
-
-    Args:
-        planes: uint8 (n, side, side).
-        grid: Patches along a side, at most side.
-        seed: Of the orders.
-    """
-    size = planes.shape[1] // grid
-    shuffled = planes.copy()
-    for number, plane in enumerate(planes):
-        order = np.random.default_rng((seed, grid, number)).permutation(grid * grid)
-        square = plane[: grid * size, : grid * size].reshape(grid, size, grid, size)
-        patches = square.swapaxes(1, 2).reshape(grid * grid, size, size)[order]
-        square = patches.reshape(grid, grid, size, size).swapaxes(1, 2)
-        shuffled[number, : grid * size, : grid * size] = square.reshape(grid * size, grid * size)
-    return shuffled
-
-
-def low_pass(planes: Plane, cut: float) -> Plane:
-    """Keep what varies slowly: a Gaussian whose gain is exp(-1/2) = 0.61 at `cut` cycles a side."""
-    return np.stack([to_bytes(_smooth(plane, cut)) for plane in planes])
-
-
-def high_pass(planes: Plane, cut: float) -> Plane:
-    """Keep what `low_pass` takes away, around middle grey."""
-    return np.stack([to_bytes(plane - _smooth(plane, cut) + MIDDLE) for plane in planes])
-
-
-def _smooth(plane: Plane, cut: float) -> NDArray[np.float32]:
-    deviation = plane.shape[0] / (2 * np.pi * cut)
-    return np.asarray(gaussian_filter(plane.astype(np.float32), deviation, mode="nearest"))
-
-
-# Rows and columns as shares of the side: a box around the lungs of a frontal film that fills the picture. It is no
-# segmentation: it holds heart and spine as well, and cuts a lung that lies elsewhere.
-BOX_ROWS, BOX_COLUMNS = (0.15, 0.80), (0.12, 0.88)
+LARGEST_FALL = 0.05
+NOT_BENIGN = ("inverted", "mirrored")  # another picture: low bones, a heart on the right
 
 
 @dataclass(frozen=True, slots=True)
-class Regions:
-    """The box of the lungs in each of n images.
+class Perturbed:
+    """What a change to the pictures does.
 
     Attributes:
-        how: masks or box.
-        inside: bool (n, side, side), or (1, side, side) for one box.
+        perturbation: Name of the change.
+        text: What it is, in words.
+        balanced_accuracy: On the changed pictures, 0 to 1.
+        change: That less the balanced accuracy on the unaltered ones.
+        flips: Share of answers that change.
     """
 
-    how: str
-    inside: NDArray[np.bool_]
-
-    def lungs_blacked(self, planes: Plane) -> Plane:
-        """Black out the box."""
-        return np.where(self.inside, np.uint8(0), planes)
-
-    def lungs_only(self, planes: Plane) -> Plane:
-        """Black out all but the box."""
-        return np.where(self.inside, planes, np.uint8(0))
+    perturbation: str
+    text: str
+    balanced_accuracy: float
+    change: float
+    flips: float
 
 
-def find_regions(side: int, masks: Masks | None) -> Regions:
-    """Return the boxes of the masks; the fixed box for an image without one, and for all where `masks` is None."""
-    fixed = _box(side, BOX_ROWS, BOX_COLUMNS)
-    if masks is None or not masks.any():
-        return Regions("box", fixed[None])
-    return Regions("masks", np.stack([_around(mask) if mask.any() else fixed for mask in masks]))
+def measure(subject: Subject, _data: AuditData) -> tuple[Perturbed, ...]:
+    """Return a row a change."""
+    return measure_robustness(subject.test.truth, subject.answers)
 
 
-def border_only(planes: Plane) -> Plane:
-    """Black out all but the frame of a tenth of the side, where hardly any lung is."""
-    return np.where(centre_mask(planes.shape[1]), np.uint8(0), planes)
-
-
-def _box(side: int, rows: tuple[float, float], columns: tuple[float, float]) -> NDArray[np.bool_]:
-    inside = np.zeros((side, side), np.bool_)
-    (top, bottom), (left, right) = ([round(end * side) for end in ends] for ends in (rows, columns))
-    inside[top:bottom, left:right] = True
-    return inside
-
-
-def _around(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    inside = np.zeros_like(mask)
-    inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return inside
-
-
-Predict = Callable[[Plane], NDArray[np.float32]]  # uint8 (n, side, side) to logits float32 (n, classes)
-ByVariant = Mapping[str, Labels]  # class numbers (n,) by the name of what was done to the pictures
-
-GRIDS = (2, 4, 8)
-CUTS = (2, 4, 8, 16)  # cycles a side
-FULL = "full"
-NOT_BENIGN = ("inverted", "mirrored")  # another picture: low bones, a heart on the right
-
-Change = Callable[[Plane], Plane]
-
-
-def changes(seed: int) -> dict[str, tuple[str, Change]]:
-    """Return what it is in words and the change itself, by name; `seed` is that of the noise."""
-    return {
-        "jpeg_75": ("JPEG quality 75", partial(jpeg, quality=75)),
-        "jpeg_50": ("JPEG quality 50", partial(jpeg, quality=50)),
-        "brighter_10": ("10 % brighter", partial(brightness, factor=1.1)),
-        "brighter_20": ("20 % brighter", partial(brightness, factor=1.2)),
-        "darker_10": ("10 % darker", partial(brightness, factor=0.9)),
-        "darker_20": ("20 % darker", partial(brightness, factor=0.8)),
-        "contrast_up_20": ("20 % more contrast", partial(contrast, factor=1.2)),
-        "contrast_down_20": ("20 % less contrast", partial(contrast, factor=0.8)),
-        "noise": ("Gaussian noise, 8 grey levels", partial(noise, deviation=8, seed=seed)),
-        "blur": ("Gaussian blur, 1 pixel", partial(blur, deviation=1)),
-        "turned_left_5": ("turned left by 5 degrees", partial(turn, degrees=5)),
-        "turned_right_5": ("turned right by 5 degrees", partial(turn, degrees=-5)),
-        "crop_5": ("5 % cut from every edge", partial(crop, share=0.05)),
-        "inverted": ("black and white swapped", invert),
-        "mirrored": ("left and right swapped", mirror),
-    }
-
-
-def variants(planes: Plane, masks: Masks | None, seed: int) -> Iterator[tuple[str, Plane]]:
-    """Give name and altered pictures one after another, so that only one copy is in memory.
-
-    Args:
-        planes: The test images, uint8 (n, side, side).
-        masks: Their lungs, bool (n, side, side); None where the release has no masks.
-        seed: Of noise and patch orders.
-    """
-    regions = find_regions(planes.shape[1], masks)
-    yield "lungs_blacked", regions.lungs_blacked(planes)
-    yield "border_only", border_only(planes)
-    yield "lungs_only", regions.lungs_only(planes)
-    for name, (_, change) in changes(seed).items():
-        yield name, change(planes)
-    for grid in GRIDS:
-        yield f"shuffle_{grid}", shuffle_patches(planes, grid, seed)
-    for cut in CUTS:
-        yield f"low_{cut}", low_pass(planes, cut)
-        yield f"high_{cut}", high_pass(planes, cut)
-
-
-def predict_variants(
-    networks: Mapping[str, Predict], full: Mapping[str, Labels], planes: Plane, masks: Masks | None, seed: int
-) -> dict[str, ByVariant]:
-    """Show every variant to every network.
-
-    Args:
-        networks: By name.
-        full: What each answers to the unaltered pictures, class numbers int64 (n,), from its saved outputs.
-        planes: The test images, uint8 (n, side, side).
-        masks: Their lungs; None where the release has no masks.
-        seed: Of noise and patch orders.
-
-    Returns:
-        By network, class numbers int64 (n,) by variant; the unaltered pictures are named `full`.
-    """
-    answers: dict[str, dict[str, Labels]] = {name: {FULL: full[name]} for name in networks}
-    for variant, altered in variants(planes, masks, seed):
-        for name, predict in networks.items():
-            answers[name][variant] = np.asarray(predict(altered).argmax(axis=1), np.int64)
-    return dict(answers)
-
-
-REGIONS = (FULL, "lungs_blacked", "border_only", "lungs_only")
-
-
-def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.float64]) -> JsonObject:
-    """Return balanced accuracies with parts of the picture blacked out, and the lung dependence.
-
-    The lung dependence is (full - lungs blacked out) / (full - chance): 1 where nothing is left without the lungs,
-    0 where they do not matter; null for a network that is no better than chance. No training picture had a black box,
-    so a low value says more than a high one: a network may fail on the box, and not for want of lungs.
-
-    Args:
-        truth: int64 (n,), class numbers.
-        answers: Of the network, by variant.
-        how: masks or box, see `Regions`.
-        weights: Of the bootstrap, float64 (draws, n).
-    """
-    scores = {name: score(truth, answers[name], weights) for name in REGIONS}
-    above = scores[FULL].value - 1 / len(np.unique(truth))
-    lost = scores[FULL].value - scores["lungs_blacked"].value
-    return {
-        "regions": how,
-        **{name: each.interval for name, each in scores.items()},
-        "lung_dependence": rounded(lost / above) if above > 0 else None,
-    }
-
-
-def measure_robustness(truth: Labels, answers: ByVariant) -> list[JsonObject]:
-    """Return per perturbation the balanced accuracy, its change, and the share of answers that change (flips)."""
+def measure_robustness(truth: Labels, answers: ByVariant) -> tuple[Perturbed, ...]:
+    """Return a row a change, given the true classes int64 (n,) and the answers."""
     full = balanced_accuracy(truth, answers[FULL])
     rows = []
     for name, (text, _) in changes(0).items():
         value = balanced_accuracy(truth, answers[name])
-        rows.append(
-            {
-                "perturbation": name,
-                "text": text,
-                "balanced_accuracy": rounded(value),
-                "change": round(value - full, DIGITS) + 0.0,  # never -0.0
-                "flips": rounded(float(np.mean(answers[name] != answers[FULL]))),
-            }
-        )
-    return rows
+        change = round(value - full, DIGITS) + 0.0  # never -0.0
+        flips = round(float(np.mean(answers[name] != answers[FULL])), DIGITS)
+        rows.append(Perturbed(name, text, round(value, DIGITS), change, flips))
+    return tuple(rows)
 
 
-def shuffle(truth: Labels, answers: ByVariant) -> list[JsonObject]:
-    """Return the balanced accuracy on pictures cut into grid x grid patches in another order."""
-    return [
-        {"grid": grid, "balanced_accuracy": rounded(balanced_accuracy(truth, answers[f"shuffle_{grid}"]))}
-        for grid in GRIDS
-    ]
-
-
-def frequencies(truth: Labels, answers: ByVariant) -> list[JsonObject]:
-    """Return the balanced accuracy on low-pass and high-pass pictures; `cut` in cycles a side."""
-    return [
-        {"kind": kind, "cut": cut, "balanced_accuracy": rounded(balanced_accuracy(truth, answers[f"{kind}_{cut}"]))}
-        for kind in ("low", "high")
-        for cut in CUTS
-    ]
+def judge(figures: tuple[Perturbed, ...], model: str | None) -> AuditRecord:
+    """Warn where a benign change costs too much."""
+    benign = [row for row in figures if row.perturbation not in NOT_BENIGN]
+    worst, restless = min(benign, key=lambda row: row.change), max(benign, key=lambda row: row.flips)
+    return AUDIT.record(
+        Result.WARN if worst.change < -LARGEST_FALL else Result.PASS,
+        f"The worst of {len(benign)} benign changes for {model} is: {worst.text}, by {100 * worst.change:+.1f} "
+        f"points of balanced accuracy; most answers, {percent(restless.flips)}, change with: {restless.text}.",
+        f"A warning if balanced accuracy falls by more than {100 * LARGEST_FALL:.0f} points; inversion and mirroring "
+        "are shown and not judged.",
+        {row.perturbation: {"change": row.change, "flips": row.flips} for row in figures},
+        model,
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from cxr.core.files import JsonObject
+from cxr.evaluation.interval import Interval
 
 
 def percent(value: float | None) -> str:
@@ -10,18 +11,19 @@ def percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f} %"
 
 
-def with_interval(value: JsonObject) -> str:
+def with_interval(value: Interval) -> str:
     """Return a share with its 95 % interval, as `94.7 % [92.8, 96.3]`; without bounds where they are undefined."""
-    return f"{percent(value['value'])}{_bounds(value)}"
+    return f"{percent(value.value)}{_bounds(value)}"
 
 
-def points(value: JsonObject) -> str:
+def points(value: Interval) -> str:
     """Return a difference of two shares with its 95 % interval, as `7.8 points [5.0, 10.6]`."""
-    return f"{100 * value['value']:.1f} points{_bounds(value)}"
+    return f"{100 * (value.value or 0):.1f} points{_bounds(value)}"
 
 
-def _bounds(value: JsonObject) -> str:
-    return "" if value["low"] is None else f" [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+def _bounds(value: Interval) -> str:
+    low, high = value.low, value.high
+    return "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 NOT_DEFINED = "-"

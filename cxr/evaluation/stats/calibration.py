@@ -1,10 +1,11 @@
 """How far probabilities can be trusted, and the temperature that makes them so."""
 
+from dataclasses import asdict, dataclass, fields
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from cxr.core.files import JsonObject
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import CELLS, Floats, Labels, rounded, wilson
 
@@ -13,8 +14,105 @@ BINS = (10, 15)
 SIGNIFICANT = 0.05
 
 
-def calibration_section(before: Predictions, after: Predictions, temperature: float, seed: int) -> JsonObject:
-    """Return errors of calibration before and after the temperature, with reliability diagrams of the latter.
+@dataclass(frozen=True, slots=True)
+class CalibrationErrors:
+    """How far probabilities are from the truth.
+
+    Attributes:
+        log_loss: Mean of minus the natural logarithm of the probability of the truth.
+        brier: Mean squared distance to the truth, 0 to 2.
+        ece10: Expected calibration error in ten bins of equal mass, 0 to 1.
+        ece15: The same in fifteen.
+    """
+
+    log_loss: float | None
+    brier: float | None
+    ece10: float | None
+    ece15: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TestedCalibration(CalibrationErrors):
+    """The same, beside what a model shows whose probabilities are true.
+
+    Attributes:
+        null_low: 5 % quantile of its ece15.
+        null_high: 95 % quantile of its ece15.
+        p: Share of such models that seem at least as far off, above 0.
+    """
+
+    null_low: float | None
+    null_high: float | None
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Images of like probability.
+
+    Attributes:
+        confidence: Their mean probability, 0 to 1.
+        accuracy: Share of them for which it came true.
+        low: Lower bound of that share's Wilson interval.
+        high: Upper bound.
+        n: Images.
+    """
+
+    confidence: float | None
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReliability:
+    """The reliability diagram of one class's probability."""
+
+    name: str
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration(TestedCalibration):
+    """Errors of calibration and what follows from them.
+
+    Attributes:
+        distinguishable: Whether p is at most 0.05.
+        reliability: Of the largest probability.
+        by_class: Of each class's probability.
+    """
+
+    distinguishable: bool
+    reliability: tuple[ReliabilityBin, ...]
+    by_class: tuple[ClassReliability, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationByTemperature:
+    """Errors before and after the temperature, with reliability diagrams of the latter.
+
+    Attributes:
+        temperature: That logits are divided by, 1 or more.
+        before: Of the bare logits.
+        after: With the temperature.
+        distinguishable: See `Calibration`, as the next two.
+        reliability: Of the largest probability.
+        by_class: Of each class's probability.
+    """
+
+    temperature: float | None
+    before: CalibrationErrors
+    after: TestedCalibration
+    distinguishable: bool
+    reliability: tuple[ReliabilityBin, ...]
+    by_class: tuple[ClassReliability, ...]
+
+
+def calibration_by_temperature(
+    before: Predictions, after: Predictions, temperature: float, seed: int
+) -> CalibrationByTemperature:
+    """Return errors of calibration before and after the temperature.
 
     Args:
         before: With the probabilities of the bare logits.
@@ -22,29 +120,34 @@ def calibration_section(before: Predictions, after: Predictions, temperature: fl
         temperature: Which made the difference.
         seed: Of the null band.
     """
-    figures, rest = calibration(after, seed)
-    return {"temperature": rounded(temperature), "before": _figures(before), "after": figures, **rest}
+    found = calibration(after, seed)
+    return CalibrationByTemperature(
+        temperature=rounded(temperature),
+        before=_errors_of(before),
+        after=TestedCalibration(**{one.name: getattr(found, one.name) for one in fields(TestedCalibration)}),
+        distinguishable=found.distinguishable,
+        reliability=found.reliability,
+        by_class=found.by_class,
+    )
 
 
-def calibration(answers: Predictions, seed: int) -> tuple[JsonObject, JsonObject]:
-    """Return errors of calibration, and what follows from them.
-
-    Returns:
-        log_loss, brier, ece10, ece15, null_low and null_high (5 % and 95 % quantiles of ece15 of a model whose
-        probabilities are true) and p (the share of such models that seem at least as far off); then distinguishable
-        (whether p is at most 0.05), reliability, and by_class with the reliability of each class's probability.
-    """
+def calibration(answers: Predictions, seed: int) -> Calibration:
+    """Return errors of calibration, and what follows from them; `seed` is that of the null band."""
     draws = null_errors(answers.confidence, BINS[-1], seed)
     p = null_p(calibration_error(answers.confidence, answers.right, BINS[-1]), draws)
     low, high = np.percentile(draws, [5, 95])
-    return _figures(answers) | {"null_low": rounded(low), "null_high": rounded(high), "p": rounded(p)}, {
-        "distinguishable": bool(p <= SIGNIFICANT),
-        "reliability": reliability(answers.confidence, answers.right),
-        "by_class": [
-            {"name": name, "reliability": reliability(answers.probabilities[:, number], answers.truth == number)}
+    return Calibration(
+        **asdict(_errors_of(answers)),
+        null_low=rounded(low),
+        null_high=rounded(high),
+        p=rounded(p),
+        distinguishable=bool(p <= SIGNIFICANT),
+        reliability=reliability(answers.confidence, answers.right),
+        by_class=tuple(
+            ClassReliability(name, reliability(answers.probabilities[:, number], answers.truth == number))
             for number, name in enumerate(answers.classes)
-        ],
-    }
+        ),
+    )
 
 
 def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int) -> float:
@@ -71,20 +174,19 @@ def null_p(error: float, draws: Floats) -> float:
     return float((1 + (draws >= error).sum()) / (1 + len(draws)))
 
 
-def reliability(probability: Floats, happened: NDArray[np.bool_], bins: int = BINS[0]) -> list[JsonObject]:
+def reliability(probability: Floats, happened: NDArray[np.bool_], bins: int = BINS[0]) -> tuple[ReliabilityBin, ...]:
     """Return mean probability and observed share with its Wilson interval, in bins of equal mass."""
     points = []
     for members in _equal_mass(probability, bins):
         share = wilson(int(happened[members].sum()), len(members))
-        accuracy = {"accuracy": share.pop("value")}
-        points.append({"confidence": rounded(probability[members].mean()), **accuracy, **share, "n": len(members)})
-    return points
+        mean = rounded(probability[members].mean())
+        points.append(ReliabilityBin(mean, share.value, share.low, share.high, len(members)))
+    return tuple(points)
 
 
-def _figures(answers: Predictions) -> JsonObject:
-    errors = {f"ece{bins}": calibration_error(answers.confidence, answers.right, bins) for bins in BINS}
-    figures = {"log_loss": float(answers.losses.mean()), "brier": float(answers.squares.mean())} | errors
-    return {name: rounded(value) for name, value in figures.items()}
+def _errors_of(answers: Predictions) -> CalibrationErrors:
+    ece10, ece15 = (rounded(calibration_error(answers.confidence, answers.right, bins)) for bins in BINS)
+    return CalibrationErrors(rounded(answers.losses.mean()), rounded(answers.squares.mean()), ece10, ece15)
 
 
 def _errors(confidence: Floats, right: NDArray[np.bool_], bins: int) -> Floats:

@@ -1,6 +1,6 @@
 """Metrics of one network on one split: by class, with intervals (DeLong), and curves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from cxr.core.files import JsonObject
+from cxr.evaluation.interval import UNDEFINED, Interval
 from cxr.evaluation.stats.intervals import (
     DIGITS,
     LEVEL,
@@ -30,7 +30,7 @@ from cxr.evaluation.stats.intervals import (
     ratio,
     resample,
     rounded,
-    rounded_list,
+    rounded_all,
     weighted_balanced_accuracy,
     weighted_macro_auc,
     weighted_mean,
@@ -38,7 +38,9 @@ from cxr.evaluation.stats.intervals import (
 )
 
 
-def measure(truth: Labels, probabilities: Probabilities, classes: tuple[str, ...]) -> JsonObject:
+def measure(
+    truth: Labels, probabilities: Probabilities, classes: tuple[str, ...]
+) -> dict[str, float | dict[str, float]]:
     """Measure a classification; the answer is the class with the largest probability, the first of equals.
 
     Args:
@@ -59,9 +61,12 @@ def measure(truth: Labels, probabilities: Probabilities, classes: tuple[str, ...
         "log_loss": log_loss(truth, probabilities, labels=np.arange(len(classes))),
     }
     rates = class_rates(confusion(truth, predicted, len(classes)))
-    return {name: round(float(value), DIGITS) for name, value in values.items()} | {
-        rate: {name: round(float(value), DIGITS) for name, value in zip(classes, by_class, strict=True)}
-        for rate, by_class in rates.items()
+    return {
+        **{name: round(float(value), DIGITS) for name, value in values.items()},
+        **{
+            rate: {name: round(float(value), DIGITS) for name, value in zip(classes, by_class, strict=True)}
+            for rate, by_class in rates.items()
+        },
     }
 
 
@@ -165,13 +170,13 @@ def delong(positive: NDArray[np.bool_], scores: Floats) -> Area | None:
     return Area(float(share_below.mean()), share_below, share_above)
 
 
-def delong_interval(area: Area | None) -> JsonObject:
+def delong_interval(area: Area | None) -> Interval:
     """Return the area with its interval on the logit scale, which stays within 0 and 1.
 
     The bounds are null where classes are wholly apart or a side has one image: there is no variance to go by.
     """
     if area is None:
-        return interval(None, None, None)
+        return UNDEFINED
     if not 0 < area.value < 1 or not area.variance > 0:
         return interval(area.value, None, None)
     centre = np.log(area.value / (1 - area.value))
@@ -199,12 +204,54 @@ def _variance(positive: Floats, negative: Floats) -> float:
     return float(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
 
 
-def metrics_section(answers: Predictions, seed: int) -> JsonObject:
-    """Return overall figures. Accuracy has a Wilson interval, the others that of the grouped bootstrap.
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Overall figures of a network on one split.
 
-    balanced_accuracy and macro_f1 are means over the classes that occur; macro_auc is null where one does not,
-    and mcc (Matthews 1975) where only one does.
+    Attributes:
+        accuracy: 0 to 1, with a Wilson interval; those of the next four are of the grouped bootstrap.
+        balanced_accuracy: Mean sensitivity over the classes that occur, 0 to 1.
+        macro_auc: Mean of the one-vs-rest areas, 0 to 1; undefined where a class does not occur.
+        log_loss: Mean of minus the natural logarithm of the probability of the truth.
+        brier: Mean squared distance to the truth over all classes (Brier 1950), 0 to 2.
+        macro_f1: Mean over the classes that occur, 0 to 1.
+        mcc: Correlation of Matthews 1975, -1 to 1; None where only one class occurs.
     """
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    macro_auc: Interval
+    log_loss: Interval
+    brier: Interval
+    macro_f1: float | None
+    mcc: float | None
+
+
+# What reports/metrics/<model>.json begins with, in its order; with both bounds where a diff is to show them.
+FLAT = (
+    ("accuracy", True),
+    ("balanced_accuracy", True),
+    ("macro_f1", False),
+    ("macro_auc", False),
+    ("log_loss", False),
+    ("brier", False),
+)
+
+
+def flat_metrics(metrics: Metrics) -> dict[str, float | None]:
+    """Return the figures of `FLAT` by name, with the bounds as `<name>_low` and `<name>_high`."""
+    flat: dict[str, float | None] = {}
+    for name, with_bounds in FLAT:
+        figure: Interval | float | None = getattr(metrics, name)
+        whole = figure if isinstance(figure, Interval) else Interval(figure)
+        flat[name] = whole.value
+        if with_bounds:
+            flat |= {f"{name}_low": whole.low, f"{name}_high": whole.high}
+    return flat
+
+
+def overall_metrics(answers: Predictions, seed: int) -> Metrics:
+    """Return overall figures; `seed` is that of the bootstrap."""
     truth = answers.truth
 
     def figures(weights: Floats) -> dict[str, Floats]:
@@ -216,28 +263,54 @@ def metrics_section(answers: Predictions, seed: int) -> JsonObject:
         }
 
     drawn = resample(figures, truth, answers.group, seed)
-    return {
-        "accuracy": wilson(int(answers.right.sum()), len(answers)),
+    return Metrics(
+        accuracy=wilson(int(answers.right.sum()), len(answers)),
         **{name: percentile(*value) for name, value in drawn.items()},
-        "macro_f1": rounded(
-            f1_score(truth, answers.predicted, labels=np.unique(truth), average="macro", zero_division=0)
-        ),
-        "mcc": rounded(matthews_corrcoef(truth, answers.predicted)) if len(np.unique(truth)) > 1 else None,
-    }
+        macro_f1=rounded(f1_score(truth, answers.predicted, labels=np.unique(truth), average="macro", zero_division=0)),
+        mcc=rounded(matthews_corrcoef(truth, answers.predicted)) if len(np.unique(truth)) > 1 else None,
+    )
 
 
-def confusion_rows(answers: Predictions) -> list[list[int]]:
+def confusion_rows(answers: Predictions) -> tuple[tuple[int, ...], ...]:
     """Return counts: rows are true, columns are predicted classes."""
-    counts: list[list[int]] = confusion(answers.truth, answers.predicted, len(answers.classes)).tolist()
-    return counts
+    return tuple(tuple(row) for row in confusion(answers.truth, answers.predicted, len(answers.classes)).tolist())
 
 
-def classes_section(answers: Predictions) -> list[JsonObject]:
-    """Return one-vs-rest figures of each class: Wilson intervals, and DeLong's for the area."""
-    return [_class(answers, number, name) for number, name in enumerate(answers.classes)]
+@dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """One class against the rest.
+
+    Attributes:
+        name: Of the class.
+        n: Its images.
+        sensitivity: 0 to 1, with a Wilson interval, as the next three.
+        specificity: 0 to 1.
+        ppv: Positive predictive value, 0 to 1, at the prevalence of the split.
+        npv: Negative predictive value, 0 to 1.
+        auc: Area under the ROC curve, 0 to 1, with the interval of DeLong.
+        f1: 0 to 1.
+        lr_plus: Positive likelihood ratio, 0 or more; None where no alarm is false.
+        lr_minus: Negative likelihood ratio.
+    """
+
+    name: str
+    n: int
+    sensitivity: Interval
+    specificity: Interval
+    ppv: Interval
+    npv: Interval
+    auc: Interval
+    f1: float | None
+    lr_plus: float | None
+    lr_minus: float | None
 
 
-def _class(answers: Predictions, number: int, name: str) -> JsonObject:
+def class_metrics(answers: Predictions) -> tuple[ClassMetrics, ...]:
+    """Return one-vs-rest figures of each class."""
+    return tuple(_class(answers, number, name) for number, name in enumerate(answers.classes))
+
+
+def _class(answers: Predictions, number: int, name: str) -> ClassMetrics:
     positive, called = answers.truth == number, answers.predicted == number
     found, alarms = int((positive & called).sum()), int((~positive & called).sum())
     missed, passed = int((positive & ~called).sum()), int((~positive & ~called).sum())
@@ -245,18 +318,18 @@ def _class(answers: Predictions, number: int, name: str) -> JsonObject:
     lr_plus = lr_minus = None
     if sensitivity is not None and specificity is not None:
         lr_plus, lr_minus = ratio(sensitivity, 1 - specificity), ratio(1 - sensitivity, specificity)
-    return {
-        "name": name,
-        "n": found + missed,
-        "sensitivity": wilson(found, found + missed),
-        "specificity": wilson(passed, passed + alarms),
-        "ppv": wilson(found, found + alarms),
-        "npv": wilson(passed, passed + missed),
-        "auc": delong_interval(delong(positive, answers.probabilities[:, number])),
-        "f1": rounded(ratio(2 * found, 2 * found + alarms + missed)),
-        "lr_plus": rounded(lr_plus),
-        "lr_minus": rounded(lr_minus),
-    }
+    return ClassMetrics(
+        name=name,
+        n=found + missed,
+        sensitivity=wilson(found, found + missed),
+        specificity=wilson(passed, passed + alarms),
+        ppv=wilson(found, found + alarms),
+        npv=wilson(passed, passed + missed),
+        auc=delong_interval(delong(positive, answers.probabilities[:, number])),
+        f1=rounded(ratio(2 * found, 2 * found + alarms + missed)),
+        lr_plus=rounded(lr_plus),
+        lr_minus=rounded(lr_minus),
+    )
 
 
 MOST_POINTS = 200
@@ -264,26 +337,39 @@ EDGES = np.linspace(0, 1, 21)
 THRESHOLDS = tuple(number / 100 for number in range(1, 100))
 
 
-def decision_curve(positive: NDArray[np.bool_], probability: Floats) -> list[JsonObject]:
-    """Return net benefits at thresholds 0.01 to 0.99 (Vickers and Elkin 2006).
+@dataclass(frozen=True, slots=True)
+class NetBenefit:
+    """Net benefit per image at a threshold (Vickers and Elkin 2006).
+
+    Attributes:
+        threshold: Of the probability of the target class, 0 to 1.
+        model: Of calling positive what reaches it, 1 at most.
+        all: Of calling every image positive.
+        none: Of calling none positive: 0.
+    """
+
+    threshold: float
+    model: float | None
+    all: float | None
+    none: float = 0.0
+
+
+def decision_curve(positive: NDArray[np.bool_], probability: Floats) -> tuple[NetBenefit, ...]:
+    """Return net benefits at thresholds 0.01 to 0.99.
 
     Args:
         positive: bool (n,), images of the target class.
         probability: float64 (n,), of the target class.
-
-    Returns:
-        threshold, and the net benefit of the model, of calling all images positive, and of calling none.
     """
     everyone = np.ones(len(positive), bool)
-    return [
-        {
-            "threshold": threshold,
-            "model": rounded(net_benefit(positive, probability >= threshold, threshold)),
-            "all": rounded(net_benefit(positive, everyone, threshold)),
-            "none": 0.0,
-        }
+    return tuple(
+        NetBenefit(
+            threshold,
+            rounded(net_benefit(positive, probability >= threshold, threshold)),
+            rounded(net_benefit(positive, everyone, threshold)),
+        )
         for threshold in THRESHOLDS
-    ]
+    )
 
 
 def net_benefit(positive: NDArray[np.bool_], called: NDArray[np.bool_], threshold: float) -> float:
@@ -300,37 +386,85 @@ def net_benefit(positive: NDArray[np.bool_], called: NDArray[np.bool_], threshol
     return float(((called & positive).sum() - alarms) / len(positive))
 
 
-def roc_points(answers: Predictions) -> list[JsonObject]:
-    """Return one-vs-rest ROC curves; without points where a class, or its rest, has no images."""
+@dataclass(frozen=True, slots=True)
+class RocCurve:
+    """One-vs-rest ROC curve of a class; without points where it, or its rest, has no images.
+
+    Attributes:
+        label: The class.
+        fpr: 1 - specificity of each point, 0 to 1, 200 points at most.
+        tpr: Sensitivity of the same.
+    """
+
+    label: str = field(metadata={"key": "class"})
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRecallCurve:
+    """One-vs-rest curve of precision by recall of a class; without points where it has no images.
+
+    Attributes:
+        label: The class.
+        recall: Of each point, 0 to 1, 200 points at most.
+        precision: Of the same.
+    """
+
+    label: str = field(metadata={"key": "class"})
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How the probability of a class is distributed over the images of a true class.
+
+    Attributes:
+        label: The true class.
+        probability_of: The class whose probability is counted.
+        edges: Of 20 equal bins, 0 to 1.
+        counts: Images in each bin.
+    """
+
+    label: str = field(metadata={"key": "class"})
+    probability_of: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def roc_curves(answers: Predictions) -> tuple[RocCurve, ...]:
+    """Return the ROC curve of each class."""
     curves = []
     for positive, probability, name in _one_vs_rest(answers):
         fpr, tpr = roc_curve(positive, probability)[:2] if _both(positive) else (np.empty(0), np.empty(0))
-        curves.append({"class": name, "fpr": _thin(fpr), "tpr": _thin(tpr)})
-    return curves
+        curves.append(RocCurve(name, _thin(fpr), _thin(tpr)))
+    return tuple(curves)
 
 
-def pr_points(answers: Predictions) -> list[JsonObject]:
-    """Return one-vs-rest curves of precision by recall; without points where a class has no images."""
+def precision_recall_curves(answers: Predictions) -> tuple[PrecisionRecallCurve, ...]:
+    """Return the curve of precision by recall of each class."""
     curves = []
     for positive, probability, name in _one_vs_rest(answers):
         empty = (np.empty(0), np.empty(0))
         precision, recall = precision_recall_curve(positive, probability)[:2] if positive.any() else empty
-        curves.append({"class": name, "recall": _thin(recall), "precision": _thin(precision)})
-    return curves
+        curves.append(PrecisionRecallCurve(name, _thin(recall), _thin(precision)))
+    return tuple(curves)
 
 
-def distributions(answers: Predictions) -> list[JsonObject]:
-    """Return, for each true class, how the probability of each class is distributed over 20 equal bins."""
-    return [
-        {
-            "class": true,
-            "probability_of": of,
-            "edges": rounded_list(EDGES),
-            "counts": np.histogram(answers.probabilities[answers.truth == row, column], EDGES)[0].tolist(),
-        }
+def distributions(answers: Predictions) -> tuple[Distribution, ...]:
+    """Return, for each true class, how the probability of each class is distributed."""
+    edges = rounded_all(EDGES)
+    return tuple(
+        Distribution(
+            true,
+            of,
+            edges,
+            tuple(np.histogram(answers.probabilities[answers.truth == row, column], EDGES)[0].tolist()),
+        )
         for row, true in enumerate(answers.classes)
         for column, of in enumerate(answers.classes)
-    ]
+    )
 
 
 def _one_vs_rest(answers: Predictions) -> list[tuple[NDArray[np.bool_], Floats, str]]:
@@ -344,6 +478,6 @@ def _both(positive: NDArray[np.bool_]) -> bool:
     return bool(positive.any() and not positive.all())
 
 
-def _thin(values: Floats) -> list[float]:
+def _thin(values: Floats) -> tuple[float, ...]:
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).round().astype(int))
-    return rounded_list(values[rows])
+    return rounded_all(values[rows])

@@ -1,13 +1,15 @@
 """Networks against each other on the same images, with what these images could have shown at all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import Predictions, delong, delong_p
 from cxr.evaluation.stats.intervals import (
     Floats,
@@ -59,21 +61,52 @@ def _sides(discordant: int, gap: int) -> tuple[int, int]:
     return (discordant + gap) // 2, (discordant - gap) // 2
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two networks on the same images; gaps are those of the first less those of the second.
+
+    Attributes:
+        a: Name of the first.
+        b: Name of the second.
+        accuracy_gap: -1 to 1.
+        only_a_right: Images that only the first has right.
+        only_b_right: Images that only the second has right.
+        p: Of McNemar's test, six significant digits.
+        p_holm: The same, adjusted over all pairs.
+        auc_gap: Of macro AUC, -1 to 1.
+        auc_p: Of DeLong's test for the target class; None where there is no variance.
+        auc_p_holm: The same, adjusted over all pairs.
+        log_loss_gap: In nats.
+        detectable_gap_images: Smallest net gap that would be significant with as many discordant images; None where
+            none would be.
+        detectable_gap_points: The same in percentage points of accuracy.
+    """
+
+    a: str
+    b: str
+    accuracy_gap: Interval
+    only_a_right: int
+    only_b_right: int
+    p: float | None
+    p_holm: float | None
+    auc_gap: Interval
+    auc_p: float | None
+    auc_p_holm: float | None
+    log_loss_gap: Interval
+    detectable_gap_images: int | None
+    detectable_gap_points: float | None
+
+
 def compare_models(
     tests: Sequence[SavedOutputs], probabilities: Sequence[Probabilities], seed: int, target: str | None = None
-) -> list[JsonObject]:
-    """Compare each pair of networks; gaps are those of the first less those of the second.
+) -> list[Comparison]:
+    """Compare each pair of networks.
 
     Args:
         tests: Outputs on the same images, in the same order.
         probabilities: For each network, float64 (n, classes), calibrated.
         seed: Of the bootstrap.
         target: Class whose areas are compared; the first one by default.
-
-    Returns:
-        One object a pair. p values of McNemar and of DeLong are adjusted by Holm over the pairs.
-        detectable_gap_images is the smallest net gap that would be significant with as many discordant images, and
-        detectable_gap_points the same in percentage points of accuracy; both null where no gap would be.
 
     Raises:
         DataError: The networks did not answer the same images.
@@ -84,26 +117,27 @@ def compare_models(
         return []
     number = tests[0].classes.index(target) if target else 0
     gaps = resample(lambda weights: _gaps(answers, pairs, weights), tests[0].truth, tests[0].group, seed)
-    compared = [
-        {
-            **{"a": tests[first].name, "b": tests[second].name},
+    compared = [_compare(answers[first], answers[second], number) for first, second in pairs]
+    right_p, area_p = (holm([pair.p for pair in compared]), holm([pair.auc_p for pair in compared]))
+    return [
+        Comparison(
+            a=tests[first].name,
+            b=tests[second].name,
+            only_a_right=pair.only_first,
+            only_b_right=pair.only_second,
+            p=significant(pair.p),
+            p_holm=significant(p_holm),
+            auc_p=significant(pair.auc_p),
+            auc_p_holm=significant(auc_p_holm),
+            detectable_gap_images=pair.detectable,
+            detectable_gap_points=rounded(None if pair.detectable is None else 100 * pair.detectable / len(tests[0])),
             **{name: percentile(*gaps[f"{first} {second} {name}"]) for name in GAPS},
-            **_compare(answers[first], answers[second], number),
-        }
-        for first, second in pairs
+        )
+        for (first, second), pair, p_holm, auc_p_holm in zip(pairs, compared, right_p, area_p, strict=True)
     ]
-    for key in ("p", "auc_p"):
-        for pair, adjusted in zip(compared, holm([pair[key] for pair in compared]), strict=True):
-            pair[f"{key}_holm"] = significant(adjusted)
-            pair[key] = significant(pair[key])
-    return [{key: pair[key] for key in KEYS} for pair in compared]
 
 
 GAPS = ("accuracy_gap", "auc_gap", "log_loss_gap")
-KEYS = (
-    *("a", "b", "accuracy_gap", "only_a_right", "only_b_right", "p", "p_holm", "auc_gap", "auc_p", "auc_p_holm"),
-    *("log_loss_gap", "detectable_gap_images", "detectable_gap_points"),
-)
 
 
 def _gaps(answers: Sequence[Predictions], pairs: Sequence[tuple[int, int]], weights: Floats) -> dict[str, Floats]:
@@ -123,18 +157,24 @@ def _gaps(answers: Sequence[Predictions], pairs: Sequence[tuple[int, int]], weig
     }
 
 
-def _compare(first: Predictions, second: Predictions, target: int) -> JsonObject:
+class _Pair(NamedTuple):
+    only_first: int
+    only_second: int
+    p: float
+    auc_p: float | None
+    detectable: int | None
+
+
+def _compare(first: Predictions, second: Predictions, target: int) -> _Pair:
     only_first, only_second = int((first.right & ~second.right).sum()), int((second.right & ~first.right).sum())
-    gap = detectable_gap(only_first + only_second)
     areas = [delong(first.truth == target, one.probabilities[:, target]) for one in (first, second)]
-    return {
-        "only_a_right": only_first,
-        "only_b_right": only_second,
-        "p": mcnemar_p(only_first, only_second),
-        "auc_p": delong_p(*areas),
-        "detectable_gap_images": gap,
-        "detectable_gap_points": rounded(100 * gap / len(first) if gap is not None else None),
-    }
+    return _Pair(
+        only_first,
+        only_second,
+        mcnemar_p(only_first, only_second),
+        delong_p(*areas),
+        detectable_gap(only_first + only_second),
+    )
 
 
 def _answers(reference: SavedOutputs, outputs: SavedOutputs, probabilities: Probabilities) -> Predictions:

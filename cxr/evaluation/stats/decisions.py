@@ -1,12 +1,13 @@
 """Decisions and what they cost: prediction sets, operating points, selective answers; fitted on validation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject
+from cxr.evaluation.interval import UNDEFINED, Interval
 from cxr.evaluation.stats.calibration import fit_temperature
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import Floats, Labels, ratio, rounded, wilson
@@ -40,48 +41,113 @@ def smallest_members(truth: Labels, probabilities: NDArray[np.float64], alpha: f
     return minima
 
 
-def conformal_section(test: Predictions, decisions: Decisions) -> JsonObject:
-    """Return coverage by class, sizes of the sets, and what becomes of the errors when sets not of one are referred."""
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """What referring does.
+
+    Attributes:
+        share: Of the images that are referred.
+        errors: Images whose prediction is not the truth.
+        errors_referred: Those of them that are referred.
+        share_of_errors_referred: None without errors.
+        error_answered: Share of errors in what is not referred; None where all is.
+    """
+
+    share: Interval
+    errors: int
+    errors_referred: int
+    share_of_errors_referred: Interval | None
+    error_answered: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCoverage:
+    """How often the prediction sets of a class's images hold it.
+
+    Attributes:
+        name: Of the class.
+        n: Its images.
+        coverage: Share, 0 to 1.
+    """
+
+    name: str
+    n: int
+    coverage: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSets:
+    """Prediction sets on the test split.
+
+    Attributes:
+        alpha: Share of a class that its sets may lack.
+        by_class: Coverage.
+        sizes: Images by the number of classes in their set, from "0" on.
+        referred: What becomes of the errors when sets not of one class are referred.
+    """
+
+    alpha: float
+    by_class: tuple[ClassCoverage, ...]
+    sizes: Mapping[str, int]
+    referred: Referral
+
+
+def prediction_sets(test: Predictions, decisions: Decisions) -> PredictionSets:
+    """Return coverage by class, sizes of the sets, and what referring by them does."""
     sets = decisions.sets(test.probabilities)
     covered = sets[np.arange(len(test)), test.truth]
     sizes = sets.sum(axis=1)
     members = [test.truth == number for number in range(len(test.classes))]
-    return {
-        "alpha": decisions.alpha,
-        "by_class": [
-            {"name": name, "n": int(own.sum()), "coverage": wilson(int(covered[own].sum()), int(own.sum()))}
+    return PredictionSets(
+        alpha=decisions.alpha,
+        by_class=tuple(
+            ClassCoverage(name, int(own.sum()), wilson(int(covered[own].sum()), int(own.sum())))
             for name, own in zip(test.classes, members, strict=True)
-        ],
-        "sizes": {str(size): int((sizes == size).sum()) for size in range(len(test.classes) + 1)},
-        "referred": referral(~test.right, sizes != 1),
-    }
+        ),
+        sizes={str(size): int((sizes == size).sum()) for size in range(len(test.classes) + 1)},
+        referred=referral(~test.right, sizes != 1),
+    )
 
 
-def referral(wrong: NDArray[np.bool_], referred: NDArray[np.bool_]) -> JsonObject:
-    """Return what referring does: its share, the share of errors it catches, and the error of what is answered.
+def referral(wrong: NDArray[np.bool_], referred: NDArray[np.bool_]) -> Referral:
+    """Return what referring does.
 
     Args:
         wrong: bool (n,), where the prediction is not the truth.
         referred: bool (n,).
-
-    Returns:
-        share_of_errors_referred is null without errors, error_answered where all are referred.
     """
     errors, caught, answered = int(wrong.sum()), int((wrong & referred).sum()), int((~referred).sum())
-    return {
-        "share": wilson(int(referred.sum()), len(referred)),
-        "errors": errors,
-        "errors_referred": caught,
-        "share_of_errors_referred": wilson(caught, errors) if errors else None,
-        "error_answered": wilson(errors - caught, answered) if answered else None,
-    }
+    return Referral(
+        share=wilson(int(referred.sum()), len(referred)),
+        errors=errors,
+        errors_referred=caught,
+        share_of_errors_referred=wilson(caught, errors) if errors else None,
+        error_answered=wilson(errors - caught, answered) if answered else None,
+    )
 
 
 AIM = 0.95
 PREVALENCES = (0.33, 0.10, 0.02, 0.01)
 
 
-def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class ChosenPoint:
+    """An operating point, chosen on validation.
+
+    Attributes:
+        threshold: Suspected from this probability of the target class on; not rounded.
+        aim: What it was chosen for, in words.
+        sensitivity: On validation, 0 to 1.
+        specificity: On validation, 0 to 1.
+    """
+
+    threshold: float
+    aim: str
+    sensitivity: float | None
+    specificity: float | None
+
+
+def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str) -> dict[str, ChosenPoint]:
     """Choose <target>_sens95 and <target>_spec95 on validation.
 
     Candidates are the probabilities that occur, and one above them all.
@@ -92,7 +158,7 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
         target: Its name.
 
     Returns:
-        By name: threshold (suspected from it on; not rounded), aim, and sensitivity and specificity on validation.
+        The points by name.
     """
     largest = probability.max()
     candidates = np.unique(np.append(probability, np.nextafter(largest, np.inf)))
@@ -103,43 +169,83 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
     sensitive = np.flatnonzero(sensitivity >= AIM).max()
     specific = np.flatnonzero(specificity >= AIM).min()
     return {
-        f"{target}_{short}95": {
-            "threshold": float(candidates[chosen]),
-            "aim": f"{word} at least {AIM} on validation",
-            "sensitivity": rounded(sensitivity[chosen]),
-            "specificity": rounded(specificity[chosen]),
-        }
+        f"{target}_{short}95": ChosenPoint(
+            threshold=float(candidates[chosen]),
+            aim=f"{word} at least {AIM} on validation",
+            sensitivity=rounded(sensitivity[chosen]),
+            specificity=rounded(specificity[chosen]),
+        )
         for short, word, chosen in (("sens", "sensitivity", sensitive), ("spec", "specificity", specific))
     }
 
 
-def operating_points_section(
+@dataclass(frozen=True, slots=True)
+class PredictiveValues:
+    """What a yes and a no are worth where the target class has another share.
+
+    Attributes:
+        prevalence: Share of the target class, 0 to 1.
+        ppv: Positive predictive value, 0 to 1; None where it is not defined.
+        npv: Negative predictive value.
+    """
+
+    prevalence: float
+    ppv: float | None
+    npv: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPoint:
+    """An operating point applied to the test split.
+
+    Attributes:
+        name: Of the point.
+        threshold: Of the probability of the target class, six decimals.
+        aim: What it was chosen for, in words.
+        validation_sensitivity: 0 to 1; None where validation was not measured.
+        validation_specificity: The same.
+        sensitivity: On the test split, 0 to 1.
+        specificity: On the test split, 0 to 1.
+        by_prevalence: Predictive values where the target class has other shares.
+    """
+
+    name: str
+    threshold: float | None
+    aim: str
+    validation_sensitivity: float | None
+    validation_specificity: float | None
+    sensitivity: Interval
+    specificity: Interval
+    by_prevalence: tuple[PredictiveValues, ...]
+
+
+def measure_points(
     test: Predictions, decisions: Decisions, validation: Predictions | None
-) -> list[JsonObject]:
-    """Apply the frozen operating points to the test split; without `validation` its two figures are null."""
+) -> tuple[MeasuredPoint, ...]:
+    """Apply the frozen operating points to the test split; without `validation` its two figures are None."""
     points = []
     for name, point in decisions.points.items():
         sensitivity, specificity = _rates(test, decisions, name)
-        before = _rates(validation, decisions, name) if validation else ({"value": None}, {"value": None})
+        before = _rates(validation, decisions, name) if validation else (UNDEFINED, UNDEFINED)
         points.append(
-            {
-                "name": name,
-                "threshold": rounded(point.threshold),
-                "aim": point.aim,
-                "validation_sensitivity": before[0]["value"],
-                "validation_specificity": before[1]["value"],
-                "sensitivity": sensitivity,
-                "specificity": specificity,
-                "by_prevalence": by_prevalence(sensitivity["value"], specificity["value"]),
-            }
+            MeasuredPoint(
+                name=name,
+                threshold=rounded(point.threshold),
+                aim=point.aim,
+                validation_sensitivity=before[0].value,
+                validation_specificity=before[1].value,
+                sensitivity=sensitivity,
+                specificity=specificity,
+                by_prevalence=by_prevalence(sensitivity.value, specificity.value),
+            )
         )
-    return points
+    return tuple(points)
 
 
 def by_prevalence(
     sensitivity: float | None, specificity: float | None, prevalences: Sequence[float] = PREVALENCES
-) -> list[JsonObject]:
-    """Return predictive values where the target class has these shares, by Bayes' rule; null where undefined."""
+) -> tuple[PredictiveValues, ...]:
+    """Return predictive values where the target class has these shares, by Bayes' rule."""
     values = []
     for share in prevalences:
         ppv = npv = None
@@ -147,17 +253,17 @@ def by_prevalence(
             true, false = sensitivity * share, (1 - specificity) * (1 - share)
             cleared, missed = specificity * (1 - share), (1 - sensitivity) * share
             ppv, npv = ratio(true, true + false), ratio(cleared, cleared + missed)
-        values.append({"prevalence": share, "ppv": rounded(ppv), "npv": rounded(npv)})
-    return values
+        values.append(PredictiveValues(share, rounded(ppv), rounded(npv)))
+    return tuple(values)
 
 
-def _rates(answers: Predictions, decisions: Decisions, name: str) -> tuple[JsonObject, JsonObject]:
+def _rates(answers: Predictions, decisions: Decisions, name: str) -> tuple[Interval, Interval]:
     positive = answers.truth == answers.classes.index(decisions.target)
     suspected = decisions.suspected(answers.probabilities, name)
     return detection_rates(positive, suspected)
 
 
-def detection_rates(positive: NDArray[np.bool_], suspected: NDArray[np.bool_]) -> tuple[JsonObject, JsonObject]:
+def detection_rates(positive: NDArray[np.bool_], suspected: NDArray[np.bool_]) -> tuple[Interval, Interval]:
     """Return sensitivity and specificity of a yes or no, both with Wilson intervals."""
     found, passed = int((suspected & positive).sum()), int((~suspected & ~positive).sum())
     return wilson(found, int(positive.sum())), wilson(passed, int((~positive).sum()))
@@ -166,11 +272,45 @@ def detection_rates(positive: NDArray[np.bool_], suspected: NDArray[np.bool_]) -
 COVERAGES = (1.0, 0.95, 0.9, 0.8)
 
 
-def selective_section(test: Predictions) -> JsonObject:
-    """Return the risk-coverage curve, its figures at four coverages, and both areas.
+@dataclass(frozen=True, slots=True)
+class RiskAtCoverage:
+    """A point of the risk-coverage curve.
 
-    `risk` is the share of errors among the accepted images, those of the largest confidence.
+    Attributes:
+        coverage: Share of the images that are accepted, those of the largest confidence, 0 to 1.
+        risk: Share of errors among them.
     """
+
+    coverage: float | None
+    risk: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskAtThreshold(RiskAtCoverage):
+    """The same, with the confidence from which on images are accepted."""
+
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectiveRisk:
+    """What is gained by answering only the surest.
+
+    Attributes:
+        curve: At a hundred coverages.
+        at: At four.
+        aurc: Area under the curve, 0 to 1.
+        augrc: The generalised one, see `augrc`.
+    """
+
+    curve: tuple[RiskAtCoverage, ...]
+    at: tuple[RiskAtThreshold, ...]
+    aurc: float | None
+    augrc: float | None
+
+
+def selective_risk(test: Predictions) -> SelectiveRisk:
+    """Return the risk-coverage curve, its figures at four coverages, and both areas."""
     confidence, wrong = test.confidence, ~test.right
     cumulative = cumulative_errors(confidence, wrong)
     n = len(test)
@@ -178,15 +318,14 @@ def selective_section(test: Predictions) -> JsonObject:
     counts = np.unique(np.ceil(np.linspace(0.01, 1, 100) * n - 1e-9).astype(int))
     ordered = np.sort(confidence)[::-1]
     at = [(coverage, int(np.ceil(coverage * n - 1e-9))) for coverage in COVERAGES]
-    return {
-        "curve": [{"coverage": rounded(count / n), "risk": rounded(risk[count - 1])} for count in counts],
-        "at": [
-            {"coverage": coverage, "risk": rounded(risk[count - 1]), "threshold": rounded(ordered[count - 1])}
-            for coverage, count in at
-        ],
-        "aurc": rounded(risk.mean()),
-        "augrc": rounded(augrc(confidence, wrong)),
-    }
+    return SelectiveRisk(
+        curve=tuple(RiskAtCoverage(rounded(count / n), rounded(risk[count - 1])) for count in counts),
+        at=tuple(
+            RiskAtThreshold(coverage, rounded(risk[count - 1]), rounded(ordered[count - 1])) for coverage, count in at
+        ),
+        aurc=rounded(risk.mean()),
+        augrc=rounded(augrc(confidence, wrong)),
+    )
 
 
 def augrc(confidence: Floats, wrong: NDArray[np.bool_]) -> float:
@@ -212,8 +351,69 @@ def cumulative_errors(confidence: Floats, wrong: NDArray[np.bool_]) -> Floats:
 Bools = NDArray[np.bool_]
 
 
-def answering_section(test: Predictions, target: str, gated: Sequence[Decision | None], judged: Judged) -> JsonObject:
-    """Return what becomes of the images; see `paths` for the shares, `by_reason` for what stands behind them.
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What becomes of the test images, and where errors end.
+
+    An error is a prediction, the class of the largest probability, that is not the truth; also of what is rejected.
+
+    Attributes:
+        rejected: Share of all.
+        referred: Share of all.
+        answered: Share of all.
+        errors: Images.
+        errors_rejected: Images.
+        errors_referred: Images.
+        share_of_errors_rejected: None without errors.
+        share_of_errors_referred: None without errors.
+        error_answered: Share of errors in what is answered; None where nothing is.
+        missed: Images of the target class that are answered as not suspected, of all of it.
+    """
+
+    rejected: Interval
+    referred: Interval
+    answered: Interval
+    errors: int
+    errors_rejected: int
+    errors_referred: int
+    share_of_errors_rejected: Interval | None
+    share_of_errors_referred: Interval | None
+    error_answered: Interval | None
+    missed: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonedOutcomes(Outcomes):
+    """The same, with what stands behind it: shares of all images.
+
+    Attributes:
+        rejected_by: By reason of the gate.
+        referred_by: By reason of the decision.
+        flags: By flag of the gate; an image may have several.
+    """
+
+    rejected_by: Mapping[str, Interval]
+    referred_by: Mapping[str, Interval]
+    flags: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What becomes of the test images.
+
+    Attributes:
+        gated: As cxr-batch decides, with gate and disagreement.
+        ungated: By prediction sets alone.
+    """
+
+    gated: ReasonedOutcomes
+    ungated: Outcomes
+
+
+def reasoned_outcomes(
+    test: Predictions, target: str, gated: Sequence[Decision | None], judged: Judged
+) -> ReasonedOutcomes:
+    """Return what becomes of the images and why.
 
     Args:
         test: The network's answers, n.
@@ -222,63 +422,84 @@ def answering_section(test: Predictions, target: str, gated: Sequence[Decision |
         judged: What the gate says.
     """
     referred = [one.reason if one else None for one in gated]
-    return {
-        **paths(test, target, gated),
-        "rejected_by": by_reason(judged.reasons.tolist(), REASONS),
-        "referred_by": by_reason(referred, tuple(ReferReason)),
-        "flags": {str(flag): wilson(int(judged.flags[:, n].sum()), len(test)) for n, flag in enumerate(FLAGS)},
-    }
+    found = outcomes(test, target, gated)
+    return ReasonedOutcomes(
+        **{one.name: getattr(found, one.name) for one in fields(found)},
+        rejected_by=by_reason(judged.reasons.tolist(), REASONS),
+        referred_by=by_reason(referred, tuple(ReferReason)),
+        flags={str(flag): wilson(int(judged.flags[:, n].sum()), len(test)) for n, flag in enumerate(FLAGS)},
+    )
 
 
-def paths(test: Predictions, target: str, decided: Sequence[Decision | None]) -> JsonObject:
-    """Return the shares that are rejected, referred and answered, and where errors end.
-
-    An error is a prediction, the class of the largest probability, that is not the truth; also of what is rejected.
-
-    Returns:
-        rejected, referred, answered (of all); errors, errors_rejected, errors_referred (numbers);
-        share_of_errors_rejected, share_of_errors_referred (null without errors); error_answered (of what is answered;
-        null where nothing is); missed: images of the target class that are answered as not suspected, of all of it.
-    """
+def outcomes(test: Predictions, target: str, decided: Sequence[Decision | None]) -> Outcomes:
+    """Return the shares that are rejected, referred and answered, and where errors end; None is a rejected image."""
     words = np.array([one.word if one else "" for one in decided])
     rejected, referred = words == "", words == REFER
     answered, wrong = ~rejected & ~referred, ~test.right
     positive = test.truth == test.classes.index(target)
     errors, missed = int(wrong.sum()), positive & (words == NOT_SUSPECTED)
-    return {
-        "rejected": _share(rejected),
-        "referred": _share(referred),
-        "answered": _share(answered),
-        "errors": errors,
-        "errors_rejected": int((wrong & rejected).sum()),
-        "errors_referred": int((wrong & referred).sum()),
-        "share_of_errors_rejected": _share(rejected[wrong]),
-        "share_of_errors_referred": _share(referred[wrong]),
-        "error_answered": _share(wrong[answered]),
-        "missed": wilson(int(missed.sum()), int(positive.sum())),
-    }
+    return Outcomes(
+        rejected=_share(rejected),
+        referred=_share(referred),
+        answered=_share(answered),
+        errors=errors,
+        errors_rejected=int((wrong & rejected).sum()),
+        errors_referred=int((wrong & referred).sum()),
+        share_of_errors_rejected=_share(rejected[wrong]) if errors else None,
+        share_of_errors_referred=_share(referred[wrong]) if errors else None,
+        error_answered=_share(wrong[answered]) if answered.any() else None,
+        missed=wilson(int(missed.sum()), int(positive.sum())),
+    )
 
 
-def by_reason(found: Sequence[str | None], reasons: Sequence[str]) -> JsonObject:
+def by_reason(found: Sequence[str | None], reasons: Sequence[str]) -> dict[str, Interval]:
     """Return the share of each reason among all images, in the order of the vocabulary."""
     return {str(reason): wilson(found.count(reason), len(found)) for reason in reasons}
 
 
-def _share(chosen: Bools) -> JsonObject | None:
-    return wilson(int(chosen.sum()), len(chosen)) if len(chosen) else None
+def _share(chosen: Bools) -> Interval:
+    return wilson(int(chosen.sum()), len(chosen))
 
 
-def fit_decisions(validation: SavedOutputs, target: str, alpha: float) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Of the prediction sets.
+
+    Attributes:
+        alpha: Share of a class that its sets may lack.
+        minimum: By class, the probability from which on it is in the set.
+    """
+
+    alpha: float
+    minimum: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedDecisions:
+    """What decisions.json holds of validation; nothing is rounded.
+
+    Attributes:
+        temperature: That logits are divided by.
+        target: Class of the operating points.
+        operating_points: By name.
+        default_operating_point: Its name.
+        conformal: Limits of the prediction sets.
+    """
+
+    temperature: float
+    target: str
+    operating_points: Mapping[str, ChosenPoint]
+    default_operating_point: str
+    conformal: SetLimits
+
+
+def fit_decisions(validation: SavedOutputs, target: str, alpha: float) -> FittedDecisions:
     """Fit temperature, operating points and prediction sets.
 
     Args:
         validation: A network's outputs on the validation split.
         target: Class of the operating points.
         alpha: Share of a class that its prediction sets may lack.
-
-    Returns:
-        The members temperature, target, operating_points, default_operating_point and conformal of decisions.json,
-        not rounded.
 
     Raises:
         DataError: Validation has no images of the target class, or no others.
@@ -292,10 +513,10 @@ def fit_decisions(validation: SavedOutputs, target: str, alpha: float) -> JsonOb
     temperature = fit_temperature(validation.logits, validation.truth)
     probabilities = softmax(validation.logits.astype(float) / temperature)
     minima = smallest_members(validation.truth, probabilities, alpha)
-    return {
-        "temperature": temperature,
-        "target": target,
-        "operating_points": choose_points(positive, probabilities[:, validation.classes.index(target)], target),
-        "default_operating_point": f"{target}_sens95",
-        "conformal": {"alpha": alpha, "minimum": dict(zip(validation.classes, minima, strict=True))},
-    }
+    return FittedDecisions(
+        temperature=temperature,
+        target=target,
+        operating_points=choose_points(positive, probabilities[:, validation.classes.index(target)], target),
+        default_operating_point=f"{target}_sens95",
+        conformal=SetLimits(alpha, dict(zip(validation.classes, minima, strict=True))),
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from cxr.core.files import JsonObject
+from cxr.evaluation.interval import UNDEFINED, Interval
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -29,9 +29,9 @@ def rounded(value: float | None) -> float | None:
     return round(float(value), DIGITS) if value is not None and np.isfinite(value) else None
 
 
-def rounded_list(values: NDArray[Any]) -> list[float]:
+def rounded_all(values: NDArray[Any]) -> tuple[float, ...]:
     """Return finite numbers with six decimals."""
-    return [round(float(value), DIGITS) for value in values]
+    return tuple(round(float(value), DIGITS) for value in values)
 
 
 def ratio(part: float, whole: float) -> float | None:
@@ -39,20 +39,20 @@ def ratio(part: float, whole: float) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-def interval(value: float | None, low: float | None, high: float | None) -> JsonObject:
+def interval(value: float | None, low: float | None, high: float | None) -> Interval:
     """Return a figure with its interval, rounded."""
-    return {"value": rounded(value), "low": rounded(low), "high": rounded(high)}
+    return Interval(rounded(value), rounded(low), rounded(high))
 
 
-def wilson(count: int, n: int) -> JsonObject:
+def wilson(count: int, n: int) -> Interval:
     """Return the share `count` of `n` with its Wilson (1927) score interval; all three null where `n` is 0."""
     if not n:
-        return interval(None, None, None)
+        return UNDEFINED
     bounds = binomtest(int(count), int(n)).proportion_ci(LEVEL, method="wilson")
     return interval(count / n, bounds.low, bounds.high)
 
 
-def percentile(value: float | None, draws: NDArray[np.float64]) -> JsonObject:
+def percentile(value: float | None, draws: NDArray[np.float64]) -> Interval:
     """Return a figure with the percentile interval of its bootstrap draws.
 
     Draws that are NaN are left out. The bounds are null where the draws do not vary: a set without one error shows
@@ -180,7 +180,7 @@ class Score:
         return Score(self.value - other.value, self.draws - other.draws)
 
     @property
-    def interval(self) -> JsonObject:
+    def interval(self) -> Interval:
         """Value with its 95 % percentile interval."""
         return percentile(self.value, self.draws)
 

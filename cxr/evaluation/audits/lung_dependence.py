@@ -1,0 +1,90 @@
+"""What is left of a network's accuracy without the lungs?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.evaluation.audits.subject import AuditData, Subject
+from cxr.evaluation.audits.variants import FULL, ByVariant, find_regions
+from cxr.evaluation.interval import Interval
+from cxr.evaluation.reporting.format import percent, with_interval
+from cxr.evaluation.stats.intervals import Labels, rounded, score
+
+AUDIT = Audit("lung_dependence", "Dependence on the lungs", fixable=False)
+PER_NETWORK = True
+
+LEAST_DEPENDENCE = 0.5
+REGIONS = (FULL, "lungs_blacked", "border_only", "lungs_only")
+
+
+@dataclass(frozen=True, slots=True)
+class LungDependence:
+    """Balanced accuracies, 0 to 1, with parts of the picture blacked out.
+
+    No training picture had a black box, so a low dependence says more than a high one: a network may fail on the box,
+    and not for want of lungs.
+
+    Attributes:
+        regions: How the lungs were found: masks or box, see `variants.Regions`.
+        full: On the whole pictures.
+        lungs_blacked: Without the lungs.
+        border_only: From the border alone.
+        lungs_only: From the lungs alone.
+        lung_dependence: (full - lungs_blacked) / (full - chance): 1 where nothing is left without the lungs, 0 where
+            they do not matter; None for a network that is no better than chance.
+    """
+
+    regions: str
+    full: Interval
+    lungs_blacked: Interval
+    border_only: Interval
+    lungs_only: Interval
+    lung_dependence: float | None
+
+
+def measure(subject: Subject, data: AuditData) -> LungDependence:
+    """Return the dependence on the test split."""
+    how = find_regions(data.planes.shape[1], data.masks).how
+    return dependence(subject.test.truth, subject.answers, how, data.weights)
+
+
+def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.float64]) -> LungDependence:
+    """Return balanced accuracies with parts of the picture blacked out.
+
+    Args:
+        truth: int64 (n,), class numbers.
+        answers: Of the network, by variant.
+        how: masks or box, see `variants.Regions`.
+        weights: Of the bootstrap, float64 (draws, n).
+    """
+    scores = {name: score(truth, answers[name], weights) for name in REGIONS}
+    above = scores[FULL].value - 1 / len(np.unique(truth))
+    lost = scores[FULL].value - scores["lungs_blacked"].value
+    return LungDependence(
+        regions=how,
+        lung_dependence=rounded(lost / above) if above > 0 else None,
+        **{name: each.interval for name, each in scores.items()},
+    )
+
+
+def judge(figures: LungDependence, model: str | None) -> AuditRecord:
+    """Warn where the network hardly needs the lungs."""
+    share = figures.lung_dependence
+    where = "the boxes around the lung masks" if figures.regions == "masks" else "one fixed box around the lungs"
+    if share is None:
+        result, found = Result.NOT_MEASURABLE, f"{model} is no better than chance on the whole pictures."
+    else:
+        result = Result.WARN if share < LEAST_DEPENDENCE else Result.PASS
+        found = (
+            f"{model} loses {percent(share)} of what it is above chance when {where} is blacked out: balanced accuracy "
+            f"{with_interval(figures.full)} whole, {with_interval(figures.lungs_blacked)} without, "
+            f"{with_interval(figures.border_only)} from the border, {with_interval(figures.lungs_only)} "
+            f"from the lungs alone."
+        )
+    limit = (
+        f"A warning below {percent(LEAST_DEPENDENCE)}; a high value proves less, for no training picture had a black "
+        "box."
+    )
+    return AUDIT.record(result, found, limit, figures, model)
