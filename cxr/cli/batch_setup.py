@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from cxr.cli.batch_options import NAMES, DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, OutputError, UsageError
@@ -186,7 +185,7 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
     limit = options.explain_limit or LIMIT
     records, more = choose_rows(read_table(files.results, work.format), words, limit)
     try:
-        return explain(folder, records, more, work, cast(ScreeningModel, work.models[0]))
+        return explain(folder, records, more, work, work.models[0])
     except OSError as error:
         raise OutputError(
             f"the maps cannot be written to {folder}: {error.strerror}; the table is whole: give another folder, or "

@@ -20,7 +20,7 @@ from cxr.inference.gate import GATE_REASONS
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
-from cxr.screening.engine import LoadedModel, Run
+from cxr.screening.engine import Run
 from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
@@ -133,7 +133,7 @@ def _add_answers(table: Table, tally: Tally, number: int) -> None:
     table.add_section()
 
 
-def _trained_on(model: LoadedModel) -> str:
+def _trained_on(model: ScreeningModel) -> str:
     data = model.description.get("data")
     if not data:
         return ""
@@ -141,7 +141,7 @@ def _trained_on(model: LoadedModel) -> str:
     return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
 
 
-def _decides(model: LoadedModel) -> str:
+def _decides(model: ScreeningModel) -> str:
     decisions = model.decisions
     if decisions is None:
         return "; not calibrated: no decisions"

@@ -254,13 +254,31 @@ class Decisions:
 
     def _decision(self, kept: Bools, suspected: bool, unusual: bool, disagreeing: bool) -> Decision:
         classes = tuple(name for name, is_kept in zip(self.classes, kept, strict=True) if is_kept)
-        if unusual:
-            return Decision(classes, REFER, ReferReason.OUT_OF_DISTRIBUTION)
-        if len(classes) != 1:
-            return Decision(classes, REFER, ReferReason.SEVERAL_CLASSES if classes else ReferReason.EMPTY_SET)
-        if disagreeing:
-            return Decision(classes, REFER, ReferReason.DISAGREEMENT)
-        return Decision(classes, decision_words(self.target)[0] if suspected else NOT_SUSPECTED)
+        return decision_on(classes, self.target, suspected=suspected, unusual=unusual, disagreeing=disagreeing)
+
+
+def decision_on(
+    classes: tuple[str, ...], target: str, *, suspected: bool, unusual: bool, disagreeing: bool
+) -> Decision:
+    """Decide about one picture; of several reasons to refer, the first in the order of `ReferReason` is given.
+
+    Args:
+        classes: The prediction set.
+        target: Class of the operating point.
+        suspected: Whether the target reaches the threshold.
+        unusual: Whether the gate finds the picture unlike what it was fitted on.
+        disagreeing: Whether the members of an ensemble differ.
+    """
+    holds = {
+        ReferReason.OUT_OF_DISTRIBUTION: unusual,
+        ReferReason.EMPTY_SET: not classes,
+        ReferReason.SEVERAL_CLASSES: len(classes) > 1,
+        ReferReason.DISAGREEMENT: disagreeing,
+    }
+    reason = next((reason for reason in ReferReason if holds[reason]), None)
+    if reason is not None:
+        return Decision(classes, REFER, reason)
+    return Decision(classes, decision_words(target)[0] if suspected else NOT_SUSPECTED)
 
 
 def disagreeing(members: NDArray[Any]) -> Bools:

@@ -2,32 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from cxr.core.files import JsonObject
+from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
 from cxr.screening.output import OutputFiles
-from cxr.screening.predict import Model, Outcome
-from cxr.screening.resume import Identified
+from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
 from cxr.screening.tables import Format
-
-
-class LoadedModel(Model, Identified, Protocol):
-    """A model that answers and can say who it is; `cxr.inference.model_folder.ScreeningModel` in production."""
-
-    @property
-    def folder(self) -> Path:
-        """Where it was loaded from."""
-
-    @property
-    def description(self) -> JsonObject:
-        """The content of model.json."""
 
 
 class ProgressListener(Protocol):
@@ -66,7 +53,7 @@ class Run:
     request: RunRequest
     found: Found
     selection: Selection
-    models: Sequence[LoadedModel]
+    models: Sequence[ScreeningModel]
     schema: Schema
     format: Format = Format.CSV
     partitioned: bool = False

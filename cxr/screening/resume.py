@@ -7,12 +7,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
-from typing import Protocol
 
 from cxr import __version__
 from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import JsonObject
-from cxr.inference.gate import Judge
+from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
 from cxr.screening.paths import Naming, PathStyle, escape
 from cxr.screening.run_manifest import RevisionDiff, RunResult
@@ -40,31 +39,7 @@ PARTS = {
 }
 
 
-class Identified(Protocol):
-    """A model with what tells it from others; `cxr.inference.model_folder.ScreeningModel` in production."""
-
-    @property
-    def identity(self) -> str:
-        """Name and digits of the network's SHA-256."""
-
-    @property
-    def network_sha256(self) -> str:
-        """SHA-256 of the network."""
-
-    @property
-    def description_sha256(self) -> str:
-        """SHA-256 of its description, which names its decisions."""
-
-    @property
-    def operating_point(self) -> str:
-        """Name of the one in force; empty without decisions."""
-
-    @property
-    def gate(self) -> Judge | None:
-        """What judges pictures, where this model is the first; None: nothing does."""
-
-
-def fingerprint_of(models: Sequence[Identified], naming: Naming, keywords: Sequence[str]) -> JsonObject:
+def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str]) -> JsonObject:
     """Return the parts by name; equal ones mean that equal files give equal rows."""
     hashed = naming.style is PathStyle.HASHED
     root = escape(str(naming.root))

@@ -11,8 +11,9 @@ from typing import BinaryIO
 from cxr.core.errors import OutputError
 from cxr.core.files import JsonObject, write_json
 from cxr.inference.gate import GATE_REASONS
+from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
-from cxr.screening.engine import Engine, LoadedModel, Log, ProgressListener, Run
+from cxr.screening.engine import Engine, Log, ProgressListener, Run
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import screen
 from cxr.screening.read import prefetch
@@ -107,13 +108,13 @@ def _manifest(
     }
 
 
-def reference_facts(models: Sequence[LoadedModel]) -> JsonObject:
+def reference_facts(models: Sequence[ScreeningModel]) -> JsonObject:
     """Return what rows were compared with, so that joined tables can be compared too; last, for its length."""
     applied = ((model.identity, decision_record(model)) for model in models)
     return {identity: one.reference_facts() for identity, one in applied if one and one.reference}
 
 
-def model_facts(model: LoadedModel) -> JsonObject:
+def model_facts(model: ScreeningModel) -> JsonObject:
     """Say which network answered and what it was trained on."""
     description, applied = model.description, decision_record(model)
     return {

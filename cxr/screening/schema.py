@@ -1,11 +1,10 @@
 """The table's columns and rows, what decided and what judged in them. The contract is docs/results-csv.md."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from cxr.core.errors import Reason, UsageError
 from cxr.core.files import JsonObject, read_json
@@ -15,7 +14,7 @@ from cxr.inference.gate import (
     GATE_FILE,
     GATE_REASONS,
     Flag,
-    Judge,
+    Gate,
     Limits,
     Sign,
     gate_fingerprint,
@@ -23,10 +22,9 @@ from cxr.inference.gate import (
     read_limits,
     read_thresholds,
 )
+from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.paths import escape
 from cxr.screening.tables import Column, Kind
-
-ELONGATED = 2.0  # longer side over shorter: no chest film or detector is as long
 
 
 class Status(StrEnum):
@@ -105,40 +103,6 @@ class Row:
         return Status.REJECTED if self.reason in REJECTING else Status.ERROR
 
 
-def flags_of(facts: ImageFacts, side: int, seen: Collection[Flag]) -> tuple[Flag, ...]:
-    """Return what gives reason to doubt, in the order of `Flag`.
-
-    Args:
-        facts: Of the file.
-        side: Of the planes that the network takes, in pixels.
-        seen: What was seen in the plane.
-    """
-    shorter, longer = sorted((facts.width, facts.height))
-    raised = {
-        Flag.SMALL: shorter < side,
-        Flag.ELONGATED: longer > ELONGATED * shorter,
-        Flag.SYNTHETIC: facts.synthetic,
-        Flag.LATERAL: facts.lateral,
-    }
-    return tuple(flag for flag in Flag if raised.get(flag) or flag in seen)
-
-
-class HasDecisions(Protocol):
-    """A model with what decides; `cxr.inference.model_folder.ScreeningModel` in production."""
-
-    @property
-    def decisions(self) -> Decisions | None:
-        """None where nothing was fitted for the network."""
-
-    @property
-    def operating_point(self) -> str:
-        """Name of the one in force; empty without decisions."""
-
-    @property
-    def description(self) -> JsonObject:
-        """The content of model.json."""
-
-
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
     """What decides in a run.
@@ -184,7 +148,7 @@ class DecisionRecord:
         return asdict(self.reference) if self.reference else None
 
 
-def decision_record(model: HasDecisions) -> DecisionRecord | None:
+def decision_record(model: ScreeningModel) -> DecisionRecord | None:
     """Return what decides about a model's pictures; None without decisions."""
     if model.decisions is None:
         return None
@@ -303,7 +267,7 @@ class GateRecord:
         }
 
 
-def gate_record(gate: Judge | None) -> GateRecord | None:
+def gate_record(gate: Gate | None) -> GateRecord | None:
     """Return what judges where the first network has that gate; None without one."""
     return GateRecord(gate.sha256, gate.limits, gate.thresholds) if gate else None
 

@@ -16,17 +16,27 @@ from cxr.core.files import JsonObject, sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
 from cxr.inference.decisions import DECISIONS_FILE, NOT_SUSPECTED, REFER, Decisions, ReferReason
-from cxr.inference.gate import EXPOSURE_FLAGS, GATE_REASONS, SIGN_FLAGS, Flag, Limits, Sign, ruled_out_by_size
+from cxr.inference.gate import (
+    EXPOSURE_FLAGS,
+    GATE_REASONS,
+    SIGN_FLAGS,
+    Flag,
+    Limits,
+    Sign,
+    exposure_flags,
+    is_elongated,
+    refused_by_size,
+)
+from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import softmax
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming, PathStyle, unescape
-from cxr.screening.predict import Model, screen
+from cxr.screening.predict import screen
 from cxr.screening.read import read
 from cxr.screening.run_manifest import RunResult, Tally, count_facts, drift_facts
 from cxr.screening.schema import (
     DECISION_COLUMNS,
-    ELONGATED,
     EMPTY_SET,
     REJECTING,
     DecisionRecord,
@@ -132,7 +142,7 @@ def broken_by_gate(row: Mapping[str, str], schema: Schema) -> Iterator[str]:
 
 
 def _size(row: Mapping[str, str], limits: Limits) -> Iterator[str]:
-    broken = ruled_out_by_size(int(row["width"]), int(row["height"]), limits)
+    broken = refused_by_size(int(row["width"]), int(row["height"]), limits)
     expected = broken[0].value if broken else ""
     if row["reason"] != expected and (expected or row["reason"] in (Reason.TOO_SMALL, Reason.EXTREME_ASPECT)):
         yield f"reason is {row['reason']!r}, width and height give {expected!r}"
@@ -140,10 +150,10 @@ def _size(row: Mapping[str, str], limits: Limits) -> Iterator[str]:
 
 def _exposure(brightness: float, flags: set[str], limits: Limits) -> Iterator[str]:
     """Check both flags; what is white over too large a part may be overexposed at any brightness."""
-    for flag, beyond in ((Flag.OVEREXPOSED, brightness - limits.bright), (Flag.UNDEREXPOSED, limits.dark - brightness)):
-        if beyond > ROUNDED and flag not in flags:
-            yield f"flags lacks {flag}, which brightness {brightness:.6f} gives"
-    if Flag.UNDEREXPOSED in flags and limits.dark - brightness < -ROUNDED:
+    nearly = [exposure_flags(brightness + off, 0, limits) for off in (-ROUNDED, ROUNDED)]
+    for flag in sorted(frozenset.intersection(*nearly) - flags):
+        yield f"flags lacks {flag}, which brightness {brightness:.6f} gives"
+    if Flag.UNDEREXPOSED in flags - frozenset.union(*nearly):
         yield f"flags has {Flag.UNDEREXPOSED}, but brightness is {brightness:.6f}"
 
 
@@ -206,8 +216,7 @@ def _flags(row: Mapping[str, str]) -> Iterator[str]:
         if words:
             yield f"flags is {row['flags']!r}, but nothing was decoded"
         return
-    shorter, longer = sorted((int(row["width"]), int(row["height"])))
-    if (longer > ELONGATED * shorter) != (Flag.ELONGATED in words):
+    if is_elongated(int(row["width"]), int(row["height"])) != (Flag.ELONGATED in words):
         yield f"flags is {row['flags']!r}, but the picture has {row['width']} x {row['height']} pixels"
     if Flag.LATERAL in words and row["format"] != "DICOM":
         yield f"flags has lateral, which only a DICOM header says, but format is {row['format']!r}"
@@ -377,7 +386,9 @@ def _first(findings: Iterator[str]) -> Iterator[str]:
 ANOTHER_CLASS = 1e-5  # of a probability, or of a gate's score: what another order of adding may change
 
 
-def rescore(table: RunResult, models: Sequence[Model], root: Root | None, key: bytes, number: int, seed: int) -> Check:
+def rescore(
+    table: RunResult, models: Sequence[ScreeningModel], root: Root | None, key: bytes, number: int, seed: int
+) -> Check:
     """Screen `number` rows, drawn at random with `seed`, again.
 
     Args:
@@ -468,11 +479,10 @@ def _beyond_tolerance(
     return [name for name in differing if not near(name)]
 
 
-def _at_a_threshold(candidate: Candidate, models: Sequence[Model], root: Root, schema: Schema) -> set[str]:
+def _at_a_threshold(candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
-    planes = read(candidate, root, sides).planes
+    planes = read(candidate, root, [model.plane_side for model in models]).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]
@@ -482,13 +492,13 @@ def _at_a_threshold(candidate: Candidate, models: Sequence[Model], root: Root, s
             found |= columns | {"agreement"}
     if gate:
         thresholds = np.array([gate.thresholds[sign] for sign in Sign])
-        distance = np.abs(gate.scores(planes[gate.plane_side][np.newaxis]) - thresholds).min()
+        distance = np.abs(gate.scores(planes[models[0].plane_side][np.newaxis]) - thresholds).min()
         if distance <= ANOTHER_CLASS:  # rejected or not: then every cell of an answer is there or not
             found |= {column.name for column in schema.columns} - {"path", "sha256"}
     return found
 
 
-def _distance(model: Model, plane: Plane) -> float:
+def _distance(model: ScreeningModel, plane: Plane) -> float:
     """Return how far the number of a network that is closest to its threshold is from it, for one plane."""
     screened, decisions = model.network.screen(plane), model.decisions
     probabilities = decisions.probabilities(screened.logits) if decisions else softmax(screened.logits)

@@ -23,7 +23,7 @@ from cxr.screening.journal import Journal, create_journal, read_header, refuse_l
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome, record_of, screen
 from cxr.screening.read import IN_TURN
-from cxr.screening.resume import Identified, check_same
+from cxr.screening.resume import check_same
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
 
@@ -48,7 +48,7 @@ class WorkerConfig:
     keywords: tuple[str, ...]
     schema: Schema
 
-    def check(self, models: Sequence[Identified]) -> None:
+    def check(self, models: Sequence[ScreeningModel]) -> None:
         """Raise ModelError where `models` are others, because their files were replaced meanwhile."""
         if list(map(_digests, models)) != list(self.digests):
             raise ModelError("the networks were replaced while they were in use; run the same command again")
@@ -75,7 +75,7 @@ def at_points(models: Sequence[ScreeningModel], points: Sequence[str]) -> list[S
     return [at_operating_point(model, point) if point else model for model, point in zip(models, points, strict=True)]
 
 
-def _digests(model: Identified) -> str:
+def _digests(model: ScreeningModel) -> str:
     return f"{model.network_sha256} {model.description_sha256}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import Shard, discover, select
-from cxr.screening.engine import LoadedModel, Run
+from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming
 from cxr.screening.predict import Outcome
@@ -51,7 +51,7 @@ def candidates(*names: str, named: bool = False) -> list[Candidate]:
 
 def work_on(
     folder: Path,
-    models: Sequence[LoadedModel] | None = None,
+    models: Sequence[FakeModel] | None = None,
     shard: Shard | None = None,
     limit: int | None = None,
     **more: object,
