@@ -348,7 +348,8 @@ class JsonLinesReporter:
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
         """See `Voice`."""
-        from cxr.screening.run_manifest import drift_facts
+        from cxr.screening.journal import as_json
+        from cxr.screening.run_manifest import drift_records
 
         self._say(
             "finished",
@@ -366,7 +367,7 @@ class JsonLinesReporter:
                 for head, counts in zip(tally.schema.heads, tally.refer_reasons, strict=True)
                 if head.applied
             },
-            drift=drift_facts(tally),
+            drift=as_json(drift_records(tally)),
             not_an_image=len(tally.not_images),
             seconds=round(time.monotonic() - self._start, 3),
         )

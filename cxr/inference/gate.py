@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import JsonObject, read_json, sha256_of
+from cxr.core.files import read_json, sha256_of
 from cxr.core.image import ImageFacts, Plane
 from cxr.inference.decisions import Fields
 from cxr.inference.network import Failure, Floats, Name, Network, predict_with_fallback
@@ -152,7 +153,7 @@ def read_thresholds(form: Fields) -> dict[Sign, float]:
     return {sign: found.number(sign.value) for sign in Sign}
 
 
-def limits_form(limits: Limits) -> JsonObject:
+def limits_form(limits: Limits) -> dict[str, float]:
     """Return limits as they stand in JSON."""
     return asdict(limits)
 
@@ -175,6 +176,34 @@ def _digest(folder: Path, names: Iterable[str]) -> str:
     except OSError as error:
         raise ModelError(f"{folder} has no whole gate ({error.strerror}: {error.filename}); {ONE_RUN}") from error
     return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What judges in a run, as its manifest keeps it.
+
+    Attributes:
+        sha256: Over the gate's files.
+        limits: Of pictures, before any network.
+        thresholds: A sign is seen where its score is at least this.
+    """
+
+    sha256: str
+    limits: Limits
+    thresholds: Mapping[Sign, float]
+
+    def __post_init__(self) -> None:
+        """Refuse what no gate is: a manifest may have been changed. Raises ValueError."""
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 is {self.sha256!r}; expected 64 digits")
+        if set(self.thresholds) != set(Sign):
+            raise ValueError(f"thresholds are of {', '.join(self.thresholds)}; expected one for each sign")
+
+
+def read_gate_record(folder: Path) -> GateRecord:
+    """Return what a manifest keeps of the gate in `folder`. Raises ModelError where a file of it is absent or wrong."""
+    form = read_form(folder)
+    return GateRecord(gate_fingerprint(folder), read_limits(form.inner("limits")), read_thresholds(form))
 
 
 SCORES = "scores"  # output of the network

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import JsonObject
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.inference.decisions import PIXEL_DIGITS, Decision, disagreeing
 from cxr.inference.gate import Flag, Verdict, judge
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH, Failure, NetworkOutputs, predict_with_fallback, softmax
 from cxr.screening.candidates import Candidate
+from cxr.screening.journal import JournalRecord
 from cxr.screening.read import Reading, prefetch, read
 from cxr.screening.schema import Prediction, Row, Schema
 from cxr.screening.storage import FileVersion, Root, store_of
@@ -124,10 +124,10 @@ def screen(
         readings.close()
 
 
-def record_of(outcome: Outcome, schema: Schema) -> JsonObject:
+def record_of(outcome: Outcome, schema: Schema) -> JournalRecord:
     """Return what is kept of a file."""
-    record: JsonObject = {"path": outcome.candidate.cell, "stamp": outcome.stamp}
-    return record if outcome.row is None else record | {"cells": schema.cells(outcome.row)[1:]}
+    cells = None if outcome.row is None else tuple(schema.cells(outcome.row)[1:])
+    return JournalRecord(outcome.candidate.cell, outcome.stamp, cells)
 
 
 def _outcomes(readings: Sequence[Reading], models: Sequence[ScreeningModel]) -> list[Outcome]:

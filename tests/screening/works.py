@@ -12,7 +12,7 @@ from cxr.screening.paths import Naming
 from cxr.screening.predict import Outcome
 from cxr.screening.run import run
 from cxr.screening.run_manifest import RunRequest, Tally
-from cxr.screening.schema import Row, decision_record, gate_record, schema_of
+from cxr.screening.schema import Row, schema_for
 from cxr.screening.workers import LocalEngine, WorkerPool
 from tests.screening.fakes import FakeModel
 
@@ -60,8 +60,7 @@ def work_on(
     query = Query([folder])
     found = discover(query, naming)
     models = models or [FakeModel()]
-    heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
-    schema = schema_of(heads, applied=[decision_record(model) for model in models], gate=gate_record(models[0].gate))
+    schema = schema_for(models)
     request = RunRequest(["folder", "-o", "results.csv"], query, naming, shard, limit)
     return Run(request, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
 
