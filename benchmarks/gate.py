@@ -26,7 +26,8 @@ from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.dataset.audits.probes import auc_of
 from cxr.evaluation.stats.intervals import wilson
 from cxr.imaging.decode import decode, decode_bytes
-from cxr.inference.gate import Gate, Sign, exposure_of, load_gate, ruled_out
+from cxr.inference.gate import FLAGS, Gate, Sign, load_gate
+from cxr.inference.gate import judge as judge_pictures
 from cxr.training.gate_negatives import KINDS, draw_negatives
 
 HELD_OUT: Mapping[str, Callable[[], Iterable[pictures.Picture]]] = {
@@ -77,14 +78,13 @@ class Said:
 
 
 def judge(gate: Gate, judged: list[Judged]) -> Said:
-    """Say what screening says of decoded pictures: limits first, then the network."""
-    planes = np.stack([plane for plane, _ in judged])
-    signs = []
-    for (plane, facts), seen in zip(judged, gate.signs(planes), strict=True):
-        ruled = ruled_out(facts, plane, gate.limits)
-        exposure = [flag.value for flag in exposure_of(plane, gate.limits)]
-        signs.append(frozenset([ruled[0].value] if ruled else [*exposure, *(sign.value for sign in seen)]))
-    return Said(signs, gate.scores(planes)[:, -1])
+    """Say what screening says of decoded pictures."""
+    verdicts = judge_pictures({number: (facts, plane) for number, (plane, facts) in enumerate(judged)}, gate).values()
+    marked = [frozenset(flag.value for flag in verdict.flags if flag in FLAGS) for verdict in verdicts]
+    signs = [
+        frozenset([one.reason.value]) if one.reason else flags for one, flags in zip(verdicts, marked, strict=True)
+    ]
+    return Said(signs, gate.scores(np.stack([plane for plane, _ in judged]))[:, -1])
 
 
 def as_file(picture: pictures.Picture, side: int) -> Judged:

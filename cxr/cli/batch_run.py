@@ -32,7 +32,7 @@ from cxr.screening.engine import Engine, Run
 from cxr.screening.output import OutputFiles, locked
 from cxr.screening.paths import cleaned
 from cxr.screening.run_manifest import RunRequest, Tally, read_run_result
-from cxr.screening.schema import decision_record, gate_record, schema_of
+from cxr.screening.schema import schema_for
 from cxr.screening.storage import Root
 from cxr.screening.tables import Format, check_format, format_of
 
@@ -140,9 +140,8 @@ def _prepare(
     check_format(wanted)
     folders, sources = model_folders(options.models, options.repo)
     models = load_models(options, folders, helped=helped)
-    heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
     reporter.loaded(models)
-    schema = schema_of(heads, options.keywords, list(map(decision_record, models)), gate_record(models[0].gate))
+    schema = schema_for(models, options.keywords)
     check_words(options, schema)
     request = replace(request, model_sources=sources)
     keywords, threads = tuple(options.keywords), reading_threads(options)

@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from cxr.cli.batch_options import NAMES, DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, OutputError, UsageError
-from cxr.core.files import JsonObject
 from cxr.core.processor import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
@@ -20,9 +18,9 @@ from cxr.screening.engine import Engine, Run
 from cxr.screening.explain import LIMIT, SUSPECTED, Explained, choose_rows, parse_words
 from cxr.screening.output import OutputFiles, output_files
 from cxr.screening.paths import Naming, split_places
-from cxr.screening.run_manifest import RevisionDiff, diff_revisions
+from cxr.screening.run_manifest import RevisionDiff, RevisionName, diff_revisions
 from cxr.screening.schema import Schema
-from cxr.screening.storage import Root
+from cxr.screening.storage import Provenance, Root
 from cxr.screening.workers import LocalEngine, WorkerPool
 
 LEAST = 128  # files for a process to be worth its start: it brings a tenth of a millisecond for each
@@ -84,7 +82,7 @@ def _processes(options: Options, root: Root, files: int) -> int:
     return options.processes or min(available_cores(), files // LEAST)
 
 
-def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> tuple[list[Path], list[JsonObject | None]]:
+def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> tuple[list[Path], list[Provenance | None]]:
     """Return the folders of networks, those of revisions of `repo` as copies, and which revision each is of.
 
     Raises:
@@ -92,7 +90,7 @@ def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> tuple[
         UsageError: DVC is not installed, or there is no such repository or revision.
     """
     folders: list[Path] = []
-    sources: list[JsonObject | None] = []
+    sources: list[Provenance | None] = []
     for model in models:
         if isinstance(model, Path):
             folders.append(model)
@@ -186,7 +184,7 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
     limit = options.explain_limit or LIMIT
     records, more = choose_rows(read_table(files.results, work.format), words, limit)
     try:
-        return explain(folder, records, more, work, cast(ScreeningModel, work.models[0]))
+        return explain(folder, records, more, work, work.models[0])
     except OSError as error:
         raise OutputError(
             f"the maps cannot be written to {folder}: {error.strerror}; the table is whole: give another folder, or "
@@ -268,7 +266,7 @@ def changes_of(options: Options, naming: Naming, query: Query, found: Found) -> 
     assert isinstance(naming.root, FsspecStore)
     revision = revision_of(options.repo, options.changed_since)
     before = replace(naming, root=at_revision(naming.root, revision))
-    since = {"rev": revision.rev, "commit": revision.commit}
+    since = RevisionName(revision.rev, revision.commit)
     return diff_revisions(discover(query, before).candidates, found.candidates, since)
 
 

@@ -20,7 +20,7 @@ from cxr.inference.gate import GATE_REASONS
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
-from cxr.screening.engine import LoadedModel, Run
+from cxr.screening.engine import Run
 from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
@@ -133,7 +133,7 @@ def _add_answers(table: Table, tally: Tally, number: int) -> None:
     table.add_section()
 
 
-def _trained_on(model: LoadedModel) -> str:
+def _trained_on(model: ScreeningModel) -> str:
     data = model.description.get("data")
     if not data:
         return ""
@@ -141,7 +141,7 @@ def _trained_on(model: LoadedModel) -> str:
     return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
 
 
-def _decides(model: LoadedModel) -> str:
+def _decides(model: ScreeningModel) -> str:
     decisions = model.decisions
     if decisions is None:
         return "; not calibrated: no decisions"
@@ -348,7 +348,8 @@ class JsonLinesReporter:
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
         """See `Reporter`."""
-        from cxr.screening.run_manifest import drift_facts
+        from cxr.screening.journal import as_json
+        from cxr.screening.run_manifest import drift_records
 
         self._say(
             "finished",
@@ -366,7 +367,7 @@ class JsonLinesReporter:
                 for head, counts in zip(tally.schema.heads, tally.refer_reasons, strict=True)
                 if head.applied
             },
-            drift=drift_facts(tally),
+            drift=as_json(drift_records(tally)),
             not_an_image=len(tally.not_images),
             seconds=round(time.monotonic() - self._start, 3),
         )

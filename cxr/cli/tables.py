@@ -99,10 +99,10 @@ def verify_command(
         checks += [networks] if networks else []
         if rescore and networks and networks.holds:
             stderr().print(f"seed of the draw: {seed}", highlight=False)
-            shas = [named["sha256"] for named in table.manifest["models"]]
+            shas = [model.sha256 for model in table.manifest.models]
             by_sha = {loaded.network_sha256: loaded for loaded in map(load_model, folders)}
             models = [
-                at_operating_point(loaded, head.applied.point) if head.applied else loaded
+                at_operating_point(loaded, head.applied.operating_point) if head.applied else loaded
                 for loaded, head in zip(map(by_sha.__getitem__, shas), table.schema.heads, strict=True)
             ]
             checks.append(
@@ -120,8 +120,8 @@ def _root_of(given: str | None, table: "RunResult") -> Root | None:
     """Return where the files are: as given, or at the address that the manifest names; None: in its local folder."""
     from cxr.screening.paths import is_address, unescape
 
-    request = table.manifest["request"]
-    name = given or unescape(request["root"] or "")
+    request = table.manifest.request
+    name = given or unescape(request.root or "")
     if not is_address(name):
         if given and not Path(given).is_dir():
             raise UsageError(f"--root {given} does not exist; expected a folder or an address")
@@ -129,7 +129,8 @@ def _root_of(given: str | None, table: "RunResult") -> Root | None:
     if name.startswith("dvc://"):
         from cxr.remote.dvc import open_revision, revision_of
 
-        return open_revision(revision_of(request["dvc"]["repo"], request["dvc"]["commit"]), [name])
+        known = request.dvc or {}
+        return open_revision(revision_of(str(known["repo"]), str(known["commit"])), [name])
     from cxr.remote.store import open_store
 
     return open_store([name])

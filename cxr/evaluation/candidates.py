@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import log_loss
 
-from cxr.core.errors import ModelError, ParamsError, Reason
+from cxr.core.errors import ModelError, ParamsError
 from cxr.core.files import JsonObject
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.core.params import Section, section
@@ -20,7 +20,7 @@ from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.inference.decisions import DECISIONS_FORM, PIXEL_DIGITS, QUANTILES, Decision, Decisions, parse_decisions
-from cxr.inference.gate import FLAGS, Flag, Gate, Judged, Sign, exposure_of, load_gate, ruled_out, unjudged
+from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
 from cxr.inference.model_folder import ScreeningModel, load_model, packaged_folder
 from cxr.inference.network import softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
@@ -236,26 +236,16 @@ def judge_images(gate: Gate, table: pd.DataFrame, images: Plane) -> Judged:
             f"the gate takes planes of {gate.plane_side} pixels, work/prepared has {images.shape[1]}; run: dvc repro"
         )
     rows: list[Mapping[Any, Any]] = list(table.to_dict("records"))
-    parts = [_judge(gate, rows[start : start + BLOCK], images) for start in range(0, len(rows), BLOCK)]
-    return Judged(np.array([reason for part in parts for reason in part[0]]), np.concatenate([p[1] for p in parts]))
+    blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+    return Judged.of([verdict for block in blocks for verdict in _verdicts(gate, block, images)])
 
 
-def _judge(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> tuple[list[str], NDArray[np.bool_]]:
-    planes = np.ascontiguousarray(images[[row["index"] for row in rows]])
-    scores = gate.scores(planes)
-    if not np.isfinite(scores).all():
-        raise ModelError("the gate's scores of some images are not numbers, or infinite; run: dvc repro train_gate")
-    seen = scores >= [gate.thresholds[sign] for sign in Sign]
-    reasons, flags = [], np.zeros((len(rows), len(FLAGS)), np.bool_)
-    for number, (row, plane, signs) in enumerate(zip(rows, planes, seen, strict=True)):
-        ruled = ruled_out(_facts(row), plane, gate.limits)
-        found = {sign for sign, is_seen in zip(Sign, signs, strict=True) if is_seen}
-        foreign = Reason.NOT_A_RADIOGRAPH if Sign.NOT_A_RADIOGRAPH in found else None
-        reason = ruled[0] if ruled else foreign
-        reasons.append(str(reason or ""))
-        marked = exposure_of(plane, gate.limits) | (set() if reason else {Flag(sign.value) for sign in found})
-        flags[number] = [flag in marked for flag in FLAGS]
-    return reasons, flags
+def _verdicts(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> list[Verdict]:
+    verdicts = list(judge({n: (_facts(row), images[row["index"]]) for n, row in enumerate(rows)}, gate).values())
+    lost = [verdict for verdict in verdicts if verdict.reason and verdict.reason not in GATE_REASONS]
+    if lost:
+        raise ModelError(f"the gate has no verdict on {len(lost)} images ({lost[0].detail}); run: dvc repro train_gate")
+    return verdicts
 
 
 def _facts(row: Mapping[Any, Any]) -> ImageFacts:

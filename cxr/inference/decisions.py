@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError
-from cxr.core.files import JsonObject, read_json
+from cxr.core.files import read_json
 from cxr.inference.network import softmax
 
 
@@ -23,7 +23,7 @@ class Fields:
     Every method raises ModelError where the member is absent or is not what the method asks for.
     """
 
-    form: JsonObject
+    form: Mapping[str, object]
     where: str
 
     def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -200,6 +200,34 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What decides in a run, as its manifest keeps it.
+
+    Attributes:
+        operating_point: Name of the one in force.
+        target: Its class.
+        threshold: Calibrated probability of the target from which on it is suspected.
+        temperature: Logits were divided by it.
+        alpha: Of the prediction sets.
+        minimum: For each class, its smallest calibrated probability in a prediction set.
+        sha256: Of decisions.json.
+    """
+
+    operating_point: str
+    target: str
+    threshold: float
+    temperature: float
+    alpha: float
+    minimum: Mapping[str, float]
+    sha256: str
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """The words that the column `decision` may hold."""
+        return decision_words(self.target)
+
+
+@dataclass(frozen=True, slots=True)
 class Decisions:
     """What decisions.json says.
 
@@ -239,6 +267,18 @@ class Decisions:
         """Tell where the target reaches the threshold of the operating point `point`: bool (n,)."""
         return np.asarray(probabilities[:, self.classes.index(self.target)] >= self.points[point].threshold)
 
+    def record(self, point: str, sha256: str) -> DecisionRecord:
+        """Return what a manifest keeps of them at the operating point `point`; `sha256` is that of their file."""
+        return DecisionRecord(
+            operating_point=point,
+            target=self.target,
+            threshold=self.points[point].threshold,
+            temperature=self.temperature,
+            alpha=self.alpha,
+            minimum=dict(zip(self.classes, self.minimum.tolist(), strict=True)),
+            sha256=sha256,
+        )
+
     def decide(
         self, probabilities: Floats, point: str, *, unusual: Bools | None = None, disagreeing: Bools | None = None
     ) -> list[Decision]:
@@ -254,13 +294,31 @@ class Decisions:
 
     def _decision(self, kept: Bools, suspected: bool, unusual: bool, disagreeing: bool) -> Decision:
         classes = tuple(name for name, is_kept in zip(self.classes, kept, strict=True) if is_kept)
-        if unusual:
-            return Decision(classes, REFER, ReferReason.OUT_OF_DISTRIBUTION)
-        if len(classes) != 1:
-            return Decision(classes, REFER, ReferReason.SEVERAL_CLASSES if classes else ReferReason.EMPTY_SET)
-        if disagreeing:
-            return Decision(classes, REFER, ReferReason.DISAGREEMENT)
-        return Decision(classes, decision_words(self.target)[0] if suspected else NOT_SUSPECTED)
+        return decision_on(classes, self.target, suspected=suspected, unusual=unusual, disagreeing=disagreeing)
+
+
+def decision_on(
+    classes: tuple[str, ...], target: str, *, suspected: bool, unusual: bool, disagreeing: bool
+) -> Decision:
+    """Decide about one picture; of several reasons to refer, the first in the order of `ReferReason` is given.
+
+    Args:
+        classes: The prediction set.
+        target: Class of the operating point.
+        suspected: Whether the target reaches the threshold.
+        unusual: Whether the gate finds the picture unlike what it was fitted on.
+        disagreeing: Whether the members of an ensemble differ.
+    """
+    holds = {
+        ReferReason.OUT_OF_DISTRIBUTION: unusual,
+        ReferReason.EMPTY_SET: not classes,
+        ReferReason.SEVERAL_CLASSES: len(classes) > 1,
+        ReferReason.DISAGREEMENT: disagreeing,
+    }
+    reason = next((reason for reason in ReferReason if holds[reason]), None)
+    if reason is not None:
+        return Decision(classes, REFER, reason)
+    return Decision(classes, decision_words(target)[0] if suspected else NOT_SUSPECTED)
 
 
 def disagreeing(members: NDArray[Any]) -> Bools:
@@ -283,7 +341,7 @@ def read_decisions(path: Path) -> Decisions:
     return parse_decisions(form, str(path))
 
 
-def parse_decisions(form: JsonObject, where: str = DECISIONS_FILE) -> Decisions:
+def parse_decisions(form: Mapping[str, object], where: str = DECISIONS_FILE) -> Decisions:
     """Check the content of decisions.json, which messages call `where`. Raises ModelError."""
     if not isinstance(form, dict) or form.get("decisions") != DECISIONS_FORM:
         raise ModelError(f"{where} is not a decisions file of version {DECISIONS_FORM}; run: dvc repro evaluate")

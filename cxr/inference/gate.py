@@ -1,23 +1,25 @@
 """What stands before the networks: says of a picture whether it is an upright frontal chest radiograph like the known.
 
-It sees planes alone. Whoever calls it compares pictures with its `limits` first, and decides what each sign means.
+`judge` applies it: its limits, its network and what each sign means, in one order for whoever asks.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import JsonObject, read_json, sha256_of
+from cxr.core.files import read_json, sha256_of
 from cxr.core.image import ImageFacts, Plane
 from cxr.inference.decisions import Fields
-from cxr.inference.network import Floats, Network
+from cxr.inference.network import Failure, Floats, Name, Network, predict_with_fallback
 
 Texts = NDArray[np.str_]
 
@@ -72,6 +74,12 @@ class Judged:
     def unusual(self) -> NDArray[np.bool_]:
         """What is unlike the images that the gate was fitted on, bool (n,)."""
         return self.flags[:, FLAGS.index(Flag.OUT_OF_DISTRIBUTION)]
+
+    @classmethod
+    def of(cls, verdicts: Sequence["Verdict"]) -> Self:
+        """Put together what `judge` says of at least one image."""
+        flags = [[flag in verdict.flags for flag in FLAGS] for verdict in verdicts]
+        return cls(np.array([str(verdict.reason or "") for verdict in verdicts]), np.array(flags, np.bool_))
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the images that `chosen`, bool (n,), marks."""
@@ -145,7 +153,7 @@ def read_thresholds(form: Fields) -> dict[Sign, float]:
     return {sign: found.number(sign.value) for sign in Sign}
 
 
-def limits_form(limits: Limits) -> JsonObject:
+def limits_form(limits: Limits) -> dict[str, float]:
     """Return limits as they stand in JSON."""
     return asdict(limits)
 
@@ -170,27 +178,32 @@ def _digest(folder: Path, names: Iterable[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-class Judge(Protocol):
-    """A gate; `cxr.inference.gate.Gate` in production."""
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What judges in a run, as its manifest keeps it.
 
-    @property
-    def limits(self) -> Limits:
-        """Of pictures, before any network."""
+    Attributes:
+        sha256: Over the gate's files.
+        limits: Of pictures, before any network.
+        thresholds: A sign is seen where its score is at least this.
+    """
 
-    @property
-    def thresholds(self) -> Mapping[Sign, float]:
-        """A sign is seen where its score is at least this."""
+    sha256: str
+    limits: Limits
+    thresholds: Mapping[Sign, float]
 
-    @property
-    def sha256(self) -> str:
-        """Over its files."""
+    def __post_init__(self) -> None:
+        """Refuse what no gate is: a manifest may have been changed. Raises ValueError."""
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 is {self.sha256!r}; expected 64 digits")
+        if set(self.thresholds) != set(Sign):
+            raise ValueError(f"thresholds are of {', '.join(self.thresholds)}; expected one for each sign")
 
-    @property
-    def plane_side(self) -> int:
-        """Side in pixels of the planes that it takes."""
 
-    def scores(self, planes: Plane) -> NDArray[np.float64]:
-        """Return (pictures, signs), in the order of `Sign`, for uint8 planes of shape (pictures, side, side)."""
+def read_gate_record(folder: Path) -> GateRecord:
+    """Return what a manifest keeps of the gate in `folder`. Raises ModelError where a file of it is absent or wrong."""
+    form = read_form(folder)
+    return GateRecord(gate_fingerprint(folder), read_limits(form.inner("limits")), read_thresholds(form))
 
 
 SCORES = "scores"  # output of the network
@@ -221,14 +234,6 @@ class Gate:
         end and is about one for the farthest of them.
         """
         return self._network.scores(planes).astype(np.float64)
-
-    def signs(self, planes: Plane) -> list[tuple[Sign, ...]]:
-        """Return for each of the planes (see `scores`) the signs that are seen in it, in the order of `Sign`."""
-        thresholds = np.array([self.thresholds[sign] for sign in Sign])
-        return [
-            tuple(sign for sign, seen in zip(Sign, row, strict=True) if seen)
-            for row in self.scores(planes) >= thresholds
-        ]
 
 
 class GateNetwork(Network):
@@ -273,18 +278,105 @@ def _require_scores(network: GateNetwork, folder: Path, side: int) -> None:
         raise ModelError(f"the network of the gate in {folder} gives {shape[1:]} scores, not {len(Sign)}; {ONE_RUN}")
 
 
+ELONGATED = 2.0  # longer side over shorter: no chest film or detector is as long
 CLIPPED = 254  # of 255: JPEG turns many a clipped 255 into 254
 
 
-def ruled_out(facts: ImageFacts, plane: Plane, limits: Limits) -> tuple[Reason, str] | None:
-    """Return the first limit that a picture breaks, with the number and the limit in words; None where it keeps all.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one decoded picture before any network answers.
+
+    Attributes:
+        reason: Why no network shall answer; None where they shall.
+        detail: The number and the limit behind `reason`, for people.
+        flags: What to know before trusting an answer, in the order of `Flag`.
+    """
+
+    reason: Reason | None = None
+    detail: str = ""
+    flags: tuple[Flag, ...] = ()
+
+
+def judge(pictures: Mapping[Name, tuple[ImageFacts, Plane]], gate: Gate | None) -> dict[Name, Verdict]:
+    """Judge decoded pictures by name: limits first, then the gate's network for those that keep them, then flags.
+
+    The order of these rules is written here and nowhere else: screening and `evaluate` both call this function.
 
     Args:
-        facts: Of its file.
-        plane: uint8 (side, side).
-        limits: Of the gate.
+        pictures: What is known of each file, and its plane, uint8 (side, side) of the side that the gate takes.
+        gate: Where its network fails on a picture, that one alone is lost. None: nothing is refused.
+
+    Raises:
+        ModelError: The gate's output has another shape than pictures x signs.
     """
-    by_size = ruled_out_by_size(facts.width, facts.height, limits)
+    if gate is None:
+        return {name: Verdict(flags=_flags(*picture, _flat(picture[1]))) for name, picture in pictures.items()}
+    refused = {name: _refused(*picture, gate.limits) for name, picture in pictures.items()}
+    left = {name: pictures[name][1] for name, refusal in refused.items() if refusal is None}
+    scores = predict_with_fallback(left, partial(_scores, gate))
+    return {
+        name: _verdict(picture, refused[name] or _seen(scores[name], gate.thresholds), gate.limits)
+        for name, picture in pictures.items()
+    }
+
+
+def _scores(gate: Gate, planes: Mapping[Name, Plane]) -> list[NDArray[np.float64]]:
+    scores = gate.scores(np.stack(list(planes.values())))
+    if scores.shape != (len(planes), len(Sign)):
+        raise ModelError(
+            f"the gate gave an array of shape {scores.shape} for {len(planes)} pictures and {len(Sign)} signs; take "
+            f"the whole model folder from one run"
+        )
+    return list(scores)
+
+
+def _seen(scores: NDArray[np.float64] | Failure, thresholds: Mapping[Sign, float]) -> frozenset[Flag] | Failure:
+    """Return the signs that a gate's network sees, or why the picture is lost or refused."""
+    if isinstance(scores, tuple):
+        return scores[0], f"the gate failed: {scores[1]}"
+    if not np.isfinite(scores).all():
+        return Reason.NOT_FINITE, "the gate's output is not a number, or infinite"
+    signs = {sign: float(score) for sign, score in zip(Sign, scores, strict=True) if score >= thresholds[sign]}
+    if Sign.NOT_A_RADIOGRAPH in signs:
+        return (
+            Reason.NOT_A_RADIOGRAPH,
+            f"the gate scores it {signs[Sign.NOT_A_RADIOGRAPH]:.3f} as no chest radiograph; rejected from "
+            f"{thresholds[Sign.NOT_A_RADIOGRAPH]:g} on",
+        )
+    return frozenset(Flag(sign.value) for sign in signs)
+
+
+def _verdict(picture: tuple[ImageFacts, Plane], found: frozenset[Flag] | Failure, limits: Limits) -> Verdict:
+    facts, plane = picture
+    exposure = exposure_flags(float(plane.mean()) / 255, float((plane >= CLIPPED).mean()), limits)
+    if isinstance(found, tuple):
+        return Verdict(*found, _flags(facts, plane, exposure))
+    return Verdict(flags=_flags(facts, plane, exposure | found))
+
+
+def _flags(facts: ImageFacts, plane: Plane, seen: frozenset[Flag]) -> tuple[Flag, ...]:
+    raised = {
+        Flag.SMALL: min(facts.width, facts.height) < len(plane),
+        Flag.ELONGATED: is_elongated(facts.width, facts.height),
+        Flag.SYNTHETIC: facts.synthetic,
+        Flag.LATERAL: facts.lateral,
+    }
+    return tuple(flag for flag in Flag if raised.get(flag) or flag in seen)
+
+
+def _flat(plane: Plane) -> frozenset[Flag]:
+    return frozenset({Flag.FLAT} if plane.min() == plane.max() else ())
+
+
+def is_elongated(width: int, height: int) -> bool:
+    """Tell whether sides of that many pixels raise the flag `elongated`."""
+    shorter, longer = sorted((width, height))
+    return longer > ELONGATED * shorter
+
+
+def _refused(facts: ImageFacts, plane: Plane, limits: Limits) -> Failure | None:
+    """Return the first limit that a picture breaks, with the number and the limit in words; None where it keeps all."""
+    by_size = refused_by_size(facts.width, facts.height, limits)
     if by_size:
         return by_size
     spread = float(plane.std()) / 255
@@ -302,7 +394,7 @@ def ruled_out(facts: ImageFacts, plane: Plane, limits: Limits) -> tuple[Reason, 
     return None
 
 
-def ruled_out_by_size(width: int, height: int, limits: Limits) -> tuple[Reason, str] | None:
+def refused_by_size(width: int, height: int, limits: Limits) -> Failure | None:
     """Return which limit sides of that many pixels break, with the number and the limit; None where they break none."""
     shorter, longer = sorted((width, height))
     if shorter < limits.min_side:
@@ -316,11 +408,16 @@ def ruled_out_by_size(width: int, height: int, limits: Limits) -> tuple[Reason, 
     return None
 
 
-def exposure_of(plane: Plane, limits: Limits) -> frozenset[Flag]:
-    """Return the flags of a plane, uint8 (side, side), that is too bright, too dark, or white over too large a part."""
-    mean, clipped = float(plane.mean()) / 255, float((plane >= CLIPPED).mean())
+def exposure_flags(brightness: float, clipped: float, limits: Limits) -> frozenset[Flag]:
+    """Return the flags of a plane that is too bright, too dark, or white over too large a part.
+
+    Args:
+        brightness: Its mean, 0 black, 1 white.
+        clipped: Share of its pixels from CLIPPED on.
+        limits: Of the gate.
+    """
     raised = {
-        Flag.OVEREXPOSED: mean > limits.bright or clipped > limits.max_clipped,
-        Flag.UNDEREXPOSED: mean < limits.dark,
+        Flag.OVEREXPOSED: brightness > limits.bright or clipped > limits.max_clipped,
+        Flag.UNDEREXPOSED: brightness < limits.dark,
     }
     return frozenset(flag for flag, is_raised in raised.items() if is_raised)

@@ -62,7 +62,7 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pin
     return gate
 
 
-def copy_gate(source: Path, folder: Path) -> JsonObject:
+def copy_gate(source: Path, folder: Path) -> dict[str, dict[str, str]]:
     """Copy the gate in `source` into a model folder and return the key of the description that names it."""
     for name in GATE_FILES:
         shutil.copyfile(source / name, folder / name)

@@ -2,16 +2,17 @@
 
 import hashlib
 import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.core.errors import ModelError
+from cxr.core.errors import ModelError, Reason
 from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import available_cores
@@ -154,6 +155,47 @@ class Network:
             self._compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"{xml} is not a network that OpenVINO can read; export it again") from error
+
+
+MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
+Failure = tuple[Reason, str]  # why a picture has no result, and the same for people
+Name = TypeVar("Name", bound=Hashable)
+Result = TypeVar("Result")
+
+
+def predict_with_fallback(
+    planes: Mapping[Name, Plane],
+    compute: Callable[[Mapping[Name, Plane]], Sequence[Result]],
+) -> dict[Name, Result | Failure]:
+    """Compute for planes by name; where that fails on several together, each is tried alone.
+
+    Args:
+        planes: uint8 (side, side) each.
+        compute: Gives a result for each plane, in their order.
+
+    Returns:
+        For each name the result, or why there is none.
+
+    Raises:
+        ModelError: As `compute` does: the network is not what its description says.
+    """
+    if not planes:
+        return {}
+    try:
+        results = compute(planes)
+    except ModelError:
+        raise
+    except Exception as error:  # a runtime raises anything; only the picture that causes it may lose its result
+        text = str(error) or type(error).__name__
+        if len(planes) == 1:
+            return dict.fromkeys(planes, (Reason.MEMORY if _is_memory(error) else Reason.NETWORK, text))
+        alone = (predict_with_fallback(dict([one]), compute) for one in planes.items())
+        return {name: result for one in alone for name, result in one.items()}
+    return dict(zip(planes, results, strict=True))
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS)
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:

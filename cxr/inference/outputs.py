@@ -132,7 +132,7 @@ def write_outputs(path: Path, outputs: SavedOutputs) -> None:
 
     Not by `np.savez_compressed`: from Python 3.11.4 on it writes other headers for the same arrays.
     """
-    arrays: dict[str, Any] = {"name": np.array(outputs.name), "classes": np.array(outputs.classes)}
+    arrays: dict[str, NDArray[Any]] = {"name": np.array(outputs.name), "classes": np.array(outputs.classes)}
     arrays |= outputs.arrays
     with whole_file(path) as temporary, ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import ModelError, UsageError
-from cxr.core.files import JsonObject, whole_file
+from cxr.core.files import whole_file
 from cxr.remote.filesystem import RetryPolicy, hush, missing
 from cxr.remote.store import FsspecStore, given_at, store_at
 from cxr.screening.paths import cleaned
-from cxr.screening.storage import Listed
+from cxr.screening.storage import GitRevision, Listed, Provenance, Revisions
 
 HEAD = "HEAD"
 
@@ -34,7 +34,7 @@ class Revision:
     commit: str
 
     @property
-    def facts(self) -> JsonObject:
+    def facts(self) -> dict[str, str]:
         """For manifests."""
         return {"repo": self.repo, "rev": self.rev, "commit": self.commit}
 
@@ -92,8 +92,8 @@ def open_revision(
         given.append(given_at(revision.fs, path, shown, retry, may_be_absent=number >= len(addresses)))
     store = store_at(revision.fs, "dvc://", given, retry)
     md5 = {one.path.strip("/"): _md5(revision.fs, one.path) for one in given[: len(addresses)]}
-    known = {"git": {"commit": revision.commit, "changed": False}, "dvc": {**revision.facts, "md5": md5}}
-    return replace(store, facts_known=known)
+    git = GitRevision(revision.commit, changed=False)
+    return replace(store, known=Revisions(git, {**revision.facts, "md5": md5}))
 
 
 def at_revision(store: FsspecStore, revision: Revision) -> FsspecStore:
@@ -106,10 +106,10 @@ def at_revision(store: FsspecStore, revision: Revision) -> FsspecStore:
             continue
         named.append(Listed(one.relative, info["type"] == "directory", one.mark))
     nothing = [Listed("\0", is_folder=False)]
-    return replace(store, fs=revision.fs, named=named or nothing, facts_known={"git": None, "dvc": revision.facts})
+    return replace(store, fs=revision.fs, named=named or nothing, known=Revisions(dvc=revision.facts))
 
 
-def fetch_model(revision: Revision, path: str, kept: Path) -> tuple[Path, JsonObject]:
+def fetch_model(revision: Revision, path: str, kept: Path) -> tuple[Path, Provenance]:
     """Copy the folder of a network at a revision to the folder `kept`; say where, and what it is.
 
     Raises:

@@ -12,13 +12,12 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from cxr.core.errors import UsageError
-from cxr.core.files import JsonObject
 from cxr.core.processor import available_cores
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES
 from cxr.remote.filesystem import RetryPolicy, filesystem_of, protocol_of
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.paths import cleaned, is_address
-from cxr.screening.storage import MAX_BYTES, FileVersion, Listed, Visitor
+from cxr.screening.storage import MAX_BYTES, FileVersion, Listed, Revisions, Visitor
 
 # By the filesystems that give them: S3 and HTTP; Azure; Google; DVC; Git; zip; HDFS and others.
 CHECKSUMS = ("ETag", "etag", "content_md5", "md5Hash", "crc32c", "md5", "Content-MD5", "sha", "CRC", "checksum")
@@ -209,7 +208,7 @@ class FsspecStore:
         paths: Paths of the filesystem by relative path.
         retry: How requests are tried again.
         one_at_a_time: Held while a file is opened, and read where the filesystem cannot be read by two threads.
-        facts_known: Revisions, see `Store.facts`.
+        known: See `Store.revisions`.
     """
 
     fs: Any
@@ -221,7 +220,7 @@ class FsspecStore:
     paths: Mapping[str, str] = field(default_factory=dict)
     one_at_a_time: AbstractContextManager[object] = field(default_factory=nullcontext)
     decoding: AbstractContextManager[object] = field(default_factory=lambda: PicklableSemaphore(available_cores()))
-    facts_known: JsonObject = field(default_factory=lambda: {"git": None, "dvc": None})
+    known: Revisions = field(default_factory=Revisions)
 
     def __str__(self) -> str:
         return self.address
@@ -280,9 +279,9 @@ class FsspecStore:
         head, mark, tail = self.address.partition("::")
         return f"{head}{'' if head.endswith('/') else '/'}{relative}{mark}{tail}"
 
-    def facts(self) -> JsonObject:
+    def revisions(self) -> Revisions:
         """See `Store`."""
-        return self.facts_known
+        return self.known
 
     def stop(self) -> None:
         """See `Store`."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.files import JsonObject
 from cxr.inference.decisions import Reference
 
 MIN_IMAGES = 30  # answered files; below, only a grotesque difference could be told from chance
@@ -94,6 +93,27 @@ class Comparison:
     def far_off(self) -> bool:
         """Whether the difference is neither chance nor tiny."""
         return self.p < MAX_P and self.effect >= MIN_EFFECT
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRecord:
+    """A `Comparison` as the manifest keeps it, rounded to six decimals."""
+
+    figure: str
+    far_off: bool
+    effect: float
+    p: float
+    here: float | Mapping[str, float]
+    validation: float | Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRecord:
+    """How the answers of a network compare with its validation images: numbers of both, and each figure."""
+
+    images: int
+    validation_images: int
+    figures: tuple[FigureRecord, ...]
 
 
 def compare_values(figure: str, values: Histogram, reference_images: int) -> Comparison:
@@ -186,23 +206,24 @@ class DriftCounts:
         mix = compare_mix(self.predictions, self.reference.predictions)
         return [mix, *(compare_values(name, values, self.reference.images) for name, values in self.values.items())]
 
-    def facts(self) -> JsonObject:
-        """Return what the manifest says; `figures` is empty where there are too few images."""
-        return {
-            "images": self.images,
-            "validation_images": self.reference.images,
-            "figures": [
-                {
-                    "figure": one.figure,
-                    "far_off": one.far_off,
-                    "effect": round(one.effect, 6),
-                    "p": round(one.p, 6),
-                    "here": _rounded(one.here),
-                    "validation": _rounded(one.reference),
-                }
+    @property
+    def record(self) -> DriftRecord:
+        """What the manifest keeps; `figures` is empty where there are too few images."""
+        return DriftRecord(
+            images=self.images,
+            validation_images=self.reference.images,
+            figures=tuple(
+                FigureRecord(
+                    figure=one.figure,
+                    far_off=one.far_off,
+                    effect=round(one.effect, 6),
+                    p=round(one.p, 6),
+                    here=_rounded(one.here),
+                    validation=_rounded(one.reference),
+                )
                 for one in self.comparisons
-            ],
-        }
+            ),
+        )
 
     def sentences(self) -> list[str]:
         """Say, in plain words, how the batch compares."""

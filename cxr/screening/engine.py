@@ -2,32 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from cxr.core.files import JsonObject
+from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
+from cxr.screening.journal import Fingerprint, JournalRecord
 from cxr.screening.output import OutputFiles
-from cxr.screening.predict import Model, Outcome
-from cxr.screening.resume import Identified
+from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
 from cxr.screening.tables import Format
-
-
-class LoadedModel(Model, Identified, Protocol):
-    """A model that answers and can say who it is; `cxr.inference.model_folder.ScreeningModel` in production."""
-
-    @property
-    def folder(self) -> Path:
-        """Where it was loaded from."""
-
-    @property
-    def description(self) -> JsonObject:
-        """The content of model.json."""
 
 
 class ProgressListener(Protocol):
@@ -66,7 +53,7 @@ class Run:
     request: RunRequest
     found: Found
     selection: Selection
-    models: Sequence[LoadedModel]
+    models: Sequence[ScreeningModel]
     schema: Schema
     format: Format = Format.CSV
     partitioned: bool = False
@@ -80,7 +67,7 @@ Done = tuple[Sequence[int], Sequence[int]]
 
 
 class Log(Protocol):
-    """What a run has done so far; a record has `path`, `stamp`, and `cells` where the file has a row."""
+    """What a run has done so far."""
 
     def __enter__(self) -> Self: ...
 
@@ -88,16 +75,16 @@ class Log(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def append(self, records: Iterable[JsonObject]) -> list[int]:
+    def append(self, records: Iterable[JournalRecord]) -> list[int]:
         """Add records and return the position of each. Raises OutputError."""
 
     def sync(self) -> None:
         """Wait until everything is on the disk."""
 
-    def record_at(self, position: int) -> JsonObject:
+    def record_at(self, position: int) -> JournalRecord:
         """Read back the record at a position."""
 
-    def records(self) -> Iterator[tuple[int, JsonObject]]:
+    def records(self) -> Iterator[tuple[int, JournalRecord]]:
         """Give every record with its position, in the order in which they were added."""
 
     def instructions(self) -> set[str]:
@@ -107,7 +94,7 @@ class Log(Protocol):
 class Engine(Protocol):
     """Screens candidates."""
 
-    def opened(self, files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Log:
+    def opened(self, files: OutputFiles, fingerprint: Fingerprint, *, overwrite: bool) -> Log:
         """Open what an earlier run with the same fingerprint has done, or begin.
 
         Raises:

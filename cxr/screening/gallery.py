@@ -17,7 +17,6 @@ from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
-from cxr.screening.schema import decision_record
 from cxr.screening.storage import Root, store_of
 from cxr.screening.tables import read_table
 
@@ -147,9 +146,9 @@ def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None
 
 def _points(work: Run) -> list[str]:
     return [
-        f"{applied.point} ({applied.target} suspected from {applied.threshold:.3f} on)"
-        for applied in map(decision_record, work.models)
-        if applied
+        f"{applied.operating_point} ({applied.target} suspected from {applied.threshold:.3f} on)"
+        for head in work.schema.heads
+        if (applied := head.applied)
     ]
 
 

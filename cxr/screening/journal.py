@@ -1,12 +1,14 @@
 """What became of each file, on the disk before anything else: one journal of checked lines, or parts of it."""
 
-import json
+import hashlib
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
 from io import FileIO
 from itertools import accumulate
 from pathlib import Path
@@ -14,10 +16,141 @@ from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
 
+from msgspec import DecodeError, Struct
+from msgspec.json import decode, encode
+
+from cxr import __version__
 from cxr.core.errors import OutputError, ResumeError
-from cxr.core.files import JsonObject, whole_file
+from cxr.core.files import whole_file
 from cxr.core.processor import instructions
+from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.output import OutputFiles
+from cxr.screening.paths import Naming, PathStyle, escape
+from cxr.screening.schema import SCHEMA_VERSION
+
+# All that lies between a file's bytes and the plane that a network sees.
+DECODER_CODE = ("core/image.py", "imaging")  # files, and folders with all their modules
+DECODER_LIBRARIES = ("isal", "numpy", "openvino", "pillow", "pydicom")
+
+ANOTHER = "give another output, or start over with --overwrite"
+
+# How a difference is told: part -> (what it is, whether its value is fit for people).
+PARTS = {
+    "tool": "another version of cxr-batch",
+    "schema": "another version of the table",
+    "models": "another model",
+    "operating_points": "another operating point",
+    "gate": "another gate",
+    "decoder": "another decoder (its code or the version of a library)",
+    "paths": "another form of paths",
+    "root": "another folder that paths are relative to",
+    "attributes": "other DICOM attributes",
+}
+
+
+def as_json(record: object) -> dict[str, Any]:
+    """Return a record, or records by name, as they stand in a JSON file."""
+    form: dict[str, Any] = decode(encode(record))
+    return form
+
+
+class NetworkPrint(Struct, frozen=True):
+    """A network in a fingerprint: its identity, and the SHA-256 of its files."""
+
+    model: str
+    network: str
+    description: str
+
+
+class PathsPrint(Struct, frozen=True):
+    """The form of paths, and of hashed ones the check of the key, see `Naming`."""
+
+    style: str
+    key: str | None
+
+
+class Fingerprint(Struct, frozen=True):
+    """What a row depends on besides its file. Rows of two runs may stand in one table only where this is equal.
+
+    Batch size, workers, threads, order and shards are not part of it: an answer does not depend on them.
+    """
+
+    tool: str
+    schema: int
+    models: tuple[NetworkPrint, ...]
+    operating_points: tuple[str, ...]
+    gate: str | None
+    decoder: Mapping[str, str]
+    paths: PathsPrint
+    root: str
+    attributes: tuple[str, ...]
+
+
+def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str]) -> Fingerprint:
+    """Return that of a run; equal ones mean that equal files give equal rows."""
+    hashed = naming.style is PathStyle.HASHED
+    root = escape(str(naming.root))
+    return Fingerprint(
+        tool=__version__,
+        schema=SCHEMA_VERSION,
+        models=tuple(NetworkPrint(one.identity, one.network_sha256, one.description_sha256) for one in models),
+        operating_points=tuple(model.operating_point for model in models),
+        gate=models[0].gate.sha256 if models[0].gate else None,
+        decoder=decoder(),
+        paths=PathsPrint(naming.style.value, naming.key_check),
+        # Without its name where names are secret.
+        root=hashlib.sha256(naming.key + root.encode()).hexdigest()[:16] if hashed else root,
+        attributes=tuple(keywords),
+    )
+
+
+def _modules(place: Traversable) -> list[Traversable]:
+    files = [place] if place.is_file() else place.iterdir()
+    return sorted((file for file in files if file.name.endswith(".py")), key=lambda file: file.name)
+
+
+def decoder() -> dict[str, str]:
+    """Return the digest of the decoder's code and the versions of the libraries under it."""
+    code = b"".join(file.read_bytes() for name in DECODER_CODE for file in _modules(resources.files("cxr") / name))
+    versions = {name: metadata.version(name) for name in DECODER_LIBRARIES}
+    return {"code": hashlib.sha256(code).hexdigest()[:16]} | versions
+
+
+def check_same(begun: Mapping[str, object], now: Fingerprint, journal: str, remedy: str = ANOTHER) -> None:
+    """Raise ResumeError that says which parts differ between the fingerprint of a run and that of this one.
+
+    Args:
+        begun: That of `journal`, as JSON: another version of the tool may have had other parts.
+        now: Of this run.
+        journal: What tells of the other run, in words.
+        remedy: What to do.
+    """
+    expected = as_json(now)
+    different = [part for part in PARTS if begun.get(part) != expected[part]]
+    if different:
+        known = [part for part in different if part in begun] or different
+        clauses = "; ".join(f"{PARTS[part]} ({_change(part, begun.get(part), expected[part])})" for part in known)
+        raise ResumeError(f"{journal} was begun with {clauses}. Rows of both must not stand in one table: {remedy}")
+
+
+def _change(part: str, found: object, expected: object) -> str:
+    if part == "models":
+        return f"then {_models(found)}, now {_models(expected)}"
+    if part == "gate":
+        then, now = (str(gate)[:12] if gate else "none" for gate in (found, expected))
+        return f"then {then}, now {now}"
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = [key for key in expected if found.get(key) != expected[key]]
+        return ", ".join(f"{key} then {found.get(key)}, now {expected[key]}" for key in keys)
+    if part == "operating_points" and isinstance(found, list) and isinstance(expected, list):
+        return f"then {' and '.join(found)}, now {' and '.join(expected)}"
+    return f"then {found}, now {expected}"
+
+
+def _models(parts: object) -> str:
+    if not isinstance(parts, list):
+        return "none"
+    return " and ".join(f"{part['model']} with description {part['description'][:12]}" for part in parts)
 
 
 def refuse_leftovers(files: OutputFiles, other: Path, engine: str) -> None:
@@ -47,6 +180,35 @@ FORMAT = "cxr-batch journal 2"
 _ELSEWHERE = re.compile(rb'[0-9a-f]{8} \{"instructions":')
 
 
+class JournalRecord(Struct, frozen=True, omit_defaults=True):
+    """What became of a file.
+
+    Attributes:
+        path: The cell that names it.
+        stamp: What tells it from one that replaced it, see `FileVersion`.
+        cells: Its row after the path; None for a file that is no image.
+    """
+
+    path: str
+    stamp: tuple[int | str, ...]
+    cells: tuple[str, ...] | None = None
+
+
+class _Header(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The first line: of a journal with the fingerprint of its run, of a part with its number."""
+
+    format: str
+    fingerprint: Mapping[str, object] | None = None
+    part: int | None = None
+    instructions: str
+
+
+class _Instructions(Struct, frozen=True):
+    """A line that says which class of processor has computed the records after it."""
+
+    instructions: str
+
+
 class Closing:
     """What is closed at the end of a `with`."""
 
@@ -74,49 +236,40 @@ class Records(Closing):
         """Close the file."""
         self._reader.close()
 
-    def record_at(self, position: int) -> JsonObject:
+    def record_at(self, position: int) -> JournalRecord:
         """Read back the record that starts at `position`."""
         self._reader.seek(position)
-        record = parsed(self._reader.readline())
-        assert record is not None, f"{self.path} changed while it was open"
-        return record
+        text = _checked(self._reader.readline())
+        assert text is not None, f"{self.path} changed while it was open"
+        return decode(text, type=JournalRecord)
 
-    def records(self) -> Iterator[tuple[int, JsonObject]]:
+    def records(self) -> Iterator[tuple[int, JournalRecord]]:
         """Give every readable record after the header with its position."""
         self._reader.seek(0)
         position = len(self._reader.readline())
         self._reader.seek(position)
         for line in iter(self._reader.readline, b""):
-            record = parsed(line)
-            if record is not None and "path" in record:
-                yield position, record
+            text = _checked(line)
+            if text is not None and not _ELSEWHERE.match(line):
+                yield position, decode(text, type=JournalRecord)
             position += len(line)
 
     def instructions(self) -> set[str]:
         """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
         self._reader.seek(0)
         lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
-        return {str(record["instructions"]) for record in map(parsed, lines) if record is not None}
+        return {decode(text, type=_Instructions).instructions for line in lines if (text := _checked(line)) is not None}
 
 
-def header_line(**parts: Any) -> bytes:
-    """Return the first line of a file whose records are computed on this processor."""
-    return line_of({"format": FORMAT} | parts | {"instructions": instructions()})
-
-
-def line_of(record: JsonObject) -> bytes:
-    """Return a record as a line."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+def _line(record: Struct) -> bytes:
+    text = encode(record)
     return b"%08x %s\n" % (crc32(text), text)
 
 
-def parsed(line: bytes) -> JsonObject | None:
-    """Return the record of a line; None where it is torn or garbled."""
+def _checked(line: bytes) -> bytes | None:
+    """Return the record of a line, as JSON; None where it is torn or garbled."""
     digits, _, text = line.removesuffix(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or digits != b"%08x" % crc32(text):
-        return None
-    record: Any = json.loads(text)
-    return record if isinstance(record, dict) else None
+    return text if line.endswith(b"\n") and digits == b"%08x" % crc32(text) else None
 
 
 SYNC_SECONDS = 5.0  # how much a power failure may cost; killing the process costs nothing that was appended
@@ -132,20 +285,27 @@ class Journal(Records):
         super().__init__(path)
         self._synced = time.monotonic()
         if instructions() not in self.instructions():
-            self.append([{"instructions": instructions()}])
+            self._append([_line(_Instructions(instructions()))])
 
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
         super().close()
 
-    def append(self, records: Iterable[JsonObject]) -> list[int]:
+    def append(self, records: Iterable[JournalRecord]) -> list[int]:
         """Append records and return where each one starts, in bytes.
 
         Raises:
             OutputError: The disk is full or gone; what was appended before can be gone on from.
         """
-        lines = [line_of(record) for record in records]
+        return self._append([_line(record) for record in records])
+
+    def sync(self) -> None:
+        """Wait until everything appended is on the disk."""
+        os.fsync(self._writer.fileno())
+        self._synced = time.monotonic()
+
+    def _append(self, lines: Sequence[bytes]) -> list[int]:
         starts = list(accumulate(map(len, lines), initial=self._end))
         try:
             self._writer.seek(self._end)
@@ -160,41 +320,41 @@ class Journal(Records):
         self._end = starts[-1]
         return starts[:-1]
 
-    def sync(self) -> None:
-        """Wait until everything appended is on the disk."""
-        os.fsync(self._writer.fileno())
-        self._synced = time.monotonic()
 
-
-def create_journal(path: Path, header: JsonObject) -> Journal:
-    """Make a new journal, replacing an older one. Raises OutputError where it cannot be written."""
+def create_journal(path: Path, fingerprint: Fingerprint) -> Journal:
+    """Make a new journal of a run, replacing an older one. Raises OutputError where it cannot be written."""
     try:
         with whole_file(path) as temporary:
-            temporary.write_bytes(header_line(**header))
+            header = _Header(format=FORMAT, fingerprint=as_json(fingerprint), instructions=instructions())
+            temporary.write_bytes(_line(header))
         return Journal(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder for the results") from error
 
 
-def read_header(path: Path) -> JsonObject | None:
-    """Return the header of the journal at `path`, None where there is no file.
+def read_fingerprint(path: Path) -> Mapping[str, object] | None:
+    """Return the fingerprint that the journal at `path` was begun with, as JSON; None where there is no file.
 
     Raises:
         ResumeError: The file is not a journal of this format.
     """
     try:
         with path.open("rb") as file:
-            header = parsed(file.readline())
+            text = _checked(file.readline())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ResumeError(f"{path} cannot be read: {error.strerror}") from error
-    if header is None or header.get("format") != FORMAT:
+    try:
+        header = decode(text or b"", type=_Header)
+    except DecodeError:
+        header = None
+    if header is None or header.format != FORMAT or header.fingerprint is None:
         raise ResumeError(
             f"{path} is not a journal that this version of cxr-batch can go on from; move it away, or start over with "
             f"--overwrite"
         )
-    return header
+    return header.fingerprint
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
@@ -225,13 +385,14 @@ NETWORKS = "networks"  # folder of the networks that workers load, by number
 SPAN = 1 << 40  # bytes that a part may have; a position is number * SPAN + place
 
 
-def write_part(folder: Path, number: int, records: Iterable[JsonObject]) -> list[int]:
+def write_part(folder: Path, number: int, records: Iterable[JournalRecord]) -> list[int]:
     """Write a part and return the position of each record; writing it again changes nothing.
 
     Raises:
         OutputError: It cannot be written; there is no half of it.
     """
-    lines = [header_line(part=number), *map(line_of, records)]
+    header = _Header(format=FORMAT, part=number, instructions=instructions())
+    lines = [_line(header), *map(_line, records)]
     try:
         with whole_file(folder / f"{number:08d}{SUFFIX}") as temporary:
             temporary.write_bytes(b"".join(lines))
@@ -243,14 +404,14 @@ def write_part(folder: Path, number: int, records: Iterable[JsonObject]) -> list
     return [number * SPAN + place for place in accumulate(map(len, lines))][:-1]
 
 
-def begin_parts(folder: Path, header: JsonObject) -> "Parts":
+def begin_parts(folder: Path, fingerprint: Fingerprint) -> "Parts":
     """Make a new folder of parts in place of an older one. Raises OutputError where it cannot be written."""
     remove_parts(folder)
     try:
         folder.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder for the results") from error
-    create_journal(folder / HEADER_FILE, header).close()
+    create_journal(folder / HEADER_FILE, fingerprint).close()
     return Parts(folder)
 
 
@@ -284,14 +445,14 @@ class Parts(Closing):
         """Of a part that is not there yet."""
         return max(self._numbers(), default=-1) + 1
 
-    def append(self, records: Iterable[JsonObject]) -> list[int]:
+    def append(self, records: Iterable[JournalRecord]) -> list[int]:
         """Add a part, see `write_part`."""
         return write_part(self.folder, self.next_number, records)
 
     def sync(self) -> None:
         """Nothing is kept back: each part was renamed when it was whole."""
 
-    def record_at(self, position: int) -> JsonObject:
+    def record_at(self, position: int) -> JournalRecord:
         """Read back the record at `position`; the part of the last one stays open."""
         number, place = divmod(position, SPAN)
         if self._open is None or self._open[0] != number:
@@ -299,7 +460,7 @@ class Parts(Closing):
             self._open = (number, Records(self._path(number)))
         return self._open[1].record_at(place)
 
-    def records(self) -> Iterator[tuple[int, JsonObject]]:
+    def records(self) -> Iterator[tuple[int, JournalRecord]]:
         """Give every record with its position, later parts last."""
         for number in self._numbers():
             with Records(self._path(number)) as part:

@@ -4,11 +4,25 @@ import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject, whole_file, write_json
+from cxr.core.files import whole_file
 from cxr.screening.discovery import Shard
+from cxr.screening.journal import PARTS
 from cxr.screening.output import OutputFiles
-from cxr.screening.run_manifest import RunResult, Tally, count_facts, drift_facts, results_facts
+from cxr.screening.run_manifest import (
+    ResultsRecord,
+    RunManifest,
+    RunResult,
+    ShardRecord,
+    Tally,
+    TimesRecord,
+    counts_record,
+    drift_records,
+    results_record,
+    write_manifest,
+)
 from cxr.screening.tables import Format, digest_of, write_table
 
 
@@ -23,7 +37,7 @@ def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Ta
     Raises:
         DataError: A shard is absent, comes twice, has changed, or belongs to another run.
     """
-    whole = len(shards) == 1 and shards[0].manifest["request"].get("shard") is None
+    whole = len(shards) == 1 and shards[0].manifest.request.shard is None
     if whole:
         _check_bytes(shards[0])
     else:
@@ -31,9 +45,9 @@ def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Ta
     tally = Tally(shards[0].schema)
     with whole_file(files.results) as temporary:
         write_table(temporary, wanted, tally.schema.columns, _rows(shards, tally))
-        results = results_facts(temporary, files.results.name, wanted, tally)
-    manifest = shards[0].manifest | {"results": results} if whole else _manifest(shards, tally, results)
-    write_json(files.manifest, manifest)
+        results = results_record(temporary, files.results.name, wanted, tally)
+    manifest = replace(shards[0].manifest, results=results) if whole else _manifest(shards, tally, results)
+    write_manifest(files.manifest, manifest)
     return tally
 
 
@@ -56,25 +70,25 @@ def check_shards(shards: Sequence[RunResult]) -> None:
 
 
 def _part(shard: RunResult) -> Shard:
-    text = shard.manifest["request"].get("shard")
+    text = shard.manifest.request.shard
     if text is None:
         raise DataError(f"{shard.path} was not written with --shard; expected the tables of shards")
     return Shard.parse(text)
 
 
 def _check_bytes(table: RunResult) -> None:
-    if digest_of(table.path) != table.manifest["results"]["sha256"]:
+    if digest_of(table.path) != table.manifest.results.sha256:
         raise DataError(f"{table.path} is not what its manifest describes; run cxr-verify on it")
 
 
 def _check_equal(shard: RunResult, first: RunResult) -> None:
-    for part in first.manifest["fingerprint"].keys() - {"root"}:  # machines may mount a share at different places
-        if shard.manifest["fingerprint"].get(part) != first.manifest["fingerprint"][part]:
+    for part in PARTS.keys() - {"root"}:  # machines may mount a share at different places
+        if getattr(shard.manifest.fingerprint, part) != getattr(first.manifest.fingerprint, part):
             raise DataError(f"{shard.path} and {first.path} were made with different {part}; see their manifests")
-    if shard.manifest["request"]["limit"] is not None:
+    if shard.manifest.request.limit is not None:
         raise DataError(f"{shard.path} was made with --limit: its shard is not complete")
-    if shard.manifest["listing"] != first.manifest["listing"]:
-        counts = [f"{one.path} {one.manifest['listing']['files']:,} files" for one in (first, shard)]
+    if shard.manifest.listing != first.manifest.listing:
+        counts = [f"{one.path} {one.manifest.listing.files:,} files" for one in (first, shard)]
         raise DataError(
             f"the shards saw different folders ({', '.join(counts)}); run them again, they go on where they stopped"
         )
@@ -90,27 +104,27 @@ def _rows(shards: Sequence[RunResult], tally: Tally) -> Iterator[list[str]]:
         yield cells
 
 
-def _manifest(shards: Sequence[RunResult], tally: Tally, results: JsonObject) -> JsonObject:
+def _manifest(shards: Sequence[RunResult], tally: Tally, results: ResultsRecord) -> RunManifest:
     ordered = sorted(shards, key=lambda shard: _part(shard).number)
     manifests = [shard.manifest for shard in ordered]
-    first = manifests[0]
-    tally.not_images.extend(sorted(name for manifest in manifests for name in manifest["aside"]["not_an_image"]))
-    skipped = first["counts"]["skipped_because"] | {"not_an_image": len(tally.not_images), "other_shards": 0}
+    first, times = manifests[0], [manifest.times for manifest in manifests]
+    tally.not_images.extend(sorted(name for manifest in manifests for name in manifest.aside.not_an_image))
+    skipped = replace(first.counts.skipped_because, not_an_image=len(tally.not_images), other_shards=0)
     computed_on = set[str]().union(*(shard.computed_on for shard in ordered))
-    return first | {
-        "tool": first["tool"] | {"instructions": sorted(computed_on)},
-        "request": first["request"] | {"shard": None, "arguments": None},
-        "results": results,
-        "counts": count_facts(skipped, tally),
-        "drift": drift_facts(tally),
-        "aside": first["aside"] | {"not_an_image": tally.not_images},
-        "times": {
-            "started": min(manifest["times"]["started"] for manifest in manifests),
-            "finished": max(manifest["times"]["finished"] for manifest in manifests),
-            "seconds": round(sum(manifest["times"]["seconds"] for manifest in manifests), 3),
-        },
-        "merged_from": [
-            {"shard": str(_part(shard)), "file": shard.path.name, "sha256": shard.manifest["results"]["sha256"]}
-            for shard in ordered
-        ],
-    }
+    return replace(
+        first,
+        tool=replace(first.tool, instructions=tuple(sorted(computed_on))),
+        request=replace(first.request, shard=None, arguments=None),
+        results=results,
+        counts=counts_record(skipped, tally),
+        drift=drift_records(tally),
+        aside=replace(first.aside, not_an_image=tuple(tally.not_images)),
+        times=TimesRecord(
+            started=min(one.started for one in times),
+            finished=max(one.finished for one in times),
+            seconds=round(sum(one.seconds for one in times), 3),
+        ),
+        merged_from=tuple(
+            ShardRecord(str(_part(shard)), shard.path.name, shard.manifest.results.sha256) for shard in ordered
+        ),
+    )

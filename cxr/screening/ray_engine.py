@@ -9,15 +9,15 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from cxr import __version__
 from cxr.core.errors import CxrError, DataError, OutputError, UsageError
-from cxr.core.files import JsonObject
 from cxr.core.processor import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
@@ -26,16 +26,19 @@ from cxr.screening.journal import (
     HEADER_FILE,
     NETWORKS,
     TRIES,
+    Fingerprint,
     Parts,
+    as_json,
     begin_parts,
-    read_header,
+    check_same,
+    decoder,
+    read_fingerprint,
     refuse_leftovers,
     write_part,
 )
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import record_of, screen
 from cxr.screening.read import IN_TURN
-from cxr.screening.resume import check_same, decoder
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
 from cxr.screening.workers import at_points, load_all
@@ -126,7 +129,7 @@ class WorkerPayload:
         keywords: DICOM attributes to read.
         schema: Of the table.
         parts: Folder of parts, which every worker must see.
-        fingerprint: What `cxr.screening.resume` says where the run began.
+        fingerprint: That of the run, where it began.
     """
 
     points: Sequence[str]
@@ -134,7 +137,7 @@ class WorkerPayload:
     keywords: tuple[str, ...]
     schema: Schema
     parts: Path
-    fingerprint: JsonObject
+    fingerprint: Fingerprint
 
     def check_here(self) -> None:
         """Find out whether this machine would give the same rows, and sees the folder of parts.
@@ -143,7 +146,7 @@ class WorkerPayload:
             ResumeError: Another version of the tool or of the decoder is installed here.
             DataError: The folder is not there.
         """
-        here = self.fingerprint | {"tool": __version__, "decoder": decoder()}
+        here = as_json(replace(self.fingerprint, tool=__version__, decoder=decoder()))
         check_same(here, self.fingerprint, "the worker's run", "install the same versions on every node")
         if not self.parts.is_dir():
             raise DataError(
@@ -157,7 +160,7 @@ class WorkerPayload:
         return at_points(load_all(folders), self.points)
 
 
-def worker_payload(work: Run, parts: Path, fingerprint: JsonObject) -> WorkerPayload:
+def worker_payload(work: Run, parts: Path, fingerprint: Fingerprint) -> WorkerPayload:
     """Copy the networks of a run to where its workers find them, and return the rest of what they need.
 
     Raises:
@@ -179,6 +182,7 @@ def worker_payload(work: Run, parts: Path, fingerprint: JsonObject) -> WorkerPay
     )
 
 
+Slice = dict[str, Any]  # a row of Ray Data
 MOST_TRIES = 4  # of a slice: Ray gives it to another worker where one dies, and a file may kill every one
 
 
@@ -194,7 +198,7 @@ class Worker:
         shipment.check_here()
         self._shipment, self._models = shipment, shipment.models()
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: Slice) -> Slice:
         """Screen a slice and write its part.
 
         Args:
@@ -251,18 +255,18 @@ class RayEngine:
 
     address: str | None = None
     most: int = 0
-    _fingerprint: JsonObject = field(default_factory=dict)
+    _fingerprint: Fingerprint | None = None
 
-    def opened(self, files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Parts:
+    def opened(self, files: OutputFiles, fingerprint: Fingerprint, *, overwrite: bool) -> Parts:
         """See `cxr.screening.engine.Engine`."""
         self._fingerprint = fingerprint
-        header = None if overwrite else read_header(files.parts / HEADER_FILE)
-        if header is not None:
-            check_same(header["fingerprint"], fingerprint, str(files.parts))
+        begun = None if overwrite else read_fingerprint(files.parts / HEADER_FILE)
+        if begun is not None:
+            check_same(begun, fingerprint, str(files.parts))
             return Parts(files.parts)
         if not overwrite:
             refuse_leftovers(files, files.journal, "local")
-        parts = begin_parts(files.parts, {"fingerprint": fingerprint})
+        parts = begin_parts(files.parts, fingerprint)
         files.journal.unlink(missing_ok=True)
         return parts
 
@@ -271,6 +275,7 @@ class RayEngine:
         if not todo:
             return
         assert isinstance(log, Parts)
+        assert self._fingerprint is not None, "opened before"
         shipment = worker_payload(work, log.folder, self._fingerprint)
         first, candidates = log.next_number, work.selection.candidates
         slices = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
@@ -284,7 +289,7 @@ class RayEngine:
                 yield some, [int(place) for place in np.atleast_1d(row["places"])]
                 listener.advanced(len(some))
 
-    def _rows(self, ray: Any, rows: list[dict[str, Any]], shipment: WorkerPayload) -> Iterator[dict[str, Any]]:
+    def _rows(self, ray: Any, rows: list[Slice], shipment: WorkerPayload) -> Iterator[Slice]:
         """Give what workers return, as they do; only numbers come back.
 
         Raises:

@@ -3,44 +3,65 @@
 import io
 from array import array
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from cxr.core.errors import OutputError
-from cxr.core.files import JsonObject, write_json
+from msgspec.structs import replace
+
+from cxr.core.errors import DataError, OutputError
 from cxr.inference.gate import GATE_REASONS
 from cxr.screening.candidates import Candidate
-from cxr.screening.engine import Engine, LoadedModel, Log, ProgressListener, Run
+from cxr.screening.engine import Engine, Log, ProgressListener, Run
+from cxr.screening.journal import Fingerprint, JournalRecord, as_json, check_same, fingerprint_of
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import screen
 from cxr.screening.read import prefetch
-from cxr.screening.resume import baseline_records, check_baseline, fingerprint_of
 from cxr.screening.run_manifest import (
     MANIFEST_VERSION,
+    ListingRecord,
+    ResultsRecord,
+    RevisionDiff,
+    RunManifest,
+    RunResult,
     Tally,
-    aside_facts,
-    count_facts,
-    drift_facts,
-    request_facts,
-    results_facts,
-    skipped_files,
-    tool_facts,
+    TimesRecord,
+    aside_record,
+    counts_record,
+    drift_records,
+    results_record,
+    skipped_record,
+    tool_record,
+    write_manifest,
 )
-from cxr.screening.schema import Status, decision_record, members_of
+from cxr.screening.schema import Status
 from cxr.screening.storage import FileVersion, Root, store_of
-from cxr.screening.tables import whole_table, write_table, write_text_table
+from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
 from cxr.screening.workers import LocalEngine
 
 
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When a run began, and how many files it has to screen."""
+
+    started: datetime
+    screened_now: int
+
+    def record(self) -> TimesRecord:
+        """Return the times of a run that ends now."""
+        end = datetime.now(UTC)
+        return TimesRecord(
+            started=self.started.isoformat(timespec="milliseconds"),
+            screened_now=self.screened_now,
+            finished=end.isoformat(timespec="milliseconds"),
+            seconds=round((end - self.started).total_seconds(), 3),
+        )
+
+
 def finalize(
-    journal: Log,
-    work: Run,
-    positions: Sequence[int],
-    files: OutputFiles,
-    fingerprint: JsonObject,
-    times: JsonObject,
+    journal: Log, work: Run, positions: Sequence[int], files: OutputFiles, fingerprint: Fingerprint, times: _Clock
 ) -> Tally:
     """Write table and manifest of a run whose every candidate is in the journal, at `positions`.
 
@@ -52,10 +73,9 @@ def finalize(
         with whole_table(files.results, partitioned=work.partitioned) as temporary:
             rows = _table_rows(journal, work.selection.candidates, positions, tally)
             write_table(temporary, work.format, work.schema.columns, rows)
-            results = results_facts(temporary, files.results.name, work.format, tally)
-        write_json(
-            files.manifest, _manifest(work, tally, results, fingerprint, _finished(times), journal.instructions())
-        )
+            results = results_record(temporary, files.results.name, work.format, tally)
+        computed_on = journal.instructions()
+        write_manifest(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
     except OSError as error:
         raise OutputError(
             f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
@@ -69,9 +89,9 @@ def _table_rows(
 ) -> Iterator[list[str]]:
     for candidate, position in zip(candidates, positions, strict=True):
         record = journal.record_at(position)
-        assert record["path"] == candidate.cell, "the journal gives another file's row"
-        if "cells" in record:
-            cells = [record["path"], *record["cells"]]
+        assert record.path == candidate.cell, "the journal gives another file's row"
+        if record.cells is not None:
+            cells = [record.path, *record.cells]
             tally.count(cells)
             yield cells
         else:
@@ -81,60 +101,29 @@ def _table_rows(
 def _manifest(
     work: Run,
     tally: Tally,
-    results: JsonObject,
-    fingerprint: JsonObject,
-    times: JsonObject,
+    results: ResultsRecord,
+    fingerprint: Fingerprint,
+    times: TimesRecord,
     computed_on: set[str],
-) -> JsonObject:
-    earlier = work.request.earlier.computed_on if work.request.earlier else set()
-    return {
-        "manifest": MANIFEST_VERSION,
-        "tool": tool_facts(computed_on.union(earlier)),
-        "models": [
-            model_facts(model) | ({"dvc": source} if source else {})
-            for model, source in zip_longest(work.models, work.request.model_sources)
-        ],
-        "gate": work.schema.gate and work.schema.gate.facts(),
-        "request": request_facts(work.request),
-        "results": results,
-        "counts": count_facts(skipped_files(work.found, work.selection, tally), tally),
-        "drift": drift_facts(tally),
-        "aside": aside_facts(work.found, tally),
-        "listing": {"files": len(work.found.candidates), "sha256": work.selection.listing},
-        "fingerprint": fingerprint,
-        "times": times,
-        "references": reference_facts(work.models),
-    }
-
-
-def reference_facts(models: Sequence[LoadedModel]) -> JsonObject:
-    """Return what rows were compared with, so that joined tables can be compared too; last, for its length."""
-    applied = ((model.identity, decision_record(model)) for model in models)
-    return {identity: one.reference_facts() for identity, one in applied if one and one.reference}
-
-
-def model_facts(model: LoadedModel) -> JsonObject:
-    """Say which network answered and what it was trained on."""
-    description, applied = model.description, decision_record(model)
-    return {
-        "model": model.identity,
-        "name": description["name"],
-        "sha256": model.network_sha256,
-        "description_sha256": model.description_sha256,
-        "classes": list(model.classes),
-        "members": list(members_of(description)),
-        "side": model.plane_side,
-        "decisions": applied and applied.facts(model.classes) | {"sha256": description["decisions"]["sha256"]},
-        "data_sha256": description["data"].get("sha256"),
-        "synthetic": int(description["data"].get("synthetic_images", 0)) > 0,
-        "commit": description.get("commit"),
-    }
-
-
-def _finished(times: JsonObject) -> JsonObject:
-    end = datetime.now(UTC)
-    seconds = (end - datetime.fromisoformat(times["started"])).total_seconds()
-    return times | {"finished": end.isoformat(timespec="milliseconds"), "seconds": round(seconds, 3)}
+) -> RunManifest:
+    request, heads = work.request, work.schema.heads
+    earlier = request.earlier.computed_on if request.earlier else set()
+    sources = request.model_sources or [None] * len(heads)
+    return RunManifest(
+        manifest=MANIFEST_VERSION,
+        tool=tool_record(computed_on.union(earlier)),
+        models=tuple(replace(head.record, dvc=source) for head, source in zip(heads, sources, strict=True)),
+        gate=work.schema.gate,
+        request=request.record,
+        results=results,
+        counts=counts_record(skipped_record(work.found, work.selection, tally), tally),
+        drift=drift_records(tally),
+        aside=aside_record(work.found, tally),
+        listing=ListingRecord(len(work.found.candidates), work.selection.listing),
+        fingerprint=fingerprint,
+        times=times,
+        references={head.identity: head.reference for head in heads if head.reference},
+    )
 
 
 LOCAL: Engine = LocalEngine()
@@ -154,31 +143,70 @@ def run(
         ModelError: A network's output does not belong to its description.
         DataError: The connection to the files is lost, or the earlier table is of another revision.
     """
-    times = {"started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    started = datetime.now(UTC)
     fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords)
     request = work.request
     if request.earlier and request.changes:
-        check_baseline(request.earlier, fingerprint, request.changes.since["commit"])
+        _check_baseline(request.earlier, fingerprint, request.changes.since.commit)
     with engine.opened(files, fingerprint, overwrite=overwrite) as journal:
         if request.earlier and request.changes:
             _keep(
                 journal,
-                baseline_records(request.earlier, request.changes, work.selection.candidates, request.naming.root),
+                _baseline_records(request.earlier, request.changes, work.selection.candidates, request.naming.root),
             )
         positions, retried = done_before(journal, work)
         todo = array("Q", (number for number, position in enumerate(positions) if position == NOT_DONE))
         listener.resumed(len(positions) - len(todo), retried, len(positions))
         _screen(engine, journal, work, todo, positions, listener)
         journal.sync()
-        return finalize(journal, work, positions, files, fingerprint, times | {"screened_now": len(todo)})
+        return finalize(journal, work, positions, files, fingerprint, _Clock(started, len(todo)))
 
 
-def _keep(journal: Log, records: Iterator[JsonObject]) -> None:
+def _keep(journal: Log, records: Iterator[JournalRecord]) -> None:
     """Note what still holds of an earlier table, unless a run that was ended has noted it, or better."""
-    known = {record["path"]: tuple(record["stamp"]) for _, record in journal.records()}
-    missing = (record for record in records if known.get(record["path"]) != record["stamp"])
+    known = {record.path: record.stamp for _, record in journal.records()}
+    missing = (record for record in records if known.get(record.path) != record.stamp)
     while some := list(islice(missing, KEPT_AT_ONCE)):
         journal.append(some)
+
+
+def _check_baseline(earlier: RunResult, fingerprint: Fingerprint, commit: str) -> None:
+    """Refuse an earlier table whose rows must not stand beside new ones.
+
+    Raises:
+        ResumeError: It was made with something else; says with what.
+        DataError: It is not of that revision, or not what its manifest describes.
+    """
+    path = earlier.path
+    begun = as_json(earlier.manifest.fingerprint)
+    check_same(begun, fingerprint, str(path), "leave out --earlier, and screen every file")
+    made_at = (earlier.manifest.request.dvc or {}).get("commit")
+    if made_at != commit:
+        raise DataError(
+            f"{path} was made at {made_at or 'no revision of DVC'}, --changed-since is {commit}; name that revision "
+            "there, or the table of this one"
+        )
+    if digest_of(path) != earlier.manifest.results.sha256:
+        raise DataError(f"{path} is not what its manifest describes; run cxr-verify on it")
+
+
+def _baseline_records(
+    earlier: RunResult, changes: RevisionDiff, candidates: Sequence[Candidate], root: Root
+) -> Iterator[JournalRecord]:
+    """Give the journal's records of unchanged files, from the rows of the earlier table."""
+    store = store_of(root)
+    no_image = set(earlier.manifest.aside.not_an_image)
+    rows = earlier.rows()
+    row = next(rows, None)
+    for candidate in candidates:
+        while row is not None and row["path"] < candidate.cell:
+            row = next(rows, None)
+        if candidate.cell not in changes.unchanged:
+            continue
+        if row is not None and row["path"] == candidate.cell:
+            yield JournalRecord(candidate.cell, store.stamp(candidate), tuple(row.values())[1:])
+        elif candidate.cell in no_image:
+            yield JournalRecord(candidate.cell, store.stamp(candidate))
 
 
 def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
@@ -187,17 +215,18 @@ def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
     Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects
     the same picture again.
     """
-    latest = {record["path"]: position for position, record in journal.records()}
+    latest = {record.path: position for position, record in journal.records()}
     positions, retried = array("q"), 0
     candidates = work.selection.candidates
     for candidate, stamp in zip(candidates, _versions(candidates, latest, work.request.naming.root), strict=True):
         position = latest.get(candidate.cell, NOT_DONE)
         if position != NOT_DONE:
             record = journal.record_at(position)
-            failed = "cells" in record and record["cells"][0] != Status.OK and record["cells"][1] not in GATE_REASONS
+            status, reason = record.cells[:2] if record.cells else (Status.OK, "")
+            failed = status != Status.OK and reason not in GATE_REASONS
             retried += failed
-            same = tuple(record["stamp"]) == stamp != ()
-            if failed or not same or ("cells" not in record and candidate.named):
+            same = record.stamp == stamp != ()
+            if failed or not same or (record.cells is None and candidate.named):
                 position = NOT_DONE
         positions.append(position)
     return positions, retried

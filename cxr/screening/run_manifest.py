@@ -7,28 +7,217 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from msgspec import Struct, ValidationError, convert
+
 from cxr import __version__
-from cxr.core.errors import DataError, ModelError
-from cxr.core.files import JsonObject, read_json
-from cxr.inference.decisions import ReferReason
+from cxr.core.errors import DataError
+from cxr.core.files import read_json, write_json
+from cxr.inference.decisions import Reference, ReferReason
+from cxr.inference.gate import GateRecord
 from cxr.screening.candidates import Candidate, Found, Query
 from cxr.screening.discovery import Selection, Shard
-from cxr.screening.drift import DriftCounts
+from cxr.screening.drift import DriftCounts, DriftRecord
+from cxr.screening.journal import Fingerprint, as_json
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, cleaned, escape, printable
-from cxr.screening.schema import (
-    SCHEMA_VERSION,
-    ModelColumns,
-    Schema,
-    Status,
-    parse_decision_record,
-    parse_gate_record,
-    schema_of,
-)
-from cxr.screening.storage import git_revision, store_of
+from cxr.screening.schema import SCHEMA_VERSION, ModelColumns, ModelRecord, Schema, Status, schema_of
+from cxr.screening.storage import GitRevision, Provenance, Revisions, git_revision, store_of
 from cxr.screening.tables import Format, bytes_of, digest_of, is_partitioned, partitions_of, read_table
 
-SECTIONS = ("models", "request", "counts", "drift", "aside", "listing", "fingerprint", "times", "references")
+MANIFEST_VERSION = 1
+LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
+
+
+class ToolRecord(Struct, frozen=True):
+    """What made a table: versions of the tool, of Python and of the libraries, and the tool's commit in a checkout.
+
+    Attributes:
+        instructions: Classes of the processors that the rows were computed on, see `cxr.core.processor.instructions`;
+            sorted.
+    """
+
+    name: str
+    version: str
+    git: GitRevision | None
+    python: str
+    libraries: Mapping[str, str]
+    instructions: tuple[str, ...] = ()
+
+
+class DiffRecord(Struct, frozen=True):
+    """What a revision has of the earlier one that --changed-since named: numbers of files, cells of those deleted."""
+
+    rev: str
+    commit: str
+    new: int
+    changed: int
+    unchanged: int
+    deleted: tuple[str, ...]
+
+
+class EarlierRecord(Struct, frozen=True):
+    """The table whose rows of unchanged files were kept."""
+
+    file: str
+    rows: int
+    sha256: str
+
+
+class RequestRecord(Struct, frozen=True, omit_defaults=True):
+    """Arguments and selection; where names are hashed, None for whatever names a file or a folder.
+
+    Attributes:
+        root: That relative paths start from, escaped.
+        paths: A `PathStyle`.
+        git: Revision of what was screened, where known.
+        dvc: Likewise.
+    """
+
+    arguments: tuple[str, ...] | None
+    root: str | None
+    paths: str
+    recursive: bool
+    include: tuple[str, ...] | None
+    exclude: tuple[str, ...] | None
+    shard: str | None
+    limit: int | None
+    git: GitRevision | None
+    dvc: Provenance | None
+    changed_since: DiffRecord | None = None
+    earlier: EarlierRecord | None = None
+
+
+class ResultsRecord(Struct, frozen=True, omit_defaults=True):
+    """The table.
+
+    Attributes:
+        schema: Version of docs/results-csv.md.
+        partitions: Number of files of a table that is a folder.
+    """
+
+    file: str
+    format: Format
+    schema: int
+    columns: tuple[str, ...]
+    rows: int
+    bytes: int
+    sha256: str
+    partitions: int | None = None
+
+
+class SkippedRecord(Struct, frozen=True, omit_defaults=True):
+    """Numbers of files that have no row, by the reason."""
+
+    not_an_image: int
+    special: int
+    hidden: int
+    excluded: int
+    other_shards: int
+    beyond_limit: int
+    unchanged: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        left_aside = self.special + self.hidden + self.excluded + self.other_shards + self.beyond_limit
+        return self.not_an_image + left_aside + self.unchanged
+
+
+class CountsRecord(Struct, frozen=True, omit_defaults=True):
+    """Counts of files: discovered = ok + rejected + error + skipped.
+
+    Attributes:
+        predictions: By network and class.
+        decisions: By network and word, with `refer_reasons` by reason and `in_training_set`.
+        agreement: Only with several networks.
+    """
+
+    discovered: int
+    ok: int
+    rejected: int
+    error: int
+    skipped: int
+    skipped_because: SkippedRecord
+    reasons: Mapping[str, int]
+    flags: Mapping[str, int]
+    predictions: Mapping[str, Mapping[str, int]]
+    decisions: Mapping[str, Mapping[str, int | Mapping[str, int]]]
+    agreement: Mapping[str, int] | None = None
+
+
+class FolderRecord(Struct, frozen=True):
+    """A folder that was not searched."""
+
+    path: str
+    because: str
+
+
+class AsideRecord(Struct, frozen=True):
+    """The files without a row that nobody asked to leave aside, and the folders that were not searched."""
+
+    not_an_image: tuple[str, ...]
+    special: tuple[str, ...]
+    folders_not_searched: Mapping[str, int]
+    folders: tuple[FolderRecord, ...]
+
+
+class ListingRecord(Struct, frozen=True):
+    """All files found, before shard and limit: their number, and the SHA-256 over their names."""
+
+    files: int
+    sha256: str
+
+
+class TimesRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """When a run was at work: UTC in ISO 8601, and seconds.
+
+    Attributes:
+        screened_now: Files that this run screened, after those of earlier ones; None of a joined table.
+    """
+
+    started: str
+    screened_now: int | None = None
+    finished: str
+    seconds: float
+
+
+class ShardRecord(Struct, frozen=True):
+    """A table that was joined with others."""
+
+    shard: str
+    file: str
+    sha256: str
+
+
+class RunManifest(Struct, frozen=True, omit_defaults=True):
+    """What a table was made from, by what, and what is in it; its members are the keys of the JSON file.
+
+    Attributes:
+        manifest: Version of this form.
+        drift: By network, for those that have a reference.
+        references: What rows were compared with, so that joined tables can be compared too; late, for its length.
+        merged_from: Of a joined table, the shards.
+    """
+
+    manifest: int
+    tool: ToolRecord
+    models: tuple[ModelRecord, ...]
+    gate: GateRecord | None
+    request: RequestRecord
+    results: ResultsRecord
+    counts: CountsRecord
+    drift: Mapping[str, DriftRecord]
+    aside: AsideRecord
+    listing: ListingRecord
+    fingerprint: Fingerprint
+    times: TimesRecord
+    references: Mapping[str, Reference]
+    merged_from: tuple[ShardRecord, ...] = ()
+
+
+def write_manifest(path: Path, manifest: RunManifest) -> None:
+    """Write a manifest as JSON, whole or not at all."""
+    write_json(path, as_json(manifest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +230,23 @@ class RunResult:
     """
 
     path: Path
-    manifest: JsonObject
+    manifest: RunManifest
 
     @property
     def schema(self) -> Schema:
         """The schema that its networks, its gate and DICOM attributes give."""
-        named, references = self.manifest["models"], self.manifest["references"]
-        models = [(model["name"], model["model"], tuple(model["classes"])) for model in named]
-        where = f"the manifest of {self.path}"
-        try:
-            applied = [parse_decision_record(model, references.get(model["model"]), where) for model in named]
-            gate = parse_gate_record(self.manifest["gate"], where)
-        except ModelError as error:
-            raise DataError(str(error)) from error
-        return schema_of(models, self.manifest["fingerprint"]["attributes"], applied, gate)
+        manifest = self.manifest
+        return schema_of(manifest.models, manifest.fingerprint.attributes, manifest.references, manifest.gate)
 
     @property
     def format(self) -> Format:
         """How it was written."""
-        return Format(self.manifest["results"]["format"])
+        return self.manifest.results.format
 
     @property
     def computed_on(self) -> set[str]:
         """Classes of the processors that its rows were computed on, see `cxr.core.processor.instructions`."""
-        return set(self.manifest["tool"].get("instructions", ()))
+        return set(self.manifest.tool.instructions)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Give its rows. Raises DataError where they cannot be read."""
@@ -81,22 +263,31 @@ def read_run_result(path: Path) -> RunResult:
         raise DataError(f"{path} does not exist; expected a table written by cxr-batch")
     sidecar = OutputFiles(path.resolve()).manifest
     try:
-        manifest = read_json(sidecar)
+        form = read_json(sidecar)
     except (OSError, ValueError) as error:
         raise DataError(f"{sidecar} cannot be read ({error}); it is written beside every table, keep both") from error
-    known = isinstance(manifest, dict) and manifest.get("manifest") == MANIFEST_VERSION
-    if not known or not all(isinstance(manifest.get(name), dict) for name in ("tool", "results")):
+    known = isinstance(form, dict) and form.get("manifest") == MANIFEST_VERSION
+    if not known or not all(isinstance(form.get(name), dict) for name in ("tool", "results")):
         raise DataError(f"{sidecar} is not a manifest of version {MANIFEST_VERSION}; it was not written by cxr-batch")
-    if manifest["results"].get("schema") != SCHEMA_VERSION:  # before the rest, which an older version has not
+    if form["results"].get("schema") != SCHEMA_VERSION:  # before the rest, which an older version has not
         raise DataError(
-            f"{path} is a table of version {manifest['results'].get('schema')}, this cxr-batch reads {SCHEMA_VERSION}; "
-            f"use cxr-batch {manifest['tool'].get('version')}, which wrote it"
+            f"{path} is a table of version {form['results'].get('schema')}, this cxr-batch reads {SCHEMA_VERSION}; "
+            f"use cxr-batch {form['tool'].get('version')}, which wrote it"
         )
-    missing = [name for name in SECTIONS if not isinstance(manifest.get(name), dict | list)]
-    missing += [] if isinstance(manifest.get("gate", ""), dict | None) else ["gate"]
-    if missing:
+    if missing := [name for name in RunManifest.__struct_fields__[:-1] if name not in form]:
         raise DataError(f"{sidecar} lacks {', '.join(missing)}; cxr-batch did not write it so")
-    return RunResult(path, manifest)
+    try:
+        return RunResult(path, convert(form, RunManifest))
+    except ValidationError as error:
+        raise DataError(f"{sidecar}: {error}; cxr-batch did not write it so") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionName:
+    """A revision of a repository: what it was called, and its commit."""
+
+    rev: str
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +295,27 @@ class RevisionDiff:
     """What a revision has of another one.
 
     Attributes:
-        since: The earlier revision, as manifests name it.
+        since: The earlier revision.
         unchanged: Cells of files with equal marks in both.
         new: Number of files that the earlier one has not.
         changed: Number of files with another mark.
         deleted: Cells of files that only the earlier one has.
     """
 
-    since: JsonObject
+    since: RevisionName
     unchanged: frozenset[str]
     new: int
     changed: int
     deleted: tuple[str, ...]
 
-    def facts(self) -> JsonObject:
+    @property
+    def record(self) -> "DiffRecord":
         """For the manifest."""
-        counts = {"new": self.new, "changed": self.changed, "unchanged": len(self.unchanged)}
-        return {**self.since, **counts, "deleted": list(self.deleted)}
+        counts = (self.new, self.changed, len(self.unchanged))
+        return DiffRecord(self.since.rev, self.since.commit, *counts, self.deleted)
 
 
-def diff_revisions(before: Sequence[Candidate], after: Sequence[Candidate], since: JsonObject) -> RevisionDiff:
+def diff_revisions(before: Sequence[Candidate], after: Sequence[Candidate], since: RevisionName) -> RevisionDiff:
     """Compare two listings by the checksums in their marks; a file without one counts as changed."""
     earlier = {one.cell: one.mark.partition(" ")[2] for one in before}
     unchanged, new = set(), 0
@@ -179,7 +371,7 @@ class Tally:
         self._names = [column.name for column in self.schema.columns]
         for counters in (self.predictions, self.confidence, self.decisions, self.refer_reasons, self.in_training_set):
             counters.extend(Counter() for _ in self.schema.heads)
-        references = [head.applied.reference if head.applied else None for head in self.schema.heads]
+        references = [head.reference for head in self.schema.heads]
         self.drift = [DriftCounts(reference) if reference else None for reference in references]
 
     def count(self, cells: Sequence[str]) -> None:
@@ -223,10 +415,6 @@ class Tally:
             self.confidence[number][prediction] += float(row[f"{head.prefix}confidence"])  # type: ignore[assignment]
 
 
-MANIFEST_VERSION = 1
-LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
-
-
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What the user asked for, as far as the manifest tells.
@@ -244,114 +432,112 @@ class RunRequest:
     limit: int | None
     changes: RevisionDiff | None = None
     earlier: RunResult | None = None
-    model_sources: Sequence[JsonObject | None] = ()
+    model_sources: Sequence[Provenance | None] = ()
+
+    @property
+    def record(self) -> RequestRecord:
+        """What the manifest keeps; where names are hashed, nothing that names a file or folder."""
+        private = self.naming.style is PathStyle.HASHED
+        root = self.naming.root
+        revisions = store_of(root).revisions() if isinstance(root, Path) or not private else Revisions()
+        return RequestRecord(
+            arguments=None if private else tuple(printable(cleaned(argument)) for argument in self.arguments),
+            root=None if private else escape(str(root)),
+            paths=self.naming.style.value,
+            recursive=self.query.recursive,
+            include=None if private else tuple(map(printable, self.query.include)),
+            exclude=None if private else tuple(map(printable, self.query.exclude)),
+            shard=str(self.shard) if self.shard else None,
+            limit=self.limit,
+            git=revisions.git,
+            dvc=revisions.dvc,
+            changed_since=self.changes.record if self.changes else None,
+            earlier=_earlier_record(self.earlier.manifest.results) if self.earlier else None,
+        )
 
 
-def tool_facts(computed_on: Collection[str]) -> JsonObject:
-    """Return versions of the tool, of Python and of the libraries, and the tool's commit in a checkout.
-
-    Args:
-        computed_on: Classes of the processors that the rows were computed on, see `cxr.core.processor.instructions`.
-    """
-    return {
-        "name": "cxr-batch",
-        "version": __version__,
-        "git": git_revision(Path(__file__).parent),
-        "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
-        "instructions": sorted(computed_on),
-    }
+def _earlier_record(results: ResultsRecord) -> EarlierRecord:
+    return EarlierRecord(results.file, results.rows, results.sha256)
 
 
-def request_facts(request: RunRequest) -> JsonObject:
-    """Return arguments and selection; where names are hashed, nothing that names a file or folder."""
-    private = request.naming.style is PathStyle.HASHED
-    root = request.naming.root
-    return {
-        "arguments": None if private else [printable(cleaned(argument)) for argument in request.arguments],
-        "root": None if private else escape(str(root)),
-        "paths": request.naming.style.value,
-        "recursive": request.query.recursive,
-        "include": None if private else list(map(printable, request.query.include)),
-        "exclude": None if private else list(map(printable, request.query.exclude)),
-        "shard": str(request.shard) if request.shard else None,
-        "limit": request.limit,
-        **(store_of(root).facts() if isinstance(root, Path) or not private else {"git": None, "dvc": None}),
-        **({"changed_since": request.changes.facts()} if request.changes else {}),
-        **({"earlier": _earlier_facts(request.earlier)} if request.earlier else {}),
-    }
+def tool_record(computed_on: Collection[str]) -> ToolRecord:
+    """Return what makes a table here; `computed_on` are classes of processors."""
+    return ToolRecord(
+        name="cxr-batch",
+        version=__version__,
+        git=git_revision(Path(__file__).parent),
+        python=platform.python_version(),
+        libraries={name: metadata.version(name) for name in LIBRARIES},
+        instructions=tuple(sorted(computed_on)),
+    )
 
 
-def _earlier_facts(earlier: RunResult) -> JsonObject:
-    results = earlier.manifest["results"]
-    return {"file": results["file"], "rows": results["rows"], "sha256": results["sha256"]}
-
-
-def results_facts(path: Path, name: str, wanted: Format, tally: Tally) -> JsonObject:
+def results_record(path: Path, name: str, wanted: Format, tally: Tally) -> ResultsRecord:
     """Describe the table at `path`, which will be called `name`."""
-    return {
-        "file": name,
-        "format": wanted.value,
-        "schema": SCHEMA_VERSION,
-        "columns": [column.name for column in tally.schema.columns],
-        "rows": tally.rows,
-        "bytes": bytes_of(path),
-        "sha256": digest_of(path),
-        **({"partitions": len(partitions_of(path))} if path.is_dir() else {}),
-    }
+    return ResultsRecord(
+        file=name,
+        format=wanted,
+        schema=SCHEMA_VERSION,
+        columns=tuple(column.name for column in tally.schema.columns),
+        rows=tally.rows,
+        bytes=bytes_of(path),
+        sha256=digest_of(path),
+        partitions=len(partitions_of(path)) if path.is_dir() else None,
+    )
 
 
-def count_facts(skipped: Mapping[str, int], tally: Tally) -> JsonObject:
-    """Return counts of files: discovered = ok + rejected + error + skipped."""
-    return {
-        "discovered": tally.rows + sum(skipped.values()),
+def counts_record(skipped: SkippedRecord, tally: Tally) -> CountsRecord:
+    """Return counts of files."""
+    heads = tally.schema.heads
+    return CountsRecord(
+        discovered=tally.rows + skipped.total,
         **{status.value: tally.statuses[status] for status in Status},
-        "skipped": sum(skipped.values()),
-        "skipped_because": dict(skipped),
-        "reasons": dict(sorted(tally.reasons.items())),
-        "flags": dict(sorted(tally.flags.items())),
-        "predictions": {
+        skipped=skipped.total,
+        skipped_because=skipped,
+        reasons=dict(sorted(tally.reasons.items())),
+        flags=dict(sorted(tally.flags.items())),
+        predictions={
             head.identity: {name: counts[name] for name in head.classes}
-            for head, counts in zip(tally.schema.heads, tally.predictions, strict=True)
+            for head, counts in zip(heads, tally.predictions, strict=True)
         },
-        "decisions": {
+        decisions={
             head.identity: {
                 **{word: tally.decisions[number][word] for word in head.applied.words},
                 "refer_reasons": {reason.value: tally.refer_reasons[number][reason] for reason in ReferReason},
                 "in_training_set": tally.in_training_set[number]["yes"],
             }
-            for number, head in enumerate(tally.schema.heads)
+            for number, head in enumerate(heads)
             if head.applied
         },
-        **({"agreement": dict(sorted(tally.agreement.items()))} if len(tally.schema.heads) > 1 else {}),
-    }
+        agreement=dict(sorted(tally.agreement.items())) if len(heads) > 1 else None,
+    )
 
 
-def drift_facts(tally: Tally) -> JsonObject:
+def drift_records(tally: Tally) -> dict[str, DriftRecord]:
     """Compare the answers of each network that has a reference with it."""
     heads = zip(tally.schema.heads, tally.drift, strict=True)
-    return {head.identity: drift.facts() for head, drift in heads if drift}
+    return {head.identity: drift.record for head, drift in heads if drift}
 
 
-def skipped_files(found: Found, selection: Selection, tally: Tally) -> dict[str, int]:
+def skipped_record(found: Found, selection: Selection, tally: Tally) -> SkippedRecord:
     """Return how many files have no row, by the reason."""
-    return {
-        "not_an_image": len(tally.not_images),
-        "special": len(found.special),
-        "hidden": found.hidden,
-        "excluded": found.excluded,
-        "other_shards": selection.other_shards,
-        "beyond_limit": selection.beyond_limit,
-        **({"unchanged": selection.unchanged} if selection.unchanged else {}),
-    }
+    return SkippedRecord(
+        not_an_image=len(tally.not_images),
+        special=len(found.special),
+        hidden=found.hidden,
+        excluded=found.excluded,
+        other_shards=selection.other_shards,
+        beyond_limit=selection.beyond_limit,
+        unchanged=selection.unchanged,
+    )
 
 
-def aside_facts(found: Found, tally: Tally) -> JsonObject:
-    """Name the files without a row that nobody asked to leave aside, and the folders that were not searched."""
+def aside_record(found: Found, tally: Tally) -> AsideRecord:
+    """Name what nobody asked to leave aside."""
     folders = Counter(why for _, why in found.folders)
-    return {
-        "not_an_image": tally.not_images,
-        "special": found.special,
-        "folders_not_searched": dict(sorted(folders.items())),
-        "folders": [{"path": cell, "because": why} for cell, why in found.folders],
-    }
+    return AsideRecord(
+        not_an_image=tuple(tally.not_images),
+        special=tuple(found.special),
+        folders_not_searched=dict(sorted(folders.items())),
+        folders=tuple(FolderRecord(cell, why) for cell, why in found.folders),
+    )

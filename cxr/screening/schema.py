@@ -1,32 +1,37 @@
-"""The table's columns and rows, what decided and what judged in them. The contract is docs/results-csv.md."""
+"""The table's columns and rows: what a cell holds, how it is made, what must hold of it. See docs/results-csv.md.
 
+A column is one `ResultColumn`; header, rows, the rules of `cxr-verify` and the page's table all follow from it.
+"""
+
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Protocol
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
 
 from cxr.core.errors import Reason, UsageError
-from cxr.core.files import JsonObject, read_json
 from cxr.core.image import ImageFacts
-from cxr.inference.decisions import Decision, Decisions, Fields, Reference, decision_words, parse_reference
+from cxr.inference.decisions import NOT_SUSPECTED, Decision, DecisionRecord, Reference, ReferReason, decision_on
 from cxr.inference.gate import (
-    GATE_FILE,
+    EXPOSURE_FLAGS,
     GATE_REASONS,
+    SIGN_FLAGS,
     Flag,
-    Judge,
-    Limits,
-    Sign,
-    gate_fingerprint,
-    limits_form,
-    read_limits,
-    read_thresholds,
+    GateRecord,
+    exposure_flags,
+    is_elongated,
+    refused_by_size,
 )
+from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.paths import escape
 from cxr.screening.tables import Column, Kind
 
-ELONGATED = 2.0  # longer side over shorter: no chest film or detector is as long
+SCHEMA_VERSION = 4
 
 
 class Status(StrEnum):
@@ -39,6 +44,13 @@ class Status(StrEnum):
 
 # Read well, and not a single radiograph with defined black and white: trying again changes nothing.
 REJECTING = GATE_REASONS | {Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
+
+
+def status_of(reason: str | None) -> Status:
+    """Return the status of a file without an answer for that reason; of one that has none to give, `ok`."""
+    if not reason:
+        return Status.OK
+    return Status.REJECTED if reason in REJECTING else Status.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class Row:
         path: The cell that names it.
         reason: Why there is no answer; None for a screened file.
         detail: What went wrong, for people.
-        answers: One for each network; None where that one has no answer.
+        answers: One for each network; None where that one has no answer. Empty where none has.
         flags: In the order of `Flag`.
         format: Recognised by content; empty where unknown.
         facts: None where the file could not be decoded.
@@ -100,143 +112,175 @@ class Row:
     @property
     def status(self) -> Status:
         """`ok` for a file with an answer of every network."""
-        if self.reason is None:
-            return Status.OK
-        return Status.REJECTED if self.reason in REJECTING else Status.ERROR
+        return status_of(self.reason)
+
+    def answer(self, number: int) -> Prediction | None:
+        """Return the answer of the network with that number, from 0."""
+        return self.answers[number] if self.answers else None
 
 
-def flags_of(facts: ImageFacts, side: int, seen: Collection[Flag]) -> tuple[Flag, ...]:
-    """Return what gives reason to doubt, in the order of `Flag`.
+Cells = Mapping[str, str]  # of one row, by the names of their columns
+Clauses = Iterator[str]
 
-    Args:
-        facts: Of the file.
-        side: Of the planes that the network takes, in pixels.
-        seen: What was seen in the plane.
-    """
-    shorter, longer = sorted((facts.width, facts.height))
-    raised = {
-        Flag.SMALL: shorter < side,
-        Flag.ELONGATED: longer > ELONGATED * shorter,
-        Flag.SYNTHETIC: facts.synthetic,
-        Flag.LATERAL: facts.lateral,
-    }
-    return tuple(flag for flag in Flag if raised.get(flag) or flag in seen)
+ROUNDED = 1e-6  # a cell is off by at most 5e-7; decisions were made before rounding
+TOLERANCE = 2e-6  # three such cells are added
+_FORMS = {
+    Kind.NUMBER: (re.compile(r"[01]\.\d{6}"), "six decimals"),
+    Kind.INTEGER: (re.compile(r"\d+"), "a whole number"),
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class HasDecisions(Protocol):
-    """A model with what decides; `cxr.inference.model_folder.ScreeningModel` in production."""
-
-    @property
-    def decisions(self) -> Decisions | None:
-        """None where nothing was fitted for the network."""
-
-    @property
-    def operating_point(self) -> str:
-        """Name of the one in force; empty without decisions."""
-
-    @property
-    def description(self) -> JsonObject:
-        """The content of model.json."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """What decides in a run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultColumn(Column):
+    """A column of the table.
 
     Attributes:
-        point: Name of the operating point in force.
-        target: Its class.
-        threshold: Calibrated probability of the target from which on it is suspected.
-        temperature: Logits were divided by it.
-        alpha: Of the prediction sets.
-        minimum: In the order of the classes, smallest calibrated probability of a class in the prediction set.
-        reference: The validation images; None where there is nothing to compare with.
-        members: Names of the networks that an ensemble consists of; empty for a single network.
+        cell: Gives its text for a row.
+        malformed: Says what is wrong with a text that is none for this column, whatever stands beside it; else nothing.
+        rule: Gives a clause for each thing that does not hold of its cell in a row whose cells are all well formed.
+        type: What it holds, in the page's words.
+        content: What it says, in the page's words.
     """
 
-    point: str
-    target: str
-    threshold: float
-    temperature: float
-    alpha: float
-    minimum: tuple[float, ...]
-    reference: Reference | None = None
-    members: tuple[str, ...] = ()
+    cell: Callable[[Row], str]
+    malformed: Callable[[str], str] = field(default=lambda _: "")
+    rule: Callable[[Cells, "Schema"], Clauses] = field(default=lambda *_: iter(()))
+    type: str
+    content: str
 
-    @property
-    def words(self) -> tuple[str, str, str]:
-        """The words that the column `decision` may hold."""
-        return decision_words(self.target)
-
-    def facts(self, classes: Sequence[str]) -> JsonObject:
-        """Return what the manifest says of it."""
-        return {
-            "operating_point": self.point,
-            "target": self.target,
-            "threshold": self.threshold,
-            "temperature": self.temperature,
-            "alpha": self.alpha,
-            "minimum": dict(zip(classes, self.minimum, strict=True)),
-        }
-
-    def reference_facts(self) -> JsonObject | None:
-        """Return the validation images' figures as the manifest keeps them, so that joined tables can be compared."""
-        return asdict(self.reference) if self.reference else None
+    def form(self, cell: str) -> str:
+        """Return what is wrong with a cell by itself; nothing where it is well formed."""
+        pattern, expected = _FORMS.get(self.kind, (None, ""))
+        if cell and pattern and not pattern.fullmatch(cell):
+            return f"{self.name} is {cell!r}; expected {expected}"
+        return self.malformed(cell)
 
 
-def decision_record(model: HasDecisions) -> DecisionRecord | None:
-    """Return what decides about a model's pictures; None without decisions."""
-    if model.decisions is None:
-        return None
-    return decision_record_at(model.decisions, model.operating_point, members_of(model.description))
+def broken_rules(cells: Cells, schema: "Schema") -> Clauses:
+    """Give a clause for each rule that a row breaks: first whether every cell is well formed, then all others."""
+    malformed = [clause for column in schema.columns if (clause := column.form(cells[column.name]))]
+    if malformed:
+        yield from malformed
+        return
+    for column in schema.columns:
+        yield from column.rule(cells, schema)
 
 
-def members_of(description: JsonObject) -> tuple[str, ...]:
-    """Return the names of an ensemble's members by its model.json; none for a single network."""
-    return tuple(description.get("members") or ())
+# The columns before the first network's answer.
 
 
-def decision_record_at(decisions: Decisions, point: str, members: tuple[str, ...] = ()) -> DecisionRecord | None:
-    """Return what decides at the operating point `point`; None where there is none of that name."""
-    if point not in decisions.points:
-        return None
-    return DecisionRecord(
-        point=point,
-        target=decisions.target,
-        threshold=decisions.points[point].threshold,
-        temperature=decisions.temperature,
-        alpha=decisions.alpha,
-        minimum=tuple(decisions.minimum.tolist()),
-        reference=decisions.reference,
-        members=members,
+def _status_rule(cells: Cells, _: "Schema") -> Clauses:
+    status = status_of(cells["reason"])
+    if cells["status"] != status:
+        yield f"status is {cells['status']!r}, but reason {cells['reason']!r} gives {status.value!r}"
+    if status is Status.OK and not (cells["sha256"] and cells["width"] and cells["brightness"]):
+        yield "status is 'ok', but sha256, width or brightness is empty"
+
+
+def _reason_rule(cells: Cells, schema: "Schema") -> Clauses:
+    reason = cells["reason"]
+    if schema.gate is None:
+        if reason in GATE_REASONS:
+            yield f"reason is {reason!r}, but no gate judged"
+        return
+    if reason in GATE_REASONS:
+        if answered := [head.identity for head in schema.heads if cells[f"{head.prefix}prediction"]]:
+            yield f"reason is {reason!r}, but {answered[0]} has an answer"
+        if not (cells["width"] and cells["height"] and cells["brightness"]):
+            yield f"reason is {reason!r}, but width, height or brightness is empty"
+    if cells["width"] and cells["height"]:
+        broken = refused_by_size(int(cells["width"]), int(cells["height"]), schema.gate.limits)
+        expected = broken[0].value if broken else ""
+        if reason != expected and (expected or reason in (Reason.TOO_SMALL, Reason.EXTREME_ASPECT)):
+            yield f"reason is {reason!r}, width and height give {expected!r}"
+
+
+def _status_form(cell: str) -> str:
+    return "" if cell in set(Status) else f"status is {cell!r}; expected one of {', '.join(Status)}"
+
+
+def _reason_form(cell: str) -> str:
+    return "" if not cell or cell in set(Reason) else f"reason is {cell!r}, which is not in the vocabulary"
+
+
+_OUTCOME = (
+    ResultColumn(
+        "path",
+        cell=lambda row: row.path,
+        type="text",
+        content="the file's name, [see below](#path), [escaped](#escapes); unique",
+    ),
+    ResultColumn(
+        "status",
+        cell=lambda row: row.status.value,
+        malformed=_status_form,
+        rule=_status_rule,
+        type="[word](#status)",
+        content="whether there is an answer",
+    ),
+    ResultColumn(
+        "reason",
+        cell=lambda row: row.reason.value if row.reason else "",
+        malformed=_reason_form,
+        rule=_reason_rule,
+        type="[word](#reason) or empty",
+        content="why there is none; empty where `status` is `ok`",
+    ),
+)
+
+
+# The columns of a network's answer.
+
+
+class ModelRecord(Struct, frozen=True, omit_defaults=True):
+    """Which network answered, what decided, and what it was trained on, as the manifest keeps it.
+
+    Attributes:
+        model: Its identity: name and first digits of its SHA-256.
+        name: Alone.
+        sha256: Of graph and weights.
+        description_sha256: Of its model.json.
+        classes: In the order of its outputs.
+        members: Names of the networks that an ensemble consists of; empty for a single network.
+        side: Of the planes that it takes, in pixels.
+        decisions: None where nothing decides.
+        data_sha256: Of the data set that it was trained on, where known.
+        synthetic: Whether drawn phantoms were among it.
+        commit: Of the code that trained it, where known.
+        dvc: Revision that it was taken from; None for a local folder.
+    """
+
+    model: str
+    name: str
+    sha256: str
+    description_sha256: str
+    classes: tuple[str, ...]
+    members: tuple[str, ...]
+    side: int
+    decisions: DecisionRecord | None
+    data_sha256: str | None
+    synthetic: bool
+    commit: str | None
+    dvc: Mapping[str, str | None] | None = None
+
+
+def model_record(model: ScreeningModel) -> ModelRecord:
+    """Return what a manifest keeps of a loaded network."""
+    description, decisions = model.description, model.decisions
+    return ModelRecord(
+        model=model.identity,
+        name=str(description["name"]),
+        sha256=model.network_sha256,
+        description_sha256=model.description_sha256,
+        classes=model.classes,
+        members=model.members,
+        side=model.plane_side,
+        decisions=decisions.record(model.operating_point, description["decisions"]["sha256"]) if decisions else None,
+        data_sha256=description["data"].get("sha256"),
+        synthetic=model.synthetic,
+        commit=description.get("commit"),
     )
-
-
-def parse_decision_record(model: JsonObject, reference: JsonObject | None, where: str) -> DecisionRecord | None:
-    """Read back `facts` and `reference_facts` of a manifest's network; raises ModelError where they are not that."""
-    fields = Fields(model, where)
-    if model.get("decisions") is None:
-        return None
-    form, classes = fields.inner("decisions"), fields.texts("classes")
-    minimum = form.inner("minimum", classes)
-    return DecisionRecord(
-        point=form.text("operating_point"),
-        target=form.text("target"),
-        threshold=form.number("threshold"),
-        temperature=form.number("temperature"),
-        alpha=form.number("alpha"),
-        minimum=tuple(minimum.number(name) for name in classes),
-        reference=parse_reference(Fields({"reference": _lists(reference)}, where), classes),
-        members=fields.texts("members"),
-    )
-
-
-def _lists(reference: JsonObject | None) -> JsonObject | None:
-    return reference and {key: list(value) if isinstance(value, tuple) else value for key, value in reference.items()}
-
-
-EMPTY_SET = "empty"  # a cell without any word would mean that nothing was decided
-DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason", "in_training_set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,92 +289,402 @@ class ModelColumns:
 
     Attributes:
         prefix: Of its columns.
-        identity: Its name and digits.
-        classes: In order.
-        applied: What decides; None where nothing does.
+        record: The network.
+        reference: The validation images; None where there is nothing to compare with.
     """
 
     prefix: str
-    identity: str
-    classes: tuple[str, ...]
-    applied: DecisionRecord | None = None
+    record: ModelRecord
+    reference: Reference | None = None
+
+    @property
+    def identity(self) -> str:
+        """Its name and digits."""
+        return self.record.model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In order."""
+        return self.record.classes
+
+    @property
+    def applied(self) -> DecisionRecord | None:
+        """What decides; None where nothing does."""
+        return self.record.decisions
 
 
-def prediction_columns(head: ModelColumns) -> tuple[Column, ...]:
-    """Return the columns of a network's answer."""
-    names = [f"probability_{name}" for name in head.classes]
-    numbers = (Column(f"{head.prefix}{name}", Kind.NUMBER) for name in (*names, "confidence", "margin"))
-    words = (Column(f"{head.prefix}{name}") for name in DECISION_COLUMNS)
-    return (Column(f"{head.prefix}prediction"), *numbers, *words)
-
-
-def prediction_cells(head: ModelColumns, answer: Prediction | None) -> tuple[str, ...]:
-    """Return the cells of an answer, in the order of its columns; empty ones where there is none."""
-    if answer is None:
-        return ("",) * len(prediction_columns(head))
-    numbers = (*answer.probabilities, answer.confidence, answer.margin)
-    return (answer.prediction, *(f"{value:.6f}" for value in numbers), *_decision_cells(answer))
-
-
-def _decision_cells(answer: Prediction) -> tuple[str, str, str, str]:
-    trained = "" if answer.in_training_set is None else "yes" if answer.in_training_set else "no"
-    decision = answer.decision
-    if decision is None:
-        return "", "", "", trained
-    return " ".join(decision.classes) or EMPTY_SET, decision.word, decision.reason or "", trained
+EMPTY_SET = "empty"  # a cell without any word would mean that nothing was decided
+DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason", "in_training_set")
 
 
 @dataclass(frozen=True, slots=True)
-class GateRecord:
-    """What judges in a run.
+class _AnswerCells:
+    """The cells of a row that a network fills, by their names without its prefix."""
 
-    Attributes:
-        sha256: Over the gate's files.
-        limits: Of pictures, before any network.
-        thresholds: A sign is seen where its score is at least this.
-    """
+    cells: Cells
+    head: ModelColumns
 
-    sha256: str
-    limits: Limits
-    thresholds: Mapping[Sign, float]
+    def __getitem__(self, name: str) -> str:
+        return self.cells[f"{self.head.prefix}{name}"]
 
-    def facts(self) -> JsonObject:
-        """Return what the manifest says of it."""
-        return {
-            "sha256": self.sha256,
-            "limits": limits_form(self.limits),
-            "thresholds": {sign.value: self.thresholds[sign] for sign in Sign},
-        }
+    def name(self, name: str) -> str:
+        return f"{self.head.prefix}{name}"
+
+    @property
+    def numbers(self) -> list[str]:
+        """What an answer has, and a row without one lacks."""
+        names = ("prediction", "confidence", "margin", *(f"probability_{name}" for name in self.head.classes))
+        return [self[name] for name in names]
+
+    @property
+    def probabilities(self) -> list[float]:
+        return [float(self[f"probability_{name}"]) for name in self.head.classes]
+
+    @property
+    def prediction_set(self) -> tuple[str, ...] | None:
+        """The classes in it; None where the cell is no prediction set."""
+        words = () if self["prediction_set"] == EMPTY_SET else tuple(self["prediction_set"].split(" "))
+        return words if words == tuple(name for name in self.head.classes if name in words) else None
+
+    @property
+    def expected(self) -> Decision | None:
+        """What the other cells decide; None where there is nothing to decide by."""
+        applied, classes = self.head.applied, self.prediction_set
+        if applied is None or classes is None:
+            return None
+        return decision_on(
+            classes,
+            applied.target,
+            suspected=self.of_target >= applied.threshold,
+            unusual=Flag.OUT_OF_DISTRIBUTION in self.cells["flags"].split(),
+            disagreeing=self["refer_reason"] == ReferReason.DISAGREEMENT,  # what the members answered is in no cell
+        )
+
+    @property
+    def of_target(self) -> float:
+        assert self.head.applied is not None
+        return float(self[f"probability_{self.head.applied.target}"])
 
 
-def gate_record(gate: Judge | None) -> GateRecord | None:
-    """Return what judges where the first network has that gate; None without one."""
-    return GateRecord(gate.sha256, gate.limits, gate.thresholds) if gate else None
+AnswerRule = Callable[[_AnswerCells], Clauses]
 
 
-def parse_gate_record(form: JsonObject | None, where: str) -> GateRecord | None:
-    """Read back `facts` of a manifest; raises ModelError where they are not that."""
-    if form is None:
-        return None
-    gate = Fields({"gate": form}, where).inner("gate")
-    return GateRecord(gate.text("sha256", "[0-9a-f]{64}"), read_limits(gate.inner("limits")), read_thresholds(gate))
+def _prediction_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
+    said = _AnswerCells(cells, head)
+    if not any(said.numbers):
+        if cells["status"] == Status.OK:
+            yield f"status is 'ok', but {said.name('prediction')} is empty"
+        return
+    if not all(said.numbers):
+        yield f"the answer of {head.identity} is incomplete"
+        return
+    values, prediction = said.probabilities, said["prediction"]
+    if abs(sum(values) - 1) > TOLERANCE:
+        yield f"the probabilities of {head.identity} sum to {sum(values):.6f}"
+    if prediction not in head.classes:
+        yield f"{said.name('prediction')} is {prediction!r}; expected one of {', '.join(head.classes)}"
+    elif values[head.classes.index(prediction)] < max(values):
+        yield f"{said.name('prediction')} is {prediction!r}, which has not the largest probability"
 
 
-def gate_facts_of(folder: Path, description: JsonObject) -> JsonObject | None:
-    """Return what a manifest must say of the gate in the folder of a model; None without one.
-
-    Raises:
-        ModelError: A file of the gate is absent.
-        OSError: As `read_json`.
-        ValueError: As `read_json`.
-    """
-    if description.get("gate") is None:
-        return None
-    form = read_json(folder / GATE_FILE)
-    return {"sha256": gate_fingerprint(folder), "limits": form.get("limits"), "thresholds": form.get("thresholds")}
+def _where_answered(name: str, rule: AnswerRule, head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
+    """Apply a rule to the column `name` of a whole answer; where there is none, the cell must be empty."""
+    said = _AnswerCells(cells, head)
+    if all(said.numbers):
+        yield from rule(said)
+    elif not any(said.numbers) and said[name]:
+        yield f"{said.name(name)} is {said[name]!r}, but {said.name('prediction')} is empty"
 
 
-SCHEMA_VERSION = 4
+def _confidence_rule(said: _AnswerCells) -> Clauses:
+    yield from _near(said, "confidence", max(said.probabilities))
+
+
+def _margin_rule(said: _AnswerCells) -> Clauses:
+    first, second = sorted(said.probabilities, reverse=True)[:2]
+    yield from _near(said, "margin", first - second)
+
+
+def _near(said: _AnswerCells, name: str, expected: float) -> Clauses:
+    if abs(float(said[name]) - expected) > TOLERANCE:
+        yield f"{said.name(name)} is {said[name]}, the probabilities give {expected:.6f}"
+
+
+def _set_rule(said: _AnswerCells) -> Clauses:
+    if said.head.applied is None:
+        return
+    classes = said.prediction_set
+    if classes is None:
+        yield f"{said.name('prediction_set')} is {said['prediction_set']!r}; expected classes in order, or {EMPTY_SET}"
+        return
+    for name, probability in zip(said.head.classes, said.probabilities, strict=True):
+        minimum = said.head.applied.minimum[name]
+        if (probability >= minimum) != (name in classes) and abs(probability - minimum) > ROUNDED:
+            verb = "lacks" if probability > minimum else "has"
+            yield f"{said.name('prediction_set')} {verb} {name}, whose probability {probability:.6f} says otherwise"
+
+
+def _decision_rule(said: _AnswerCells) -> Clauses:
+    decision, expected, applied = said["decision"], said.expected, said.head.applied
+    if applied is None and any(said[name] for name in DECISION_COLUMNS):
+        yield f"{said.name('decision')} is {decision!r}, but {said.head.identity} has no decisions"
+    if applied is None or expected is None or decision == expected.word:
+        return
+    rounded = abs(said.of_target - applied.threshold) <= ROUNDED
+    if not (rounded and {decision, expected.word} == {applied.words[0], NOT_SUSPECTED}):
+        yield f"{said.name('decision')} is {decision!r}, the probabilities give {expected.word!r}"
+
+
+def _refer_rule(said: _AnswerCells) -> Clauses:
+    reason, expected, applied = said["refer_reason"], said.expected, said.head.applied
+    if applied is None or expected is None:
+        return
+    if expected.reason is ReferReason.DISAGREEMENT and len(said.head.record.members) < 2:
+        yield f"{said.name('refer_reason')} is {reason!r}, but {said.head.identity} is no ensemble"
+    given = expected.reason.value if expected.reason else ""
+    if reason != given:
+        yield f"{said.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given!r}"
+
+
+def _training_rule(said: _AnswerCells) -> Clauses:
+    if said.head.applied and said["in_training_set"] not in ("", "yes", "no"):
+        yield f"{said.name('in_training_set')} is {said['in_training_set']!r}; expected yes, no or nothing"
+
+
+def _six(value: float) -> str:
+    return f"{value:.6f}"
+
+
+def _probability(place: int, answer: Prediction) -> str:
+    return _six(answer.probabilities[place])
+
+
+def _trained(answer: Prediction) -> str:
+    return "" if answer.in_training_set is None else "yes" if answer.in_training_set else "no"
+
+
+def _decided(cell: Callable[[Decision], str]) -> Callable[[Prediction], str]:
+    return lambda answer: cell(answer.decision) if answer.decision else ""
+
+
+# Name, how the cell is made of an answer, what must hold of it, its type and content; probabilities follow the first.
+_ANSWER: tuple[tuple[str, Callable[[Prediction], str], AnswerRule, str, str], ...] = (
+    ("confidence", lambda answer: _six(answer.confidence), _confidence_rule, "number", "the largest probability"),
+    (
+        "margin",
+        lambda answer: _six(answer.margin),
+        _margin_rule,
+        "number",
+        "the largest probability less the second largest",
+    ),
+    (
+        "prediction_set",
+        _decided(lambda decision: " ".join(decision.classes) or EMPTY_SET),
+        _set_rule,
+        "[words](#decision)",
+        "classes that cannot be ruled out, in the network's order, separated by spaces; `empty` where all can",
+    ),
+    (
+        "decision",
+        _decided(lambda decision: decision.word),
+        _decision_rule,
+        "[word](#decision)",
+        "what is decided at the operating point in force",
+    ),
+    (
+        "refer_reason",
+        _decided(lambda decision: decision.reason or ""),
+        _refer_rule,
+        "[word](#decision)",
+        "why `decision` is `refer`",
+    ),
+    (
+        "in_training_set",
+        _trained,
+        _training_rule,
+        "`yes`, `no`",
+        "whether the network was trained on exactly what it sees of this file: such an answer shows nothing; empty "
+        "where that is not known",
+    ),
+)
+
+
+def _answer_columns(number: int, head: ModelColumns) -> Iterator[ResultColumn]:
+    """Give the columns of the answer of the network with that number, from 0."""
+
+    def of(cell: Callable[[Prediction], str]) -> Callable[[Row], str]:
+        return lambda row: "" if (answer := row.answer(number)) is None else cell(answer)
+
+    yield ResultColumn(
+        f"{head.prefix}prediction",
+        cell=of(lambda answer: answer.prediction),
+        rule=partial(_prediction_rule, head),
+        type="class or empty",
+        content="class with the largest probability; of equal ones the first",
+    )
+    for place, name in enumerate(head.classes):
+        yield ResultColumn(
+            f"{head.prefix}probability_{name}",
+            Kind.NUMBER,
+            cell=of(partial(_probability, place)),
+            type="number or empty",
+            content="one column for each class, named and ordered as in the model's `model.json`; they sum to 1 but "
+            "for rounding; calibrated where the network has [decisions](#decision)",
+        )
+    for name, cell, rule, holds, content in _ANSWER:
+        yield ResultColumn(
+            f"{head.prefix}{name}",
+            Kind.NUMBER if holds == "number" else Kind.TEXT,
+            cell=of(cell),
+            rule=partial(_where_answered, name, rule, head),
+            type=f"{holds} or empty",
+            content=content,
+        )
+
+
+def _model_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
+    name = f"{head.prefix}model"
+    if cells[name] != head.identity:
+        yield f"{name} is {cells[name]!r}, the manifest says {head.identity!r}"
+
+
+def _model_column(head: ModelColumns) -> ResultColumn:
+    return ResultColumn(
+        f"{head.prefix}model",
+        cell=lambda _: head.identity,
+        rule=partial(_model_rule, head),
+        type="text",
+        content="name and first digits of the SHA-256 of the network",
+    )
+
+
+# The columns of the picture and its file.
+
+
+def _flags_form(cell: str) -> str:
+    unknown = set(cell.split()) - set(Flag)
+    return f"flags has {', '.join(sorted(unknown))}, not in the vocabulary" if unknown else ""
+
+
+def _flags_rule(cells: Cells, schema: "Schema") -> Clauses:
+    words = cells["flags"].split()
+    if words != [flag for flag in Flag if flag in words]:
+        yield f"flags is {cells['flags']!r}; expected each word once, in the order of docs/results-csv.md"
+    if cells["width"] and cells["height"]:
+        if is_elongated(int(cells["width"]), int(cells["height"])) != (Flag.ELONGATED in words):
+            yield f"flags is {cells['flags']!r}, but the picture has {cells['width']} x {cells['height']} pixels"
+        if Flag.LATERAL in words and cells["format"] != "DICOM":
+            yield f"flags has lateral, which only a DICOM header says, but format is {cells['format']!r}"
+    elif words:
+        yield f"flags is {cells['flags']!r}, but nothing was decoded"
+    yield from _gate_flags(cells, set(words), schema.gate)
+
+
+# Rows of pictures that a gate's network has passed: answered, or lost by a network after it.
+PASSED = frozenset({"", Reason.NETWORK, Reason.NOT_FINITE})
+
+
+def _gate_flags(cells: Cells, flags: set[str], gate: GateRecord | None) -> Clauses:
+    if gate is None:
+        if given := flags & (EXPOSURE_FLAGS | SIGN_FLAGS):
+            yield f"flags has {', '.join(sorted(given))}, but no gate judged"
+        return
+    if Flag.FLAT in flags:
+        yield "flags has flat, which is said only where no gate judges"
+    if cells["reason"] not in PASSED and (seen := flags & SIGN_FLAGS):
+        yield f"flags has {', '.join(sorted(seen))}, but the gate has not passed it: reason is {cells['reason']!r}"
+    if cells["brightness"]:
+        yield from _exposure(float(cells["brightness"]), flags, gate)
+
+
+def _exposure(brightness: float, flags: set[str], gate: GateRecord) -> Clauses:
+    """Check both flags; what is white over too large a part may be overexposed at any brightness."""
+    nearly = [exposure_flags(brightness + off, 0, gate.limits) for off in (-ROUNDED, ROUNDED)]
+    for flag in sorted(frozenset.intersection(*nearly) - flags):
+        yield f"flags lacks {flag}, which brightness {brightness:.6f} gives"
+    if Flag.UNDEREXPOSED in flags - frozenset.union(*nearly):
+        yield f"flags has {Flag.UNDEREXPOSED}, but brightness is {brightness:.6f}"
+
+
+def _sha256_form(cell: str) -> str:
+    return "" if not cell or _SHA256.fullmatch(cell) else f"sha256 is {cell!r}"
+
+
+def _of_facts(cell: Callable[[ImageFacts], object]) -> Callable[[Row], str]:
+    return lambda row: "" if row.facts is None else str(cell(row.facts))
+
+
+_SIDES = "pixels as stored; empty where the file could not be decoded"
+_PICTURE = (
+    ResultColumn(
+        "flags",
+        cell=lambda row: " ".join(row.flags),
+        malformed=_flags_form,
+        rule=_flags_rule,
+        type="[words](#flags)",
+        content="what to know before trusting the answer, separated by spaces",
+    ),
+    ResultColumn(
+        "format",
+        cell=lambda row: row.format,
+        type="word or empty",
+        content="`PNG`, `JPEG`, `TIFF`, `BMP`, `GIF`, `WEBP` or `DICOM`, by content",
+    ),
+    ResultColumn(
+        "width", Kind.INTEGER, cell=_of_facts(lambda facts: facts.width), type="integer or empty", content=_SIDES
+    ),
+    ResultColumn(
+        "height", Kind.INTEGER, cell=_of_facts(lambda facts: facts.height), type="integer or empty", content=_SIDES
+    ),
+    ResultColumn(
+        "photometric",
+        cell=_of_facts(lambda facts: facts.mode),
+        type="word or empty",
+        content="DICOM's PhotometricInterpretation; for others the sample layout (`L`, `RGB`, `P`, `I;16`, ...)",
+    ),
+    ResultColumn(
+        "bit_depth",
+        Kind.INTEGER,
+        cell=_of_facts(lambda facts: facts.bit_depth),
+        type="integer or empty",
+        content="bits that a sample uses",
+    ),
+    ResultColumn(
+        "brightness",
+        Kind.NUMBER,
+        cell=lambda row: "" if row.brightness is None else _six(row.brightness),
+        type="number or empty",
+        content="mean of the plane that the network sees, 0 black, 1 white; of the first network",
+    ),
+    ResultColumn(
+        "steps",
+        cell=_of_facts(lambda facts: " ".join(facts.steps)),
+        type="[words](#steps)",
+        content="what was done to the samples, in order, separated by spaces",
+    ),
+    ResultColumn(
+        "detail", cell=lambda row: escape(row.detail), type="text", content="what went wrong, for people, escaped"
+    ),
+    ResultColumn(
+        "sha256",
+        cell=lambda row: row.sha256,
+        malformed=_sha256_form,
+        type="64 digits or empty",
+        content="of the bytes that were decoded; empty where they could not be read",
+    ),
+)
+
+
+def _dicom_column(number: int, keyword: str) -> ResultColumn:
+    return ResultColumn(
+        f"dicom_{keyword}",
+        cell=lambda row: escape(row.attributes[number]) if row.attributes else "",
+        type="text",
+        content="only with `--dicom Keyword`: that attribute, escaped; empty for other formats",
+    )
+
+
+# The column after all networks, where there are several.
 
 
 class Agreement(StrEnum):
@@ -341,7 +695,37 @@ class Agreement(StrEnum):
     SPLIT = "split"
 
 
-@dataclass(frozen=True, slots=True)
+def agreement(predictions: Sequence[str]) -> Agreement | None:
+    """Return how far the predictions of several networks agree; None where one of them is empty."""
+    if not all(predictions):
+        return None
+    most = Counter(predictions).most_common(1)[0][1]
+    if most == len(predictions):
+        return Agreement.UNANIMOUS
+    return Agreement.MAJORITY if 2 * most > len(predictions) else Agreement.SPLIT
+
+
+def _agreement_cell(row: Row) -> str:
+    return agreement([answer.prediction if answer else "" for answer in row.answers or (None,)]) or ""
+
+
+def _agreement_rule(cells: Cells, schema: "Schema") -> Clauses:
+    expected = agreement([cells[f"{head.prefix}prediction"] for head in schema.heads]) or ""
+    if cells["agreement"] != expected:
+        yield f"agreement is {cells['agreement']!r}, the predictions give {str(expected)!r}"
+
+
+_AGREEMENT = ResultColumn(
+    "agreement",
+    cell=_agreement_cell,
+    rule=_agreement_rule,
+    type="word or empty",
+    content="`unanimous`: all networks predict one class; `majority`: more than half do; `split`: otherwise; empty "
+    "where a network has no answer",
+)
+
+
+@dataclass(frozen=True)
 class Schema:
     """The table's form, a function of the networks and of the DICOM attributes asked for alone.
 
@@ -355,80 +739,66 @@ class Schema:
     keywords: tuple[str, ...] = ()
     gate: GateRecord | None = None
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
+    @cached_property
+    def columns(self) -> tuple[ResultColumn, ...]:
         """All columns in order."""
         first, *others = self.heads
-        integer = Kind.INTEGER
         return (
-            *(Column("path"), Column("status"), Column("reason")),
-            *prediction_columns(first),
-            Column("flags"),
-            *(Column("format"), Column("width", integer), Column("height", integer)),
-            *(Column("photometric"), Column("bit_depth", integer), Column("brightness", Kind.NUMBER)),
-            *(Column("steps"), Column("detail")),
-            *(Column("sha256"), Column("model")),
-            *(Column(f"dicom_{keyword}") for keyword in self.keywords),
-            *(column for head in others for column in (*prediction_columns(head), Column(f"{head.prefix}model"))),
-            *((Column("agreement"),) if others else ()),
+            *_OUTCOME,
+            *_answer_columns(0, first),
+            *_PICTURE,
+            _model_column(first),
+            *(_dicom_column(number, keyword) for number, keyword in enumerate(self.keywords)),
+            *(
+                column
+                for number, head in enumerate(others, start=1)
+                for column in (*_answer_columns(number, head), _model_column(head))
+            ),
+            *((_AGREEMENT,) if others else ()),
         )
 
     def cells(self, row: Row) -> list[str]:
         """Return the text of each cell of `row`, in the order of `columns`."""
-        facts = row.facts
-        answers = row.answers or (None,) * len(self.heads)
-        first, *others = zip(self.heads, answers, strict=True)
-        return [
-            *(row.path, row.status.value, row.reason.value if row.reason else ""),
-            *prediction_cells(*first),
-            " ".join(row.flags),
-            row.format,
-            *((str(facts.width), str(facts.height), facts.mode, str(facts.bit_depth)) if facts else ("",) * 4),
-            "" if row.brightness is None else f"{row.brightness:.6f}",
-            *(" ".join(facts.steps) if facts else "", escape(row.detail)),
-            *(row.sha256, self.heads[0].identity),
-            *(escape(value) for value in row.attributes or ("",) * len(self.keywords)),
-            *(cell for head, answer in others for cell in (*prediction_cells(head, answer), head.identity)),
-            *((_agreement_cell(answers),) if others else ()),
-        ]
+        return [column.cell(row) for column in self.columns]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to other processes without the columns, which are made again there."""
+        return Schema, (self.heads, self.keywords, self.gate)
 
 
 def schema_of(
-    models: Sequence[tuple[str, str, tuple[str, ...]]],
+    models: Sequence[ModelRecord],
     keywords: Sequence[str] = (),
-    applied: Sequence[DecisionRecord | None] = (),
+    references: Mapping[str, Reference] = MappingProxyType({}),
     gate: GateRecord | None = None,
 ) -> Schema:
-    """Return the schema for networks given as (name, identity, classes), the first one without prefix.
+    """Return the schema of a table.
 
-    `applied` says for each network what decides; left out, nothing does. `gate` is the first network's.
+    Args:
+        models: At least one; the columns of the first one have no prefix.
+        keywords: DICOM attributes.
+        references: Figures of the validation images by the identity of their network.
+        gate: That of the first network.
 
     Raises:
         UsageError: One network is named twice.
     """
-    identities = [identity for _, identity, _ in models]
-    twice = [identity for identity, count in Counter(identities).items() if count > 1]
+    identities = Counter(model.model for model in models)
+    twice = [identity for identity, count in identities.items() if count > 1]
     if twice:
         raise UsageError(f"the network {twice[0]} is named twice by --model; name each one once")
-    same_name = Counter(name for name, _, _ in models)
-    prefixes = [name if same_name[name] == 1 else identity for name, identity, _ in models]
-    heads = [
-        ModelColumns(f"{prefix}_" if number else "", identity, classes, decides)
-        for number, (prefix, (_, identity, classes), decides) in enumerate(
-            zip(prefixes, models, applied or [None] * len(models), strict=True)
-        )
-    ]
+    same_name = Counter(model.name for model in models)
+    prefixes = [model.name if same_name[model.name] == 1 else model.model for model in models]
+    heads = (
+        ModelColumns(f"{prefix}_" if number else "", model, references.get(model.model))
+        for number, (prefix, model) in enumerate(zip(prefixes, models, strict=True))
+    )
     return Schema(tuple(heads), tuple(keywords), gate)
 
 
-def agreement(predictions: Sequence[str]) -> Agreement:
-    """Return how far the predictions of several networks agree."""
-    most = Counter(predictions).most_common(1)[0][1]
-    if most == len(predictions):
-        return Agreement.UNANIMOUS
-    return Agreement.MAJORITY if 2 * most > len(predictions) else Agreement.SPLIT
-
-
-def _agreement_cell(answers: Sequence[Prediction | None]) -> str:
-    predictions = [answer.prediction for answer in answers if answer is not None]
-    return agreement(predictions) if len(predictions) == len(answers) else ""
+def schema_for(models: Sequence[ScreeningModel], keywords: Sequence[str] = ()) -> Schema:
+    """Return the schema of a table that loaded networks fill. Raises UsageError as `schema_of`."""
+    references = {one.identity: ref for one in models if one.decisions and (ref := one.decisions.reference)}
+    gate = models[0].gate
+    record = GateRecord(gate.sha256, gate.limits, gate.thresholds) if gate else None
+    return schema_of([model_record(model) for model in models], keywords, references, record)

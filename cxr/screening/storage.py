@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import FileIO
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from cxr.core.errors import ImageError, Reason, UsageError
-from cxr.core.files import JsonObject
 from cxr.core.processor import available_cores
 from cxr.imaging.formats import HEAD_BYTES
 from cxr.screening.candidates import Candidate, Query
@@ -62,6 +61,25 @@ class Source(Protocol):
         """Return all bytes. Raises OSError, MemoryError."""
 
 
+@dataclass(frozen=True, slots=True)
+class GitRevision:
+    """A commit, and whether the work tree has changes; None where Git could not tell within ten seconds."""
+
+    commit: str
+    changed: bool | None
+
+
+Provenance = Mapping[str, object]  # what DVC says of files or of a model, as JSON: never read, only kept
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Of files, as far as known."""
+
+    git: GitRevision | None = None
+    dvc: Provenance | None = None
+
+
 class Store(Protocol):
     """Where pictures lie, other than in a local folder; `str()` of it is its address without anything secret."""
 
@@ -100,8 +118,8 @@ class Store(Protocol):
     def absolute(self, relative: str) -> str:
         """Return the whole name of a file."""
 
-    def facts(self) -> JsonObject:
-        """Return `git` and `dvc`: the revisions of what lies here, where known."""
+    def revisions(self) -> Revisions:
+        """Return the revisions of what lies here."""
 
     def stop(self) -> None:
         """End whatever waits for a connection."""
@@ -113,22 +131,19 @@ _COMMIT = re.compile(r"^# branch\.oid ([0-9a-f]{40,64})$", re.MULTILINE)
 _DVC_MD5 = re.compile(r"^- md5: ([0-9a-f]{32}(?:\.dir)?)$", re.MULTILINE)
 
 
-def git_revision(folder: Path) -> JsonObject | None:
-    """Return the commit of the work tree that `folder` lies in, and whether it has changes; None outside of one.
-
-    `changed` is None where Git could not tell within ten seconds.
-    """
+def git_revision(folder: Path) -> GitRevision | None:
+    """Return the commit of the work tree that `folder` lies in; None outside of one."""
     # One call says both, and takes half the time of two.
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     if status is None:  # no work tree, no Git, or a status that takes too long: the commit may still be known
         commit = _git(folder, "rev-parse", "HEAD")
-        return None if commit is None else {"commit": commit, "changed": None}
+        return None if commit is None else GitRevision(commit, None)
     found = _COMMIT.search(status)
     changed = any(not line.startswith("#") for line in status.splitlines())
-    return {"commit": found[1], "changed": changed} if found else None
+    return GitRevision(found[1], changed) if found else None
 
 
-def dvc_revision(folder: Path) -> JsonObject | None:
+def dvc_revision(folder: Path) -> Provenance | None:
     """Return the nearest `.dvc` file that tracks `folder` or a folder above it, with its checksum; None without."""
     for tracked in (folder, *folder.parents):
         beside = tracked.parent / f"{tracked.name}.dvc"
@@ -251,9 +266,9 @@ class LocalStore:
         """See `Store`."""
         return f"{self.root.as_posix().rstrip('/')}/{relative}"
 
-    def facts(self) -> JsonObject:
+    def revisions(self) -> Revisions:
         """See `Store`."""
-        return {"git": git_revision(self.root), "dvc": dvc_revision(self.root)}
+        return Revisions(git_revision(self.root), dvc_revision(self.root))
 
     def stop(self) -> None:
         """See `Store`; nothing waits."""

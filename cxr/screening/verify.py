@@ -1,250 +1,33 @@
 """Is a table what its manifest says, does every row keep the rules, and do the networks say the same again?"""
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ModelError, Reason
-from cxr.core.files import JsonObject, sha256_of
+from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
-from cxr.inference.decisions import DECISIONS_FILE, NOT_SUSPECTED, REFER, Decisions, ReferReason
-from cxr.inference.gate import EXPOSURE_FLAGS, GATE_REASONS, SIGN_FLAGS, Flag, Limits, Sign, ruled_out_by_size
-from cxr.inference.network import softmax
+from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
+from cxr.inference.gate import GateRecord, Sign, read_gate_record
+from cxr.inference.model_folder import ScreeningModel, describe_model, load_decisions
+from cxr.inference.network import DESCRIPTION_FILE, fingerprint, softmax
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
+from cxr.screening.journal import as_json
 from cxr.screening.paths import Naming, PathStyle, unescape
-from cxr.screening.predict import Model, screen
+from cxr.screening.predict import screen
 from cxr.screening.read import read
-from cxr.screening.run_manifest import RunResult, Tally, count_facts, drift_facts
-from cxr.screening.schema import (
-    DECISION_COLUMNS,
-    ELONGATED,
-    EMPTY_SET,
-    REJECTING,
-    DecisionRecord,
-    ModelColumns,
-    Schema,
-    Status,
-    agreement,
-    decision_record_at,
-    gate_facts_of,
-    members_of,
-)
+from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
+from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
 from cxr.screening.storage import Root
 from cxr.screening.tables import Kind, bytes_of, digest_of
-
-ROUNDED = 1e-6  # a cell is off by at most 5e-7; decisions were made before rounding
-
-
-def broken_decisions(row: Mapping[str, str], head: ModelColumns) -> Iterator[str]:
-    """Give a clause for each rule that the decision cells of an answer break; the numbers are well formed."""
-    words, decision, reason, trained = (row[f"{head.prefix}{name}"] for name in DECISION_COLUMNS)
-    applied = head.applied
-    if applied is None:
-        if words or decision or reason or trained:
-            yield f"{head.prefix}decision is {decision!r}, but {head.identity} has no decisions"
-        return
-    if trained not in ("", "yes", "no"):
-        yield f"{head.prefix}in_training_set is {trained!r}; expected yes, no or nothing"
-    members = words.split(" ") if words != EMPTY_SET else []
-    if members != [name for name in head.classes if name in members]:
-        yield f"{head.prefix}prediction_set is {words!r}; expected classes in order, or {EMPTY_SET}"
-        return
-    yield from _set(row, head, applied, members)
-    yield from _decision(row, head, applied, members)
-
-
-def unanswered(row: Mapping[str, str], head: ModelColumns) -> Iterator[str]:
-    """Give a clause where a row without an answer of a network holds a decision of it."""
-    for name in DECISION_COLUMNS:
-        if row[f"{head.prefix}{name}"]:
-            yield f"{head.prefix}{name} is {row[f'{head.prefix}{name}']!r}, but {head.prefix}prediction is empty"
-
-
-def _set(row: Mapping[str, str], head: ModelColumns, applied: DecisionRecord, members: list[str]) -> Iterator[str]:
-    for name, minimum in zip(head.classes, applied.minimum, strict=True):
-        probability = float(row[f"{head.prefix}probability_{name}"])
-        if (probability >= minimum) != (name in members) and abs(probability - minimum) > ROUNDED:
-            verb = "lacks" if probability > minimum else "has"
-            yield f"{head.prefix}prediction_set {verb} {name}, whose probability {probability:.6f} says otherwise"
-
-
-def _decision(row: Mapping[str, str], head: ModelColumns, applied: DecisionRecord, members: list[str]) -> Iterator[str]:
-    decision, reason = row[f"{head.prefix}decision"], row[f"{head.prefix}refer_reason"]
-    expected = _refer_reason(members, unusual=Flag.OUT_OF_DISTRIBUTION in row["flags"].split())
-    if not expected and reason == ReferReason.DISAGREEMENT:  # what the members answered is in no cell
-        expected = reason
-        if len(applied.members) < 2:
-            yield f"{head.prefix}refer_reason is {reason!r}, but {head.identity} is no ensemble"
-    if reason != expected:
-        yield f"{head.prefix}refer_reason is {reason!r}, the prediction set and the flags give {expected!r}"
-    suspected = applied.words[0]
-    probability = float(row[f"{head.prefix}probability_{applied.target}"])
-    word = REFER if expected else suspected if probability >= applied.threshold else NOT_SUSPECTED
-    near = abs(probability - applied.threshold) <= ROUNDED and {decision, word} == {suspected, NOT_SUSPECTED}
-    if decision != word and not near:
-        yield f"{head.prefix}decision is {decision!r}, the probabilities give {word!r}"
-
-
-def _refer_reason(members: list[str], *, unusual: bool) -> str:
-    """Return the reason that the prediction set and the gate's flag give, the first of those that hold."""
-    if unusual:
-        return ReferReason.OUT_OF_DISTRIBUTION.value
-    if len(members) != 1:
-        return ReferReason.SEVERAL_CLASSES.value if members else ReferReason.EMPTY_SET.value
-    return ""
-
-
-# Rows of pictures that a gate's network has passed: answered, or lost by a network after it.
-PASSED = frozenset({"", Reason.NETWORK, Reason.NOT_FINITE})
-
-
-def broken_by_gate(row: Mapping[str, str], schema: Schema) -> Iterator[str]:
-    """Give a clause for each rule that a row breaks; its cells are well formed."""
-    flags, reason = set(row["flags"].split()), row["reason"]
-    if schema.gate is None:
-        if reason in GATE_REASONS:
-            yield f"reason is {reason!r}, but no gate judged"
-        if given := flags & (EXPOSURE_FLAGS | SIGN_FLAGS):
-            yield f"flags has {', '.join(sorted(given))}, but no gate judged"
-        return
-    if Flag.FLAT in flags:
-        yield "flags has flat, which is said only where no gate judges"
-    if reason not in PASSED and (seen := flags & SIGN_FLAGS):
-        yield f"flags has {', '.join(sorted(seen))}, but the gate has not passed it: reason is {reason!r}"
-    if reason in GATE_REASONS:
-        if answered := [head.identity for head in schema.heads if row[f"{head.prefix}prediction"]]:
-            yield f"reason is {reason!r}, but {answered[0]} has an answer"
-        if not (row["width"] and row["height"] and row["brightness"]):
-            yield f"reason is {reason!r}, but width, height or brightness is empty"
-    if row["width"] and row["height"]:
-        yield from _size(row, schema.gate.limits)
-    if row["brightness"]:
-        yield from _exposure(float(row["brightness"]), flags, schema.gate.limits)
-
-
-def _size(row: Mapping[str, str], limits: Limits) -> Iterator[str]:
-    broken = ruled_out_by_size(int(row["width"]), int(row["height"]), limits)
-    expected = broken[0].value if broken else ""
-    if row["reason"] != expected and (expected or row["reason"] in (Reason.TOO_SMALL, Reason.EXTREME_ASPECT)):
-        yield f"reason is {row['reason']!r}, width and height give {expected!r}"
-
-
-def _exposure(brightness: float, flags: set[str], limits: Limits) -> Iterator[str]:
-    """Check both flags; what is white over too large a part may be overexposed at any brightness."""
-    for flag, beyond in ((Flag.OVEREXPOSED, brightness - limits.bright), (Flag.UNDEREXPOSED, limits.dark - brightness)):
-        if beyond > ROUNDED and flag not in flags:
-            yield f"flags lacks {flag}, which brightness {brightness:.6f} gives"
-    if Flag.UNDEREXPOSED in flags and limits.dark - brightness < -ROUNDED:
-        yield f"flags has {Flag.UNDEREXPOSED}, but brightness is {brightness:.6f}"
-
-
-TOLERANCE = 2e-6  # cells have six decimals: each is off by at most 5e-7, and three of them are added
-_NUMBER = re.compile(r"[01]\.\d{6}")
-_INTEGER = re.compile(r"\d+")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def broken_rules(row: Mapping[str, str], schema: Schema) -> Iterator[str]:
-    """Give a clause for each rule that `row`, all cells as text, breaks."""
-    malformed = list(_forms(row, schema))
-    yield from malformed
-    if malformed:
-        return
-    yield from _status(row)
-    yield from _flags(row)
-    yield from broken_by_gate(row, schema)
-    for head in schema.heads:
-        yield from _answer(row, head)
-    predictions = [row[f"{head.prefix}prediction"] for head in schema.heads]
-    if len(schema.heads) > 1:
-        expected = agreement(predictions) if all(predictions) else ""
-        if row["agreement"] != expected:
-            yield f"agreement is {row['agreement']!r}, the predictions give {expected!r}"
-
-
-def _forms(row: Mapping[str, str], schema: Schema) -> Iterator[str]:
-    patterns = {Kind.NUMBER: _NUMBER, Kind.INTEGER: _INTEGER}
-    for column in schema.columns:
-        cell, pattern = row[column.name], patterns.get(column.kind)
-        if cell and pattern and not pattern.fullmatch(cell):
-            yield f"{column.name} is {cell!r}; expected {'six decimals' if pattern is _NUMBER else 'a whole number'}"
-    if row["sha256"] and not _SHA256.fullmatch(row["sha256"]):
-        yield f"sha256 is {row['sha256']!r}"
-    if row["status"] not in set(Status):
-        yield f"status is {row['status']!r}; expected one of {', '.join(Status)}"
-    if row["reason"] and row["reason"] not in set(Reason):
-        yield f"reason is {row['reason']!r}, which is not in the vocabulary"
-    unknown = set(row["flags"].split()) - set(Flag)
-    if unknown:
-        yield f"flags has {', '.join(sorted(unknown))}, not in the vocabulary"
-
-
-def _status(row: Mapping[str, str]) -> Iterator[str]:
-    status = Status.OK
-    if row["reason"]:
-        status = Status.REJECTED if row["reason"] in REJECTING else Status.ERROR
-    if row["status"] != status:
-        yield f"status is {row['status']!r}, but reason {row['reason']!r} gives {status.value!r}"
-    if status is Status.OK and not (row["sha256"] and row["width"] and row["brightness"]):
-        yield "status is 'ok', but sha256, width or brightness is empty"
-
-
-def _flags(row: Mapping[str, str]) -> Iterator[str]:
-    words = row["flags"].split()
-    if words != [flag for flag in Flag if flag in words]:
-        yield f"flags is {row['flags']!r}; expected each word once, in the order of docs/results-csv.md"
-    if not (row["width"] and row["height"]):
-        if words:
-            yield f"flags is {row['flags']!r}, but nothing was decoded"
-        return
-    shorter, longer = sorted((int(row["width"]), int(row["height"])))
-    if (longer > ELONGATED * shorter) != (Flag.ELONGATED in words):
-        yield f"flags is {row['flags']!r}, but the picture has {row['width']} x {row['height']} pixels"
-    if Flag.LATERAL in words and row["format"] != "DICOM":
-        yield f"flags has lateral, which only a DICOM header says, but format is {row['format']!r}"
-
-
-def _answer(row: Mapping[str, str], head: ModelColumns) -> Iterator[str]:
-    if row[f"{head.prefix}model"] != head.identity:
-        yield f"{head.prefix}model is {row[f'{head.prefix}model']!r}, the manifest says {head.identity!r}"
-    names = [f"{head.prefix}probability_{name}" for name in head.classes]
-    cells = [row[f"{head.prefix}{name}"] for name in ("prediction", "confidence", "margin")] + [row[n] for n in names]
-    if not any(cells):
-        if row["status"] == Status.OK:
-            yield f"status is 'ok', but {head.prefix}prediction is empty"
-        yield from unanswered(row, head)
-        return
-    if not all(cells):
-        yield f"the answer of {head.identity} is incomplete"
-        return
-    yield from _numbers(row, head, [float(row[name]) for name in names])
-    yield from broken_decisions(row, head)
-
-
-def _numbers(row: Mapping[str, str], head: ModelColumns, values: list[float]) -> Iterator[str]:
-    if abs(sum(values) - 1) > TOLERANCE:
-        yield f"the probabilities of {head.identity} sum to {sum(values):.6f}"
-    prediction = row[f"{head.prefix}prediction"]
-    if prediction not in head.classes:
-        yield f"{head.prefix}prediction is {prediction!r}; expected one of {', '.join(head.classes)}"
-        return
-    first, second = sorted(values, reverse=True)[:2]
-    if values[head.classes.index(prediction)] < first:
-        yield f"{head.prefix}prediction is {prediction!r}, which has not the largest probability"
-    for name, expected in (("confidence", first), ("margin", first - second)):
-        cell = row[f"{head.prefix}{name}"]
-        if abs(float(cell) - expected) > TOLERANCE:
-            yield f"{head.prefix}{name} is {cell}, the probabilities give {expected:.6f}"
-
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
 
@@ -268,19 +51,16 @@ def verify_table(table: RunResult) -> list[Check]:
     Raises:
         DataError: The table cannot be read at all.
     """
-    results = table.manifest["results"]
-    tally = Tally(table.schema)
-    names = [column.name for column in table.schema.columns]
-    header = next((list(row) for row in table.rows()), names)
-    if header != names or results["columns"] != names:
-        differing = sorted({*header, *results["columns"]} ^ {*names}) or ["their order"]
-        return [Check("columns", (f"not those of version {results['schema']}: {', '.join(differing)}",))]
+    results, tally = table.manifest.results, Tally(table.schema)
+    names = tuple(column.name for column in tally.schema.columns)
+    header = next((tuple(row) for row in table.rows()), names)
+    if header != names or results.columns != names:
+        differing = sorted({*header, *results.columns} ^ {*names}) or ["their order"]
+        return [Check("columns", (f"not those of version {results.schema}: {', '.join(differing)}",))]
     rows = Check("rows", tuple(_first(_rows(table, tally))))
+    found = {"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}
     return [
-        Check(
-            "bytes",
-            tuple(_manifest_differences({"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}, results)),
-        ),
+        Check("bytes", tuple(_differences(found, as_json(results)))),
         Check("columns"),
         rows,
         Check("counts", tuple(_counts(table, tally))),
@@ -289,51 +69,49 @@ def verify_table(table: RunResult) -> list[Check]:
 
 def verify_models(table: RunResult, folders: Sequence[Path]) -> Check:
     """Check that the networks in `folders` are those that the manifest names, to the byte."""
-    from cxr.inference.model_folder import describe_model, load_decisions
-    from cxr.inference.network import DESCRIPTION_FILE, fingerprint
-
-    available: dict[str, tuple[Path, JsonObject, Decisions | None]] = {}
+    available: dict[str, Path] = {}
     findings = []
     for folder in folders:
         try:
-            description = describe_model(folder)
-            available[fingerprint(folder)] = (folder, description, load_decisions(folder, description))
+            load_decisions(folder, describe_model(folder))
+            available[fingerprint(folder)] = folder
         except ModelError as error:
             findings.append(str(error))
-    for number, model in enumerate(table.manifest["models"]):
-        found = available.get(model["sha256"])
-        if found is None:
-            findings.append(
-                f"{model['model']} is in none of {', '.join(map(str, folders))}; name its folder with --model"
-            )
-            continue
-        folder, description, decisions = found
-        if sha256_of(folder / DESCRIPTION_FILE) != model["description_sha256"]:
-            findings.append(f"{folder} has the network of {model['model']}, but another description")
-        elif not _same_decisions(decisions, model, sha256_of(folder / DECISIONS_FILE) if decisions else ""):
-            findings.append(f"{folder} decides otherwise than the manifest says of {model['model']}")
-        elif list(members_of(description)) != model["members"]:
-            findings.append(f"{folder} has other members than the manifest says of {model['model']}")
-        elif number == 0 and not _same_gate(folder, description, table.manifest["gate"]):
-            findings.append(f"{folder} has another gate than the manifest says")
+    for number, model in enumerate(table.manifest.models):
+        if model.sha256 not in available:
+            findings.append(f"{model.model} is in none of {', '.join(map(str, folders))}; name its folder with --model")
+        elif differing := _differing(available[model.sha256], model, table.manifest.gate, judges=number == 0):
+            findings.append(differing)
     return Check("models", tuple(findings))
 
 
-def _same_gate(folder: Path, description: JsonObject, stated: JsonObject | None) -> bool:
-    """Tell whether the manifest's limits are those of the gate's file, so that rows were checked against the right."""
-    try:
-        return gate_facts_of(folder, description) == stated
-    except (ModelError, OSError, ValueError):
-        return False
+def _differing(folder: Path, model: ModelRecord, gate: GateRecord | None, *, judges: bool) -> str:
+    """Say what the folder of a network has otherwise than its record, so that rows were checked against the right."""
+    description = describe_model(folder)
+    if sha256_of(folder / DESCRIPTION_FILE) != model.description_sha256:
+        return f"{folder} has the network of {model.model}, but another description"
+    if not _same_decisions(folder, load_decisions(folder, description), model.decisions):
+        return f"{folder} decides otherwise than the manifest says of {model.model}"
+    if tuple(description.get("members") or ()) != model.members:
+        return f"{folder} has other members than the manifest says of {model.model}"
+    if judges and not _same_gate(folder if description.get("gate") else None, gate):
+        return f"{folder} has another gate than the manifest says"
+    return ""
 
 
-def _same_decisions(decisions: Decisions | None, model: dict[str, Any], sha256: str) -> bool:
-    """Tell whether the manifest's figures are those of the file, so that rows were checked against the right ones."""
-    stated = model["decisions"]
+def _same_decisions(folder: Path, decisions: Decisions | None, stated: DecisionRecord | None) -> bool:
     if decisions is None or stated is None:
-        return decisions is stated
-    applied = decision_record_at(decisions, str(stated.get("operating_point")))
-    return applied is not None and applied.facts(decisions.classes) | {"sha256": sha256} == stated
+        return decisions is None and stated is None
+    known = stated.operating_point in decisions.points
+    return known and decisions.record(stated.operating_point, sha256_of(folder / DECISIONS_FILE)) == stated
+
+
+def _same_gate(folder: Path | None, stated: GateRecord | None) -> bool:
+    """Compare the gate in `folder`, or that there is none."""
+    try:
+        return (read_gate_record(folder) if folder else None) == stated
+    except ModelError:
+        return False
 
 
 def _rows(table: RunResult, tally: Tally) -> Iterator[str]:
@@ -349,15 +127,15 @@ def _rows(table: RunResult, tally: Tally) -> Iterator[str]:
 
 
 def _counts(table: RunResult, tally: Tally) -> Iterator[str]:
-    stated = table.manifest["counts"]
-    tally.not_images.extend(table.manifest["aside"]["not_an_image"])
-    skipped = stated["skipped_because"] | {"not_an_image": len(tally.not_images)}
-    yield from _manifest_differences({"rows": tally.rows}, table.manifest["results"])
-    yield from _manifest_differences(count_facts(skipped, tally), stated)
-    yield from (f"drift of {clause}" for clause in _manifest_differences(drift_facts(tally), table.manifest["drift"]))
+    stated, counts = as_json(table.manifest), table.manifest.counts
+    tally.not_images.extend(table.manifest.aside.not_an_image)
+    skipped = replace(counts.skipped_because, not_an_image=len(tally.not_images))
+    yield from _differences({"rows": tally.rows}, stated["results"])
+    yield from _differences(as_json(counts_record(skipped, tally)), stated["counts"])
+    yield from (f"drift of {clause}" for clause in _differences(as_json(drift_records(tally)), stated["drift"]))
 
 
-def _manifest_differences(found: dict[str, Any], stated: dict[str, Any]) -> Iterator[str]:
+def _differences(found: Mapping[str, object], stated: Mapping[str, object]) -> Iterator[str]:
     for name, value in found.items():
         if stated.get(name) != value:
             yield f"{name} is {value}, the manifest says {stated.get(name)}"
@@ -377,7 +155,9 @@ def _first(findings: Iterator[str]) -> Iterator[str]:
 ANOTHER_CLASS = 1e-5  # of a probability, or of a gate's score: what another order of adding may change
 
 
-def rescore(table: RunResult, models: Sequence[Model], root: Root | None, key: bytes, number: int, seed: int) -> Check:
+def rescore(
+    table: RunResult, models: Sequence[ScreeningModel], root: Root | None, key: bytes, number: int, seed: int
+) -> Check:
     """Screen `number` rows, drawn at random with `seed`, again.
 
     Args:
@@ -394,7 +174,7 @@ def rescore(table: RunResult, models: Sequence[Model], root: Root | None, key: b
     drawn = _draw(table, number, seed)
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
-    batches = screen(candidates, naming.root, models, keywords=table.manifest["fingerprint"]["attributes"])
+    batches = screen(candidates, naming.root, models, keywords=table.manifest.fingerprint.attributes)
     outcomes = (outcome for batch in batches for outcome in batch)
     exact = table.computed_on == {instructions()}
     findings = []
@@ -424,12 +204,12 @@ def _draw(table: RunResult, number: int, seed: int) -> list[dict[str, str]]:
 
 
 def _naming(table: RunResult, root: Root | None, key: bytes) -> Naming:
-    request = table.manifest["request"]
-    where = root or (Path(unescape(request["root"])) if request["root"] else None)
+    request = table.manifest.request
+    where = root or (Path(unescape(request.root)) if request.root else None)
     if where is None:
         raise DataError("the manifest does not say where the files were; name their folder with --root")
-    naming = Naming(where.absolute() if isinstance(where, Path) else where, PathStyle(request["paths"]), key)
-    if naming.key_check != table.manifest["fingerprint"]["paths"]["key"]:
+    naming = Naming(where.absolute() if isinstance(where, Path) else where, PathStyle(request.paths), key)
+    if naming.key_check != table.manifest.fingerprint.paths.key:
         raise DataError("the names were hashed with another key; name the right one with --key")
     return naming
 
@@ -468,11 +248,10 @@ def _beyond_tolerance(
     return [name for name in differing if not near(name)]
 
 
-def _at_a_threshold(candidate: Candidate, models: Sequence[Model], root: Root, schema: Schema) -> set[str]:
+def _at_a_threshold(candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    sides = [model.plane_side for model in models] + ([gate.plane_side] if gate else [])
-    planes = read(candidate, root, sides).planes
+    planes = read(candidate, root, [model.plane_side for model in models]).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]
@@ -482,13 +261,13 @@ def _at_a_threshold(candidate: Candidate, models: Sequence[Model], root: Root, s
             found |= columns | {"agreement"}
     if gate:
         thresholds = np.array([gate.thresholds[sign] for sign in Sign])
-        distance = np.abs(gate.scores(planes[gate.plane_side][np.newaxis]) - thresholds).min()
+        distance = np.abs(gate.scores(planes[models[0].plane_side][np.newaxis]) - thresholds).min()
         if distance <= ANOTHER_CLASS:  # rejected or not: then every cell of an answer is there or not
             found |= {column.name for column in schema.columns} - {"path", "sha256"}
     return found
 
 
-def _distance(model: Model, plane: Plane) -> float:
+def _distance(model: ScreeningModel, plane: Plane) -> float:
     """Return how far the number of a network that is closest to its threshold is from it, for one plane."""
     screened, decisions = model.network.screen(plane), model.decisions
     probabilities = decisions.probabilities(screened.logits) if decisions else softmax(screened.logits)

@@ -15,15 +15,22 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from cxr.core.errors import CxrError, ModelError, OutputError
-from cxr.core.files import JsonObject
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
-from cxr.screening.journal import Journal, create_journal, read_header, refuse_leftovers, remove_parts
+from cxr.screening.journal import (
+    Fingerprint,
+    Journal,
+    JournalRecord,
+    check_same,
+    create_journal,
+    read_fingerprint,
+    refuse_leftovers,
+    remove_parts,
+)
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome, record_of, screen
 from cxr.screening.read import IN_TURN
-from cxr.screening.resume import Identified, check_same
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
 
@@ -48,7 +55,7 @@ class WorkerConfig:
     keywords: tuple[str, ...]
     schema: Schema
 
-    def check(self, models: Sequence[Identified]) -> None:
+    def check(self, models: Sequence[ScreeningModel]) -> None:
         """Raise ModelError where `models` are others, because their files were replaced meanwhile."""
         if list(map(_digests, models)) != list(self.digests):
             raise ModelError("the networks were replaced while they were in use; run the same command again")
@@ -75,7 +82,7 @@ def at_points(models: Sequence[ScreeningModel], points: Sequence[str]) -> list[S
     return [at_operating_point(model, point) if point else model for model, point in zip(models, points, strict=True)]
 
 
-def _digests(model: Identified) -> str:
+def _digests(model: ScreeningModel) -> str:
     return f"{model.network_sha256} {model.description_sha256}"
 
 
@@ -122,7 +129,7 @@ class ChunkResult:
     """
 
     numbers: Sequence[int]
-    records: Sequence[JsonObject]
+    records: Sequence[JournalRecord]
     failed: Sequence[Outcome]
 
 
@@ -264,7 +271,7 @@ def run_pool(pool: WorkerPool, log: Log, work: Run, todo: Sequence[int], listene
             for chunk in pool.done(waiting=not mine):
                 if isinstance(chunk, ChunkResult):
                     own = [work.selection.candidates[number].cell for number in chunk.numbers]
-                    assert [record["path"] for record in chunk.records] == own, "records of other files"
+                    assert [record.path for record in chunk.records] == own, "records of other files"
                     yield chunk.numbers, log.append(chunk.records)
                     listener.screened(chunk.failed)
                     listener.advanced(len(chunk.numbers) - len(chunk.failed))
@@ -302,15 +309,15 @@ class LocalEngine:
 
     pool: WorkerPool | None = None
 
-    def opened(self, files: OutputFiles, fingerprint: JsonObject, *, overwrite: bool) -> Journal:
+    def opened(self, files: OutputFiles, fingerprint: Fingerprint, *, overwrite: bool) -> Journal:
         """See `Engine`."""
-        header = None if overwrite else read_header(files.journal)
-        if header is None and not overwrite:
+        begun = None if overwrite else read_fingerprint(files.journal)
+        if begun is None and not overwrite:
             refuse_leftovers(files, files.parts, "ray")
-        if header is None:
+        if begun is None:
             remove_parts(files.parts)
-            return create_journal(files.journal, {"fingerprint": fingerprint})
-        check_same(header["fingerprint"], fingerprint, str(files.journal))
+            return create_journal(files.journal, fingerprint)
+        check_same(begun, fingerprint, str(files.journal))
         try:
             return Journal(files.journal)
         except OSError as error:

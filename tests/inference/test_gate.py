@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cxr.core.errors import ModelError
-from cxr.inference.gate import GATE_FILES, Sign, gate_fingerprint, load_gate
+from cxr.core.errors import ModelError, Reason
+from cxr.core.image import ImageFacts
+from cxr.inference.gate import GATE_FILES, Flag, Sign, gate_fingerprint, judge, load_gate
 from tests.evaluation.toy_gates import LIMITS, THRESHOLDS, toy_gate
 
 SIDE = 64
 GREYS = np.array([0, 100, 180, 200, 255], np.uint8)
+FACTS = ImageFacts(SIDE, SIDE, "L", 8, "PNG")
 SHADES = np.broadcast_to(GREYS[:, None, None], (5, SIDE, SIDE))  # toy scores: grey / 255, for every sign
 
 
@@ -22,25 +25,33 @@ def change(folder, **members):
     (folder / "gate.json").write_text(json.dumps(form | members))
 
 
+def judged(gate, planes):
+    """Judge planes that keep every limit."""
+    gate.limits = replace(gate.limits, min_spread=0)
+    return list(judge({number: (FACTS, plane) for number, plane in enumerate(planes)}, gate).values())
+
+
 def test_a_gate_gives_every_sign_a_score_and_says_which_reach_their_threshold(folder):
     gate = load_gate(folder)
     assert (gate.plane_side, gate.limits, gate.thresholds) == (SIDE, LIMITS, THRESHOLDS)
     np.testing.assert_allclose(gate.scores(SHADES), np.repeat(GREYS[:, None] / 255, len(Sign), axis=1), atol=1e-6)
-    foreign, far = Sign.NOT_A_RADIOGRAPH, Sign.OUT_OF_DISTRIBUTION
-    assert gate.signs(SHADES) == [(), (), (far,), (foreign, far), (foreign, far)]
+    found = judged(gate, SHADES)
+    assert [one.reason for one in found] == [None, None, None, Reason.NOT_A_RADIOGRAPH, Reason.NOT_A_RADIOGRAPH]
+    assert [Flag.OUT_OF_DISTRIBUTION in one.flags for one in found] == [False, False, True, False, False]
 
 
 def test_a_score_at_the_threshold_is_seen_and_one_just_below_is_not(tmp_path):
     exact = float(load_gate(toy_gate(tmp_path / "any", SIDE)).scores(SHADES[2:3])[0, 0])
     above = float(np.nextafter(exact, 1))
     thresholds = dict.fromkeys(Sign, 2.0) | {Sign.INVERTED: exact, Sign.CROPPED: above}
-    assert load_gate(toy_gate(tmp_path / "exact", SIDE, thresholds)).signs(SHADES[2:3]) == [(Sign.INVERTED,)]
+    (found,) = judged(load_gate(toy_gate(tmp_path / "exact", SIDE, thresholds)), SHADES[2:3])
+    assert found.flags == (Flag.INVERTED,)
 
 
 def test_no_planes_have_no_scores(folder):
     gate = load_gate(folder)
     assert gate.scores(SHADES[:0]).shape == (0, len(Sign))
-    assert gate.signs(SHADES[:0]) == []
+    assert judged(gate, SHADES[:0]) == []
 
 
 @pytest.mark.parametrize("name", GATE_FILES)

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.image import Plane
-from cxr.inference.decisions import Decisions, parse_decisions
+from cxr.inference.decisions import DecisionRecord, Decisions, parse_decisions
 from cxr.inference.gate import Limits, Sign
 from cxr.inference.network import NetworkOutputs
+from cxr.screening.schema import ModelRecord
 from tests.decision_forms import CLASSES, NETWORK, decisions_form
 
 SIDE = 16
@@ -74,6 +75,19 @@ class FakeModel:
             "name": "fake",
             "data": {"images": 140, "images_per_split": {"train": 90}, "synthetic_images": 0, "sha256": "ab" * 32},
         }
+    )
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return tuple(self.description.get("members", ()))  # type: ignore[arg-type]
+
+
+def model_record(
+    name: str, identity: str, classes: tuple[str, ...], decided: DecisionRecord | None = None
+) -> ModelRecord:
+    """What a table says of a network that nobody has."""
+    return ModelRecord(
+        identity, name, NETWORK, "23" * 32, classes, (), SIDE, decided, None, synthetic=False, commit=None
     )
 
 

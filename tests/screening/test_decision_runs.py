@@ -16,10 +16,9 @@ from cxr.imaging.decode import read_plane
 from cxr.inference.decisions import PIXEL_DIGITS
 from cxr.inference.network import softmax
 from cxr.screening.discovery import Shard
-from cxr.screening.journal import create_journal
+from cxr.screening.journal import as_json, create_journal, fingerprint_of
 from cxr.screening.merge import merge
 from cxr.screening.output import OutputFiles
-from cxr.screening.resume import fingerprint_of
 from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import Format
 from cxr.screening.verify import rescore, verify_table
@@ -193,9 +192,9 @@ def test_an_earlier_run_at_another_operating_point_is_refused_and_named(scans: P
 
 def test_a_journal_of_an_older_table_is_refused_for_its_version(scans: Path, tmp_path: Path) -> None:
     work = work_on(scans, [deciding_model()])
-    older = fingerprint_of(work.models, work.request.naming, ()) | {"schema": 2}
+    older = as_json(fingerprint_of(work.models, work.request.naming, ())) | {"schema": 2}
     del older["operating_points"]
-    with create_journal(OutputFiles(tmp_path / "r.csv").journal, {"fingerprint": older}) as journal:
+    with create_journal(OutputFiles(tmp_path / "r.csv").journal, older) as journal:
         path = journal.path
     path.write_bytes(path.read_bytes() + b"0123 torn")
     with pytest.raises(ResumeError, match=r"with another version of the table \(then 2, now 4\)\. Rows"):

@@ -17,7 +17,7 @@ from cxr.screening.schema import REJECTING, SCHEMA_VERSION, Agreement, Status, s
 from cxr.screening.storage import MAX_BYTES
 from tests.imports import ROOT
 from tests.screening.drawings import save
-from tests.screening.fakes import SIDE, FakeGate, deciding_model
+from tests.screening.fakes import SIDE, FakeGate, deciding_model, model_record
 from tests.screening.works import run_in, work_on
 
 DECODERS = ("decode", "pixels", "dicom")
@@ -46,7 +46,7 @@ def test_the_version_is_the_codes() -> None:
 
 
 def test_the_columns_are_documented_in_their_order() -> None:
-    expected = [column.name for column in schema_of([("cnn1", "cnn1-a", ("x",))], ["Y"]).columns]
+    expected = [column.name for column in schema_of([model_record("cnn1", "cnn1-a", ("x",))], ["Y"]).columns]
     table = PAGE.split("| column | type | content |")[1].split("\n\n")[0]
     cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     names = [name for cell in cells for name in re.findall(r"`(.*?)`", cell)]

@@ -98,7 +98,7 @@ def test_too_few_files_are_not_compared(validation: dict[str, Floats]) -> None:
     batch["brightness"] = np.ones(30)
     assert far_off(counts_of(batch, validation)) == ["brightness"]
     few = counts_of({name: values[:29] for name, values in batch.items()}, validation)
-    assert few.facts()["figures"] == []
+    assert few.record.figures == ()
     assert few.sentences() == ["not compared with validation: 29 answered files, at least 30 are needed"]
 
 

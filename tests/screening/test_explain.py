@@ -24,9 +24,9 @@ from cxr.screening.explain import (
     wrap,
     write_index,
 )
-from cxr.screening.schema import decision_record, schema_of
+from cxr.screening.schema import schema_of
 from tests.decision_forms import CLASSES
-from tests.screening.fakes import deciding_model
+from tests.screening.fakes import deciding_model, model_record
 
 
 def row(**cells: str) -> dict[str, str]:
@@ -37,7 +37,8 @@ def row(**cells: str) -> dict[str, str]:
 
 
 def schema(*, decided: bool = True):
-    return schema_of([("cnn1", "cnn1-a", CLASSES)], applied=[decision_record(deciding_model()) if decided else None])
+    decisions = deciding_model().decisions.record("covid_sens95", "45" * 32) if decided else None
+    return schema_of([model_record("cnn1", "cnn1-a", CLASSES, decisions)])
 
 
 ROWS = [

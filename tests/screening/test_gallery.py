@@ -11,10 +11,11 @@ from PIL import Image
 from cxr.screening.gallery import SIDE, thumbnail_of, write_sheet
 from cxr.screening.schema import schema_of
 from tests.browser import browser, needs_chromium
+from tests.screening.fakes import model_record
 from tests.screening.hostile import drawn
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
-COLUMNS = [column.name for column in schema_of([("cnn1", "cnn1-a", CLASSES)]).columns]
+COLUMNS = [column.name for column in schema_of([model_record("cnn1", "cnn1-a", CLASSES)]).columns]
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&\u202egnp.exe"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import read_json, sha256_of, write_json
@@ -292,9 +293,9 @@ class TestChangedCells:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"limits": {"min_side": 10}}, "gate: limits lacks max_aspect"),
-        ({"thresholds": {}}, "gate: thresholds is"),
-        ({"sha256": "6a"}, "gate: sha256 is"),
+        ({"limits": {"min_side": 10}}, r"missing required field `max_aspect` - at `\$.gate.limits`"),
+        ({"thresholds": {}}, r"expected one for each sign - at `\$.gate`"),
+        ({"sha256": "6a"}, r"sha256 is '6a'; expected 64 digits - at `\$.gate`"),
     ],
 )
 def test_a_manifest_whose_gate_was_garbled_is_an_error_that_names_it(
@@ -313,7 +314,8 @@ def folder(tmp_path: Path) -> Path:
     folder = with_decisions(tmp_path / "m")
     (folder / GATE_NETWORK_FILE).write_text("<net/>")
     (folder / GATE_WEIGHTS_FILE).write_bytes(b"")
-    write_json(folder / GATE_FILE, {"limits": limits_form(LIMITS), "thresholds": dict.fromkeys(map(str, Sign), 0.9)})
+    form = {"gate": 1, "limits": limits_form(LIMITS), "thresholds": dict.fromkeys(map(str, Sign), 0.9)}
+    write_json(folder / GATE_FILE, form)
     description = read_json(folder / DESCRIPTION_FILE)
     write_json(folder / DESCRIPTION_FILE, description | {"gate": {"sha256": gate_fingerprint(folder)}})
     return folder
@@ -331,13 +333,15 @@ def test_the_gate_in_the_models_folder_must_be_the_manifests(folder: Path, scans
     run_in(tmp_path / "r.csv", work_on(scans, [model]))
     table = read_run_result(tmp_path / "r.csv")
     assert verify_models(table, [folder]).findings == ()
-    for key, value in (("sha256", "6a" * 32), ("limits", {}), ("thresholds", {})):
-        other = replace(table, manifest=table.manifest | {"gate": table.manifest["gate"] | {key: value}})
+    gate = table.manifest.gate
+    changes = {"sha256": "6a" * 32, "limits": replace(LIMITS, dark=0), "thresholds": dict.fromkeys(Sign, 0.8)}
+    for name, value in changes.items():
+        other = replace(table, manifest=structs.replace(table.manifest, gate=replace(gate, **{name: value})))
         assert verify_models(other, [folder]).findings == (f"{folder} has another gate than the manifest says",)
-    other = replace(table, manifest=table.manifest | {"gate": None})
+    other = replace(table, manifest=structs.replace(table.manifest, gate=None))
     assert verify_models(other, [folder]).findings == (f"{folder} has another gate than the manifest says",)
-    first = table.manifest["models"][0] | {"members": ["cnn1", "cnn3"]}
-    other = replace(table, manifest=table.manifest | {"models": [first]})
+    first = structs.replace(table.manifest.models[0], members=("cnn1", "cnn3"))
+    other = replace(table, manifest=structs.replace(table.manifest, models=(first,)))
     assert verify_models(other, [folder]).findings == (
         f"{folder} has other members than the manifest says of {model.identity}",
     )

@@ -55,8 +55,8 @@ def test_the_manifest_counts_like_that_of_one_run_and_names_the_shards(
     join(tmp_path / "joined.csv", *tables)
     whole, joined = (read_run_result(tmp_path / name).manifest for name in ("whole.csv", "joined.csv"))
     for section in ("counts", "aside", "models", "listing", "fingerprint"):
-        assert joined[section] == whole[section]
-    assert [part["shard"] for part in joined["merged_from"]] == ["1/3", "2/3", "3/3"]
+        assert getattr(joined, section) == getattr(whole, section)
+    assert [part.shard for part in joined.merged_from] == ["1/3", "2/3", "3/3"]
     assert all(check.holds for check in verify_table(read_run_result(tmp_path / "joined.csv")))
 
 
@@ -91,7 +91,7 @@ def test_one_whole_table_is_written_in_another_form(scans: Path, tmp_path: Path)
     assert (tmp_path / "other.jsonl").read_bytes() == (tmp_path / "lines.jsonl").read_bytes()
     written = read_run_result(tmp_path / "other.jsonl")
     assert all(check.holds for check in verify_table(written))
-    assert written.manifest["counts"] == read_run_result(tmp_path / "whole.csv").manifest["counts"]
+    assert written.manifest.counts == read_run_result(tmp_path / "whole.csv").manifest.counts
 
 
 def test_shards_of_another_model_are_refused(scans: Path, tables: list[Path], tmp_path: Path) -> None:

@@ -504,17 +504,3 @@ def test_a_gate_of_another_number_of_signs_stops_the_run(tmp_path: Path) -> None
     good, _ = mixed(tmp_path, 2)
     with pytest.raises(ModelError, match=r"the gate gave an array of shape \(2, 5\) for 2 pictures and 6 signs"):
         rows_with_gate(tmp_path, good, gated(judge=lambda planes: by_corner(planes)[:, :5]))
-
-
-def test_a_gate_sees_planes_of_its_own_side(tmp_path: Path) -> None:
-    seen: list[tuple[int, ...]] = []
-
-    def judge(planes: Plane) -> NDArray[np.float64]:
-        seen.append(planes.shape)
-        return np.zeros((len(planes), 6))
-
-    good, _ = mixed(tmp_path, 3)
-    assert rows_with_gate(tmp_path, good, gated(judge=judge, plane_side=8)) == rows_with_gate(
-        tmp_path, good, gated(judge=lambda planes: np.zeros((len(planes), 6)))
-    )
-    assert seen == [(3, 8, 8)]

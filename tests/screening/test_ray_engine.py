@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cxr.core.errors import DataError, OutputError, ResumeError
 from cxr.inference.model_folder import load_model
 from cxr.screening.engine import Run
-from cxr.screening.journal import Parts, begin_parts
+from cxr.screening.journal import Parts, begin_parts, fingerprint_of
 from cxr.screening.ray_engine import MOST_TRIES, Worker, WorkerPayload, packed, told, worker_payload
-from cxr.screening.resume import fingerprint_of
 from tests.screening.drawings import save
 from tests.screening.works import work_on
 from tests.shipped import ungated
@@ -51,7 +51,7 @@ def work(tmp_path: Path) -> Run:
 def shipment(work: Run, tmp_path: Path) -> WorkerPayload:
     folder = tmp_path / "r.csv.parts"
     fingerprint = fingerprint_of(work.models, work.request.naming, ())
-    begin_parts(folder, {"fingerprint": fingerprint})
+    begin_parts(folder, fingerprint)
     return worker_payload(work, folder, fingerprint)
 
 
@@ -62,8 +62,8 @@ def test_a_slice_becomes_a_part_with_a_record_a_file(work: Run, shipment: Worker
     assert done["part"] == 4
     with Parts(shipment.parts) as parts:
         records = [parts.record_at(place) for place in done["places"]]
-    assert [one["path"] for one in records] == ["0.png", "1.png", "2.png", "notes"]
-    assert ["cells" in one for one in records] == [True, True, True, False]
+    assert [one.path for one in records] == ["0.png", "1.png", "2.png", "notes"]
+    assert [one.cells is not None for one in records] == [True, True, True, False]
     assert not list(shipment.parts.glob("*.tries"))
 
 
@@ -74,9 +74,9 @@ def test_a_slice_that_killed_every_worker_is_named(work: Run, shipment: WorkerPa
 
 
 def test_a_node_with_another_decoder_is_refused(shipment: WorkerPayload) -> None:
-    other = {**shipment.fingerprint["decoder"], "pillow": "1.0"}
+    other = {**shipment.fingerprint.decoder, "pillow": "1.0"}
     with pytest.raises(ResumeError, match=r"pillow then .*, now 1\.0.*install the same versions on every node"):
-        Worker(replace(shipment, fingerprint=shipment.fingerprint | {"decoder": other}))
+        Worker(replace(shipment, fingerprint=structs.replace(shipment.fingerprint, decoder=other)))
 
 
 def test_a_node_without_the_folder_is_refused(shipment: WorkerPayload, tmp_path: Path) -> None:

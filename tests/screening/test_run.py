@@ -6,7 +6,7 @@ import pytest
 
 from cxr.core.errors import OutputError, Reason, ResumeError
 from cxr.core.image import Plane
-from cxr.screening import resume as fingerprint
+from cxr.screening import journal as fingerprint
 from cxr.screening.discovery import Shard
 from cxr.screening.output import locked, output_files
 from cxr.screening.tables import read_table
@@ -232,7 +232,7 @@ def test_the_manifest_of_another_table_is_not_replaced(scans: Path, tmp_path: Pa
 
 
 def test_the_decoders_digest_covers_every_module_between_bytes_and_plane() -> None:
-    from cxr.screening.resume import DECODER_CODE
+    from cxr.screening.journal import DECODER_CODE
     from tests.imports import closure
 
     modules = {path for path in closure(Path("cxr/imaging/decode.py")) if not path.endswith("__init__.py")}

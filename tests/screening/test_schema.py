@@ -4,10 +4,14 @@ from cxr.core.errors import Reason, UsageError
 from cxr.core.image import ImageFacts
 from cxr.inference.gate import Flag
 from cxr.screening.schema import Agreement, Prediction, Row, agreement, schema_of
+from tests.screening.fakes import model_record
 
 FACTS = ImageFacts(299, 200, "L", 8, "PNG", ("exif_rotated", "luma_601"))
-ONE = schema_of([("cnn1", "cnn1-a", ("covid", "normal"))])
-TWO = schema_of([("cnn1", "cnn1-a", ("covid", "normal")), ("cnn3", "cnn3-b", ("normal", "covid"))], ["StudyDate"])
+ONE = schema_of([model_record("cnn1", "cnn1-a", ("covid", "normal"))])
+TWO = schema_of(
+    [model_record("cnn1", "cnn1-a", ("covid", "normal")), model_record("cnn3", "cnn3-b", ("normal", "covid"))],
+    ["StudyDate"],
+)
 
 
 def named(schema: object, row: Row) -> dict[str, str]:
@@ -96,10 +100,10 @@ def test_agreement_counts_the_most_frequent_prediction(predictions: list[str], e
 
 
 def test_networks_of_one_name_are_told_apart_by_their_identity() -> None:
-    schema = schema_of([("cnn1", "cnn1-a", ("x",)), ("cnn1", "cnn1-b", ("x",))])
+    schema = schema_of([model_record("cnn1", "cnn1-a", ("x",)), model_record("cnn1", "cnn1-b", ("x",))])
     assert "cnn1-b_prediction" in [column.name for column in schema.columns]
 
 
 def test_one_network_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="named twice"):
-        schema_of([("cnn1", "cnn1-a", ("x",)), ("cnn1", "cnn1-a", ("x",))])
+        schema_of([model_record("cnn1", "cnn1-a", ("x",)), model_record("cnn1", "cnn1-a", ("x",))])

@@ -189,9 +189,9 @@ def test_hashed_names_are_found_again_with_the_key(scans: Path, tmp_path: Path) 
     )
     run_in(tmp_path / "h.csv", work)
     table = read_run_result(tmp_path / "h.csv")
-    assert str(scans) not in json.dumps(table.manifest)
+    assert str(scans) not in str(table.manifest)
     assert "empty" not in (tmp_path / "h.csv").read_text().replace("empty_file", "")
-    assert "notes" not in json.dumps(table.manifest)
+    assert "notes" not in str(table.manifest)
     assert all(check.holds for check in verify_table(table))
     assert scored(table, FakeModel(), root=scans, key=b"k" * 16).holds
     with pytest.raises(DataError, match="another key"):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import Shard, discover, select
-from cxr.screening.engine import LoadedModel, Run
+from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming
 from cxr.screening.predict import Outcome
 from cxr.screening.run import run
 from cxr.screening.run_manifest import RunRequest, Tally
-from cxr.screening.schema import Row, decision_record, gate_record, schema_of
+from cxr.screening.schema import Row, schema_for
 from cxr.screening.workers import LocalEngine, WorkerPool
 from tests.screening.fakes import FakeModel
 
@@ -51,7 +51,7 @@ def candidates(*names: str, named: bool = False) -> list[Candidate]:
 
 def work_on(
     folder: Path,
-    models: Sequence[LoadedModel] | None = None,
+    models: Sequence[FakeModel] | None = None,
     shard: Shard | None = None,
     limit: int | None = None,
     **more: object,
@@ -60,8 +60,7 @@ def work_on(
     query = Query([folder])
     found = discover(query, naming)
     models = models or [FakeModel()]
-    heads = [(str(model.description["name"]), model.identity, model.classes) for model in models]
-    schema = schema_of(heads, applied=[decision_record(model) for model in models], gate=gate_record(models[0].gate))
+    schema = schema_for(models)
     request = RunRequest(["folder", "-o", "results.csv"], query, naming, shard, limit)
     return Run(request, found, select(found.candidates, shard, limit), models, schema, **more)  # type: ignore[arg-type]
 
