@@ -1,13 +1,10 @@
 """`--explain`: maps of where the score of some rows comes from, from the finished table and the files it names."""
 
-import base64
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,11 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr.core.errors import UsageError
 from cxr.core.files import JsonObject, read_json, whole_file, write_json, write_text
 from cxr.core.image import Plane
+from cxr.core.offline_page import content_policy
 from cxr.core.processor import available_cores
 from cxr.inference.decisions import NOT_SUSPECTED
 from cxr.inference.gate import Flag
 from cxr.inference.model_folder import ScreeningModel
-from cxr.inference.network import NETWORK_FILE, OPACITY, RAMP, LinearHead, Maps, class_maps, enlarge, read_linear_head
+from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, class_maps, enlarge, read_linear_head
+from cxr.inference.pictures import heat_over_film, image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.paths import PathStyle
@@ -78,8 +77,6 @@ _STYLE = (
     "body{font:16px/1.4 sans-serif;margin:2em auto;max-width:960px;padding:0 1em}"
     "img{max-width:100%;height:auto;display:block}figure{margin:2em 0}figcaption{overflow-wrap:anywhere}"
 )
-# Nothing is fetched from elsewhere, whatever a file is called.
-_POLICY = "default-src 'none'; img-src 'self' file:; style-src 'sha256-{style}'; base-uri 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,9 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
 
 def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: str, worth: str) -> Iterator[str]:
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = content_policy("'self' file:", _STYLE)
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(style=digest)}">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield f"<title>Maps of {escape(identity)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<h1>Maps of {escape(identity)}</h1>\n<p>{escape(worth)}</p>\n<p>{RESEARCH}</p>\n"
     yield f"<p>{len(shown):,} pictures; {more:,} more rows were left aside by --explain-limit.</p>\n"
@@ -161,21 +158,11 @@ def picture_of(film: Plane, map_: NDArray[np.float32], lines: Sequence[str]) -> 
     wrapped = [part for line in lines for part in wrap(_ascii(line), font)]
     image = Image.new("RGB", (WIDTH, SIDE + 2 * GAP + LINE * len(wrapped) + GAP), PAPER)
     image.paste(Image.fromarray(film).convert("RGB"), (GAP, GAP))
-    image.paste(Image.fromarray(heated(film, map_)), (2 * GAP + SIDE, GAP))
+    image.paste(Image.fromarray(heat_over_film(film, enlarge(map_, SIDE))), (2 * GAP + SIDE, GAP))
     draw = ImageDraw.Draw(image)
     for number, line in enumerate(wrapped):
         draw.text((GAP, 2 * GAP + SIDE + number * LINE), line, fill=INK, font=font)
-    buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
-    return buffer.getvalue()
-
-
-def heated(film: Plane, map_: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the film with the map in colour over it, uint8 (side, side, 3); where the map is 0 it is untouched."""
-    heat = enlarge(map_, len(film))[..., None]
-    colours = np.concatenate([np.interp(heat, np.linspace(0, 1, len(RAMP)), channel) for channel in RAMP.T], axis=2)
-    weight = OPACITY * heat
-    return np.asarray(np.rint((1 - weight) * film[..., None] + weight * colours), np.uint8)
+    return image_bytes(image, "PNG", compress_level=6)
 
 
 def wrap(line: str, font: ImageFont.FreeTypeFont) -> list[str]:

@@ -7,7 +7,8 @@ from PIL import Image
 
 from cxr.core.errors import UsageError
 from cxr.inference.gate import Flag
-from cxr.inference.network import RAMP
+from cxr.inference.network import enlarge
+from cxr.inference.pictures import RAMP, heat_over_film
 from cxr.screening.explain import (
     GAP,
     SIDE,
@@ -15,7 +16,6 @@ from cxr.screening.explain import (
     Shown,
     _font,
     choose_rows,
-    heated,
     parse_words,
     picture_of,
     remove_others,
@@ -161,7 +161,7 @@ def test_names_outside_ascii_are_printed_as_escapes():
 
 def test_a_blank_map_leaves_the_film_alone():
     film = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.uint8)
-    assert (heated(film, np.zeros((4, 4), np.float32)) == film[..., None]).all()
+    assert (heat_over_film(film, enlarge(np.zeros((4, 4), np.float32), len(film))) == film[..., None]).all()
 
 
 def test_the_page_cannot_be_escaped_from_and_needs_no_script(tmp_path):

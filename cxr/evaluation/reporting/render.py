@@ -1,7 +1,5 @@
 """One document as HTML and as Markdown: a page that opens offline and forbids itself every request."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -12,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from cxr.core.files import JsonObject
+from cxr.core.offline_page import INLINE, base64_text, content_policy, script_json
 from cxr.evaluation.reporting.charts import CONFIG
 from cxr.evaluation.reporting.document import (
     Audits,
@@ -65,11 +64,6 @@ def sections(report: JsonObject, pictures: Pictures, whole: bool = True) -> list
 
 
 VEGA_LITE = "6.4"
-# Nothing is fetched: scripts are named by their digests. Styles are inline, those that Vega sets as well.
-_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; "
-    "form-action 'none'"
-)
 
 
 def render_html(report: JsonObject, pictures: Pictures) -> str:
@@ -80,20 +74,17 @@ def render_html(report: JsonObject, pictures: Pictures) -> str:
         pictures: Image and heat map as PNG bytes by model name and file; what is absent shows as an empty frame.
     """
     scripts = [_library(), _resource("report.js")]
-    policy = _POLICY.format(scripts=" ".join(f"'sha256-{_digest(script)}'" for script in scripts))
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=report.get("title") or "Evaluation",
-            policy=policy,
-            style=Markup(_resource("report.css")),
-            scripts=[Markup(script) for script in scripts],
-            config=CONFIG,
-            head=page_head(report),
-            research=RESEARCH_ONLY,
-            sections=sections(report, pictures),
-        )
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        title=report.get("title") or "Evaluation",
+        # Vega sets styles of its own.
+        policy=content_policy("data:", INLINE, scripts, more="form-action 'none'"),
+        style=Markup(_resource("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        config=CONFIG,
+        head=page_head(report),
+        research=RESEARCH_ONLY,
+        sections=sections(report, pictures),
     )
 
 
@@ -106,11 +97,11 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"pieces": pieces, "as_json": script_json, "data_uri": data_uri, "shade": shade}
+    environment.filters |= {"pieces": _html_pieces, "as_json": _as_json, "data_uri": _data_uri, "shade": _shade}
     return environment
 
 
-def pieces(found: tuple[Piece, ...]) -> Markup:
+def _html_pieces(found: tuple[Piece, ...]) -> Markup:
     """Return pieces as HTML; a figure carries the number of the JSON that it was rounded from."""
     return Markup("").join(_piece(piece) for piece in found)
 
@@ -123,18 +114,15 @@ def _piece(piece: Piece) -> Markup:
     return Markup("{}").format(piece)
 
 
-def script_json(value: object) -> Markup:
-    """Return JSON that cannot end its script element, whatever a file is called."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+def _as_json(value: object) -> Markup:
+    return Markup(script_json(value))
 
 
-def data_uri(png: bytes) -> str:
-    """Return a picture as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64_text(png)
 
 
-def shade(cell: Cell) -> str:
+def _shade(cell: Cell) -> str:
     """Return the style of a cell that is shaded by its share, or nothing."""
     return "" if cell.share is None else f"--share:{round(100 * cell.share)}%"
 
@@ -149,10 +137,6 @@ def _library() -> str:
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;", VEGA_LITE)
     return bundle.replace("</script", "<\\/script")
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def render_markdown(report: JsonObject) -> str:
