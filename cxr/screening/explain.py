@@ -33,12 +33,12 @@ MEANING = "this is where the score comes from, not where disease is"
 RESEARCH = "For research; not a medical device."
 
 
-def stamp_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
+def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
     """Return the lines below a picture.
 
     Args:
         record: The row; its path is a digest where names are hashed.
-        worth: From `worth_of`.
+        worth: From `maps_worth`.
         blank: Whether the map is nought everywhere.
     """
     decision = f"; decision: {record['decision']}" if record["decision"] else "; no decision"
@@ -53,7 +53,7 @@ def stamp_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[s
     ]
 
 
-def worth_of(description: JsonObject) -> str:
+def maps_worth(description: JsonObject) -> str:
     """Return what the audits of a network's maps found, as one sentence, from its model.json."""
     card: Mapping[str, Any] = (description.get("evaluation") or {}).get("card") or {}
     cam: Mapping[str, Any] = card.get("cam") or {}
@@ -211,7 +211,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Decoded:
     record: Record
     stem: str
     plane: Plane | None
@@ -236,10 +236,10 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
     """
     shown: list[Shown] = []
     changed: list[str] = []
-    worth, names = worth_of(model.description), Counter[str]()
+    worth, names = maps_worth(model.description), Counter[str]()
     folder.mkdir(parents=True, exist_ok=True)
     head = _head_of(model)
-    for block in _blocks(_seen(records, work, model.plane_side)):
+    for block in _blocks(_decoded_again(records, work, model.plane_side)):
         changed += [seen.record["path"] for seen in block if seen.plane is None]
         there = [seen for seen in block if seen.plane is not None]
         for seen, map_ in zip(there, _maps(model, head, there), strict=True):
@@ -247,7 +247,7 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
             name = _file_name(seen, names)
             with whole_file(folder / name) as temporary:
                 temporary.write_bytes(
-                    picture_of(seen.film, map_, stamp_lines(seen.record, worth, blank=not map_.any()))
+                    picture_of(seen.film, map_, caption_lines(seen.record, worth, blank=not map_.any()))
                 )
             shown.append(Shown(name, seen.record))
     remove_others(folder, {one.name for one in shown})
@@ -255,30 +255,30 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
     return Explained(len(shown), tuple(changed), more)
 
 
-def _seen(records: Sequence[Record], work: Run, side: int) -> Iterator[_Seen]:
+def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[_Decoded]:
     """Decode the files again, some ahead; one that is another file now has no plane."""
     wanted = {record["path"] for record in records}
     candidates = {one.cell: one for one in work.selection.candidates if one.cell in wanted}
     naming = work.request.naming
     hashed = naming.style is PathStyle.HASHED
 
-    def decoded(record: Record) -> _Seen:
+    def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
         reading = read(candidate, naming.root, [side, SIDE])
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
         if reading.sha256 != record["sha256"] or not reading.planes:
-            return _Seen(record, stem, None, None)
-        return _Seen(record, stem, reading.planes[side], reading.planes[SIDE])
+            return _Decoded(record, stem, None, None)
+        return _Decoded(record, stem, reading.planes[side], reading.planes[SIDE])
 
     return prefetch(decoded, records, work.workers or available_cores(), 2 * BLOCK)
 
 
-def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:
+def _blocks(seen: Iterator[_Decoded]) -> Iterator[list[_Decoded]]:
     while block := list(islice(seen, BLOCK)):
         yield block
 
 
-def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Seen]) -> Maps:
+def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Decoded]) -> Maps:
     """Return the map of each picture for the class that was predicted, float32 (n, side, side)."""
     if not block:
         return np.zeros((0, model.plane_side, model.plane_side), np.float32)
@@ -294,7 +294,7 @@ def _head_of(model: ScreeningModel) -> LinearHead:
     return read_linear_head(model.folder / NETWORK_FILE, said.features, said.logits)
 
 
-def _file_name(seen: _Seen, names: "Counter[str]") -> str:
+def _file_name(seen: _Decoded, names: "Counter[str]") -> str:
     """Return a name that any file system takes; equal files of one name are told apart by a number."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", seen.stem)[:STEM]
     name = "-".join(part for part in (seen.record["sha256"][:DIGITS], stem) if part)

@@ -24,7 +24,7 @@ Record = Mapping[str, str]
 _ROWS_A_SCRIPT = 500
 
 
-def write_sheet(
+def write_page(
     path: Path,
     records: Iterable[Record],
     classes: Sequence[str],
@@ -88,12 +88,12 @@ SIDE = 112  # pixels
 _QUALITY = 55  # about 2 kB a film
 
 
-def thumbnail_of(plane: Plane) -> bytes:
+def webp_thumbnail(plane: Plane) -> bytes:
     """Return uint8 (side, side) as grey WebP bytes."""
     return image_bytes(Image.fromarray(plane), "WEBP", quality=_QUALITY, method=4)
 
 
-def write_report(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
+def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
     """Write the page of a finished run; each picture is decoded once more, some ahead of where the page is."""
     thumbnails: dict[str, bytes | None] = {}
     candidates = {one.cell: one for one in work.selection.candidates}
@@ -108,7 +108,7 @@ def write_report(page: Path, work: Run, files: OutputFiles, tally: Tally) -> Non
             thumbnails[record["path"]] = thumbnail
             yield record
 
-    write_sheet(
+    write_page(
         page,
         records(),
         work.models[0].classes,
@@ -123,7 +123,7 @@ def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None
         return None
     reading = read(candidate, root, [SIDE])
     same = reading.sha256 == record["sha256"]
-    return thumbnail_of(reading.planes[SIDE]) if same and reading.planes else None
+    return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
 
 
 def _points(work: Run) -> list[str]:
