@@ -14,7 +14,7 @@ from PIL import Image
 from cxr.core.files import whole_file, write_json, write_text
 from cxr.core.image import Plane, to_plane
 from cxr.core.manifest import write_table
-from cxr.core.records import as_json, parts
+from cxr.core.records import parts
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.report import metrics_json
@@ -165,8 +165,8 @@ def write_reports(folder: Path, candidates: Sequence[Candidate], report: Report,
     draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
     write_json(folder / "environment.json", environments(candidates))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.md", render_markdown(as_json(report)))
-    write_text(folder / "report.html", render_html(as_json(report), pictures))
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report, pictures))
 
 
 def environments(candidates: Sequence[Candidate]) -> dict[str, Mapping[str, str]]:
