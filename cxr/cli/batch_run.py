@@ -75,9 +75,9 @@ def _run(options: Options, reporter: Reporter) -> int:
         work = _prepare(options, request, found, selection, reporter, helped=helpers is not None)
         tally = _work(options, engine_of(options, helpers), work, files, reporter)
         if files and options.report:
-            from cxr.screening.gallery import write_report
+            from cxr.screening.gallery import write_gallery
 
-            write_report(options.report, work, files, tally)
+            write_gallery(options.report, work, files, tally)
         if files and options.explain:
             reporter.explained(write_explained(options, options.explain, work, files))
         if upload:

@@ -9,15 +9,16 @@ from rich.markup import escape as without_markup
 from rich.table import Table
 
 from cxr.cli.console import stdout, user_errors
-from cxr.core.files import JsonObject, write_json, write_text
+from cxr.core.files import write_json, write_text
 from cxr.screening.paths import escape
 from cxr.screening.tables import read_table
 
 if TYPE_CHECKING:
+    from cxr.validation.external import TableComparison, TableEvaluation
     from cxr.validation.labels import ResultsTable
 
 
-def measure(results: Sequence[Path], labels: Path, seed: int) -> JsonObject:
+def measure(results: Sequence[Path], labels: Path, seed: int) -> "TableEvaluation | TableComparison":
     """Measure one table, or compare two.
 
     Raises:
@@ -35,7 +36,7 @@ def measure(results: Sequence[Path], labels: Path, seed: int) -> JsonObject:
     return compare_tables(first, second, known, seed)
 
 
-def write(report: JsonObject, output: Path | None, markdown: Path | None) -> None:
+def write(report: "TableEvaluation | TableComparison", output: Path | None, markdown: Path | None) -> None:
     """Write the report's files that were asked for."""
     from cxr.validation.external import render_markdown
 
@@ -45,7 +46,7 @@ def write(report: JsonObject, output: Path | None, markdown: Path | None) -> Non
         write_text(markdown, render_markdown(report))
 
 
-def show(report: JsonObject) -> None:
+def show(report: "TableEvaluation | TableComparison") -> None:
     """Print the report's tables."""
     from cxr.validation.external import blocks
 

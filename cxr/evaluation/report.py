@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.audit import ORDER, AuditRecord, Result
-from cxr.core.records import from_json, parts
+from cxr.core.records import parts
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.leave_source_out import worst_source
@@ -25,11 +25,11 @@ from cxr.evaluation.records import (
     ReportData,
     Reproducibility,
     ShownImage,
-    Standard,
     Verdict,
     Waiver,
 )
-from cxr.evaluation.reporting.document import STATUSES, standards
+from cxr.evaluation.reporting.document import standards
+from cxr.evaluation.reporting.format import BARE_PERCENT, SHARE
 from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Probabilities
@@ -61,8 +61,8 @@ def banner(baselines: BaselineFigures) -> tuple[str, ...]:
         return (BANNER,)
     return (
         BANNER,
-        f"On this test split, knowing only the source collection gives {_percent(baselines.source)} accuracy "
-        f"without looking at the image, and 22 numbers of overall grey give {_percent(baselines.appearance.value)} "
+        f"On this test split, knowing only the source collection gives {SHARE.number(baselines.source)} accuracy "
+        f"without looking at the image, and 22 numbers of overall grey give {SHARE.number(baselines.appearance.value)} "
         "balanced accuracy.",
     )
 
@@ -82,20 +82,20 @@ def verdict(chosen: ModelReport, audits: Sequence[AuditRecord], baselines: Basel
 
 
 def _headline(chosen: ModelReport, baselines: BaselineFigures) -> str:
+    gain = BARE_PERCENT.interval(chosen.gain.over_appearance)
     return (
         f"{chosen.name} sorts {chosen.n} images of the collections it was trained on with a balanced accuracy of "
-        f"{_interval(chosen.metrics.balanced_accuracy)}, {_points(chosen.gain.over_appearance)} points above what "
-        f"overall grey alone gives ({_percent(baselines.appearance.value)}). Whether it detects disease, these data "
-        "cannot show."
+        f"{_with_bounds(chosen.metrics.balanced_accuracy)}, {gain} points above what overall grey alone gives "
+        f"({SHARE.number(baselines.appearance.value)}). Whether it detects disease, these data cannot show."
     )
 
 
 def _sentences(chosen: ModelReport, failing: Sequence[AuditRecord], warning: Sequence[AuditRecord]) -> tuple[str, ...]:
     found = chosen.answering.gated
-    also = f" and rejects {_percent(found.rejected.value)}" if found.rejected.value else ""
-    sentences = [f"It refers {_percent(found.referred.value)} of the test images to a reader{also}."]
+    also = f" and rejects {SHARE.number(found.rejected.value)}" if found.rejected.value else ""
+    sentences = [f"It refers {SHARE.number(found.referred.value)} of the test images to a reader{also}."]
     if found.error_answered is not None:
-        sentences[0] += f" Of what it answers, {_percent(found.error_answered.value)} is wrong."
+        sentences[0] += f" Of what it answers, {SHARE.number(found.error_answered.value)} is wrong."
     if chosen.conformal.referred.share.value == 1:
         needed = math.ceil(1 / chosen.conformal.alpha) - 1
         sentences[0] += f" A set can leave out a class from {needed} validation images of that class on."
@@ -105,20 +105,9 @@ def _sentences(chosen: ModelReport, failing: Sequence[AuditRecord], warning: Seq
     return tuple(sentences)
 
 
-def _interval(figure: Interval) -> str:
-    if figure.low is None:
-        return _percent(figure.value)
-    return f"{_percent(figure.value)} (95 % interval {_percent(figure.low)} to {_percent(figure.high)})"
-
-
-def _points(figure: Interval) -> str:
-    low, high = figure.low, figure.high
-    bounds = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{100 * (figure.value or 0):.1f}{bounds}"
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.1f} %"
+def _with_bounds(figure: Interval) -> str:
+    bounds = "" if figure.low is None else f" (95 % interval {SHARE.bounds(figure)})"
+    return f"{SHARE.number(figure.value)}{bounds}"
 
 
 ERRORS = 12
@@ -236,7 +225,7 @@ def assemble(
         reproducibility=_reproducibility(candidates, params),
         limitations=LIMITATIONS,
         audit_counts={result: results[result] for result in ORDER if results[result]},
-        standards=tuple(map(_counted, standards())),
+        standards=standards(),
     )
 
 
@@ -253,11 +242,6 @@ def _data(trained: Mapping[str, Any], split_report: SplitReport) -> ReportData:
         shares={name: round(number / whole, 6) for name, number in counts.items()} if whole else {},
         images_per_split={split: sum(by.values()) for split, by in split_report.classes_by_split.items()},
     )
-
-
-def _counted(standard: Mapping[str, Any]) -> Standard:
-    found = Counter(item["status"] for item in standard["items"])
-    return from_json(Standard, {**standard, "counts": {status: found[status] for status in STATUSES if found[status]}})
 
 
 def _epochs(candidate: Candidate) -> list[Epoch]:

@@ -49,7 +49,7 @@ def describe_screening(candidate: Candidate, report: Report, values: Mapping[str
     """Return the model's description with the params of the whole pipeline and what was measured on the test split."""
     description = candidate.model.description
     pipeline = {name: values[name] for name in PIPELINE_SECTIONS}
-    card = describe_for_card(as_json(report), candidate.name)
+    card = as_json(describe_for_card(report, candidate.name))
     evaluation = {**metrics_json(report.model(candidate.name)), "card": card}
     return description | {"params": pipeline | description["params"], "evaluation": evaluation}
 

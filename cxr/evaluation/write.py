@@ -1,7 +1,6 @@
 """Write what people and DVC read of an evaluation: reports, tables, figures, pictures."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from PIL import Image
 from cxr.core.files import whole_file, write_json, write_text
 from cxr.core.image import Plane, to_plane
 from cxr.core.manifest import write_table
-from cxr.core.records import as_json, parts
+from cxr.core.records import parts
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.report import metrics_json
@@ -24,8 +23,9 @@ from cxr.evaluation.reporting.model_card import render_card
 from cxr.evaluation.reporting.render import render_html, render_markdown
 from cxr.evaluation.stats.classification import confusion
 from cxr.inference.gate import FLAGS
-from cxr.inference.network import OPACITY, RAMP
+from cxr.inference.network import enlarge, scaled
 from cxr.inference.outputs import write_outputs
+from cxr.inference.pictures import heat_over_film, image_bytes
 
 DOTS_PER_INCH = 110
 
@@ -165,8 +165,8 @@ def write_reports(folder: Path, candidates: Sequence[Candidate], report: Report,
     draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
     write_json(folder / "environment.json", environments(candidates))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.md", render_markdown(as_json(report)))
-    write_text(folder / "report.html", render_html(as_json(report), pictures))
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report, pictures))
 
 
 def environments(candidates: Sequence[Candidate]) -> dict[str, Mapping[str, str]]:
@@ -195,9 +195,7 @@ def overlay(plane: Plane, cam: NDArray[np.float32]) -> bytes:
         plane: uint8 (side, side).
         cam: float32 (h, w), 0 or larger; its largest value is drawn as the ramp's end.
     """
-    largest = float(cam.max())
-    shares = np.asarray(cam / largest if largest > 0 else cam, np.float32)
-    heat = np.asarray(Image.fromarray(shares).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    heat = enlarge(scaled(cam), SIDE)
     grey = to_plane(plane, SIDE) // (256 // GREYS)
     image = Image.fromarray((grey * HEATS + np.rint(heat * (HEATS - 1))).astype(np.uint8))
     image.putpalette(_palette().tobytes())
@@ -207,14 +205,9 @@ def overlay(plane: Plane, cam: NDArray[np.float32]) -> bytes:
 def _palette() -> NDArray[np.uint8]:
     """Return uint8 (GREYS * HEATS, 3), heat changing fastest."""
     heat = np.linspace(0, 1, HEATS)
-    colours = np.stack([np.interp(heat, np.linspace(0, 1, len(RAMP)), channel) for channel in RAMP.T], axis=1)
-    weight = (OPACITY * heat)[:, None]
     grey = (np.arange(GREYS) + 0.5) * (256 / GREYS)
-    mixed = (1 - weight) * grey[:, None, None] + weight * colours
-    return np.asarray(np.rint(mixed), np.uint8).reshape(-1, 3)
+    return heat_over_film(grey[:, None], heat).reshape(-1, 3)
 
 
 def _png(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return image_bytes(image, "PNG", optimize=True)

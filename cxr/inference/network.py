@@ -299,9 +299,6 @@ Maps = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 BLOCK = 64  # planes at a time: feature maps are large
-# How a map is drawn over a film: from low to high blue, green, yellow, red; OPACITY is where it is highest.
-RAMP = np.array([(40, 60, 160), (40, 150, 140), (240, 220, 70), (250, 90, 60)], np.float64)
-OPACITY = 0.6
 
 
 def class_maps(network: Network, head: LinearHead, planes: Plane, classes: Labels) -> Maps:

@@ -1,13 +1,10 @@
 """`--explain`: maps of where the score of some rows comes from, from the finished table and the files it names."""
 
-import base64
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,11 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr.core.errors import UsageError
 from cxr.core.files import JsonObject, read_json, whole_file, write_json, write_text
 from cxr.core.image import Plane
+from cxr.core.offline_page import content_policy
 from cxr.core.processor import available_cores
 from cxr.inference.decisions import NOT_SUSPECTED
 from cxr.inference.gate import Flag
 from cxr.inference.model_folder import ScreeningModel
-from cxr.inference.network import NETWORK_FILE, OPACITY, RAMP, LinearHead, Maps, class_maps, enlarge, read_linear_head
+from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, class_maps, enlarge, read_linear_head
+from cxr.inference.pictures import heat_over_film, image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.paths import PathStyle
@@ -34,12 +33,12 @@ MEANING = "this is where the score comes from, not where disease is"
 RESEARCH = "For research; not a medical device."
 
 
-def stamp_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
+def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
     """Return the lines below a picture.
 
     Args:
         record: The row; its path is a digest where names are hashed.
-        worth: From `worth_of`.
+        worth: From `maps_worth`.
         blank: Whether the map is nought everywhere.
     """
     decision = f"; decision: {record['decision']}" if record["decision"] else "; no decision"
@@ -54,7 +53,7 @@ def stamp_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[s
     ]
 
 
-def worth_of(description: JsonObject) -> str:
+def maps_worth(description: JsonObject) -> str:
     """Return what the audits of a network's maps found, as one sentence, from its model.json."""
     card: Mapping[str, Any] = (description.get("evaluation") or {}).get("card") or {}
     cam: Mapping[str, Any] = card.get("cam") or {}
@@ -78,8 +77,6 @@ _STYLE = (
     "body{font:16px/1.4 sans-serif;margin:2em auto;max-width:960px;padding:0 1em}"
     "img{max-width:100%;height:auto;display:block}figure{margin:2em 0}figcaption{overflow-wrap:anywhere}"
 )
-# Nothing is fetched from elsewhere, whatever a file is called.
-_POLICY = "default-src 'none'; img-src 'self' file:; style-src 'sha256-{style}'; base-uri 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,9 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
 
 def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: str, worth: str) -> Iterator[str]:
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = content_policy("'self' file:", _STYLE)
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(style=digest)}">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield f"<title>Maps of {escape(identity)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<h1>Maps of {escape(identity)}</h1>\n<p>{escape(worth)}</p>\n<p>{RESEARCH}</p>\n"
     yield f"<p>{len(shown):,} pictures; {more:,} more rows were left aside by --explain-limit.</p>\n"
@@ -161,21 +158,11 @@ def picture_of(film: Plane, map_: NDArray[np.float32], lines: Sequence[str]) -> 
     wrapped = [part for line in lines for part in wrap(_ascii(line), font)]
     image = Image.new("RGB", (WIDTH, SIDE + 2 * GAP + LINE * len(wrapped) + GAP), PAPER)
     image.paste(Image.fromarray(film).convert("RGB"), (GAP, GAP))
-    image.paste(Image.fromarray(heated(film, map_)), (2 * GAP + SIDE, GAP))
+    image.paste(Image.fromarray(heat_over_film(film, enlarge(map_, SIDE))), (2 * GAP + SIDE, GAP))
     draw = ImageDraw.Draw(image)
     for number, line in enumerate(wrapped):
         draw.text((GAP, 2 * GAP + SIDE + number * LINE), line, fill=INK, font=font)
-    buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
-    return buffer.getvalue()
-
-
-def heated(film: Plane, map_: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the film with the map in colour over it, uint8 (side, side, 3); where the map is 0 it is untouched."""
-    heat = enlarge(map_, len(film))[..., None]
-    colours = np.concatenate([np.interp(heat, np.linspace(0, 1, len(RAMP)), channel) for channel in RAMP.T], axis=2)
-    weight = OPACITY * heat
-    return np.asarray(np.rint((1 - weight) * film[..., None] + weight * colours), np.uint8)
+    return image_bytes(image, "PNG", compress_level=6)
 
 
 def wrap(line: str, font: ImageFont.FreeTypeFont) -> list[str]:
@@ -224,7 +211,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Decoded:
     record: Record
     stem: str
     plane: Plane | None
@@ -249,10 +236,10 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
     """
     shown: list[Shown] = []
     changed: list[str] = []
-    worth, names = worth_of(model.description), Counter[str]()
+    worth, names = maps_worth(model.description), Counter[str]()
     folder.mkdir(parents=True, exist_ok=True)
     head = _head_of(model)
-    for block in _blocks(_seen(records, work, model.plane_side)):
+    for block in _blocks(_decoded_again(records, work, model.plane_side)):
         changed += [seen.record["path"] for seen in block if seen.plane is None]
         there = [seen for seen in block if seen.plane is not None]
         for seen, map_ in zip(there, _maps(model, head, there), strict=True):
@@ -260,7 +247,7 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
             name = _file_name(seen, names)
             with whole_file(folder / name) as temporary:
                 temporary.write_bytes(
-                    picture_of(seen.film, map_, stamp_lines(seen.record, worth, blank=not map_.any()))
+                    picture_of(seen.film, map_, caption_lines(seen.record, worth, blank=not map_.any()))
                 )
             shown.append(Shown(name, seen.record))
     remove_others(folder, {one.name for one in shown})
@@ -268,30 +255,30 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
     return Explained(len(shown), tuple(changed), more)
 
 
-def _seen(records: Sequence[Record], work: Run, side: int) -> Iterator[_Seen]:
+def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[_Decoded]:
     """Decode the files again, some ahead; one that is another file now has no plane."""
     wanted = {record["path"] for record in records}
     candidates = {one.cell: one for one in work.selection.candidates if one.cell in wanted}
     naming = work.request.naming
     hashed = naming.style is PathStyle.HASHED
 
-    def decoded(record: Record) -> _Seen:
+    def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
         reading = read(candidate, naming.root, [side, SIDE])
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
         if reading.sha256 != record["sha256"] or not reading.planes:
-            return _Seen(record, stem, None, None)
-        return _Seen(record, stem, reading.planes[side], reading.planes[SIDE])
+            return _Decoded(record, stem, None, None)
+        return _Decoded(record, stem, reading.planes[side], reading.planes[SIDE])
 
     return prefetch(decoded, records, work.workers or available_cores(), 2 * BLOCK)
 
 
-def _blocks(seen: Iterator[_Seen]) -> Iterator[list[_Seen]]:
+def _blocks(seen: Iterator[_Decoded]) -> Iterator[list[_Decoded]]:
     while block := list(islice(seen, BLOCK)):
         yield block
 
 
-def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Seen]) -> Maps:
+def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Decoded]) -> Maps:
     """Return the map of each picture for the class that was predicted, float32 (n, side, side)."""
     if not block:
         return np.zeros((0, model.plane_side, model.plane_side), np.float32)
@@ -307,7 +294,7 @@ def _head_of(model: ScreeningModel) -> LinearHead:
     return read_linear_head(model.folder / NETWORK_FILE, said.features, said.logits)
 
 
-def _file_name(seen: _Seen, names: "Counter[str]") -> str:
+def _file_name(seen: _Decoded, names: "Counter[str]") -> str:
     """Return a name that any file system takes; equal files of one name are told apart by a number."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", seen.stem)[:STEM]
     name = "-".join(part for part in (seen.record["sha256"][:DIGITS], stem) if part)

@@ -1,17 +1,15 @@
 """One page to look at: a thumbnail and every cell of each row, sorted and filtered in the browser, offline."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from cxr.core.files import whole_file
 from cxr.core.image import Plane
+from cxr.core.offline_page import base64_text, content_policy, script_json
+from cxr.inference.pictures import image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
@@ -22,12 +20,10 @@ from cxr.screening.tables import read_table
 
 Record = Mapping[str, str]
 
-# Nothing is fetched: inline style and script are named by their digests, pictures are part of the page.
-_POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src {scripts}; base-uri 'none'"
 _ROWS_A_SCRIPT = 500
 
 
-def write_sheet(
+def write_page(
     path: Path,
     records: Iterable[Record],
     classes: Sequence[str],
@@ -55,20 +51,20 @@ def _page(
 ) -> Iterator[str]:
     style, script, body = (_template(name) for name in ("gallery.css", "gallery.js", "gallery.html"))
     head = {"classes": list(classes), "about": list(about.items())}
-    policy = _POLICY.format(style=_digest(style), scripts=f"'sha256-{_digest(script)}'")
+    policy = content_policy("data:", style, [script])
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield f"<title>cxr-batch</title>\n<style>{style}</style>\n</head>\n{body}"
-    yield f'<script type="application/json" id="head">{_json(head)}</script>\n'
+    yield f'<script type="application/json" id="head">{script_json(head)}</script>\n'
     columns: list[str] = []
     for group in _groups(records):
         if not columns:
             columns = list(group[0])
-            yield f'<script type="application/json" id="columns">{_json(columns)}</script>\n'
+            yield f'<script type="application/json" id="columns">{script_json(columns)}</script>\n'
         # A data block a few hundred rows, so that a browser parses none that is hundreds of megabytes long.
-        rows = [[*record.values(), _encoded(thumbnail(record))] for record in group]
-        yield f'<script type="application/json" class="rows">{_json(rows)}</script>\n'
+        rows = [[*record.values(), base64_text(thumbnail(record) or b"")] for record in group]
+        yield f'<script type="application/json" class="rows">{script_json(rows)}</script>\n'
     yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 
@@ -87,31 +83,16 @@ def _template(name: str) -> str:
     return resources.files("cxr.screening").joinpath(name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _encoded(picture: bytes | None) -> str:
-    return base64.b64encode(picture).decode() if picture else ""
-
-
-def _json(value: object) -> str:
-    """Return JSON that cannot end its script element, whatever a file is called."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
-
-
 SIDE = 112  # pixels
 _QUALITY = 55  # about 2 kB a film
 
 
-def thumbnail_of(plane: Plane) -> bytes:
+def webp_thumbnail(plane: Plane) -> bytes:
     """Return uint8 (side, side) as grey WebP bytes."""
-    buffer = BytesIO()
-    Image.fromarray(plane).save(buffer, "WEBP", quality=_QUALITY, method=4)
-    return buffer.getvalue()
+    return image_bytes(Image.fromarray(plane), "WEBP", quality=_QUALITY, method=4)
 
 
-def write_report(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
+def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
     """Write the page of a finished run; each picture is decoded once more, some ahead of where the page is."""
     thumbnails: dict[str, bytes | None] = {}
     candidates = {one.cell: one for one in work.selection.candidates}
@@ -126,7 +107,7 @@ def write_report(page: Path, work: Run, files: OutputFiles, tally: Tally) -> Non
             thumbnails[record["path"]] = thumbnail
             yield record
 
-    write_sheet(
+    write_page(
         page,
         records(),
         work.models[0].classes,
@@ -141,7 +122,7 @@ def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None
         return None
     reading = read(candidate, root, [SIDE])
     same = reading.sha256 == record["sha256"]
-    return thumbnail_of(reading.planes[SIDE]) if same and reading.planes else None
+    return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
 
 
 def _points(work: Run) -> list[str]:

@@ -2,20 +2,22 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cxr.core.audit import Result
 from cxr.core.errors import DataError, ModelError
-from cxr.core.files import JsonObject, read_json
+from cxr.core.files import read_json
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
-from cxr.core.records import as_json
+from cxr.evaluation.interval import Interval
+from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import (
@@ -31,9 +33,6 @@ from cxr.inference.gate import GATE_FILE
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
 from cxr.inference.outputs import SavedOutputs, run_network
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ def require_alike(new: ScreeningModel, old: ScreeningModel, images: Plane) -> No
             )
 
 
-def pair_predictions(
-    new: ScreeningModel, old: ScreeningModel, table: "pd.DataFrame", images: Plane
-) -> PairedPredictions:
+def pair_predictions(new: ScreeningModel, old: ScreeningModel, table: pd.DataFrame, images: Plane) -> PairedPredictions:
     """Run both models over the test split.
 
     Args:
@@ -117,7 +114,22 @@ def _known(model: ScreeningModel, planes: Plane) -> NDArray[np.bool_]:
 LOWER_IS_BETTER = frozenset({"log_loss"})
 
 
-def differences(pair: PairedPredictions, target: str, seed: int) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class PairedFigure:
+    """One figure of both models, six decimals.
+
+    Attributes:
+        new: Of the model that wants to ship.
+        old: Of the model that ships.
+        difference: New less old; without bounds where no draw moves it.
+    """
+
+    new: float | None
+    old: float | None
+    difference: Interval
+
+
+def differences(pair: PairedPredictions, target: str, seed: int) -> dict[str, PairedFigure]:
     """Measure both models and the difference new less old.
 
     Args:
@@ -126,8 +138,7 @@ def differences(pair: PairedPredictions, target: str, seed: int) -> JsonObject:
         seed: Of the bootstrap.
 
     Returns:
-        For accuracy, balanced_accuracy, `<target>_sensitivity` and log_loss: `new` and `old`, a number each, and
-        `difference` with its 95 % interval; bounds are null where no draw moves it.
+        accuracy, balanced_accuracy, `<target>_sensitivity` and log_loss.
     """
     number = pair.new.classes.index(target)
 
@@ -139,20 +150,18 @@ def differences(pair: PairedPredictions, target: str, seed: int) -> JsonObject:
     new, old = (_figures(answers, number, once) for answers in (pair.new, pair.old))
     gaps = resample(drawn, pair.new.truth, pair.new.group, seed)
     return {
-        name.replace("target", target): {
-            "new": rounded(float(new[name][0])),
-            "old": rounded(float(old[name][0])),
-            "difference": as_json(percentile(*gaps[name])),
-        }
+        name.replace("target", target): PairedFigure(
+            rounded(float(new[name][0])), rounded(float(old[name][0])), percentile(*gaps[name])
+        )
         for name in new
     }
 
 
-def is_worse(name: str, difference: JsonObject) -> bool:
+def is_worse(name: str, difference: Interval) -> bool:
     """Tell whether the whole interval of a difference, new less old, lies on the worse side."""
-    value = difference["value"] or 0.0
-    low, high = (value if difference[end] is None else difference[end] for end in ("low", "high"))
-    return bool(low > 0 if name in LOWER_IS_BETTER else high < 0)
+    value = difference.value or 0.0
+    low, high = (value if end is None else end for end in (difference.low, difference.high))
+    return low > 0 if name in LOWER_IS_BETTER else high < 0
 
 
 def _figures(answers: Predictions, target: int, weights: Floats) -> dict[str, Floats]:
@@ -171,7 +180,31 @@ PLANES = 64  # at most, a round
 Clock = Callable[[], float]
 
 
-def time_beside(new: Network, old: Network, planes: Plane, clock: Clock = time.perf_counter) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class Quartiles:
+    """A figure over ROUNDS, four decimals."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSpeed:
+    """The speed of two networks.
+
+    Attributes:
+        new: Milliseconds an image.
+        old: The same of the other one.
+        ratio: How many times faster the new one is, taken within a round.
+    """
+
+    new: Quartiles
+    old: Quartiles
+    ratio: Quartiles
+
+
+def time_beside(new: Network, old: Network, planes: Plane, clock: Clock = time.perf_counter) -> PairedSpeed:
     """Time both networks over the same planes, in turns.
 
     Args:
@@ -179,21 +212,15 @@ def time_beside(new: Network, old: Network, planes: Plane, clock: Clock = time.p
         old: The one that it is compared with.
         planes: uint8 (n, side, side); the first PLANES are taken.
         clock: Gives seconds.
-
-    Returns:
-        `new` and `old`, milliseconds an image, and `ratio`, how many times faster the new one is: each with
-        `median`, `low` and `high` quartile over ROUNDS. A ratio is taken within a round.
     """
     some = np.ascontiguousarray(planes[:PLANES])
     for network in (new, old):
         network.logits(some)  # the first run allocates
     seconds = np.array([[_seconds(network, some, clock) for network in (new, old)] for _ in range(ROUNDS)])
     milliseconds = 1000 * seconds / len(some)
-    return {
-        "new": _quartiles(milliseconds[:, 0]),
-        "old": _quartiles(milliseconds[:, 1]),
-        "ratio": _quartiles(seconds[:, 1] / seconds[:, 0]),
-    }
+    return PairedSpeed(
+        _quartiles(milliseconds[:, 0]), _quartiles(milliseconds[:, 1]), _quartiles(seconds[:, 1] / seconds[:, 0])
+    )
 
 
 def _seconds(network: Network, planes: Plane, clock: Clock) -> float:
@@ -202,25 +229,43 @@ def _seconds(network: Network, planes: Plane, clock: Clock) -> float:
     return clock() - start
 
 
-def _quartiles(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> JsonObject:
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return {"median": round(float(median), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+def _quartiles(values: Floats) -> Quartiles:
+    low, median, high = (round(float(value), 4) for value in np.percentile(values, [25, 50, 75]))
+    return Quartiles(median, low, high)
 
 
 WORTH = 1.5  # times faster, or it is not worth another set of bytes to test
 
 
-def compare_fp16(model: ScreeningModel, planes: Plane) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class HalfPrecision:
+    """A network in 16-bit weights beside itself.
+
+    Attributes:
+        images: How many both answered.
+        largest_change: Of a probability.
+        decisions_changed: Number of images; of predicted classes where the model has no decisions.
+        speed: `new` is the one in 16 bit.
+        bytes: Of its two files.
+        bytes_float32: Of the original's.
+        taken: Whether no decision changes and the median ratio is at least WORTH.
+    """
+
+    images: int
+    largest_change: float
+    decisions_changed: int
+    speed: PairedSpeed
+    bytes: int
+    bytes_float32: int
+    taken: bool
+
+
+def compare_fp16(model: ScreeningModel, planes: Plane) -> HalfPrecision:
     """Save the network with `compress_to_fp16` and compare it with itself.
 
     Args:
         model: In float32.
         planes: uint8 (n, side, side), of validation.
-
-    Returns:
-        Number of images, largest_change of a probability, decisions_changed (of predicted classes where the model has
-        no decisions), `speed` as `time_beside` gives it, bytes of both, and `taken`: no decision changes, and the
-        median ratio is at least WORTH.
     """
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / NETWORK_FILE
@@ -229,19 +274,23 @@ def compare_fp16(model: ScreeningModel, planes: Plane) -> JsonObject:
             openvino.Core().read_model(str(model.folder / NETWORK_FILE)), str(xml), compress_to_fp16=True
         )
         half = Network(xml)
-        size = sum((Path(folder) / name).stat().st_size for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE))
+        size = _network_bytes(Path(folder))
         before, after = (_decided(model, network, planes) for network in (model.network, half))
         speed = time_beside(half, model.network, planes)
     changed = sum(one != other for one, other in zip(before[1], after[1], strict=True))
-    return {
-        "images": len(planes),
-        "largest_change": float(f"{np.abs(before[0] - after[0]).max():.3g}"),
-        "decisions_changed": changed,
-        "speed": speed,
-        "bytes": size,
-        "bytes_float32": sum((model.folder / name).stat().st_size for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE)),
-        "taken": changed == 0 and speed["ratio"]["median"] >= WORTH,
-    }
+    return HalfPrecision(
+        images=len(planes),
+        largest_change=float(f"{np.abs(before[0] - after[0]).max():.3g}"),
+        decisions_changed=changed,
+        speed=speed,
+        bytes=size,
+        bytes_float32=_network_bytes(model.folder),
+        taken=changed == 0 and speed.ratio.median >= WORTH,
+    )
+
+
+def _network_bytes(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE))
 
 
 def _decided(model: ScreeningModel, network: Network, planes: Plane) -> tuple[NDArray[np.float64], list[object]]:
@@ -255,24 +304,41 @@ def _decided(model: ScreeningModel, network: Network, planes: Plane) -> tuple[ND
     return probabilities, list(model.decisions.decide(probabilities, model.operating_point, disagreeing=apart))
 
 
-FIGURES = ("worst_source_recall", "lift_over_frame", "lung_dependence")
+@dataclass(frozen=True, slots=True)
+class ReportedMetrics:
+    """Figures of a model that need no second run; None where its description has none.
 
-
-def reported_metrics(model: ScreeningModel) -> JsonObject:
-    """Return the figures of a model that need no second run.
-
-    Returns:
-        `failed_audits`, ids of the audits that failed, sorted; FIGURES as `evaluate` measured them; bytes of its
-        files without the description; gflop an image, with that of the gate where it has one. Null where the
-        description has none.
+    Attributes:
+        model: Its identity.
+        failed_audits: Ids, sorted.
+        worst_source_recall: As `evaluate` measured it, as the next two.
+        lift_over_frame: Balanced accuracy above that of the border baseline.
+        lung_dependence: Share of what is above chance that is lost without the lungs.
+        bytes: Of its files without the description.
+        gflop: An image, with that of the gate where it has one.
     """
+
+    model: str
+    failed_audits: tuple[str, ...] | None
+    worst_source_recall: float | None
+    lift_over_frame: float | None
+    lung_dependence: float | None
+    bytes: int
+    gflop: float | None
+
+
+def reported_metrics(model: ScreeningModel) -> ReportedMetrics:
+    """Return what a model's description reports, and what its files weigh."""
     evaluation: Mapping[str, Any] = model.description.get("evaluation") or {}
-    return {
-        "failed_audits": _failed(evaluation.get("card") or {}),
-        **{name: evaluation.get(name) for name in FIGURES},
-        "bytes": sum(file.stat().st_size for file in model_files(model.folder, model.description)),
-        "gflop": _gflop(model),
-    }
+    return ReportedMetrics(
+        model=model.identity,
+        failed_audits=_failed((evaluation.get("card") or {}).get("audits")),
+        worst_source_recall=evaluation.get("worst_source_recall"),
+        lift_over_frame=evaluation.get("lift_over_frame"),
+        lung_dependence=evaluation.get("lung_dependence"),
+        bytes=sum(file.stat().st_size for file in model_files(model.folder, model.description)),
+        gflop=_gflop(model),
+    )
 
 
 def _gflop(model: ScreeningModel) -> float | None:
@@ -281,59 +347,100 @@ def _gflop(model: ScreeningModel) -> float | None:
     return round(sum(each), 4) if len(each) == len(costs) else None
 
 
-def _failed(card: Mapping[str, Any]) -> list[str] | None:
-    audits: Mapping[str, str] | None = card.get("audits")
-    return None if audits is None else sorted(id for id, result in audits.items() if result == Result.FAIL)
+def _failed(audits: Mapping[str, str] | None) -> tuple[str, ...] | None:
+    return None if audits is None else tuple(sorted(id for id, result in audits.items() if result == Result.FAIL))
 
 
 MAX_GFLOP = 0.3  # an image: what keeps screening bound by decoding
 
 
-def release_verdict(report: JsonObject, target: str) -> list[JsonObject]:
-    """Return the conditions, each with `condition`, `found` and `holds`.
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold before a model ships.
+
+    Attributes:
+        condition: In words.
+        found: What was found, in words.
+        holds: Whether it does.
+    """
+
+    condition: str
+    found: str
+    holds: bool
+
+
+def release_verdict(
+    figures: Mapping[str, PairedFigure], new: ReportedMetrics, old: ReportedMetrics, target: str
+) -> tuple[Condition, ...]:
+    """Return the conditions under which the new model may ship.
 
     Args:
-        report: With `figures`, and `new` and `old` as `cxr.validation.compare.reported_metrics` gives them.
+        figures: From `differences`.
+        new: Of the model that wants to ship.
+        old: Of the model that ships.
         target: Class whose sensitivity counts.
     """
     counted = ("balanced_accuracy", f"{target}_sensitivity", "log_loss")
-    return [*(_not_worse(name, report["figures"][name]["difference"]) for name in counted), *_others(report)]
+    return (*(_not_worse(name, figures[name].difference) for name in counted), *_costs(new, old))
 
 
-def _not_worse(name: str, difference: JsonObject) -> JsonObject:
-    bounds = "does not vary" if difference["low"] is None else f"{difference['low']:+.4f} to {difference['high']:+.4f}"
-    return _line(
-        f"{name} is not lower" if name != "log_loss" else "log_loss is not higher",
-        f"{difference['value']:+.4f}, {bounds}",
+def _not_worse(name: str, difference: Interval) -> Condition:
+    bounds = "does not vary" if difference.low is None else FINE_CHANGE.bounds(difference)
+    return Condition(
+        f"{name} is not lower" if name not in LOWER_IS_BETTER else f"{name} is not higher",
+        f"{FINE_CHANGE.number(difference.value)}, {bounds}",
         not is_worse(name, difference),
     )
 
 
-def _others(report: JsonObject) -> list[JsonObject]:
-    new, old = report["new"], report["old"]
-    failed, before = new["failed_audits"], old["failed_audits"] or []
-    fresh = [id for id in failed or [] if id not in before]
+def _costs(new: ReportedMetrics, old: ReportedMetrics) -> Iterator[Condition]:
+    failed, before = new.failed_audits, old.failed_audits or ()
+    fresh = [id for id in failed or () if id not in before]
     named = "its model.json names no audits" if failed is None else ", ".join(fresh) or "none"
-    gflop = new["gflop"]
-    return [
-        _line("no audit fails that did not fail before", named, failed is not None and not fresh),
-        _line(f"at most {MAX_BYTES:,} bytes", f"{new['bytes']:,}", new["bytes"] <= MAX_BYTES),
-        _line(
-            f"at most {MAX_GFLOP} GFLOP an image",
-            "not stated" if gflop is None else f"{gflop:.3f}",
-            gflop is not None and gflop <= MAX_GFLOP,
-        ),
-    ]
-
-
-def _line(condition: str, found: str, holds: bool) -> JsonObject:
-    return {"condition": condition, "found": found, "holds": bool(holds)}
+    yield Condition("no audit fails that did not fail before", named, failed is not None and not fresh)
+    yield Condition(f"at most {MAX_BYTES:,} bytes", f"{new.bytes:,}", new.bytes <= MAX_BYTES)
+    yield Condition(
+        f"at most {MAX_GFLOP} GFLOP an image",
+        "not stated" if new.gflop is None else NUMBER.number(new.gflop),
+        new.gflop is not None and new.gflop <= MAX_GFLOP,
+    )
 
 
 PREPARED, SPLIT = Path("work/prepared"), Path("work/split.csv")
 
 
-def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class ModelComparison:
+    """Two models beside one another, and whether the new one may ship.
+
+    Attributes:
+        new: What the model that wants to ship reports.
+        old: The same of the model that ships.
+        target: Class whose sensitivity counts.
+        images: Of the test split, that the old model was not trained on.
+        known_to_old: The others.
+        old_may_know: Whether the old model does not say what it was trained on.
+        figures: On those images.
+        speed: On some of them.
+        half_precision: The new network in 16 bit.
+        conditions: Under which the new model may ship.
+        not_worse: Whether all of them hold.
+    """
+
+    new: ReportedMetrics
+    old: ReportedMetrics
+    target: str
+    images: int
+    known_to_old: int
+    old_may_know: bool
+    figures: Mapping[str, PairedFigure]
+    speed: PairedSpeed
+    half_precision: HalfPrecision
+    conditions: tuple[Condition, ...]
+    not_worse: bool
+
+
+def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) -> ModelComparison:
     """Measure both models on what the new one was not trained on, and judge the new one.
 
     Args:
@@ -342,31 +449,29 @@ def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) 
         run: Folder of the project in which the new model was made, with work/prepared and work/split.csv.
         seed: Of the bootstrap.
 
-    Returns:
-        `new` and `old` (identity, see `stated`), `target`, `images`, `known_to_old`, `old_may_know`, `figures`,
-        `speed`, `compare_fp16`, `conditions` and `not_worse`.
-
     Raises:
         DataError: The run is not there, or has nothing to compare on.
         ModelError: The models cannot be compared.
     """
     table, images = read_table(run / SPLIT), read_images(run / PREPARED / IMAGES_FILE)
-    both = pair_predictions(new, old, table, images)
+    pair = pair_predictions(new, old, table, images)
     target = new.decisions.target if new.decisions else new.classes[0]
-    planes = {
-        split: np.ascontiguousarray(images[table.loc[table["split"] == split, "index"].to_numpy(np.int64)])
-        for split in ("validation", "test")
-    }
-    report: JsonObject = {
-        "new": {"model": new.identity} | reported_metrics(new),
-        "old": {"model": old.identity} | reported_metrics(old),
-        "target": target,
-        "images": len(both.new),
-        "known_to_old": both.known_to_old,
-        "old_may_know": both.old_may_know,
-        "figures": differences(both, target, seed),
-        "speed": time_beside(new.network, old.network, planes["test"]),
-        "half_precision": compare_fp16(new, planes["validation"]),
-    }
-    conditions = release_verdict(report, target)
-    return report | {"conditions": conditions, "not_worse": all(line["holds"] for line in conditions)}
+    figures, reported = differences(pair, target, seed), (reported_metrics(new), reported_metrics(old))
+    conditions = release_verdict(figures, *reported, target)
+    return ModelComparison(
+        new=reported[0],
+        old=reported[1],
+        target=target,
+        images=len(pair.new),
+        known_to_old=pair.known_to_old,
+        old_may_know=pair.old_may_know,
+        figures=figures,
+        speed=time_beside(new.network, old.network, _planes(table, images, "test")),
+        half_precision=compare_fp16(new, _planes(table, images, "validation")),
+        conditions=conditions,
+        not_worse=all(one.holds for one in conditions),
+    )
+
+
+def _planes(table: pd.DataFrame, images: Plane, split: str) -> Plane:
+    return np.ascontiguousarray(images[table.loc[table["split"] == split, "index"].to_numpy(np.int64)])

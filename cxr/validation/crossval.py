@@ -1,6 +1,6 @@
 """Cross-validation: out-of-fold predictions pooled, and figures over folds, seeds and patients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ModelError
-from cxr.core.files import JsonObject
 from cxr.core.image import Plane
 from cxr.core.manifest import data_fingerprint
 from cxr.dataset.duplicates import leakage_groups
@@ -178,19 +177,61 @@ RECALL = "recall "  # and the class
 BETWEEN = " less "  # of a difference's name
 
 
-def measure_folds(pooled: Pooled, seed: int = 0) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class FoldFigure:
+    """One figure with its three uncertainties, six decimals; None where it is not defined.
+
+    Attributes:
+        mean: Of `out_of_fold` over the seeds.
+        spread_over_seeds: Standard deviation of `out_of_fold`; None with one seed.
+        spread_over_folds: That within a seed, root of the mean square over seeds.
+        low: Lower bound of the mean's 95 % interval.
+        high: Upper bound.
+        out_of_fold: A number a seed, of all its folds together.
+        by_fold: A number a fold, for each seed.
+    """
+
+    mean: float | None
+    spread_over_seeds: float | None
+    spread_over_folds: float | None
+    low: float | None
+    high: float | None
+    out_of_fold: tuple[float | None, ...]
+    by_fold: tuple[tuple[float | None, ...], ...]
+
+
+FoldFigures = Mapping[str, FoldFigure]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """Networks over folds and seeds.
+
+    Attributes:
+        classes: In the order of the probabilities.
+        folds: Of each seed.
+        seeds: Ascending.
+        images: That any seed has.
+        groups: Of images that belong together.
+        networks: By name, the figures balanced_accuracy, log_loss, macro_auc and `recall <class>`.
+        differences: The same of every pair, by `a less b`.
+    """
+
+    classes: tuple[str, ...]
+    folds: int
+    seeds: tuple[int, ...]
+    images: int
+    groups: int
+    networks: Mapping[str, FoldFigures]
+    differences: Mapping[str, FoldFigures]
+
+
+def measure_folds(pooled: Pooled, seed: int = 0) -> CrossValidation:
     """Measure every network, and every pair of networks on the same folds.
 
     Args:
         pooled: From `cxr.validation.crossval.pool`.
         seed: Of the bootstrap.
-
-    Returns:
-        classes, folds, seeds, images, groups; `networks` by name and `differences` by `a less b`, each with the
-        figures balanced_accuracy, log_loss, macro_auc and `recall <class>`. A figure has `by_fold` (a list a seed),
-        `out_of_fold` (a number a seed), `mean` of these over the seeds, `spread_over_seeds` (standard deviation;
-        null with one seed), `spread_over_folds` (the same within a seed, root of the mean square over seeds), and
-        `low` and `high` of the mean's 95 % interval. Six decimals; null where a figure is not defined.
     """
     singles = [*pooled.networks]
     pairs = [f"{a}{BETWEEN}{b}" for a, b in combinations(singles, 2)]
@@ -206,28 +247,25 @@ def measure_folds(pooled: Pooled, seed: int = 0) -> JsonObject:
     for pair in pairs:
         by_fold[pair], whole[pair] = _difference(pair, by_fold), _difference(pair, whole)
 
-    def summaries(names: Sequence[str]) -> JsonObject:
+    def figures_of(name: str) -> FoldFigures:
         return {
-            name: {
-                figure: summary(by_fold[name][figure], whole[name][figure], draws[f"{name}\t{figure}"][1])
-                for figure in whole[name]
-            }
-            for name in names
+            figure: summary(by_fold[name][figure], whole[name][figure], draws[f"{name}\t{figure}"][1])
+            for figure in whole[name]
         }
 
-    return {
-        "classes": list(pooled.classes),
-        "folds": pooled.folds,
-        "seeds": list(next(iter(pooled.networks.values()))),
-        "images": len(pooled.truth),
-        "groups": len(np.unique(pooled.group)),
-        "networks": summaries(singles),
-        "differences": summaries(pairs),
-    }
+    return CrossValidation(
+        classes=pooled.classes,
+        folds=pooled.folds,
+        seeds=tuple(next(iter(pooled.networks.values()))),
+        images=len(pooled.truth),
+        groups=len(np.unique(pooled.group)),
+        networks={name: figures_of(name) for name in singles},
+        differences={pair: figures_of(pair) for pair in pairs},
+    )
 
 
-def summary(by_fold: Floats, out_of_fold: Floats, draws: Floats) -> JsonObject:
-    """Return one figure with its three uncertainties; see `measure_folds`.
+def summary(by_fold: Floats, out_of_fold: Floats, draws: Floats) -> FoldFigure:
+    """Return one figure with its three uncertainties.
 
     Args:
         by_fold: float64 (seeds, folds).
@@ -236,15 +274,15 @@ def summary(by_fold: Floats, out_of_fold: Floats, draws: Floats) -> JsonObject:
     """
     value = float(out_of_fold.mean())
     bounds = percentile(value, draws)
-    return {
-        "mean": rounded(value),
-        "spread_over_seeds": rounded(float(out_of_fold.std(ddof=1))) if len(out_of_fold) > 1 else None,
-        "spread_over_folds": rounded(float(np.sqrt(by_fold.var(axis=1, ddof=1).mean()))),
-        "low": bounds.low,
-        "high": bounds.high,
-        "out_of_fold": [rounded(one) for one in out_of_fold],
-        "by_fold": [[rounded(one) for one in row] for row in by_fold],
-    }
+    return FoldFigure(
+        mean=rounded(value),
+        spread_over_seeds=rounded(float(out_of_fold.std(ddof=1))) if len(out_of_fold) > 1 else None,
+        spread_over_folds=rounded(float(np.sqrt(by_fold.var(axis=1, ddof=1).mean()))),
+        low=bounds.low,
+        high=bounds.high,
+        out_of_fold=tuple(map(rounded, out_of_fold)),
+        by_fold=tuple(tuple(map(rounded, row)) for row in by_fold),
+    )
 
 
 def _mean_over_seeds(by_seed: dict[int, OutOfFold], weights: Floats) -> dict[str, Floats]:

@@ -1,48 +1,215 @@
 """Figures of a table's networks against labels. Probabilities are taken as they are: nothing is fitted here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject
-from cxr.core.records import as_json
-from cxr.evaluation.reporting.document import ReportBlock, left_out
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import (
+    BARE_PERCENT,
+    FINE_NUMBER,
+    NUMBER,
+    PERCENT,
     RESEARCH_ONLY,
-    bare_percent,
+    SIGNED_POINTS,
+    Notation,
     markdown_table,
-    number_with_interval,
-    plain,
-    probability,
-    share,
-    signed_points,
+    p_value,
 )
-from cxr.evaluation.stats.calibration import calibration
-from cxr.evaluation.stats.classification import SMALLEST, Predictions, class_metrics, confusion_rows, overall_metrics
-from cxr.evaluation.stats.comparison import compare_models
-from cxr.evaluation.stats.decisions import detection_rates, referral
-from cxr.evaluation.stats.intervals import Labels as Numbers
-from cxr.evaluation.stats.intervals import Probabilities, wilson
+from cxr.evaluation.stats.calibration import Calibration, calibration
+from cxr.evaluation.stats.classification import (
+    SMALLEST,
+    ClassMetrics,
+    Metrics,
+    Predictions,
+    class_metrics,
+    confusion_rows,
+    overall_metrics,
+)
+from cxr.evaluation.stats.comparison import Comparison, compare_models
+from cxr.evaluation.stats.decisions import Referral, detection_rates, referral
+from cxr.evaluation.stats.intervals import Labels, Probabilities, wilson
 from cxr.inference.decisions import NOT_SUSPECTED, REFER
 from cxr.inference.outputs import SavedOutputs
-from cxr.validation.labels import NO_ANSWER, LabelTable, Matched, NetworkPredictions, ResultsTable, groups, match, named
+from cxr.validation.labels import (
+    NO_ANSWER,
+    LabelTable,
+    MatchCounts,
+    Matched,
+    NamedFiles,
+    NetworkPredictions,
+    ResultsTable,
+    groups,
+    match,
+    named,
+)
 
+SMALL = 30  # images; below, a share says little
+REPORT_FORM = 1
 _SUSPECTED = "_suspected"
 
 
-def decisions_section(answers: Predictions, words: Sequence[str]) -> JsonObject | None:
-    """Return sensitivity and specificity of the column `decision`, and what referring did; None without decisions.
+@dataclass(frozen=True, slots=True)
+class DecidedClass:
+    """What was decided about the images of one class.
+
+    Attributes:
+        name: The class.
+        suspected: Number of images.
+        not_suspected: Number of images.
+        referred: Number of images.
+    """
+
+    name: str
+    suspected: int
+    not_suspected: int
+    referred: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableDecisions:
+    """What the column `decision` was worth.
+
+    Attributes:
+        n: Images with a decision.
+        target: Class that is looked for; None, as the next three, where no image at all was suspected: the table then
+            does not tell.
+        sensitivity: For the target, of the images that were not referred.
+        specificity: The same.
+        suspected_or_referred: Share of the target's images that were either.
+        referred: What referring did.
+        by_class: Counts.
+    """
+
+    n: int
+    target: str | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    suspected_or_referred: Interval | None
+    referred: Referral
+    by_class: tuple[DecidedClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingAsErrors:
+    """Figures in which a labelled file without an answer is a wrong one.
+
+    Attributes:
+        n: Labelled files.
+        accuracy: Of them.
+        sensitivity: By class.
+    """
+
+    n: int
+    accuracy: Interval
+    sensitivity: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSensitivity:
+    """Images of one class from one source.
+
+    Attributes:
+        source: As the labels name it.
+        label: The class.
+        n: Images.
+        sensitivity: Share of them that was recognised.
+        small: Whether there are fewer than SMALL.
+    """
+
+    source: str
+    label: str
+    n: int
+    sensitivity: Interval
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEvaluation:
+    """One network of a table.
+
+    Attributes:
+        network: Its identity.
+        n: Labelled images that it answered; all figures but `missing_as_errors` are of these.
+        without_answer: Labelled files that it did not answer.
+        in_training_set: Of the n, those that it was trained on.
+        metrics: Overall.
+        classes: One class against the others.
+        confusion: Images by true class and answer.
+        missing_as_errors: With the files it did not answer.
+        calibration: Of the probabilities as they are.
+        decisions: None where the table has none.
+        sources: As far as the labels name any.
+    """
+
+    network: str
+    n: int
+    without_answer: NamedFiles
+    in_training_set: NamedFiles
+    metrics: Metrics
+    classes: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    missing_as_errors: MissingAsErrors
+    calibration: Calibration
+    decisions: TableDecisions | None
+    sources: tuple[SourceSensitivity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableEvaluation:
+    """A table against labels; docs/cxr-eval.md describes it.
+
+    Attributes:
+        evaluation: REPORT_FORM.
+        results: Name of the table.
+        labels: Name of the labels.
+        seed: Of bootstrap and null band.
+        counts: How both fit.
+        networks: In the order of the table.
+    """
+
+    evaluation: int
+    results: str
+    labels: str
+    seed: int
+    counts: MatchCounts
+    networks: tuple[NetworkEvaluation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableComparison:
+    """Two tables on common files.
+
+    Attributes:
+        comparison: REPORT_FORM.
+        results: Names of the tables.
+        labels: Name of the labels.
+        seed: Of the bootstrap.
+        n: Images that all networks answered.
+        answered_by_some_only: The others that any answered.
+        target: Class whose AUC is tested.
+        comparisons: Every pair of networks.
+    """
+
+    comparison: int
+    results: tuple[str, str]
+    labels: str
+    seed: int
+    n: int
+    answered_by_some_only: NamedFiles
+    target: str
+    comparisons: tuple[Comparison, ...]
+
+
+def measure_decisions(answers: Predictions, words: Sequence[str]) -> TableDecisions | None:
+    """Measure the column `decision`; None where nothing was decided.
 
     Args:
         answers: The images that have an answer.
         words: What was decided about each; empty where nothing was.
-
-    Returns:
-        sensitivity and specificity are of the images that were not referred; suspected_or_referred is the share of
-        the target's images that were either. The three, and target, are null where no image at all was suspected: the
-        table then does not tell which class is looked for.
     """
     decided = np.array([bool(word) for word in words])
     if not decided.any():
@@ -50,23 +217,28 @@ def decisions_section(answers: Predictions, words: Sequence[str]) -> JsonObject 
     column, truth = np.array(words)[decided], answers.truth[decided]
     referred = column == REFER
     target = _target(words, answers.classes)
-    found: JsonObject = {"n": int(decided.sum()), "target": target}
-    if target is None:
-        found |= {"sensitivity": None, "specificity": None, "suspected_or_referred": None}
-    else:
+    sensitivity = specificity = either = None
+    if target is not None:
         positive, suspected = truth == answers.classes.index(target), column == f"{target}{_SUSPECTED}"
         sensitivity, specificity = detection_rates(positive[~referred], suspected[~referred])
-        either = wilson(int((positive & (suspected | referred)).sum()), int(positive.sum()))
-        found |= {"sensitivity": sensitivity, "specificity": specificity, "suspected_or_referred": either}
-    found |= {
-        "referred": referral(~answers.right[decided], referred),
-        "by_class": [
-            {"name": name, "suspected": _count(own & (column != NOT_SUSPECTED) & ~referred)}
-            | {"not_suspected": _count(own & (column == NOT_SUSPECTED)), "referred": _count(own & referred)}
+        either = wilson(_count(positive & (suspected | referred)), _count(positive))
+    return TableDecisions(
+        n=_count(decided),
+        target=target,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        suspected_or_referred=either,
+        referred=referral(~answers.right[decided], referred),
+        by_class=tuple(
+            DecidedClass(
+                name,
+                suspected=_count(own & (column != NOT_SUSPECTED) & ~referred),
+                not_suspected=_count(own & (column == NOT_SUSPECTED)),
+                referred=_count(own & referred),
+            )
             for name, own in ((name, truth == number) for number, name in enumerate(answers.classes))
-        ],
-    }
-    return dict(as_json(found))
+        ),
+    )
 
 
 def _count(chosen: NDArray[np.bool_]) -> int:
@@ -77,11 +249,7 @@ def _target(words: Sequence[str], classes: Sequence[str]) -> str | None:
     return next((name for name in classes if f"{name}{_SUSPECTED}" in words), None)
 
 
-SMALL = 30  # images; below, a share says little
-REPORT_FORM = 1
-
-
-def evaluate_table(table: ResultsTable, labels: LabelTable, seed: int) -> JsonObject:
+def evaluate_table(table: ResultsTable, labels: LabelTable, seed: int) -> TableEvaluation:
     """Measure every network of a table.
 
     Args:
@@ -89,21 +257,12 @@ def evaluate_table(table: ResultsTable, labels: LabelTable, seed: int) -> JsonOb
         labels: What the images show.
         seed: Of bootstrap and null band.
 
-    Returns:
-        What docs/cxr-eval.md describes.
-
     Raises:
         DataError: Nothing matches, a label is unknown, or a network has no answer for any labelled file.
     """
     matched = match(table, labels)
-    return {
-        "evaluation": REPORT_FORM,
-        "results": table.name,
-        "labels": labels.name,
-        "seed": seed,
-        "counts": {"rows": len(table.paths), "labels": len(labels.files), **matched.counts()},
-        "networks": [_network(table, matched, network, seed) for network in table.networks],
-    }
+    networks = tuple(_network(table, matched, network, seed) for network in table.networks)
+    return TableEvaluation(REPORT_FORM, table.name, labels.name, seed, matched.counts, networks)
 
 
 def predictions_of(
@@ -121,62 +280,54 @@ def predictions_of(
     return Predictions(network.classes, truth[kept], network.probabilities[matched.rows[kept]], group[kept])
 
 
-def true_classes(matched: Matched, classes: tuple[str, ...]) -> Numbers:
+def true_classes(matched: Matched, classes: tuple[str, ...]) -> Labels:
     """Return the class numbers of the labelled rows, int64 (n,)."""
     return np.array([classes.index(label.label) for label in matched.labels], np.int64)
 
 
-def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions, seed: int) -> JsonObject:
+def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions, seed: int) -> NetworkEvaluation:
     answers = predictions_of(table, matched, network)
     answered = network.predicted[matched.rows] != NO_ANSWER
     rows = matched.rows[answered]
-    found = {
-        "network": network.name,
-        "n": len(answers),
-        "without_answer": named([table.paths[row] for row in matched.rows[~answered]]),
-        "in_training_set": named([table.paths[row] for row in rows if network.trained[row]]),
-        "metrics": overall_metrics(answers, seed),
-        "classes": class_metrics(answers),
-        "confusion": confusion_rows(answers),
-        "missing_as_errors": _missing_as_errors(matched, network),
-        "calibration": calibration(answers, seed),
-        "decisions": decisions_section(answers, [network.decisions[row] for row in rows]),
-        "sources": _by_source(
-            answers, [label.source for label, kept in zip(matched.labels, answered, strict=True) if kept]
-        ),
-    }
-    return dict(as_json(found))
+    sources = [label.source for label, kept in zip(matched.labels, answered, strict=True) if kept]
+    return NetworkEvaluation(
+        network=network.name,
+        n=len(answers),
+        without_answer=named([table.paths[row] for row in matched.rows[~answered]]),
+        in_training_set=named([table.paths[row] for row in rows if network.trained[row]]),
+        metrics=overall_metrics(answers, seed),
+        classes=class_metrics(answers),
+        confusion=confusion_rows(answers),
+        missing_as_errors=_missing_as_errors(matched, network),
+        calibration=calibration(answers, seed),
+        decisions=measure_decisions(answers, [network.decisions[row] for row in rows]),
+        sources=tuple(_by_source(answers, sources)),
+    )
 
 
-def _missing_as_errors(matched: Matched, network: NetworkPredictions) -> JsonObject:
+def _missing_as_errors(matched: Matched, network: NetworkPredictions) -> MissingAsErrors:
     truth = true_classes(matched, network.classes)
     right = network.predicted[matched.rows] == truth
-    return {
-        "n": len(truth),
-        "accuracy": wilson(int(right.sum()), len(truth)),
-        "sensitivity": {
-            name: wilson(int(right[truth == number].sum()), int((truth == number).sum()))
-            for number, name in enumerate(network.classes)
-        },
-    }
+    sensitivity = {name: _share(right[truth == number]) for number, name in enumerate(network.classes)}
+    return MissingAsErrors(len(truth), _share(right), sensitivity)
 
 
-def _by_source(answers: Predictions, sources: list[str]) -> list[JsonObject]:
+def _by_source(answers: Predictions, sources: list[str]) -> Iterator[SourceSensitivity]:
     names = np.array(sources)
     cells = sorted({(source, int(number)) for source, number in zip(sources, answers.truth, strict=True) if source})
-    found = []
     for source, number in cells:
-        own = (names == source) & (answers.truth == number)
-        share = wilson(int(answers.right[own].sum()), int(own.sum()))
-        cell = {"source": source, "label": answers.classes[number], "n": int(own.sum()), "sensitivity": share}
-        found.append(cell | {"small": bool(own.sum() < SMALL)})
-    return found
+        right = answers.right[(names == source) & (answers.truth == number)]
+        yield SourceSensitivity(source, answers.classes[number], len(right), _share(right), len(right) < SMALL)
+
+
+def _share(right: NDArray[np.bool_]) -> Interval:
+    return wilson(_count(right), len(right))
 
 
 Member = tuple[ResultsTable, Matched, NetworkPredictions]
 
 
-def compare_tables(first: ResultsTable, second: ResultsTable, labels: LabelTable, seed: int) -> JsonObject:
+def compare_tables(first: ResultsTable, second: ResultsTable, labels: LabelTable, seed: int) -> TableComparison:
     """Compare every network of `first` and `second` with every other one, in pairs, on common files.
 
     Raises:
@@ -203,16 +354,16 @@ def compare_tables(first: ResultsTable, second: ResultsTable, labels: LabelTable
         _outputs(member, f"{letter}: {member[2].name}", common) for member, letter in zip(members, letters, strict=True)
     ]
     tests, probabilities = zip(*outputs, strict=True)
-    return {
-        "comparison": REPORT_FORM,
-        "results": [first.name, second.name],
-        "labels": labels.name,
-        "seed": seed,
-        "n": len(common),
-        "answered_by_some_only": named(some),
-        "target": classes[0],
-        "comparisons": as_json(compare_models(tests, probabilities, seed, classes[0])),
-    }
+    return TableComparison(
+        comparison=REPORT_FORM,
+        results=(first.name, second.name),
+        labels=labels.name,
+        seed=seed,
+        n=len(common),
+        answered_by_some_only=named(some),
+        target=classes[0],
+        comparisons=tuple(compare_models(tests, probabilities, seed, classes[0])),
+    )
 
 
 def _answered(member: Member) -> set[str]:
@@ -243,105 +394,31 @@ def _outputs(member: Member, name: str, common: list[str]) -> tuple[SavedOutputs
     return outputs, probabilities
 
 
-RATES = {"sensitivity": "sensitivity, %", "specificity": "specificity, %", "ppv": "PPV, %", "npv": "NPV, %"}
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """A part of a report; without rows there is no table.
+
+    Attributes:
+        title: Of the part.
+        sentences: Above the table.
+        header: Names of the columns.
+        rows: Cells.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
-def network_blocks(network: JsonObject) -> Iterator[ReportBlock]:
-    """Give the parts of one network's section of what `evaluate_table` found."""
-    name = network["network"]
-    yield _overall(network)
-    yield _by_class(name, network["classes"])
-    names = [one["name"] for one in network["classes"]]
-    counted = zip(names, network["confusion"], strict=True)
-    yield ReportBlock(
-        f"{name}: confusion", (), ("true", *names), tuple((true, *map(str, row)) for true, row in counted)
-    )
-    yield _calibration(name, network["calibration"])
-    if network["decisions"]:
-        yield _decisions(name, network["decisions"])
-    if network["sources"]:
-        yield _source_block(name, network["sources"])
-
-
-def _overall(network: JsonObject) -> ReportBlock:
-    metrics, missing = network["metrics"], network["missing_as_errors"]
-    as_errors = (("accuracy, answers missing count as errors", share(missing["accuracy"])),)
-    return ReportBlock(
-        f"{network['network']}: {network['n']:,} images",
-        (
-            *left_out(network["in_training_set"], "In the training set, which makes figures look better"),
-            *left_out(network["without_answer"], "Labelled files without an answer, not in the figures"),
-        ),
-        ("figure", "value [95 % interval]"),
-        (
-            ("accuracy", share(metrics["accuracy"])),
-            *(as_errors if network["without_answer"]["number"] else ()),
-            ("balanced accuracy", share(metrics["balanced_accuracy"])),
-            ("macro AUC", number_with_interval(metrics["macro_auc"])),
-            ("log loss", number_with_interval(metrics["log_loss"])),
-            ("Brier score", number_with_interval(metrics["brier"])),
-            ("macro F1", plain(metrics["macro_f1"])),
-            ("Matthews correlation", plain(metrics["mcc"])),
-        ),
-    )
-
-
-def _by_class(name: str, classes: list[JsonObject]) -> ReportBlock:
-    rows = (
-        ("images", *(str(one["n"]) for one in classes)),
-        *((label, *(bare_percent(one[key]) for one in classes)) for key, label in RATES.items()),
-        ("AUC", *(number_with_interval(one["auc"]) for one in classes)),
-    )
-    return ReportBlock(f"{name}: by class", (), ("figure", *(one["name"] for one in classes)), rows)
-
-
-def _calibration(name: str, found: JsonObject) -> ReportBlock:
-    verdict = "is told" if found["distinguishable"] else "cannot be told"
-    sentence = (
-        f"Calibration error (15 bins) {plain(found['ece15'])}; a calibrated model shows {plain(found['null_low'])} to "
-        f"{plain(found['null_high'])} on as many images (p = {probability(found['p'])}): it {verdict} from one."
-    )
-    rows = (
-        (plain(one["confidence"], 3), share({"value": one["accuracy"], **one}), str(one["n"]))
-        for one in found["reliability"]
-    )
-    return ReportBlock(f"{name}: calibration", (sentence,), ("mean confidence", "right", "images"), tuple(rows))
-
-
-def _decisions(name: str, found: JsonObject) -> ReportBlock:
-    referred, target = found["referred"], found["target"]
-    sentences = [
-        f"Referred: {share(referred['share'])} of {found['n']:,}, among them {referred['errors_referred']} of "
-        f"{referred['errors']} wrong predictions. Wrong among the others: {share(referred['error_answered'])}."
-    ]
-    if target:
-        sentences.append(
-            f"Of what was not referred: sensitivity for {target} {share(found['sensitivity'])}, "
-            f"specificity {share(found['specificity'])}. "
-            f"Suspected or referred: {share(found['suspected_or_referred'])} of {target}."
-        )
-    keys = ("suspected", "not_suspected", "referred")
-    rows = tuple((one["name"], *(str(one[key]) for key in keys)) for one in found["by_class"])
-    header = ("true", "suspected", "not suspected", "referred")
-    return ReportBlock(f"{name}: decisions of the table", tuple(sentences), header, rows)
-
-
-def _source_block(name: str, sources: list[JsonObject]) -> ReportBlock:
-    rows = (
-        (one["source"], one["label"], f"{one['n']}{' (few)' if one['small'] else ''}", share(one["sensitivity"]))
-        for one in sources
-    )
-    return ReportBlock(f"{name}: by source", (), ("source", "class", "images", "sensitivity"), tuple(rows))
-
-
-def blocks(report: JsonObject) -> list[ReportBlock]:
+def blocks(report: TableEvaluation | TableComparison) -> list[ReportBlock]:
     """Return the parts of what `evaluate_table` or `compare_tables` found."""
-    if "comparison" in report:
-        return [_common(report), *map(_pair, report["comparisons"])]
-    return [_counts(report), *(block for network in report["networks"] for block in network_blocks(network))]
+    if isinstance(report, TableComparison):
+        return [_common(report), *map(_pair, report.comparisons)]
+    return [_counts(report), *(block for network in report.networks for block in _network_blocks(network))]
 
 
-def render_markdown(report: JsonObject) -> str:
+def render_markdown(report: TableEvaluation | TableComparison) -> str:
     """Return a report as Markdown."""
     parts = []
     for block in blocks(report):
@@ -350,43 +427,147 @@ def render_markdown(report: JsonObject) -> str:
     return "\n\n".join(["# Evaluation against labels", *parts, RESEARCH_ONLY]) + "\n"
 
 
-def _counts(report: JsonObject) -> ReportBlock:
-    counts = report["counts"]
+def _counts(report: TableEvaluation) -> ReportBlock:
+    counts = report.counts
     return ReportBlock(
-        f"{report['results']} against {report['labels']}",
+        f"{report.results} against {report.labels}",
         (
-            f"{counts['labelled_rows']:,} of {counts['rows']:,} rows have a label.",
-            *left_out(counts["rows_without_label"], "Rows without a label, left out"),
-            *left_out(counts["labels_without_row"], "Labels without a row, left out"),
+            f"{counts.labelled_rows:,} of {counts.rows:,} rows have a label.",
+            *_left_out(counts.rows_without_label, "Rows without a label, left out"),
+            *_left_out(counts.labels_without_row, "Labels without a row, left out"),
         ),
     )
 
 
-def _common(report: JsonObject) -> ReportBlock:
-    first, second = report["results"]
+def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
+    name = network.network
+    yield _overall(network)
+    yield _by_class(name, network.classes)
+    names = tuple(one.name for one in network.classes)
+    counted = zip(names, network.confusion, strict=True)
+    yield ReportBlock(
+        f"{name}: confusion", (), ("true", *names), tuple((true, *map(str, row)) for true, row in counted)
+    )
+    yield _calibration(name, network.calibration)
+    if network.decisions:
+        yield _decisions(name, network.decisions)
+    if network.sources:
+        yield _sources(name, network.sources)
+
+
+def _overall(network: NetworkEvaluation) -> ReportBlock:
+    metrics = network.metrics
+    as_errors = ("accuracy, answers missing count as errors", PERCENT.interval(network.missing_as_errors.accuracy))
     return ReportBlock(
-        f"a: {first}, b: {second}, against {report['labels']}: {report['n']:,} common images",
+        f"{network.network}: {network.n:,} images",
         (
-            *left_out(report["answered_by_some_only"], "Labelled files not answered by all, left out"),
-            f"McNemar's exact test; DeLong's for the AUC of {report['target']}; adjusted by Holm over the pairs.",
+            *_left_out(network.in_training_set, "In the training set, which makes figures look better"),
+            *_left_out(network.without_answer, "Labelled files without an answer, not in the figures"),
+        ),
+        ("figure", "value [95 % interval]"),
+        (
+            ("accuracy", PERCENT.interval(metrics.accuracy)),
+            *((as_errors,) if network.without_answer.number else ()),
+            ("balanced accuracy", PERCENT.interval(metrics.balanced_accuracy)),
+            ("macro AUC", NUMBER.interval(metrics.macro_auc)),
+            ("log loss", NUMBER.interval(metrics.log_loss)),
+            ("Brier score", NUMBER.interval(metrics.brier)),
+            ("macro F1", FINE_NUMBER.number(metrics.macro_f1)),
+            ("Matthews correlation", FINE_NUMBER.number(metrics.mcc)),
         ),
     )
 
 
-def _pair(one: JsonObject) -> ReportBlock:
-    gap = one["detectable_gap_images"]
-    seen = "none" if gap is None else f"{gap} images, {plain(one['detectable_gap_points'], 1)} points"
+def _by_class(name: str, classes: Sequence[ClassMetrics]) -> ReportBlock:
+    rates = (
+        ("sensitivity, %", [one.sensitivity for one in classes]),
+        ("specificity, %", [one.specificity for one in classes]),
+        ("PPV, %", [one.ppv for one in classes]),
+        ("NPV, %", [one.npv for one in classes]),
+    )
+    rows = (
+        ("images", *(str(one.n) for one in classes)),
+        *((label, *map(BARE_PERCENT.interval, found)) for label, found in rates),
+        ("AUC", *(NUMBER.interval(one.auc) for one in classes)),
+    )
+    return ReportBlock(f"{name}: by class", (), ("figure", *(one.name for one in classes)), rows)
+
+
+def _calibration(name: str, found: Calibration) -> ReportBlock:
+    verdict = "is told" if found.distinguishable else "cannot be told"
+    error, low, high = map(FINE_NUMBER.number, (found.ece15, found.null_low, found.null_high))
+    sentence = (
+        f"Calibration error (15 bins) {error}; a calibrated model shows {low} to {high} on as many images "
+        f"(p = {p_value(found.p)}): it {verdict} from one."
+    )
+    rows = (
+        (NUMBER.number(one.confidence), PERCENT.interval(Interval(one.accuracy, one.low, one.high)), str(one.n))
+        for one in found.reliability
+    )
+    return ReportBlock(f"{name}: calibration", (sentence,), ("mean confidence", "right", "images"), tuple(rows))
+
+
+def _decisions(name: str, found: TableDecisions) -> ReportBlock:
+    referred, target = found.referred, found.target
+    sentences = [
+        f"Referred: {PERCENT.interval(referred.share)} of {found.n:,}, among them {referred.errors_referred} of "
+        f"{referred.errors} wrong predictions. Wrong among the others: {PERCENT.interval(referred.error_answered)}."
+    ]
+    if target:
+        sentences.append(
+            f"Of what was not referred: sensitivity for {target} {PERCENT.interval(found.sensitivity)}, "
+            f"specificity {PERCENT.interval(found.specificity)}. "
+            f"Suspected or referred: {PERCENT.interval(found.suspected_or_referred)} of {target}."
+        )
+    rows = ((one.name, str(one.suspected), str(one.not_suspected), str(one.referred)) for one in found.by_class)
+    header = ("true", "suspected", "not suspected", "referred")
+    return ReportBlock(f"{name}: decisions of the table", tuple(sentences), header, tuple(rows))
+
+
+def _sources(name: str, sources: Sequence[SourceSensitivity]) -> ReportBlock:
+    rows = (
+        (one.source, one.label, f"{one.n}{' (few)' if one.small else ''}", PERCENT.interval(one.sensitivity))
+        for one in sources
+    )
+    return ReportBlock(f"{name}: by source", (), ("source", "class", "images", "sensitivity"), tuple(rows))
+
+
+def _common(report: TableComparison) -> ReportBlock:
+    first, second = report.results
     return ReportBlock(
-        f"{one['a']} less {one['b']}",
+        f"a: {first}, b: {second}, against {report.labels}: {report.n:,} common images",
+        (
+            *_left_out(report.answered_by_some_only, "Labelled files not answered by all, left out"),
+            f"McNemar's exact test; DeLong's for the AUC of {report.target}; adjusted by Holm over the pairs.",
+        ),
+    )
+
+
+def _pair(one: Comparison) -> ReportBlock:
+    gap, points = one.detectable_gap_images, Notation(1)
+    seen = "none" if gap is None else f"{gap} images, {points.number(one.detectable_gap_points)} points"
+    return ReportBlock(
+        f"{one.a} less {one.b}",
         (),
         ("figure", "difference [95 % interval]"),
         (
-            ("accuracy, points", signed_points(one["accuracy_gap"])),
-            ("right in one only", f"{one['only_a_right']} : {one['only_b_right']}"),
-            ("p, accuracy", probability(one["p_holm"])),
+            ("accuracy, points", SIGNED_POINTS.interval(one.accuracy_gap)),
+            ("right in one only", f"{one.only_a_right} : {one.only_b_right}"),
+            ("p, accuracy", p_value(one.p_holm)),
             ("smallest gap that so many disagreements can show", seen),
-            ("macro AUC, points", signed_points(one["auc_gap"])),
-            ("p, AUC", probability(one["auc_p_holm"])),
-            ("log loss", number_with_interval(one["log_loss_gap"])),
+            ("macro AUC, points", SIGNED_POINTS.interval(one.auc_gap)),
+            ("p, AUC", p_value(one.auc_p_holm)),
+            ("log loss", NUMBER.interval(one.log_loss_gap)),
         ),
     )
+
+
+_NAMED = 5  # in a sentence; the JSON report names more
+
+
+def _left_out(files: NamedFiles, what: str) -> tuple[str, ...]:
+    """Return `Rows without a label: 2 (a.png, b.png).`; nothing where no file was left out."""
+    if not files.number:
+        return ()
+    more = ", ..." if files.number > _NAMED else ""
+    return (f"{what}: {files.number:,} ({', '.join(files.first[:_NAMED])}{more}).",)

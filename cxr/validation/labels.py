@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject
 from cxr.dataset.release import read_release
 from cxr.evaluation.stats.intervals import Labels, Probabilities
 
@@ -207,6 +206,38 @@ SHOWN = 20  # names of each kind in a report
 
 
 @dataclass(frozen=True, slots=True)
+class NamedFiles:
+    """Files of one kind.
+
+    Attributes:
+        number: How many there are.
+        first: Names of the first SHOWN of them.
+    """
+
+    number: int
+    first: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCounts:
+    """How a table and its labels fit.
+
+    Attributes:
+        rows: Of the table.
+        labels: Files with a label.
+        labelled_rows: Rows with a label.
+        rows_without_label: The others.
+        labels_without_row: Labels of files that the table has not.
+    """
+
+    rows: int
+    labels: int
+    labelled_rows: int
+    rows_without_label: NamedFiles
+    labels_without_row: NamedFiles
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
     """Rows with a label.
 
@@ -224,13 +255,16 @@ class Matched:
     unlabelled: tuple[str, ...]
     unscreened: tuple[str, ...]
 
-    def counts(self) -> JsonObject:
-        """Return how many matched, and the first names of what did not."""
-        return {
-            "labelled_rows": len(self.rows),
-            "rows_without_label": named(self.unlabelled),
-            "labels_without_row": named(self.unscreened),
-        }
+    @property
+    def counts(self) -> MatchCounts:
+        """How many matched, and the first names of what did not."""
+        return MatchCounts(
+            rows=len(self.rows) + len(self.unlabelled),
+            labels=len(self.rows) + len(self.unscreened),
+            labelled_rows=len(self.rows),
+            rows_without_label=named(self.unlabelled),
+            labels_without_row=named(self.unscreened),
+        )
 
 
 def match(table: ResultsTable, labels: LabelTable) -> Matched:
@@ -271,9 +305,9 @@ def groups(labels: Sequence[Label], digests: Sequence[str]) -> NDArray[np.int64]
     return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
 
 
-def named(paths: Sequence[str]) -> JsonObject:
-    """Return a number with the first names."""
-    return {"number": len(paths), "first": list(paths[:SHOWN])}
+def named(paths: Sequence[str]) -> NamedFiles:
+    """Return how many `paths` there are, with the first of them."""
+    return NamedFiles(len(paths), tuple(paths[:SHOWN]))
 
 
 def _check_classes(table: ResultsTable, labels: LabelTable) -> None:

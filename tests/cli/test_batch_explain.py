@@ -12,7 +12,7 @@ from cxr.imaging.decode import read_plane
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
 from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.inference.network import LinearHead, class_maps
-from cxr.screening.explain import SIDE, picture_of, stamp_lines, worth_of
+from cxr.screening.explain import SIDE, caption_lines, maps_worth, picture_of
 from tests.cli.batches import read, run
 from tests.ensembles import member
 from tests.evaluation.audits.exported import BIAS, HEAD
@@ -61,7 +61,7 @@ def test_each_answered_row_has_a_picture_of_where_its_score_comes_from(tmp_path,
     map_ = class_maps(model.network, LinearHead(HEAD, BIAS), plane[None], label)[0]
     assert map_[:, -1].min() == 1
     assert map_[:, 0].max() == 0
-    lines = stamp_lines(row, worth_of(model.description), blank=False)
+    lines = caption_lines(row, maps_worth(model.description), blank=False)
     assert (tmp_path / "maps" / third).read_bytes() == picture_of(film, map_, lines)
 
 

@@ -123,10 +123,11 @@ def test_the_tables_keep_the_uncertainties_apart_and_fit_into_eighty_columns():
     assert "…" not in said
     for name in ("cnn1", "cnn3", "cnn1 less cnn3"):
         assert f"\n{name} " in f"\n{said}"
-    found = report["networks"]["cnn1"]["log_loss"]
-    cells = [f"{found[key]:.3f}" for key in ("mean", "low", "high", "spread_over_seeds", "spread_over_folds")]
-    mean, low, high, seeds, folds = cells
-    assert f"log_loss {mean} {low} to {high} {seeds} {folds} {found['out_of_fold'][0]:.3f}, " in " ".join(said.split())
+    found = report.networks["cnn1"]["log_loss"]
+    cells = [f"{value:.3f}" for value in (found.mean, found.low, found.high)]
+    spreads = f"{found.spread_over_seeds:.3f} {found.spread_over_folds:.3f}"
+    line = f"log_loss {cells[0]} {cells[1]} to {cells[2]} {spreads} {found.out_of_fold[0]:.3f}, "
+    assert line in " ".join(said.split())
 
 
 @pytest.mark.slow

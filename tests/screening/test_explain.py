@@ -7,20 +7,20 @@ from PIL import Image
 
 from cxr.core.errors import UsageError
 from cxr.inference.gate import Flag
-from cxr.inference.network import RAMP
+from cxr.inference.network import enlarge
+from cxr.inference.pictures import RAMP, heat_over_film
 from cxr.screening.explain import (
     GAP,
     SIDE,
     WIDTH,
     Shown,
     _font,
+    caption_lines,
     choose_rows,
-    heated,
+    maps_worth,
     parse_words,
     picture_of,
     remove_others,
-    stamp_lines,
-    worth_of,
     wrap,
     write_index,
 )
@@ -96,20 +96,20 @@ def described(**card: object) -> dict[str, object]:
 
 
 def test_the_stamp_says_what_the_maps_were_found_to_be_worth():
-    good = worth_of(described(cam={"similarity_randomised": 0.131, "void": False}, lung_dependence=0.9271))
+    good = maps_worth(described(cam={"similarity_randomised": 0.131, "void": False}, lung_dependence=0.9271))
     assert good == (
         "Maps of this network are 0.13 similar to those of random weights (not void); without the lungs 0.93 of its "
         "lead over chance is lost; this is where the score comes from, not where disease is."
     )
-    assert "0.61 similar to those of random weights: VOID, they say nothing" in worth_of(
+    assert "0.61 similar to those of random weights: VOID, they say nothing" in maps_worth(
         described(cam={"similarity_randomised": 0.61, "void": True})
     )
     for unknown in ({}, {"evaluation": {}}, described(), described(cam={"similarity_randomised": None, "void": None})):
-        assert "were not compared with those of random weights; this is where" in worth_of(unknown)
+        assert "were not compared with those of random weights; this is where" in maps_worth(unknown)
 
 
 def test_the_stamp_names_file_model_class_decision_and_a_blank_map():
-    lines = stamp_lines(row(decision="refer", refer_reason="several_classes"), "worth", blank=True)
+    lines = caption_lines(row(decision="refer", refer_reason="several_classes"), "worth", blank=True)
     assert lines == [
         "file: a.png",
         "model: cnn1-0123456789ab; covid 0.912; decision: refer (several_classes)",
@@ -117,7 +117,7 @@ def test_the_stamp_names_file_model_class_decision_and_a_blank_map():
         "worth",
         "For research; not a medical device.",
     ]
-    assert "covid 0.912; no decision" in stamp_lines(row(decision=""), "worth", blank=False)[1]
+    assert "covid 0.912; no decision" in caption_lines(row(decision=""), "worth", blank=False)[1]
 
 
 def opened(data: bytes) -> np.ndarray:
@@ -162,7 +162,7 @@ def test_names_outside_ascii_are_printed_as_escapes():
 
 def test_a_blank_map_leaves_the_film_alone():
     film = np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE).astype(np.uint8)
-    assert (heated(film, np.zeros((4, 4), np.float32)) == film[..., None]).all()
+    assert (heat_over_film(film, enlarge(np.zeros((4, 4), np.float32), len(film))) == film[..., None]).all()
 
 
 def test_the_page_cannot_be_escaped_from_and_needs_no_script(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.screening.gallery import SIDE, thumbnail_of, write_sheet
+from cxr.screening.gallery import SIDE, webp_thumbnail, write_page
 from cxr.screening.schema import schema_of
 from tests.browser import browser, needs_chromium
 from tests.screening.fakes import model_record
@@ -20,7 +20,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&\u202egnp.exe"
 
 
 def film(turn: float = 0) -> bytes:
-    return thumbnail_of(np.asarray(Image.fromarray(drawn()).rotate(turn).resize((SIDE, SIDE))))
+    return webp_thumbnail(np.asarray(Image.fromarray(drawn()).rotate(turn).resize((SIDE, SIDE))))
 
 
 def record(number: int, path: str = "", **cells: str) -> dict[str, str]:
@@ -56,7 +56,7 @@ ABOUT = {"cxr-batch": "0.1.0", "model": "cnn1-a", "results": "results.csv", "row
 
 def test_equal_rows_give_equal_bytes_and_nothing_else_is_left(tmp_path: Path) -> None:
     for name in ("1.html", "2.html"):
-        write_sheet(tmp_path / name, iter(RECORDS), CLASSES, lambda _: b"RIFF", ABOUT)
+        write_page(tmp_path / name, iter(RECORDS), CLASSES, lambda _: b"RIFF", ABOUT)
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.html", "2.html"]
 
@@ -68,12 +68,12 @@ def test_an_older_page_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
     (tmp_path / "r.html").write_text("old")
     with pytest.raises(RuntimeError):
-        write_sheet(tmp_path / "r.html", broken(), CLASSES, lambda _: None, ABOUT)
+        write_page(tmp_path / "r.html", broken(), CLASSES, lambda _: None, ABOUT)
     assert (tmp_path / "r.html").read_text() == "old"
 
 
 def test_no_name_can_end_a_script_or_become_an_element(tmp_path: Path) -> None:
-    write_sheet(tmp_path / "r.html", [record(1, HOSTILE)], CLASSES, lambda _: None, {"<b>": "</script>"})
+    write_page(tmp_path / "r.html", [record(1, HOSTILE)], CLASSES, lambda _: None, {"<b>": "</script>"})
     page = (tmp_path / "r.html").read_text()
     assert "<img src=x" not in page
     assert "<b>" not in page
@@ -83,7 +83,7 @@ def test_no_name_can_end_a_script_or_become_an_element(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     def peak(number: int) -> int:
         tracemalloc.start()
-        write_sheet(tmp_path / "r.html", (record(1) for _ in range(number)), CLASSES, lambda _: b"x" * 2000, ABOUT)
+        write_page(tmp_path / "r.html", (record(1) for _ in range(number)), CLASSES, lambda _: b"x" * 2000, ABOUT)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -110,7 +110,7 @@ class TestInTheBrowser:
 
     @pytest.fixture
     def page(self, driver: Any, tmp_path: Path) -> Any:
-        write_sheet(tmp_path / "r.html", RECORDS, CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "r.html", RECORDS, CLASSES, thumbnail, ABOUT)
         driver.get("about:blank")
         driver.get_log("performance")
         driver.get((tmp_path / "r.html").as_uri())
@@ -178,7 +178,7 @@ class TestInTheBrowser:
             {"decision": "not_suspected", "prediction_set": "normal"},
         ]
         records = [record(number, **decided[number % 3]) for number in range(9)] + [failure(9)]
-        write_sheet(tmp_path / "d.html", records, CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "d.html", records, CLASSES, thumbnail, ABOUT)
         page.get((tmp_path / "d.html").as_uri())
         assert page.find_element("id", "decision").is_displayed()
         self.choose(page, "decision", "refer")
@@ -195,7 +195,7 @@ class TestInTheBrowser:
         why = ("several_classes", "out_of_distribution", "out_of_distribution")
         records = [record(number, decision="refer", refer_reason=reason) for number, reason in enumerate(why)]
         rejected = failure(3, reason="not_a_radiograph") | {"status": "rejected", "width": "299"}
-        write_sheet(tmp_path / "g.html", [*records, rejected], CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "g.html", [*records, rejected], CLASSES, thumbnail, ABOUT)
         page.get((tmp_path / "g.html").as_uri())
         assert page.find_element("id", "refer_reason").is_displayed()
         self.choose(page, "refer_reason", "out_of_distribution")
@@ -236,7 +236,7 @@ class TestInTheBrowser:
 
     def test_five_thousand_rows_stay_usable(self, driver: Any, tmp_path: Path) -> None:
         picture = film()
-        write_sheet(tmp_path / "r.html", (record(number) for number in range(5000)), CLASSES, lambda _: picture, ABOUT)
+        write_page(tmp_path / "r.html", (record(number) for number in range(5000)), CLASSES, lambda _: picture, ABOUT)
         driver.get((tmp_path / "r.html").as_uri())
         assert self.count(driver) == "5,000 of 5,000 shown"
         assert len(self.paths(driver)) == 240

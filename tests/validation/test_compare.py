@@ -9,13 +9,18 @@ from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, write_json
 from cxr.core.image import pixels_digest
 from cxr.core.manifest import write_images, write_table
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.screening_model import MAX_BYTES
 from cxr.evaluation.stats.classification import Predictions
 from cxr.inference.decisions import parse_decisions
 from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.validation.compare import (
     ROUNDS,
+    PairedFigure,
     PairedPredictions,
+    PairedSpeed,
+    Quartiles,
+    ReportedMetrics,
     compare,
     compare_fp16,
     differences,
@@ -67,30 +72,30 @@ def test_differences_are_new_less_old_and_know_which_side_is_worse():
     found = differences(both(shares(0.5, 0.9, 0.9), shares(1, 0.9, 0.9)), "covid", seed=1)
     assert list(found) == ["accuracy", "balanced_accuracy", "covid_sensitivity", "log_loss"]
     covid = found["covid_sensitivity"]
-    assert (covid["new"], covid["old"], covid["difference"]["value"]) == (0.5, 1.0, -0.5)
-    assert covid["difference"]["low"] < -0.5 < covid["difference"]["high"] < 0
-    assert found["log_loss"]["difference"]["low"] > 0
-    assert [is_worse(name, one["difference"]) for name, one in found.items()] == [True] * 4
+    assert (covid.new, covid.old, covid.difference.value) == (0.5, 1.0, -0.5)
+    assert covid.difference.low < -0.5 < covid.difference.high < 0
+    assert found["log_loss"].difference.low > 0
+    assert [is_worse(name, one.difference) for name, one in found.items()] == [True] * 4
     turned = differences(both(shares(1, 0.9, 0.9), shares(0.5, 0.9, 0.9)), "covid", seed=1)
-    assert [is_worse(name, one["difference"]) for name, one in turned.items()] == [False] * 4
+    assert [is_worse(name, one.difference) for name, one in turned.items()] == [False] * 4
 
 
 def test_an_interval_that_holds_nought_is_not_worse_and_equal_answers_do_not_vary():
     one_less = np.arange(120) != 0
     found = differences(both(one_less, np.ones(120, bool)), "covid", seed=1)
-    assert found["accuracy"]["difference"]["value"] < 0
-    assert found["accuracy"]["difference"]["high"] == 0
-    assert not is_worse("accuracy", found["accuracy"]["difference"])
+    assert found["accuracy"].difference.value < 0
+    assert found["accuracy"].difference.high == 0
+    assert not is_worse("accuracy", found["accuracy"].difference)
     same = differences(both(one_less, one_less), "covid", seed=1)
-    assert same["accuracy"]["difference"] == {"value": 0.0, "low": None, "high": None}
-    assert not any(is_worse(name, one["difference"]) for name, one in same.items())
+    assert same["accuracy"].difference == Interval(0.0)
+    assert not any(is_worse(name, one.difference) for name, one in same.items())
 
 
 def test_groups_are_resampled_and_not_images():
     new, old = shares(0.5, 0.9, 0.9), shares(1, 0.9, 0.9)
-    alone = differences(both(new, old), "covid", seed=1)["accuracy"]["difference"]
-    in_tens = differences(both(new, old, groups=np.arange(120) // 10), "covid", seed=1)["accuracy"]["difference"]
-    assert in_tens["high"] - in_tens["low"] > 1.5 * (alone["high"] - alone["low"])
+    alone = differences(both(new, old), "covid", seed=1)["accuracy"].difference
+    in_tens = differences(both(new, old, groups=np.arange(120) // 10), "covid", seed=1)["accuracy"].difference
+    assert in_tens.high - in_tens.low > 1.5 * (alone.high - alone.low)
 
 
 def knowing(model, images):
@@ -129,17 +134,17 @@ def test_models_of_other_classes_or_planes_are_not_compared(model, run):
 def test_a_model_is_not_worse_than_itself_once_its_audits_are_known(model, run):
     folder, *_ = run
     report = compare(model, model, folder)
-    assert report["images"] == 24
-    assert [line["condition"] for line in report["conditions"] if not line["holds"]] == [
+    assert report.images == 24
+    assert [line.condition for line in report.conditions if not line.holds] == [
         "no audit fails that did not fail before"
     ]
     audited = with_card(model, audits={"attention": "pass", "texture": "fail"})
-    assert compare(audited, audited, folder)["not_worse"]
+    assert compare(audited, audited, folder).not_worse
     report = compare(audited, model, folder)
-    assert not report["not_worse"]
-    assert [line["found"] for line in report["conditions"] if not line["holds"]] == ["texture"]
-    assert report["new"]["failed_audits"] == ["texture"]
-    assert report["old"]["failed_audits"] is None
+    assert not report.not_worse
+    assert [line.found for line in report.conditions if not line.holds] == ["texture"]
+    assert report.new.failed_audits == ("texture",)
+    assert report.old.failed_audits is None
 
 
 def with_card(model, **card):
@@ -151,19 +156,18 @@ def with_card(model, **card):
 
 def test_what_a_model_states_is_read_and_what_it_does_not_is_null(model):
     plain = reported_metrics(model)
-    assert {key: value for key, value in plain.items() if value is None} == dict.fromkeys(
-        ("failed_audits", "worst_source_recall", "lift_over_frame", "lung_dependence")
-    )
+    assert (plain.failed_audits, plain.worst_source_recall) == (None, None)
+    assert (plain.lift_over_frame, plain.lung_dependence) == (None, None)
     files = ("network.xml", "network.bin")
-    assert plain["bytes"] == sum((model.folder / name).stat().st_size for name in files)
+    assert plain.bytes == sum((model.folder / name).stat().st_size for name in files)
     said = reported_metrics(with_card(model, audits={"b": "fail", "a": "fail", "c": "warn"}))
-    assert (said["failed_audits"], said["worst_source_recall"], said["gflop"]) == (["a", "b"], 0.5, 0.078)
+    assert (said.failed_audits, said.worst_source_recall, said.gflop) == (("a", "b"), 0.5, 0.078)
 
 
 def test_what_a_gate_costs_is_counted_with_the_network():
     packaged = load_model(packaged_folder())
     gate = read_json(packaged.folder / "gate.json")["gflop_per_image"]
-    assert reported_metrics(packaged)["gflop"] == pytest.approx(packaged.description["gflop_per_image"] + gate)
+    assert reported_metrics(packaged).gflop == pytest.approx(packaged.description["gflop_per_image"] + gate)
     assert gate > 0
 
 
@@ -174,46 +178,49 @@ def test_what_a_gate_costs_is_counted_with_the_network():
         ({"bytes": MAX_BYTES + 1}, ["at most 3,000,000 bytes"]),
         ({"gflop": 0.31}, ["at most 0.3 GFLOP an image"]),
         ({"gflop": None}, ["at most 0.3 GFLOP an image"]),
-        ({"failed_audits": ["x"]}, ["no audit fails that did not fail before"]),
-        ({"failed_audits": ["before"]}, []),
+        ({"failed_audits": ("x",)}, ["no audit fails that did not fail before"]),
+        ({"failed_audits": ("before",)}, []),
     ],
 )
 def test_size_cost_and_audits_are_conditions(change, failing):
-    even = {"difference": {"value": 0.0, "low": -0.1, "high": 0.1}}
-    names = ("accuracy", "balanced_accuracy", "covid_sensitivity", "log_loss")
-    new = {"failed_audits": [], "bytes": MAX_BYTES, "gflop": 0.3} | change
-    report = {"figures": dict.fromkeys(names, even), "new": new, "old": {"failed_audits": ["before"]}}
-    assert [line["condition"] for line in release_verdict(report, "covid") if not line["holds"]] == failing
+    even = PairedFigure(0.9, 0.9, Interval(0.0, -0.1, 0.1))
+    figures = dict.fromkeys(("accuracy", "balanced_accuracy", "covid_sensitivity", "log_loss"), even)
+    old = ReportedMetrics("cnn1", ("before",), 0.5, 0.1, 0.9, MAX_BYTES, 0.3)
+    new = replace(old, **{"failed_audits": ()} | change)
+    assert [line.condition for line in release_verdict(figures, new, old, "covid") if not line.holds] == failing
 
 
 def test_times_are_taken_in_turns_and_ratios_within_a_round(model):
     ticks = iter([0, 1, 1, 3] * ROUNDS)  # the new one takes a second, the old one two
     found = time_beside(model.network, model.network, planes(split_table(5)), clock=lambda: next(ticks))
-    assert found["ratio"] == {"median": 2.0, "low": 2.0, "high": 2.0}
-    assert found["new"]["median"] == pytest.approx(1000 / 15, abs=1e-3)
-    assert found["old"]["median"] == pytest.approx(2000 / 15, abs=1e-3)
+    assert found.ratio == Quartiles(2.0, 2.0, 2.0)
+    assert found.new.median == pytest.approx(1000 / 15, abs=1e-3)
+    assert found.old.median == pytest.approx(2000 / 15, abs=1e-3)
     assert next(ticks, None) is None
 
 
 def test_half_precision_of_the_packaged_fast_network_is_smaller_and_hardly_another():
     model = load_model(packaged_folder().with_name("packaged_fast"))
     found = compare_fp16(model, planes(split_table(5), 128))
-    assert 0 < found["largest_change"] < 0.05
-    assert found["bytes"] < 0.6 * found["bytes_float32"]
-    assert found["images"] == 15
+    assert 0 < found.largest_change < 0.05
+    assert found.bytes < 0.6 * found.bytes_float32
+    assert found.images == 15
+
+
+def times_as_fast(ratio):
+    return PairedSpeed(*(Quartiles(one, one, one) for one in (1.0, ratio, ratio)))
 
 
 @pytest.mark.parametrize(("ratio", "taken"), [(1.6, True), (1.4, False)])
 def test_half_precision_is_taken_where_it_is_fast_and_decides_alike(model, ratio, taken, monkeypatch):
-    speed = {"ratio": {"median": ratio}}
-    monkeypatch.setattr("cxr.validation.compare.time_beside", lambda *_: speed)
+    monkeypatch.setattr("cxr.validation.compare.time_beside", lambda *_: times_as_fast(ratio))
     found = compare_fp16(model, planes(split_table(5)))
-    assert (found["decisions_changed"], found["taken"]) == (0, taken)
+    assert (found.decisions_changed, found.taken) == (0, taken)
 
 
 def test_half_precision_that_decides_otherwise_is_not_taken(model, monkeypatch):
     sides = iter([np.zeros((15, 3), np.float32), np.eye(3, dtype=np.float32)[np.ones(15, int)]])
-    monkeypatch.setattr("cxr.validation.compare.time_beside", lambda *_: {"ratio": {"median": 9.0}})
+    monkeypatch.setattr("cxr.validation.compare.time_beside", lambda *_: times_as_fast(9.0))
     monkeypatch.setattr("cxr.inference.network.Network.logits", lambda *_: next(sides))
     found = compare_fp16(model, planes(split_table(5)))
-    assert (found["decisions_changed"], found["taken"]) == (15, False)
+    assert (found.decisions_changed, found.taken) == (15, False)

@@ -61,18 +61,18 @@ def measured(**options):
 def test_mean_and_spreads_are_those_worked_out_by_hand():
     # Two seeds of two folds: 0.4 and 0.6 with all together 0.5; 0.7 and 0.9 with all together 0.8.
     found = summary(np.array([[0.4, 0.6], [0.7, 0.9]]), np.array([0.5, 0.8]), np.linspace(0, 1, 2001))
-    assert found["mean"] == 0.65
-    assert found["spread_over_seeds"] == pytest.approx(0.3 / 2**0.5, abs=1e-6)
-    assert found["spread_over_folds"] == pytest.approx(0.2 / 2**0.5, abs=1e-6)  # of each seed, not of all four
-    assert (found["low"], found["high"]) == (0.025, 0.975)
-    assert found["out_of_fold"] == [0.5, 0.8]
-    assert found["by_fold"] == [[0.4, 0.6], [0.7, 0.9]]
+    assert found.mean == 0.65
+    assert found.spread_over_seeds == pytest.approx(0.3 / 2**0.5, abs=1e-6)
+    assert found.spread_over_folds == pytest.approx(0.2 / 2**0.5, abs=1e-6)  # of each seed, not of all four
+    assert (found.low, found.high) == (0.025, 0.975)
+    assert found.out_of_fold == (0.5, 0.8)
+    assert found.by_fold == ((0.4, 0.6), (0.7, 0.9))
 
 
 def test_one_seed_shows_no_spread_over_seeds():
     found = summary(np.array([[0.4, 0.6]]), np.array([0.5]), np.linspace(0, 1, 11))
-    assert found["spread_over_seeds"] is None
-    assert found["spread_over_folds"] == pytest.approx(0.2 / 2**0.5, abs=1e-6)
+    assert found.spread_over_seeds is None
+    assert found.spread_over_folds == pytest.approx(0.2 / 2**0.5, abs=1e-6)
 
 
 def test_figures_of_all_folds_together_are_not_the_mean_of_the_folds():
@@ -82,17 +82,17 @@ def test_figures_of_all_folds_together_are_not_the_mean_of_the_folds():
         *[("cnn1", 7, 0, 4, normal, normal), ("cnn1", 7, 0, 5, viral, viral)],
         *[("cnn1", 7, 1, 6, covid, normal), ("cnn1", 7, 1, 7, normal, normal), ("cnn1", 7, 1, 8, viral, viral)],
     ]
-    figures = measure_folds(pool(by_hand(rows)))["networks"]["cnn1"]
-    assert figures["recall covid"]["by_fold"] == [[1.0, 0.0]]
-    assert figures["recall covid"]["out_of_fold"] == [0.75]
-    assert figures["balanced_accuracy"]["by_fold"] == [[1.0, pytest.approx(2 / 3, abs=1e-6)]]
-    assert figures["balanced_accuracy"]["out_of_fold"] == [pytest.approx(2.75 / 3, abs=1e-6)]
+    figures = measure_folds(pool(by_hand(rows))).networks["cnn1"]
+    assert figures["recall covid"].by_fold == ((1.0, 0.0),)
+    assert figures["recall covid"].out_of_fold == (0.75,)
+    assert figures["balanced_accuracy"].by_fold == ((1.0, pytest.approx(2 / 3, abs=1e-6)),)
+    assert figures["balanced_accuracy"].out_of_fold == (pytest.approx(2.75 / 3, abs=1e-6),)
 
 
 def test_every_figure_is_that_of_scikit_learn_on_the_pooled_rows():
     table, report = measured(networks=(("cnn1", 2.0), ("cnn3", 1.0)), n=120)
-    assert (report["folds"], report["seeds"], report["images"], report["groups"]) == (5, [7, 8], 120, 120)
-    for name, figures in report["networks"].items():
+    assert (report.folds, report.seeds, report.images, report.groups) == (5, (7, 8), 120, 120)
+    for name, figures in report.networks.items():
         assert list(figures) == FIGURES
         for place, seed in enumerate((7, 8)):
             rows = table[(table["network"] == name) & (table["seed"] == seed)]
@@ -106,7 +106,7 @@ def test_every_figure_is_that_of_scikit_learn_on_the_pooled_rows():
                     *recall_score(truth, said.argmax(axis=1), average=None),
                 ]
                 found = [
-                    figures[key]["by_fold"][place][values - 1] if values else figures[key]["out_of_fold"][place]
+                    figures[key].by_fold[place][values - 1] if values else figures[key].out_of_fold[place]
                     for key in FIGURES
                 ]
                 assert found == pytest.approx(expected, abs=1e-6)
@@ -118,26 +118,26 @@ def test_the_interval_is_that_of_patients_and_not_of_their_images():
     said = [name for name in table.columns if name.startswith("probability_")]
     table[said] = table.groupby(["seed", "patient"])[said].transform("first")  # a patient's images look alike
     grouped, alone = (measure_folds(pool(with_groups(one))) for one in (table, table.assign(patient="")))
-    assert (grouped["groups"], alone["groups"]) == (75, 300)
+    assert (grouped.groups, alone.groups) == (75, 300)
     for figure in FIGURES:
-        one, other = (report["networks"]["cnn1"][figure] for report in (grouped, alone))
-        assert one["mean"] == other["mean"]
-        assert one["low"] < one["mean"] < one["high"]
-        assert one["high"] - one["low"] == pytest.approx(2 * (other["high"] - other["low"]), rel=0.25)
+        one, other = (report.networks["cnn1"][figure] for report in (grouped, alone))
+        assert one.mean == other.mean
+        assert one.low < one.mean < one.high
+        assert one.high - one.low == pytest.approx(2 * (other.high - other.low), rel=0.25)
 
 
 def test_the_interval_does_not_take_the_spread_over_seeds_in():
     """A second seed with the answers of the first leaves mean and interval as they are."""
     one = answers(seeds=(7,))
     once, twice = (
-        measure_folds(pool(with_groups(table)))["networks"]["cnn1"]
+        measure_folds(pool(with_groups(table))).networks["cnn1"]
         for table in (one, pd.concat([one, one.assign(seed=8)]))
     )
     for figure in FIGURES:
-        assert [once[figure][key] for key in ("mean", "low", "high")] == [
-            twice[figure][key] for key in ("mean", "low", "high")
+        assert [getattr(once[figure], key) for key in ("mean", "low", "high")] == [
+            getattr(twice[figure], key) for key in ("mean", "low", "high")
         ]
-        assert (once[figure]["spread_over_seeds"], twice[figure]["spread_over_seeds"]) == (None, 0.0)
+        assert (once[figure].spread_over_seeds, twice[figure].spread_over_seeds) == (None, 0.0)
 
 
 def test_every_image_is_there_once_for_each_seed_and_network_whatever_the_order_of_the_rows():
@@ -206,27 +206,28 @@ def report(networks, **options):
 
 def test_a_difference_is_that_of_the_figures_fold_by_fold_and_seed_by_seed():
     found = report((("cnn1", 2.0), ("cnn3", 1.0), ("vgg16", 0.5)), n=120)
-    assert list(found["differences"]) == ["cnn1 less cnn3", "cnn1 less vgg16", "cnn3 less vgg16"]
-    for figure, difference in found["differences"]["cnn1 less vgg16"].items():
-        first, second = (found["networks"][name][figure] for name in ("cnn1", "vgg16"))
+    assert list(found.differences) == ["cnn1 less cnn3", "cnn1 less vgg16", "cnn3 less vgg16"]
+    for figure, difference in found.differences["cnn1 less vgg16"].items():
+        first, second = (found.networks[name][figure] for name in ("cnn1", "vgg16"))
         for key in KEYS:
-            assert np.array(difference[key]) == pytest.approx(np.array(first[key]) - np.array(second[key]), abs=2e-6)
-        seeds = np.array(first["out_of_fold"]) - np.array(second["out_of_fold"])
-        assert difference["spread_over_seeds"] == pytest.approx(seeds.std(ddof=1), abs=2e-6)
+            whole, one, other = (np.array(getattr(figure, key)) for figure in (difference, first, second))
+            assert whole == pytest.approx(one - other, abs=2e-6)
+        seeds = np.array(first.out_of_fold) - np.array(second.out_of_fold)
+        assert difference.spread_over_seeds == pytest.approx(seeds.std(ddof=1), abs=2e-6)
 
 
 def test_a_difference_that_is_there_is_told_from_one_that_is_not():
-    found = report((("cnn1", 2.0), ("cnn3", 1.0)))["differences"]["cnn1 less cnn3"]
-    assert found["balanced_accuracy"]["low"] > 0.1
-    assert found["log_loss"]["high"] < 0
-    same = report((("cnn1", 2.0), ("cnn2", 2.0)), n=90)["differences"]["cnn1 less cnn2"]
+    found = report((("cnn1", 2.0), ("cnn3", 1.0))).differences["cnn1 less cnn3"]
+    assert found["balanced_accuracy"].low > 0.1
+    assert found["log_loss"].high < 0
+    same = report((("cnn1", 2.0), ("cnn2", 2.0)), n=90).differences["cnn1 less cnn2"]
     for figure in same.values():  # equal skill and equal draws of noise
-        assert (figure["mean"], figure["spread_over_seeds"], figure["low"], figure["high"]) == (0.0, 0.0, None, None)
+        assert (figure.mean, figure.spread_over_seeds, figure.low, figure.high) == (0.0, 0.0, None, None)
 
 
 def test_the_paired_interval_is_narrower_than_one_that_forgets_the_pairing():
     networks = (("cnn1", 2.0), ("cnn2", 1.8))  # equal noise: they fail on the same images
     found = report(networks)
-    figures = [*found["networks"].values(), found["differences"]["cnn1 less cnn2"]]
-    *alone, paired = (figure["log_loss"]["high"] - figure["log_loss"]["low"] for figure in figures)
+    figures = [*found.networks.values(), found.differences["cnn1 less cnn2"]]
+    *alone, paired = (figure["log_loss"].high - figure["log_loss"].low for figure in figures)
     assert paired < 0.7 * np.hypot(*alone)

@@ -5,7 +5,7 @@ import pytest
 
 from cxr.core.errors import DataError
 from cxr.screening.paths import escape
-from cxr.validation.labels import NO_ANSWER, Label, groups, match, parse_results, read_labels
+from cxr.validation.labels import NO_ANSWER, Label, NamedFiles, groups, match, parse_results, read_labels
 from tests.validation.tables import CLASSES, row, rows, unanswered
 
 
@@ -70,12 +70,10 @@ def test_absent_or_unreadable_labels_are_refused(tmp_path):
 def test_what_does_not_match_is_counted_and_named(tmp_path):
     table = parse_results("t.csv", rows(3))
     labels = read_labels(write(tmp_path / "l.csv", "path,label\nnormal/1.png,normal\nelsewhere.png,covid\n"), escape)
-    counts = match(table, labels).counts()
-    assert counts == {
-        "labelled_rows": 1,
-        "rows_without_label": {"number": 2, "first": ["covid/0.png", "viral_pneumonia/2.png"]},
-        "labels_without_row": {"number": 1, "first": ["elsewhere.png"]},
-    }
+    counts = match(table, labels).counts
+    assert (counts.rows, counts.labels, counts.labelled_rows) == (3, 2, 1)
+    assert counts.rows_without_label == NamedFiles(2, ("covid/0.png", "viral_pneumonia/2.png"))
+    assert counts.labels_without_row == NamedFiles(1, ("elsewhere.png",))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from cxr.core.records import as_json
 from cxr.evaluation.audits.shortcut_baseline import ShortcutBaseline
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import points, with_interval
+from cxr.evaluation.reporting.format import POINTS, SHARE
 from cxr.evaluation.stats.intervals import Labels, score
 
 AUDIT = Audit("appearance_floor", "Lift over the appearance floor", fixable=True)
@@ -82,9 +82,9 @@ def judge(figures: JudgedGain, model: str | None) -> AuditRecord:
     gain, smallest = figures.gain, figures.smallest_class
     result = _result(figures)
     found = (
-        f"{model} is {points(gain.over_appearance)} of balanced accuracy above a random forest on 22 numbers of "
-        f"overall grey, which reaches {with_interval(gain.appearance)}, and {points(gain.over_border)} above one on "
-        "the frame alone"
+        f"{model} is {POINTS.interval(gain.over_appearance)} of balanced accuracy above a random forest on 22 numbers "
+        f"of overall grey, which reaches {SHARE.interval(gain.appearance)}, and {POINTS.interval(gain.over_border)} "
+        "above one on the frame alone"
     )
     if result is Result.NOT_MEASURABLE:
         found += f"; with {smallest} test images in the smallest class, this is not judged"

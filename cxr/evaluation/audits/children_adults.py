@@ -10,7 +10,7 @@ from cxr.evaluation.audits.age_blocks import MIXED, PAEDIATRIC, AgeBlocks
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import points, with_interval
+from cxr.evaluation.reporting.format import POINTS, SHARE
 from cxr.evaluation.stats.intervals import Labels, interval, wilson
 from cxr.inference.outputs import SavedOutputs
 
@@ -131,7 +131,7 @@ def _sentence(figures: AgeGap, recall_gap: Interval, specificity_gap: Interval, 
     ages = "" if figures.areas else "; which block is children is unknown, and so are all ages"
     return (
         f"Of class normal, files up to {figures.number} ({first.name}) and above ({second.name}): recall of "
-        f"{model} {with_interval(first.recall)} and {with_interval(second.recall)}, a gap of "
-        f"{points(recall_gap)}; not called viral pneumonia {with_interval(first.specificity)} and "
-        f"{with_interval(second.specificity)}, a gap of {points(specificity_gap)}{ages}."
+        f"{model} {SHARE.interval(first.recall)} and {SHARE.interval(second.recall)}, a gap of "
+        f"{POINTS.interval(recall_gap)}; not called viral pneumonia {SHARE.interval(first.specificity)} and "
+        f"{SHARE.interval(second.specificity)}, a gap of {POINTS.interval(specificity_gap)}{ages}."
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import percent, with_interval
+from cxr.evaluation.reporting.format import SHARE
 
 AUDIT = Audit("frame_probe", "Frame-only probe", fixable=False)
 PER_NETWORK = False
@@ -31,9 +31,9 @@ def judge(figures: BorderBaseline, model: str | None = None) -> AuditRecord:
     reached, chance = figures.border, figures.chance
     return AUDIT.record(
         Result.WARN if (reached.value or 0) > chance + ABOVE_CHANCE else Result.PASS,
-        f"The frame alone, 40 blocks along the border, gives {with_interval(reached)} balanced accuracy; "
-        f"chance is {percent(chance)}.",
-        f"A warning above {percent(chance + ABOVE_CHANCE)}.",
+        f"The frame alone, 40 blocks along the border, gives {SHARE.interval(reached)} balanced accuracy; "
+        f"chance is {SHARE.number(chance)}.",
+        f"A warning above {SHARE.number(chance + ABOVE_CHANCE)}.",
         figures,
         model,
     )

@@ -13,7 +13,7 @@ from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import percent, with_interval
+from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Labels, wilson
 from cxr.inference.outputs import SavedOutputs
 
@@ -155,8 +155,8 @@ def judge(figures: LeftOut, model: str | None) -> AuditRecord:
         result = Result.WARN if (worst.recall.value or 0) < overall - LARGEST_LOSS else Result.PASS
         found = (
             f"The worst of {sum(not row.small for row in rows)} held-out sources, {worst.source} with {worst.n} "
-            f"images, is recalled by {model} ({worst.how}) to {with_interval(worst.recall)}; with nothing held out the "
-            f"test images of the class to {percent(overall)}."
+            f"images, is recalled by {model} ({worst.how}) to {SHARE.interval(worst.recall)}; with nothing held out "
+            f"the test images of the class to {SHARE.number(overall)}."
         )
     limit = (
         f"A warning if the worst source is more than {100 * LARGEST_LOSS:.0f} points below; sources below {SMALL} "

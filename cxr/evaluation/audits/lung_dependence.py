@@ -9,7 +9,7 @@ from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import FULL, ByVariant, find_regions
 from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import percent, with_interval
+from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Labels, rounded, score
 
 AUDIT = Audit("lung_dependence", "Dependence on the lungs", fixable=False)
@@ -78,13 +78,13 @@ def judge(figures: LungDependence, model: str | None) -> AuditRecord:
     else:
         result = Result.WARN if share < LEAST_DEPENDENCE else Result.PASS
         found = (
-            f"{model} loses {percent(share)} of what it is above chance when {where} is blacked out: balanced accuracy "
-            f"{with_interval(figures.full)} whole, {with_interval(figures.lungs_blacked)} without, "
-            f"{with_interval(figures.border_only)} from the border, {with_interval(figures.lungs_only)} "
+            f"{model} loses {SHARE.number(share)} of what it is above chance when {where} is blacked out: balanced "
+            f"accuracy {SHARE.interval(figures.full)} whole, {SHARE.interval(figures.lungs_blacked)} without, "
+            f"{SHARE.interval(figures.border_only)} from the border, {SHARE.interval(figures.lungs_only)} "
             f"from the lungs alone."
         )
     limit = (
-        f"A warning below {percent(LEAST_DEPENDENCE)}; a high value proves less, for no training picture had a black "
-        "box."
+        f"A warning below {SHARE.number(LEAST_DEPENDENCE)}; a high value proves less, for no training picture had a "
+        "black box."
     )
     return AUDIT.record(result, found, limit, figures, model)

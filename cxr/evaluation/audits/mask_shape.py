@@ -10,7 +10,7 @@ from cxr.dataset.release import Masks
 from cxr.evaluation.audits.frame_probe import ABOVE_CHANCE
 from cxr.evaluation.audits.shortcut_baseline import forest
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.reporting.format import percent, with_interval
+from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Score, draw_weights, rounded, score
 from cxr.inference.outputs import SavedOutputs
 
@@ -73,13 +73,13 @@ def judge(figures: MaskShape, model: str | None = None) -> AuditRecord:
     if reached is not None:
         result = Result.WARN if reached.value > limit else Result.PASS
         found = (
-            f"Area, height by width and centroid of the lung mask give {with_interval(reached.interval)} "
-            f"balanced accuracy without the image; chance is {percent(figures.chance)}."
+            f"Area, height by width and centroid of the lung mask give {SHARE.interval(reached.interval)} "
+            f"balanced accuracy without the image; chance is {SHARE.number(figures.chance)}."
         )
     return AUDIT.record(
         result,
         found,
-        f"A warning above {percent(limit)}: then boxes, not outlines, are to be used.",
+        f"A warning above {SHARE.number(limit)}: then boxes, not outlines, are to be used.",
         {"balanced_accuracy": reached and reached.interval, "chance": rounded(figures.chance)},
         model,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.reporting.format import percent
+from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import rounded
 
 AUDIT = Audit("source_oracle", "Source oracle", fixable=False)
@@ -42,11 +42,14 @@ def judge(figures: SourceAgainstNetwork, model: str | None) -> AuditRecord:
     elif source >= accuracy - NEAR_SOURCE_BASELINE:
         result = Result.WARN
         found = (
-            f"Knowing only the source collection, without the image, gives {percent(source)} accuracy, {model} "
-            f"{percent(accuracy)}: accuracy on these data cannot show that disease is detected."
+            f"Knowing only the source collection, without the image, gives {SHARE.number(source)} accuracy, {model} "
+            f"{SHARE.number(accuracy)}: accuracy on these data cannot show that disease is detected."
         )
     else:
         result = Result.PASS
-        found = f"Knowing only the source collection gives {percent(source)} accuracy, {model} {percent(accuracy)}."
+        found = (
+            f"Knowing only the source collection gives {SHARE.number(source)} accuracy, {model} "
+            f"{SHARE.number(accuracy)}."
+        )
     limit = f"A warning if the oracle is no more than {100 * NEAR_SOURCE_BASELINE:.0f} points below the network."
     return AUDIT.record(result, found, limit, {"oracle": source, "accuracy": rounded(accuracy)}, model)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import CUTS, GRIDS, ByVariant
-from cxr.evaluation.reporting.format import percent
+from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Labels, balanced_accuracy, rounded
 
 AUDIT = Audit("texture", "Patch shuffling", fixable=False)
@@ -77,9 +77,9 @@ def judge(figures: Texture, model: str | None) -> AuditRecord:
     grid, reached, limit = finest.grid, finest.balanced_accuracy or 0.0, figures.chance + ABOVE_CHANCE
     return AUDIT.record(
         Result.WARN if reached > limit else Result.PASS,
-        f"On pictures cut into {grid} x {grid} patches and shuffled, {model} reaches {percent(reached)} balanced "
-        f"accuracy; chance is {percent(figures.chance)}.",
-        f"A warning above {percent(limit)}: then texture is enough, and anatomy is not needed.",
+        f"On pictures cut into {grid} x {grid} patches and shuffled, {model} reaches {SHARE.number(reached)} balanced "
+        f"accuracy; chance is {SHARE.number(figures.chance)}.",
+        f"A warning above {SHARE.number(limit)}: then texture is enough, and anatomy is not needed.",
         {f"grid_{row.grid}": row.balanced_accuracy for row in figures.shuffled},
         model,
     )

@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cxr.core.files import JsonObject
-from cxr.evaluation.reporting.document import Block, Chart, name_of, not_measured, ordered, value_of
+from cxr.core.records import as_json
+from cxr.evaluation.audits.robustness import Perturbed
+from cxr.evaluation.audits.texture import Filtered, Shuffled
+from cxr.evaluation.interval import Interval
+from cxr.evaluation.records import Epoch, ModelReport, Report, ReportData
+from cxr.evaluation.reporting.document import Chart, name_of, ordered
+from cxr.evaluation.stats.calibration import CalibrationByTemperature
+from cxr.evaluation.stats.classification import Distribution, NetBenefit, PrecisionRecallCurve, RocCurve
+from cxr.evaluation.stats.decisions import RiskAtCoverage
+
+Json = dict[str, Any]  # Vega-Lite: a chart, a layer, an encoding; or a row of what it draws
 
 SERIES = tuple(f"var(--s{number})" for number in range(1, 7))
 HEIGHT = 240
 # Vega-Lite writes these once into every chart.
-CONFIG: JsonObject = {
+CONFIG: Json = {
     "background": None,
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
@@ -41,30 +50,30 @@ CONFIG: JsonObject = {
 }
 
 
-def spec(values: Sequence[JsonObject], layers: Sequence[JsonObject], height: int = HEIGHT) -> JsonObject:
+def spec(values: Sequence[Json], layers: Sequence[Json], height: int = HEIGHT) -> Json:
     """Return a chart as wide as its place, of layers over the same rows; height in pixels."""
     place = {"width": "container", "height": height, "autosize": {"type": "fit-x", "contains": "padding"}}
     return place | {"data": {"values": list(values)}, "layer": list(layers)}
 
 
-def field(name: str, title: str | None = None, kind: str = "quantitative", **more: Any) -> JsonObject:
+def field(name: str, title: str | None = None, kind: str = "quantitative", **more: Any) -> Json:
     """Return an encoding of the column `name`."""
     return {"field": name, "type": kind, "title": title} | more
 
 
-def axis(name: str, title: str, domain: Sequence[float] | None = None, **more: Any) -> JsonObject:
+def axis(name: str, title: str, domain: Sequence[float] | None = None, **more: Any) -> Json:
     """Return an encoding with a scale that need not begin at nought."""
     scale = more.pop("scale", {}) | ({"domain": list(domain)} if domain else {"zero": False})
     return field(name, title, scale=scale, **more)
 
 
-def colour(name: str, domain: Sequence[str]) -> JsonObject:
+def colour(name: str, domain: Sequence[str]) -> Json:
     """Return an encoding that gives each of `domain` its colour, in order."""
     chosen = [SERIES[number % len(SERIES)] for number in range(len(domain))]
     return field(name, kind="nominal", scale={"domain": list(domain), "range": chosen})
 
 
-def tooltip(*columns: tuple[str, str, str]) -> list[JsonObject]:
+def tooltip(*columns: tuple[str, str, str]) -> list[Json]:
     """Return what is shown at the pointer: column, title and number format (empty for words) of each."""
     return [
         {"field": name, "title": title, **({"format": form, "type": "quantitative"} if form else {"type": "nominal"})}
@@ -72,7 +81,7 @@ def tooltip(*columns: tuple[str, str, str]) -> list[JsonObject]:
     ]
 
 
-def reference(values: Sequence[JsonObject], encoding: JsonObject, mark: str = "line") -> JsonObject:
+def reference(values: Sequence[Json], encoding: Json, mark: str = "line") -> Json:
     """Return a dashed grey layer of its own rows: a diagonal, or a level."""
     style = {"type": mark, "strokeDash": [4, 4], "color": "var(--soft)", "strokeWidth": 1}
     return {"data": {"values": list(values)}, "mark": style, "encoding": encoding}
@@ -82,25 +91,19 @@ UNIT = (0.0, 1.0)
 ACROSS, UP = "mean probability", "came true"
 
 
-def reliability_charts(place: str, calibration: JsonObject) -> list[Chart]:
-    """Return that of the answer given, and that of each class, as far as there are bins."""
-    charts = []
-    if calibration.get("reliability"):
-        rows = [one | {"class": "answer given"} for one in calibration["reliability"]]
-        charts.append(
-            _reliability_chart(f"{place}-chart-reliability", rows, ["answer given"], "Reliability of the answer given")
-        )
-    by_class = calibration.get("by_class") or []
-    rows = [bin_ | {"class": one["name"]} for one in by_class for bin_ in one["reliability"]]
-    if rows:
-        names = [one["name"] for one in by_class]
-        charts.append(
-            _reliability_chart(f"{place}-chart-reliability-classes", rows, names, "Reliability of each class")
-        )
-    return charts
+def reliability_charts(place: str, calibration: CalibrationByTemperature) -> list[Chart]:
+    """Return that of the answer given, and that of each class."""
+    given = "answer given"
+    answers = [as_json(one) | {"class": given} for one in calibration.reliability]
+    by_class = [as_json(bin_) | {"class": one.name} for one in calibration.by_class for bin_ in one.reliability]
+    names = [one.name for one in calibration.by_class]
+    return [
+        _reliability_chart(f"{place}-chart-reliability", answers, [given], f"Reliability of the {given}"),
+        _reliability_chart(f"{place}-chart-reliability-classes", by_class, names, "Reliability of each class"),
+    ]
 
 
-def _reliability_chart(name: str, rows: Sequence[JsonObject], classes: Sequence[str], caption: str) -> Chart:
+def _reliability_chart(name: str, rows: Sequence[Json], classes: Sequence[str], caption: str) -> Chart:
     across, up = axis("confidence", ACROSS, UNIT), axis("accuracy", UP, UNIT)
     shade = colour("class", classes)
     shown = tooltip(
@@ -133,54 +136,50 @@ def _reliability_chart(name: str, rows: Sequence[JsonObject], classes: Sequence[
     return Chart(name, spec(rows, layers), caption, alt)
 
 
-def roc_chart(place: str, curves: Sequence[JsonObject]) -> Chart:
+def roc_chart(place: str, curves: Sequence[RocCurve]) -> Chart:
     """Return a line for each class against the others."""
-    rows = _curve_rows(curves, "fpr", "tpr")
+    rows = [row for one in curves for row in _points(one.label, one.fpr, one.tpr)]
     diagonal = reference([{"x": 0, "y": 0}, {"x": 1, "y": 1}], {"x": axis("x", "", UNIT), "y": axis("y", "", UNIT)})
-    layers = [diagonal, _curve_line(curves, "false positive rate", "sensitivity")]
+    lines = _curve_lines([one.label for one in curves], "false positive rate", "sensitivity")
     alt = "ROC curves, one class against the others; the areas are in the table by class."
-    return Chart(f"{place}-chart-roc", spec(rows, layers), "ROC, one class against the others", alt)
+    return Chart(f"{place}-chart-roc", spec(rows, [diagonal, lines]), "ROC, one class against the others", alt)
 
 
-def precision_chart(place: str, curves: Sequence[JsonObject]) -> Chart:
+def precision_chart(place: str, curves: Sequence[PrecisionRecallCurve]) -> Chart:
     """Return precision against recall for each class."""
-    rows = _curve_rows(curves, "recall", "precision")
+    rows = [row for one in curves for row in _points(one.label, one.recall, one.precision)]
+    lines = _curve_lines([one.label for one in curves], "recall", "precision")
     alt = "Precision against recall, one class against the others, at the class shares of the test split."
-    layers = [_curve_line(curves, "recall", "precision")]
-    return Chart(f"{place}-chart-pr", spec(rows, layers), "Precision and recall", alt)
+    return Chart(f"{place}-chart-pr", spec(rows, [lines]), "Precision and recall", alt)
 
 
-def _curve_rows(curves: Sequence[JsonObject], across: str, up: str) -> list[JsonObject]:
+def _points(label: str, across: Sequence[float], up: Sequence[float]) -> list[Json]:
     """Return the points in the order of the thresholds, which is not that of x where several points share one."""
-    return [
-        {"class": one["class"], "x": x, "y": y, "at": at}
-        for one in curves
-        for at, (x, y) in enumerate(zip(one[across], one[up], strict=True))
-    ]
+    return [{"class": label, "x": x, "y": y, "at": at} for at, (x, y) in enumerate(zip(across, up, strict=True))]
 
 
-def _curve_line(curves: Sequence[JsonObject], across: str, up: str) -> JsonObject:
+def _curve_lines(classes: Sequence[str], across: str, up: str) -> Json:
     return {
         "mark": {"type": "line"},
         "encoding": {
             "x": axis("x", across, UNIT),
             "y": axis("y", up, UNIT),
             "order": field("at"),
-            "color": colour("class", [one["class"] for one in curves]),
+            "color": colour("class", classes),
             "tooltip": tooltip(("class", "class", ""), ("x", across, ".3f"), ("y", up, ".3f")),
         },
     }
 
 
-def distribution_charts(place: str, parts: Sequence[JsonObject]) -> list[Chart]:
+def distribution_charts(place: str, parts: Sequence[Distribution]) -> list[Chart]:
     """Return for each class how its probability is spread over the images of every true class."""
-    truths = list(dict.fromkeys(one["class"] for one in parts))
-    targets = list(dict.fromkeys(one["probability_of"] for one in parts))
+    truths = list(dict.fromkeys(one.label for one in parts))
+    targets = list(dict.fromkeys(one.probability_of for one in parts))
     return [_spread(place, number, target, truths, parts) for number, target in enumerate(targets)]
 
 
-def _spread(place: str, number: int, target: str, truths: Sequence[str], parts: Sequence[JsonObject]) -> Chart:
-    rows = [row for one in parts if one["probability_of"] == target for row in _steps(one)]
+def _spread(place: str, number: int, target: str, truths: Sequence[str], parts: Sequence[Distribution]) -> Chart:
+    rows = [row for one in parts if one.probability_of == target for row in _steps(one)]
     line = {
         "mark": {"type": "line", "interpolate": "step-after"},
         "encoding": {
@@ -195,18 +194,18 @@ def _spread(place: str, number: int, target: str, truths: Sequence[str], parts: 
     return Chart(name, spec(rows, [line], 190), f"Probability of {target}, by true class", alt)
 
 
-def _steps(one: JsonObject) -> list[JsonObject]:
+def _steps(one: Distribution) -> list[Json]:
     """Return the steps of a histogram; the last count stands twice, so that its bin has a width."""
-    counts = [*one["counts"], one["counts"][-1]]
-    return [{"class": one["class"], "x": edge, "y": count} for edge, count in zip(one["edges"], counts, strict=True)]
+    counts = (*one.counts, one.counts[-1])
+    return [{"class": one.label, "x": edge, "y": count} for edge, count in zip(one.edges, counts, strict=True)]
 
 
-def split_chart(data: JsonObject) -> Chart:
+def split_chart(data: ReportData) -> Chart:
     """Return bars of the classes, side by side in each split."""
-    classes, splits = list(data["classes"]), list(data["classes_by_split"])
+    classes, splits = list(data.classes), list(data.classes_by_split)
     rows = [
         {"split": split, "class": label, "images": images}
-        for split, counts in data["classes_by_split"].items()
+        for split, counts in data.classes_by_split.items()
         for label, images in counts.items()
     ]
     bars = {
@@ -223,24 +222,26 @@ def split_chart(data: JsonObject) -> Chart:
     return Chart("chart-splits", spec(rows, [bars], 17 * len(rows)), "Classes by split", alt)
 
 
-WAYS = (("model", "by the model"), ("all", "treat all"), ("none", "treat none"))
-
-
-def decision_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
+def decision_chart(place: str, curve: Sequence[NetBenefit]) -> Chart:
     """Return net benefit by threshold of treating by the model, all, or none."""
-    rows = [
-        {"x": one["threshold"], "y": one[key], "way": words}
-        for key, words in WAYS
-        for one in curve
-        if one.get(key) is not None
+    ways: dict[str, list[float | None]] = {
+        "by the model": [one.model for one in curve],
+        "treat all": [one.all for one in curve],
+        "treat none": [one.none for one in curve],
+    }
+    rows: list[Json] = [
+        {"x": one.threshold, "y": benefit, "way": way}
+        for way, benefits in ways.items()
+        for one, benefit in zip(curve, benefits, strict=True)
+        if benefit is not None
     ]
-    most = max((row["y"] for row in rows), default=0.4)
+    most = max(row["y"] for row in rows)
     line = {
         "mark": {"type": "line", "clip": True},
         "encoding": {
             "x": axis("x", "probability from which one would act", (0.0, 1.0)),
             "y": axis("y", "net benefit", (-0.05, round(most + 0.03, 2))),
-            "color": colour("way", [words for _, words in WAYS]),
+            "color": colour("way", list(ways)),
             "tooltip": tooltip(("way", "", ""), ("x", "threshold", ".2f"), ("y", "net benefit", ".3f")),
         },
     }
@@ -248,7 +249,7 @@ def decision_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
     return Chart(f"{place}-chart-benefit", spec(rows, [line]), "Decision curve of the target class", alt)
 
 
-def risk_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
+def risk_chart(place: str, curve: Sequence[RiskAtCoverage]) -> Chart:
     """Return the error among the surest answers, by the share answered."""
     shown = tooltip(("coverage", "answered", ".2f"), ("risk", "error", ".3f"))
     line = {
@@ -260,32 +261,31 @@ def risk_chart(place: str, curve: Sequence[JsonObject]) -> Chart:
         },
     }
     alt = "Error among the answered images by the share answered, the surest first."
-    return Chart(f"{place}-chart-risk", spec(list(curve), [line], 200), "Error by coverage", alt)
+    return Chart(f"{place}-chart-risk", spec(as_json(curve), [line], 200), "Error by coverage", alt)
 
 
 KINDS = ("training", "validation")
-MEASURES = (("loss", "loss", "Loss"), ("accuracy", "accuracy", "Accuracy"))
+MEASURES = (("loss", "Loss"), ("accuracy", "Accuracy"))
 
 
-def learning_charts(rows: Sequence[JsonObject]) -> list[Chart]:
+def learning_charts(epochs: Sequence[Epoch]) -> list[Chart]:
     """Return one chart for the loss and one for the accuracy, all models in each."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    return [_learning_chart(rows, models, *measure) for measure in MEASURES]
+    models = list(dict.fromkeys(one.model for one in epochs))
+    return [_learning_chart(epochs, models, *measure) for measure in MEASURES]
 
 
-def _learning_chart(rows: Sequence[JsonObject], models: Sequence[str], name: str, title: str, caption: str) -> Chart:
+def _learning_chart(epochs: Sequence[Epoch], models: Sequence[str], name: str, caption: str) -> Chart:
     values = [
-        {"model": row["model"], "epoch": row["epoch"], "kind": kind, "value": row[column]}
-        for row in rows
+        {"model": one.model, "epoch": one.epoch, "kind": kind, "value": getattr(one, column)}
+        for one in epochs
         for kind, column in zip(KINDS, (name, f"val_{name}"), strict=True)
-        if row.get(column) is not None
     ]
     alt = f"{caption} by epoch on training and validation, a colour for each model."
-    drawn = spec(values, [_lines(models, title), _points(models, title)], 260)
+    drawn = spec(values, [_learning_lines(models, name), _learning_points(models, name)], 260)
     return Chart(f"chart-learning-{name}", drawn, f"{caption} by epoch", alt)
 
 
-def _encoding(models: Sequence[str], title: str) -> JsonObject:
+def _encoding(models: Sequence[str], title: str) -> Json:
     return {
         "x": axis("epoch", "epoch", axis={"tickMinStep": 1, "format": "d"}),
         "y": axis("value", title),
@@ -293,7 +293,7 @@ def _encoding(models: Sequence[str], title: str) -> JsonObject:
     }
 
 
-def _lines(models: Sequence[str], title: str) -> JsonObject:
+def _learning_lines(models: Sequence[str], title: str) -> Json:
     chosen = {"name": "chosen", "select": {"type": "point", "fields": ["model"]}, "bind": "legend"}
     scale = {"domain": list(KINDS), "range": [[5, 4], [1, 0]]}
     dashes = field("kind", kind="nominal", scale=scale, legend={"orient": "bottom"})
@@ -305,7 +305,7 @@ def _lines(models: Sequence[str], title: str) -> JsonObject:
     }
 
 
-def _points(models: Sequence[str], title: str) -> JsonObject:
+def _learning_points(models: Sequence[str], title: str) -> Json:
     """Return invisible points that show themselves and their numbers near the pointer."""
     near = {"type": "point", "on": "pointerover", "clear": "pointerout", "nearest": True, "fields": ["epoch"]}
     shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
@@ -319,19 +319,11 @@ def _points(models: Sequence[str], title: str) -> JsonObject:
 
 
 NETWORK, OTHER = "network", "needs no lungs"
-PROBES = (
-    ("oracle", "source collection only"),
-    ("floor", "overall grey only"),
-    ("frame", "frame only"),
-    ("chance", "chance"),
-)
 
 
-def accuracy_chart(report: JsonObject) -> Block:
+def accuracy_chart(report: Report) -> Chart:
     """Return points with their intervals; dashed lines carry the probes across to the models."""
-    rows = _accuracy_rows(report)
-    if not any(row["kind"] == NETWORK for row in rows):
-        return not_measured("Balanced accuracy")
+    rows = [*map(_network_row, ordered(report.models)), *_probe_rows(report)]
     least = min(min(row["value"], row["low"]) for row in rows)
     horizontal = axis("value", "balanced accuracy", [max(0.0, round(least - 0.05, 2)), 1.0])
     vertical = field("name", kind="nominal", sort=None, axis={"ticks": False, "domain": False})
@@ -364,28 +356,27 @@ def accuracy_chart(report: JsonObject) -> Block:
     return Chart("chart-accuracy", spec(rows, layers, 34 * len(rows)), "Models and probes on one axis", alt)
 
 
-def _accuracy_rows(report: JsonObject) -> list[JsonObject]:
-    rows = []
-    for model in ordered(report["models"]):
-        found = (model.get("metrics") or {}).get("balanced_accuracy") or {}
-        if value_of(found) is not None:
-            rows.append(_row(name_of(model), NETWORK, found))
-    floor = (report.get("floor") or {}) | {"chance": report.get("chance", (report.get("floor") or {}).get("chance"))}
-    for key, words in PROBES:
-        found = floor.get(key)
-        found = found if isinstance(found, dict) else {"value": found}
-        if found["value"] is not None:
-            rows.append(_row(words, OTHER, found))
-    return rows
+def _network_row(model: ModelReport) -> Json:
+    return _row(name_of(model), NETWORK, model.metrics.balanced_accuracy)
 
 
-def _row(name: str, kind: str, found: JsonObject) -> JsonObject:
-    value = found["value"]
-    low, high = (value if found.get(end) is None else found[end] for end in ("low", "high"))
-    return {"name": name, "kind": kind, "value": value, "low": low, "high": high}
+def _probe_rows(report: Report) -> list[Json]:
+    found = report.baselines
+    probes = (
+        ("source collection only", Interval(found.source)),
+        ("overall grey only", found.appearance),
+        ("frame only", found.border),
+        ("chance", Interval(report.chance)),
+    )
+    return [_row(words, OTHER, figure) for words, figure in probes if figure.value is not None]
 
 
-def perturbation_chart(place: str, found: Sequence[JsonObject]) -> Chart:
+def _row(name: str, kind: str, found: Interval) -> Json:
+    low, high = (found.value if end is None else end for end in (found.low, found.high))
+    return {"name": name, "kind": kind, "value": found.value, "low": low, "high": high}
+
+
+def perturbation_chart(place: str, found: Sequence[Perturbed]) -> Chart:
     """Return bars of what each change costs."""
     bars = {
         "mark": {"type": "bar", "color": "var(--s1)", "cornerRadiusEnd": 2},
@@ -398,32 +389,33 @@ def perturbation_chart(place: str, found: Sequence[JsonObject]) -> Chart:
         },
     }
     alt = "Bars of the difference of balanced accuracy for each change to the images; the table above has the numbers."
-    return Chart(f"{place}-chart-robustness", spec(list(found), [bars], 22 * len(found)), "What each change costs", alt)
+    drawn = spec(as_json(found), [bars], 22 * len(found))
+    return Chart(f"{place}-chart-robustness", drawn, "What each change costs", alt)
 
 
-def texture_charts(place: str, shuffle: Sequence[JsonObject], frequencies: Sequence[JsonObject]) -> list[Chart]:
-    """Return what is left with patches shuffled, and with low or high frequencies only, as far as measured."""
-    charts = []
-    if shuffle:
-        rows = [one | {"patches": f"{one['grid']} by {one['grid']}"} for one in shuffle]
-        across = field("patches", "patches, shuffled", "nominal", sort=None, axis={"labelAngle": 0})
-        shown = tooltip(("patches", "patches", ""), ("balanced_accuracy", "balanced accuracy", ".3f"))
-        alt = "Balanced accuracy when the image is cut into patches and these are shuffled."
-        layer = _texture_line(across, shown, "var(--s1)")
-        charts.append(Chart(f"{place}-chart-shuffle", spec(rows, [layer], 190), "Patches shuffled", alt))
-    if frequencies:
-        kinds = list(dict.fromkeys(one["kind"] for one in frequencies))
-        shown = tooltip(("kind", "kept", ""), ("cut", "cut", ".3f"), ("balanced_accuracy", "balanced accuracy", ".3f"))
-        layer = _texture_line(axis("cut", "cut-off frequency"), shown, None)
-        layer["encoding"]["color"] = colour("kind", kinds)
-        alt = "Balanced accuracy when only frequencies below or above a cut-off are kept."
-        name = f"{place}-chart-frequencies"
-        charts.append(Chart(name, spec(list(frequencies), [layer], 190), "Low or high frequencies only", alt))
-    return charts
+def shuffle_chart(place: str, shuffled: Sequence[Shuffled]) -> Chart:
+    """Return what is left when the image is cut into patches and these are shuffled."""
+    rows = [as_json(one) | {"patches": f"{one.grid} by {one.grid}"} for one in shuffled]
+    across = field("patches", "patches, shuffled", "nominal", sort=None, axis={"labelAngle": 0})
+    shown = tooltip(("patches", "patches", ""), ("balanced_accuracy", "balanced accuracy", ".3f"))
+    layer = _texture_line(across, shown, "var(--s1)")
+    alt = "Balanced accuracy when the image is cut into patches and these are shuffled."
+    return Chart(f"{place}-chart-shuffle", spec(rows, [layer], 190), "Patches shuffled", alt)
 
 
-def _texture_line(across: JsonObject, shown: list[JsonObject], shade: str | None) -> JsonObject:
-    mark: JsonObject = {"type": "line", "point": {"filled": True, "size": 50}} | ({"color": shade} if shade else {})
+def frequencies_chart(place: str, filtered: Sequence[Filtered]) -> Chart:
+    """Return what is left with low or high frequencies only."""
+    kinds = list(dict.fromkeys(one.kind for one in filtered))
+    shown = tooltip(("kind", "kept", ""), ("cut", "cut", ".3f"), ("balanced_accuracy", "balanced accuracy", ".3f"))
+    layer = _texture_line(axis("cut", "cut-off frequency"), shown, None)
+    layer["encoding"]["color"] = colour("kind", kinds)
+    alt = "Balanced accuracy when only frequencies below or above a cut-off are kept."
+    name = f"{place}-chart-frequencies"
+    return Chart(name, spec(as_json(filtered), [layer], 190), "Low or high frequencies only", alt)
+
+
+def _texture_line(across: Json, shown: list[Json], shade: str | None) -> Json:
+    mark: Json = {"type": "line", "point": {"filled": True, "size": 50}} | ({"color": shade} if shade else {})
     up = axis("balanced_accuracy", "balanced accuracy", UNIT)
     if shade:
         mark["point"] |= {"color": shade}

@@ -2,36 +2,33 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from cxr.core.files import JsonObject
-from cxr.evaluation.reporting.format import count_with_names
-
-
-def worst_source(model: JsonObject) -> JsonObject | None:
-    """Return the held-out source of lowest recall among those that are large enough, or None."""
-    known = [one for one in model.get("sources") or [] if not one["small"] and one["recall"]["value"] is not None]
-    worst: JsonObject | None = min(known, key=lambda one: float(one["recall"]["value"]), default=None)
-    return worst
-
+from cxr.core.records import from_json
+from cxr.evaluation.audits.attention import Attention
+from cxr.evaluation.interval import Interval
+from cxr.evaluation.records import ModelReport, Standard
+from cxr.evaluation.reporting.format import CHANGE, NUMBER, PERCENT, Notation
 
 STATUSES = ("reported", "missing", "not applicable")
 
 
-def standards() -> list[JsonObject]:
-    """Return CLAIM 2024, TRIPOD+AI and STARD-AI with the status of every item."""
-    return [dict(standard) for standard in _read()]
-
-
 @cache
-def _read() -> list[JsonObject]:
+def standards() -> tuple[Standard, ...]:
+    """Return CLAIM 2024, TRIPOD+AI and STARD-AI with the status of every item."""
     text = resources.files("cxr.evaluation.reporting").joinpath("standards.json").read_text(encoding="utf-8")
-    found: list[JsonObject] = json.loads(text)["standards"]
-    return found
+    return tuple(map(_standard, json.loads(text)["standards"]))
+
+
+def _standard(stated: Mapping[str, Any]) -> Standard:
+    found = Counter(item["status"] for item in stated["items"])
+    counts = {status: found[status] for status in STATUSES if found[status]}
+    return from_json(Standard, {**stated, "counts": counts})
 
 
 Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
@@ -39,14 +36,11 @@ Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
 VOID, CHECKED, NOT_CHECKED = "Void: hardly depends on the weights", "Checked: shows where, not why", "Not checked"
 
 
-def stamp_of(model: JsonObject) -> str:
+def stamp_of(maps: Attention) -> str:
     """Return what is stamped on the heat maps of a model."""
-    cam = model.get("cam")
-    if not cam or cam.get("void") is None:
+    if maps.void is None:
         return NOT_CHECKED
-    if cam["void"]:
-        return VOID
-    return CHECKED
+    return VOID if maps.void else CHECKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ class Chart:
 
     kind: ClassVar[str] = "chart"
     id: str
-    spec: JsonObject
+    spec: dict[str, Any]
     caption: str
     alt: str
 
@@ -219,8 +213,6 @@ NOT_MEASURED = "not measured"
 MINUS = "\N{MINUS SIGN}"
 SMALLEST_P = 0.001
 
-Interval = Mapping[str, float | None]
-
 
 def text(value: object) -> Cell:
     """Words; nothing becomes 'not measured'."""
@@ -242,19 +234,14 @@ def count(value: int | None) -> Cell:
     return missing() if value is None else Cell((Printed(value, f"{value:,}"),), "number")
 
 
-def number(value: float | None, digits: int = 3) -> Cell:
-    """A figure with a fixed number of decimals."""
-    return missing() if value is None else Cell((printed(value, digits),), "number")
+def number(value: float | None, notation: Notation = NUMBER) -> Cell:
+    """A figure."""
+    return missing() if value is None else Cell((printed(value, notation),), "number")
 
 
-def signed(value: float | None, digits: int = 3) -> Cell:
-    """A difference, with its sign."""
-    return missing() if value is None else Cell((_with_sign(value, digits),), "number")
-
-
-def percent(value: float | None, digits: int = 1) -> Cell:
+def percent(value: float | None) -> Cell:
     """A share as a percentage."""
-    return missing() if value is None else Cell((as_percent(value, digits),), "number")
+    return number(value, PERCENT)
 
 
 def p_value(value: float | None) -> Cell:
@@ -265,37 +252,31 @@ def p_value(value: float | None) -> Cell:
     return Cell((Printed(value, shown),), "number")
 
 
-def interval(value: Interval | None, digits: int = 3, sign: bool = False) -> Cell:
-    """A value with its interval, as in 0.951 [0.934, 0.966]."""
-    if value is None or value.get("value") is None:
+def interval(figure: Interval | None, notation: Notation = NUMBER) -> Cell:
+    """A figure with its interval, as in 0.951 [0.934, 0.966]."""
+    if figure is None or figure.value is None:
         return missing()
-    return Cell(interval_pieces(value, digits, sign), "number")
+    return Cell(interval_pieces(figure, notation), "number")
 
 
-def interval_pieces(value: Interval, digits: int = 3, sign: bool = False) -> tuple[Piece, ...]:
-    """Return the pieces of a value with its interval; the interval is left out where it is not known."""
-    show = _with_sign if sign else printed
-    middle, low, high = (value.get(key) for key in ("value", "low", "high"))
-    if middle is None:
+def change(figure: Interval | None) -> Cell:
+    """A difference with its interval and their signs."""
+    return interval(figure, CHANGE)
+
+
+def interval_pieces(figure: Interval, notation: Notation = NUMBER) -> tuple[Piece, ...]:
+    """Return the pieces of a figure with its interval, which is left out where it is not known."""
+    if figure.value is None:
         return (NOT_MEASURED,)
-    if low is None or high is None:
-        return (show(middle, digits),)
-    return (show(middle, digits), " [", show(low, digits), ", ", show(high, digits), "]")
+    middle = printed(figure.value, notation)
+    if figure.low is None or figure.high is None:
+        return (middle,)
+    return (middle, " [", printed(figure.low, notation), ", ", printed(figure.high, notation), "]")
 
 
-def value_of(value: Interval | None) -> float | None:
-    """Return the middle of an interval that may be absent."""
-    return None if value is None else value.get("value")
-
-
-def printed(value: float, digits: int) -> Printed:
-    """A figure with a fixed number of decimals and a true minus sign."""
-    return Printed(value, f"{value:.{digits}f}".replace("-", MINUS))
-
-
-def as_percent(value: float, digits: int = 1) -> Printed:
-    """A share as a percentage."""
-    return Printed(value, f"{100 * value:.{digits}f} %".replace("-", MINUS))
+def printed(value: float, notation: Notation = NUMBER) -> Printed:
+    """A figure with a true minus sign."""
+    return Printed(value, notation.number(value).replace("-", MINUS))
 
 
 def raw(value: object) -> Cell:
@@ -322,47 +303,16 @@ def table(
     return Table(caption, tuple(header), whole, notes)
 
 
-def level() -> Fixed:
-    """The level of every interval."""
-    return Fixed("95 %")
-
-
-def _with_sign(value: float, digits: int) -> Printed:
-    return Printed(value, f"{value:+.{digits}f}".replace("-", MINUS))
-
-
 def slug(name: object) -> str:
     """Return `name` in lower case with a hyphen for everything but letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") or "model"
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBlock:
-    """A part of a report; without rows there is no table.
-
-    Attributes:
-        title: Of the part.
-        sentences: Above the table.
-        header: Names of the columns.
-        rows: Cells.
-    """
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def left_out(value: JsonObject, what: str) -> tuple[str, ...]:
-    """Return a sentence that counts and names what was left out; none where nothing was."""
-    return (count_with_names(value, what),) if value["number"] else ()
-
-
-def name_of(model: JsonObject) -> str:
+def name_of(model: ModelReport) -> str:
     """Return the model's name, marked if it is the one that screens."""
-    return f"{model['name']} (screening)" if model.get("screening") else str(model["name"])
+    return f"{model.name} (screening)" if model.screening else model.name
 
 
-def ordered(models: list[JsonObject]) -> list[JsonObject]:
+def ordered(models: Iterable[ModelReport]) -> list[ModelReport]:
     """Return the models, the screening model first, the others in their order."""
-    return sorted(models, key=lambda model: not model.get("screening"))
+    return sorted(models, key=lambda model: not model.screening)

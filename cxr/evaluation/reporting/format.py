@@ -1,100 +1,69 @@
-"""Figures in sentences: percent, points and intervals; and tables in Markdown."""
+"""Figures as text, with their intervals, in every table and sentence; and tables in Markdown."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from cxr.core.files import JsonObject
 from cxr.evaluation.interval import Interval
 
-
-def percent(value: float | None) -> str:
-    """Return a share as `94.7 %`."""
-    return "unknown" if value is None else f"{100 * value:.1f} %"
-
-
-def with_interval(value: Interval) -> str:
-    """Return a share with its 95 % interval, as `94.7 % [92.8, 96.3]`; without bounds where they are undefined."""
-    return f"{percent(value.value)}{_bounds(value)}"
-
-
-def points(value: Interval) -> str:
-    """Return a difference of two shares with its 95 % interval, as `7.8 points [5.0, 10.6]`."""
-    return f"{100 * (value.value or 0):.1f} points{_bounds(value)}"
-
-
-def _bounds(value: Interval) -> str:
-    low, high = value.low, value.high
-    return "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-NOT_DEFINED = "-"
-NAMED = 5  # in a sentence; the JSON report names more
-
-
-def share(value: JsonObject | None) -> str:
-    """Return `94.1 % [92.2, 95.6]`; the bounds are left out where there are none."""
-    return _figure(value, lambda number: f"{100 * number:.1f}", " %")
-
-
-def number_with_interval(value: JsonObject | None) -> str:
-    """Return `0.312 [0.281, 0.345]`."""
-    return _figure(value, lambda one: f"{one:.3f}", "")
-
-
-def bare_percent(value: JsonObject | None) -> str:
-    """Return a share as in `share`, without the sign, for a table of many."""
-    return _figure(value, lambda one: f"{100 * one:.1f}", "")
-
-
-def signed_points(value: JsonObject | None) -> str:
-    """Return a difference of shares in percentage points: `+1.2 [-0.3, +2.8]`."""
-    return _figure(value, lambda one: f"{100 * one:+.1f}", "")
-
-
-def plain(value: float | None, digits: int = 4) -> str:
-    """Return a number, or a dash for null."""
-    return NOT_DEFINED if value is None else f"{value:.{digits}f}"
-
-
-def probability(value: float | None) -> str:
-    """Return a p value: `0.034`, `< 0.001`, or a dash."""
-    if value is None:
-        return NOT_DEFINED
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def count_with_names(value: JsonObject, what: str) -> str:
-    """Return a number with its first names: `Rows without a label: 2 (a.png, b.png).`."""
-    named = ", ".join(value["first"][:NAMED])
-    more = ", ..." if value["number"] > NAMED else ""
-    return f"{what}: {value['number']:,} ({named}{more})."
-
-
-def _figure(value: JsonObject | None, write: Callable[[float], str], unit: str) -> str:
-    if value is None or value["value"] is None:
-        return NOT_DEFINED
-    bounds = "" if value["low"] is None else f" [{write(value['low'])}, {write(value['high'])}]"
-    return f"{write(value['value'])}{unit}{bounds}"
-
-
 RESEARCH_ONLY = "For research. Not a medical device; it supports professionals and never decides."
+NOT_DEFINED = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How a kind of figure is written.
+
+    Attributes:
+        digits: Behind the decimal point.
+        scale: What a figure is multiplied by: 100 for a percentage.
+        signed: Whether a plus stands before what is not negative.
+        unit: Behind a figure, with its space; bounds in brackets go without.
+        undefined: What stands for a figure without a value.
+    """
+
+    digits: int = 3
+    scale: int = 1
+    signed: bool = False
+    unit: str = ""
+    undefined: str = NOT_DEFINED
+
+    def number(self, value: float | None) -> str:
+        """Return `94.7 %`."""
+        return self.undefined if value is None else f"{self._bare(value)}{self.unit}"
+
+    def interval(self, figure: Interval | None) -> str:
+        """Return `94.7 % [92.8, 96.3]`; without bounds where nothing shows the spread."""
+        if figure is None or figure.low is None or figure.high is None:
+            return self.number(figure.value if figure else None)
+        return f"{self.number(figure.value)} [{self._bare(figure.low)}, {self._bare(figure.high)}]"
+
+    def bounds(self, figure: Interval) -> str:
+        """Return `92.8 % to 96.3 %`; `undefined` where nothing shows the spread."""
+        if figure.low is None or figure.high is None:
+            return self.undefined
+        return f"{self.number(figure.low)} to {self.number(figure.high)}"
+
+    def _bare(self, value: float) -> str:
+        return f"{self.scale * value:{'+' if self.signed else ''}.{self.digits}f}"
+
+
+NUMBER = Notation()
+FINE_NUMBER = Notation(4)
+CHANGE = Notation(signed=True)
+FINE_CHANGE = Notation(4, signed=True)
+PERCENT = Notation(1, 100, unit=" %")
+BARE_PERCENT = Notation(1, 100)  # where the header of the table has the sign
+SHARE = Notation(1, 100, unit=" %", undefined="unknown")  # in a sentence
+POINTS = Notation(1, 100, unit=" points", undefined="unknown")  # the same of a difference of two shares
+SIGNED_POINTS = Notation(1, 100, signed=True)
+
+
+def p_value(value: float | None) -> str:
+    """Return `0.034`, `< 0.001`, or a dash."""
+    return "< 0.001" if value is not None and value < 0.001 else NUMBER.number(value)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table; the first column is left-aligned, the others right."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def synthetic_warning(data: JsonObject) -> str:
-    """Return a warning where drawn phantoms were among the data, else the empty string."""
-    if not data["synthetic_images"]:
-        return ""
-    return (
-        f"> **Drawn phantoms.** {data['synthetic_images']} of {data['images']} images are drawn by this software. "
-        "The figures show that the pipeline runs; they mean nothing for patients.\n\n"
-    )
-
-
-def metrics_rows(metrics: JsonObject, classes: Sequence[str]) -> list[list[str]]:
-    """Return rows of class, sensitivity and specificity, with four decimals."""
-    return [[name, f"{metrics['sensitivity'][name]:.4f}", f"{metrics['specificity'][name]:.4f}"] for name in classes]

@@ -1,115 +1,170 @@
 """A model card from a model's own description; out of scope comes first (Mitchell et al. 2019)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from cxr.core.audit import Result
 from cxr.core.files import JsonObject
-from cxr.evaluation.reporting.document import (
-    Block,
-    Paragraph,
-    Points,
-    Table,
-    interval,
-    not_measured,
-    number,
-    table,
-    text,
-    worst_source,
-)
-from cxr.evaluation.reporting.format import RESEARCH_ONLY, markdown_table, metrics_rows, synthetic_warning
+from cxr.core.records import from_json
+from cxr.evaluation.audits.appearance_floor import GainOverBaseline
+from cxr.evaluation.audits.leave_source_out import HeldOutSource, worst_source
+from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
+from cxr.evaluation.records import Report, Waiver
+from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
+from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, markdown_table
 from cxr.evaluation.reporting.network import answering_blocks, point_blocks, referred_paragraph, source_blocks
 from cxr.evaluation.reporting.networks import class_table, predictive_table
 from cxr.evaluation.reporting.render import markdown, plain
+from cxr.evaluation.stats.calibration import TestedCalibration
+from cxr.evaluation.stats.classification import ClassMetrics, Metrics
+from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
 
-OF_MODEL = ("n", "metrics", "classes", "operating_points", "answering", "lift", "sources")
-METRICS = ("balanced_accuracy", "accuracy", "macro_auc", "log_loss", "brier")
+
+@dataclass(frozen=True, slots=True)
+class CardCalibration:
+    """See `CalibrationByTemperature`, whose diagrams a card has not."""
+
+    temperature: float | None
+    after: TestedCalibration
+    distinguishable: bool
 
 
-def describe_for_card(report: JsonObject, name: str) -> JsonObject:
-    """Return what a card says of one model's figures; it goes into model.json as evaluation.card.
+@dataclass(frozen=True, slots=True)
+class CardSets:
+    """See `PredictionSets`."""
 
-    Args:
-        report: The content of reports/report.json.
-        name: Of a model in it.
+    alpha: float
+    referred: Referral
 
-    Returns:
-        Parts of the report in its own form: of the model (without curves), floor, verdict, banner and waivers; what its
-        maps were found to be worth; and the result of each audit of the data and of this model, by id.
+
+@dataclass(frozen=True, slots=True)
+class CardMaps:
+    """See `Attention`."""
+
+    similarity_randomised: float | None
+    void: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardFigures:
+    """What a card says of one model's figures: `evaluation.card` of model.json, parts of the report without its curves.
+
+    Attributes:
+        n: Test images.
+        metrics: Overall.
+        classes: One class against the others.
+        operating_points: As measured.
+        answering: What becomes of the images.
+        gain: Over the shortcut baselines.
+        sources: Left out of training.
+        calibration: After the temperature.
+        conformal: What prediction sets refer.
+        lung_dependence: Share of what is above chance that is lost without the lungs.
+        cam: What the maps were found to be worth.
+        audits: Result by id, of the data and of this model.
+        baselines: What sees no lungs.
+        headline: Of the verdict.
+        banner: Permanent sentences.
+        waivers: Failures that may stand.
+        limitations: Sentences.
     """
-    model = next(one for one in report["models"] if one["name"] == name)
-    calibration, conformal = model.get("calibration") or {}, model.get("conformal") or {}
-    return {
-        **{key: model.get(key) for key in OF_MODEL},
-        "calibration": {key: calibration.get(key) for key in ("temperature", "after", "distinguishable")},
-        "conformal": {key: conformal.get(key) for key in ("alpha", "referred")},
-        "lung_dependence": (model.get("dependence") or {}).get("lung_dependence"),
-        "cam": {key: (model.get("cam") or {}).get(key) for key in ("similarity_randomised", "void")},
-        "audits": {one["id"]: one["result"] for one in report.get("audits") or () if one.get("model") in (None, name)},
-        "floor": report.get("floor"),
-        "headline": (report.get("verdict") or {}).get("headline"),
-        "banner": report.get("banner") or [],
-        "waivers": report.get("waivers") or [],
-        "limitations": report.get("limitations") or [],
-    }
+
+    n: int
+    metrics: Metrics
+    classes: tuple[ClassMetrics, ...]
+    operating_points: tuple[MeasuredPoint, ...]
+    answering: Answering
+    gain: GainOverBaseline = field(metadata={"key": "lift"})
+    sources: tuple[HeldOutSource, ...]
+    calibration: CardCalibration
+    conformal: CardSets
+    lung_dependence: float | None
+    cam: CardMaps
+    audits: Mapping[str, Result]
+    baselines: BaselineFigures = field(metadata={"key": "floor"})
+    headline: str
+    banner: tuple[str, ...]
+    waivers: tuple[Waiver, ...]
+    limitations: tuple[str, ...]
 
 
-def figures_of(card: JsonObject) -> str:
+def describe_for_card(report: Report, name: str) -> CardFigures:
+    """Return what a card says of the figures of the model `name`."""
+    model = report.model(name)
+    calibration, maps = model.calibration, model.cam
+    return CardFigures(
+        n=model.n,
+        metrics=model.metrics,
+        classes=model.classes,
+        operating_points=model.operating_points,
+        answering=model.answering,
+        gain=model.gain,
+        sources=model.sources,
+        calibration=CardCalibration(calibration.temperature, calibration.after, calibration.distinguishable),
+        conformal=CardSets(model.conformal.alpha, model.conformal.referred),
+        lung_dependence=model.dependence.lung_dependence,
+        cam=CardMaps(maps.similarity_randomised, maps.void),
+        audits={one.id: one.result for one in report.audits if one.model in (None, name)},
+        baselines=report.baselines,
+        headline=report.verdict.headline,
+        banner=report.banner,
+        waivers=report.waivers,
+        limitations=report.limitations,
+    )
+
+
+def _figures(card: CardFigures) -> str:
     """Return the sections of a card that hold figures, as Markdown."""
     return "\n\n".join(_parts(card)) + "\n"
 
 
-def _parts(card: JsonObject) -> Iterator[str]:
+def _parts(card: CardFigures) -> Iterator[str]:
     yield "## What the figures can show"
-    yield f"**{plain((card.get('headline') or 'No verdict was passed.',))}**"
-    yield from markdown(Points(tuple((str(one),) for one in card["banner"])))
-    for one in card["waivers"]:
-        yield plain((f"Waived, {one['stage']}, {one['audit']}: {one['why']}",))
+    yield f"**{plain((card.headline,))}**"
+    yield from markdown(Points(tuple((one,) for one in card.banner)))
+    for one in card.waivers:
+        yield plain((f"Waived, {one.stage}, {one.audit}: {one.why}",))
     yield from markdown(_shortcuts(card))
     yield "## Test split"
     yield (
-        f"{card['n']:,} images that training and selection did not see; one random split, patients and duplicate "
+        f"{card.n:,} images that training and selection did not see; one random split, patients and duplicate "
         "groups kept together. Probabilities are calibrated on validation. Square brackets hold 95 % intervals."
     )
     for block in (
-        _measures(card),
-        *_by_class(card),
-        *point_blocks(card, ""),
-        *(answering_blocks(card, "") if card.get("answering") else ()),
-        _referral(card),
-        *source_blocks(card, ""),
+        _measures(card.metrics),
+        class_table(card.classes),
+        predictive_table(card.classes),
+        *point_blocks(card.operating_points),
+        *answering_blocks(card.answering),
+        referred_paragraph(card.conformal.referred),
+        *source_blocks(card.sources),
     ):
         yield from markdown(block)
     yield "## Known limitations"
-    yield from markdown(Points(tuple((str(one),) for one in card["limitations"])))
+    yield from markdown(Points(tuple((one,) for one in card.limitations)))
 
 
-def _measures(card: JsonObject) -> Table:
-    metrics = card.get("metrics") or {}
-    rows = [[text(name), interval(metrics.get(name))] for name in METRICS]
+def _measures(metrics: Metrics) -> Table:
+    rows = [
+        [text("balanced_accuracy"), interval(metrics.balanced_accuracy)],
+        [text("accuracy"), interval(metrics.accuracy)],
+        [text("macro_auc"), interval(metrics.macro_auc)],
+        [text("log_loss"), interval(metrics.log_loss)],
+        [text("brier"), interval(metrics.brier)],
+    ]
     return table("Overall", ["metric", "value"], rows)
 
 
-def _by_class(card: JsonObject) -> list[Block]:
-    if not card.get("classes"):
-        return [not_measured("Figures by class")]
-    return [class_table(card["classes"]), predictive_table(card["classes"])]
-
-
-def _referral(card: JsonObject) -> Paragraph:
-    if not card["conformal"].get("referred"):
-        return not_measured("Referral")
-    return referred_paragraph(card["conformal"])
-
-
-def _shortcuts(card: JsonObject) -> Table:
-    floor, lift, worst = card.get("floor") or {}, card.get("lift") or {}, worst_source(card)
+def _shortcuts(card: CardFigures) -> Table:
+    found, gain, worst = card.baselines, card.gain, worst_source(card.sources)
     rows = [
-        [text("balanced accuracy from overall grey alone"), interval(floor.get("floor"))],
-        [text("the network above it"), interval(lift.get("over_floor"), sign=True)],
-        [text("balanced accuracy from the frame alone"), interval(floor.get("frame"))],
-        [text("the network above it"), interval(lift.get("over_frame"), sign=True)],
-        [text("accuracy from the source collection alone"), number(floor.get("oracle"))],
-        [text("lung dependence (nought: none, one: whole)"), number(card.get("lung_dependence"))],
-        [text("least recall on a source left out of training"), interval(worst["recall"] if worst else None)],
+        [text("balanced accuracy from overall grey alone"), interval(found.appearance)],
+        [text("the network above it"), change(gain.over_appearance)],
+        [text("balanced accuracy from the frame alone"), interval(found.border)],
+        [text("the network above it"), change(gain.over_border)],
+        [text("accuracy from the source collection alone"), number(found.source)],
+        [text("lung dependence (nought: none, one: whole)"), number(card.lung_dependence)],
+        [text("least recall on a source left out of training"), interval(worst.recall if worst else None)],
     ]
     return table("Beside what needs no lungs", ["figure", "value"], rows)
 
@@ -143,10 +198,10 @@ def render_card(description: JsonObject) -> str:
     return "\n".join(
         [
             f"# Model card: {name}-{description['network']['sha256'][:12]}\n",
-            synthetic_warning(description["data"]) + scope,
+            _synthetic_warning(description["data"]) + scope,
             _network(description, calibrated),
             _data(description),
-            figures_of(evaluation["card"]) if measured else _flat_figures(evaluation, classes),
+            _figures(from_json(CardFigures, evaluation["card"])) if measured else _flat_figures(evaluation, classes),
             _provenance(description),
         ]
     )
@@ -163,20 +218,35 @@ def _decline(*, gated: bool, measured: bool) -> str:
     return f"The network answers whatever it is given; {unsure}"
 
 
+def _synthetic_warning(data: JsonObject) -> str:
+    """Return a warning where drawn phantoms were among the data, else the empty string."""
+    if not data["synthetic_images"]:
+        return ""
+    return (
+        f"> **Drawn phantoms.** {data['synthetic_images']} of {data['images']} images are drawn by this software. "
+        "The figures show that the pipeline runs; they mean nothing for patients.\n\n"
+    )
+
+
 def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
     return "\n".join(
         [
             "## Test split\n",
             f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
             "duplicate groups kept together. Without intervals: a difference of a point or two is chance.\n",
-            markdown_table(["metric", "value"], [[key, f"{metrics[key]:.4f}"] for key in _OVERALL]),
+            markdown_table(["metric", "value"], [[key, FINE_NUMBER.number(metrics[key])] for key in _OVERALL]),
             "",
-            markdown_table(["class", "sensitivity", "specificity"], metrics_rows(metrics, classes)),
+            markdown_table(["class", *_RATES], [[name, *_rates(metrics, name)] for name in classes]),
             "",
         ]
     )
 
 
+def _rates(metrics: JsonObject, name: str) -> list[str]:
+    return [FINE_NUMBER.number(metrics[rate][name]) for rate in _RATES]
+
+
+_RATES = ("sensitivity", "specificity")
 _OVERALL = ("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss")
 
 

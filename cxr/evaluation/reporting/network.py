@@ -1,13 +1,20 @@
 """Sections on one network: decisions, answers and abstentions, shortcuts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from cxr.core.files import JsonObject
-from cxr.evaluation.reporting.charts import decision_chart, perturbation_chart, risk_chart, texture_charts
+from cxr.evaluation.audits.attention import Enrichment
+from cxr.evaluation.audits.leave_source_out import HeldOutSource
+from cxr.evaluation.audits.robustness import Perturbed
+from cxr.evaluation.interval import Interval
+from cxr.evaluation.records import ModelReport, Report
+from cxr.evaluation.reporting.charts import (
+    decision_chart,
+    frequencies_chart,
+    perturbation_chart,
+    risk_chart,
+    shuffle_chart,
+)
 from cxr.evaluation.reporting.document import (
-    CHECKED,
-    NOT_CHECKED,
-    VOID,
     Block,
     Cell,
     Fold,
@@ -25,24 +32,27 @@ from cxr.evaluation.reporting.document import (
     not_measured,
     number,
     ordered,
-    signed,
     slug,
     stamp_of,
     table,
     text,
 )
+from cxr.evaluation.reporting.format import CHANGE, FINE_NUMBER, Notation
 from cxr.evaluation.reporting.networks import SMALL, calibration_blocks, class_blocks, curve_blocks, distribution_blocks
+from cxr.evaluation.stats.decisions import (
+    Answering,
+    MeasuredPoint,
+    PredictionSets,
+    ReasonedOutcomes,
+    Referral,
+    SelectiveRisk,
+)
+
+HUNDREDTHS = Notation(2)
 
 
-def point_blocks(model: JsonObject, _place: str) -> list[Block]:
+def point_blocks(points: Sequence[MeasuredPoint]) -> list[Block]:
     """Thresholds frozen on validation, and what they mean where the disease is rarer."""
-    points = model.get("operating_points")
-    if not points:
-        return [not_measured("Operating points")]
-    return [_points(points), *([_prevalence(points)] if any(point.get("by_prevalence") for point in points) else [])]
-
-
-def _points(points: Sequence[JsonObject]) -> Table:
     header = [
         "operating point",
         "threshold",
@@ -54,119 +64,102 @@ def _points(points: Sequence[JsonObject]) -> Table:
     ]
     rows = [
         [
-            text(point["name"]),
-            number(point.get("threshold"), 4),
-            text(point.get("aim")),
-            number(point.get("validation_sensitivity")),
-            number(point.get("validation_specificity")),
-            interval(point.get("sensitivity")),
-            interval(point.get("specificity")),
+            text(point.name),
+            number(point.threshold, FINE_NUMBER),
+            text(point.aim),
+            number(point.validation_sensitivity),
+            number(point.validation_specificity),
+            interval(point.sensitivity),
+            interval(point.specificity),
         ]
         for point in points
     ]
-    return table("Chosen on validation, only applied to the test split", header, rows)
+    return [table("Chosen on validation, only applied to the test split", header, rows), _prevalence(points)]
 
 
-def _prevalence(points: Sequence[JsonObject]) -> Table:
+def _prevalence(points: Sequence[MeasuredPoint]) -> Table:
     rows = [
-        [text(point["name"]), number(one["prevalence"], 2), number(one["ppv"]), number(one["npv"])]
+        [text(point.name), number(one.prevalence, HUNDREDTHS), number(one.ppv), number(one.npv)]
         for point in points
-        for one in point.get("by_prevalence") or []
+        for one in point.by_prevalence
     ]
     caption = "Predictive values where the disease is rarer, from test sensitivity and specificity"
     return table(caption, ["operating point", "prevalence", "PPV", "NPV"], rows)
 
 
-def decision_curve_blocks(model: JsonObject, place: str) -> list[Block]:
+def decision_curve_blocks(model: ModelReport, place: str) -> list[Block]:
     """Net benefit against treating all or none (Vickers and Elkin 2006)."""
-    curve = model.get("decision_curve")
-    return [decision_chart(place, curve)] if curve else [not_measured("Decision curve")]
+    return [decision_chart(place, model.decision_curve)]
 
 
-def abstention_blocks(model: JsonObject, place: str) -> list[Block]:
+def abstention_blocks(model: ModelReport, place: str) -> list[Block]:
     """Error by coverage, and prediction sets."""
-    selective, conformal = model.get("selective"), model.get("conformal")
-    blocks: list[Block] = []
-    if conformal:
-        blocks += [referred_paragraph(conformal), _coverage(conformal)]
-        if conformal.get("sizes"):
-            blocks.append(_sizes(conformal["sizes"]))
-    else:
-        blocks.append(not_measured("Prediction sets"))
-    if selective and selective.get("curve"):
-        return [*blocks, risk_chart(place, selective["curve"]), _selective(selective)]
-    return [*blocks, not_measured("Error by coverage")]
+    sets = model.conformal
+    return [
+        referred_paragraph(sets.referred),
+        _coverage(sets),
+        _sizes(sets.sizes),
+        risk_chart(place, model.selective.curve),
+        _selective(model.selective),
+    ]
 
 
-def referred_paragraph(conformal: JsonObject) -> Paragraph:
+def referred_paragraph(found: Referral) -> Paragraph:
     """Say how much is referred, and how many errors are in it."""
-    referred = conformal.get("referred") or {}
-    errors = count(referred.get("errors")).pieces
     pieces: list[Piece] = ["Referred (prediction set empty or of several classes): "]
-    pieces += [*interval(referred.get("share")).pieces, " of the images. Of ", *errors, " errors "]
-    pieces += [*count(referred.get("errors_referred")).pieces, " are among them"]
-    if referred.get("share_of_errors_referred"):
-        pieces += [" (", *interval_pieces(referred["share_of_errors_referred"]), ")"]
-    pieces += ["; of what is answered, ", *interval(referred.get("error_answered")).pieces, " is wrong. "]
+    pieces += [*interval(found.share).pieces, " of the images. Of ", *count(found.errors).pieces, " errors "]
+    pieces += [*count(found.errors_referred).pieces, " are among them"]
+    if found.share_of_errors_referred:
+        pieces += [" (", *interval_pieces(found.share_of_errors_referred), ")"]
+    pieces += ["; of what is answered, ", *interval(found.error_answered).pieces, " is wrong. "]
     pieces.append(
         "The promise of coverage holds for images like those of validation, and is void for another hospital's."
     )
     return Paragraph(tuple(pieces))
 
 
-def _coverage(conformal: JsonObject) -> Table:
-    rows = [
-        Row((text(one["name"]), count(one["n"]), interval(one.get("coverage"))), grey=one["n"] < SMALL)
-        for one in conformal.get("by_class") or []
-    ]
-    notes: tuple[Piece, ...] = ("Allowed to miss: ", *number(conformal.get("alpha"), 2).pieces, " of each class.")
+def _coverage(sets: PredictionSets) -> Table:
+    rows = [Row((text(one.name), count(one.n), interval(one.coverage)), grey=one.n < SMALL) for one in sets.by_class]
+    notes: tuple[Piece, ...] = ("Allowed to miss: ", *number(sets.alpha, HUNDREDTHS).pieces, " of each class.")
     return table("Prediction sets: how often they hold the true class", ["class", "images", "coverage"], rows, notes)
 
 
-def _sizes(sizes: JsonObject) -> Table:
+def _sizes(sizes: Mapping[str, int]) -> Table:
     names = {"0": "none", "1": "one", "2": "two", "3": "three"}
     rows = [[text(names.get(size, f"{size} classes")), count(images)] for size, images in sizes.items()]
     return table("Classes in the prediction set", ["classes", "images"], rows)
 
 
-def _selective(selective: JsonObject) -> Table:
-    rows = [
-        [number(one["coverage"], 2), number(one["risk"]), number(one.get("threshold"))]
-        for one in selective.get("at") or []
-    ]
+def _selective(found: SelectiveRisk) -> Table:
+    rows = [[number(one.coverage, HUNDREDTHS), number(one.risk), number(one.threshold)] for one in found.at]
     notes: tuple[Piece, ...] = (
         "Area under the curve ",
-        *number(selective.get("aurc")).pieces,
+        *number(found.aurc).pieces,
         "; generalised (Traub et al.) ",
-        *number(selective.get("augrc")).pieces,
+        *number(found.augrc).pieces,
         ".",
     )
     return table("Error if only the surest are answered", ["answered", "error", "least confidence"], rows, notes)
 
 
-SHARES = (
-    ("rejected: no answer", "rejected"),
-    ("referred to a reader", "referred"),
-    ("answered", "answered"),
-    ("wrong among what is answered", "error_answered"),
-    ("all errors, how many are referred", "share_of_errors_referred"),
-    ("all errors, how many are rejected", "share_of_errors_rejected"),
-    ("the target class, how much is answered as not suspected", "missed"),
-)
-
-
-def answering_blocks(model: JsonObject, _place: str) -> list[Block]:
+def answering_blocks(answering: Answering) -> list[Block]:
     """What becomes of the test images with and without gate and disagreement, and for which reasons."""
-    answering = model.get("answering")
-    if not answering:
-        return [not_measured("Rejected, referred and answered")]
-    return [_paths(answering), _reasons(answering["gated"])]
+    return [_outcomes(answering), _reasons(answering.gated)]
 
 
-def _paths(answering: JsonObject) -> Table:
-    gated, ungated = answering["gated"], answering["ungated"]
-    rows = [[text(words), interval(gated.get(key)), interval(ungated.get(key))] for words, key in SHARES]
-    rows.append([text("errors, images"), count(gated["errors"]), count(ungated["errors"])])
+def _outcomes(answering: Answering) -> Table:
+    gated, ungated = answering.gated, answering.ungated
+    shares = (
+        ("rejected: no answer", gated.rejected, ungated.rejected),
+        ("referred to a reader", gated.referred, ungated.referred),
+        ("answered", gated.answered, ungated.answered),
+        ("wrong among what is answered", gated.error_answered, ungated.error_answered),
+        ("all errors, how many are referred", gated.share_of_errors_referred, ungated.share_of_errors_referred),
+        ("all errors, how many are rejected", gated.share_of_errors_rejected, ungated.share_of_errors_rejected),
+        ("the target class, how much is answered as not suspected", gated.missed, ungated.missed),
+    )
+    rows = [[text(words), *map(interval, both)] for words, *both in shares]
+    rows.append([text("errors, images"), count(gated.errors), count(ungated.errors)])
     note = (
         "As cxr-batch decides at its own operating point. An error is a most probable class that is not the truth, "
         "also of what is rejected. These test images are of the known collections: the gate is there for others."
@@ -175,71 +168,53 @@ def _paths(answering: JsonObject) -> Table:
     return table("Rejected, referred, answered", header, rows, (note,))
 
 
-def _reasons(gated: JsonObject) -> Table:
+def _reasons(gated: ReasonedOutcomes) -> Table:
     rows = [
-        row
-        for what, key in (("rejected", "rejected_by"), ("referred", "referred_by"), ("marked", "flags"))
-        for row in _rows(what, gated.get(key) or {})
+        *_rows("rejected", gated.rejected_by),
+        *_rows("referred", gated.referred_by),
+        *_rows("marked", gated.flags),
     ]
     note = "One reason an image; marks may be several, and of what is rejected only those of its exposure are known."
     return table("For which reasons", ["what", "reason", "share of the images"], rows, (note,))
 
 
-def _rows(what: str, shares: Mapping[str, JsonObject]) -> list[list[Cell]]:
+def _rows(what: str, shares: Mapping[str, Interval]) -> list[list[Cell]]:
     return [[text(what), text(reason), interval(share)] for reason, share in shares.items()]
 
 
 REGIONS = {"masks": "the release's lung masks", "box": "a fixed box, because the release has no lung masks"}
-MAPS = {
-    VOID: "The maps are void: they hardly change when the trained weights are replaced by random ones.",
-    CHECKED: "The maps passed this check: they come from the trained weights. They show where, not why.",
-    NOT_CHECKED: "Whether the maps come from the trained weights was not checked.",
-}
 GROUPS = {"children_adults": "children and adults"}
 
 
-def is_small(entry: JsonObject) -> bool:
-    """Tell whether an entry has too few images to say much."""
-    return bool(entry["small"]) if "small" in entry else int(entry["n"]) < SMALL
-
-
-def subgroup_blocks(model: JsonObject, _place: str) -> list[Block]:
+def subgroup_blocks(model: ModelReport) -> list[Block]:
     """Sensitivity in the groups that the database knows."""
-    groups = model.get("subgroups")
-    if not groups:
+    if not model.subgroups:
         return [not_measured("Subgroups")]
     rows = [
         Row(
             (
-                text(GROUPS.get(one["group"], one["group"])),
-                text(one["value"]),
-                text(one.get("label") or "all classes"),
-                count(one["n"]),
-                interval(one.get("sensitivity")),
+                text(GROUPS.get(one.group, one.group)),
+                text(one.value),
+                text(one.label or "all classes"),
+                count(one.n),
+                interval(one.sensitivity),
             ),
-            grey=is_small(one),
+            grey=one.small,
         )
-        for one in groups
+        for one in model.subgroups
     ]
     note = "Grey: fewer than thirty images. Age, sex and severity are not in the database."
     return [table("By group", ["group", "value", "true class", "images", "sensitivity"], rows, (note,))]
 
 
-def source_blocks(model: JsonObject, _place: str) -> list[Block]:
+def source_blocks(sources: Sequence[HeldOutSource]) -> list[Block]:
     """Recall on each source if training had not seen it."""
-    sources = model.get("sources")
     if not sources:
         return [not_measured("Recall on sources left out")]
     rows = [
         Row(
-            (
-                text(one["source"]),
-                count(one["n"]),
-                interval(one.get("recall")),
-                interval(one.get("recall_in_training")),
-                text(one.get("how")),
-            ),
-            grey=is_small(one),
+            (text(one.source), count(one.n), interval(one.recall), interval(one.recall_in_training), text(one.how)),
+            grey=one.small,
         )
         for one in sources
     ]
@@ -247,105 +222,85 @@ def source_blocks(model: JsonObject, _place: str) -> list[Block]:
     return [table("Each source left out of training in turn", header, rows)]
 
 
-def dependence_blocks(model: JsonObject, _place: str) -> list[Block]:
+def dependence_blocks(model: ModelReport) -> list[Block]:
     """Balanced accuracy with the lungs, or all else, blacked out."""
-    found = model.get("dependence")
-    if not found:
-        return [not_measured("Dependence on the lungs")]
-    names = (
-        ("full", "the image as it is"),
-        ("lungs_blacked", "lungs blacked out"),
-        ("lungs_only", "lungs only"),
-        ("border_only", "border only"),
-    )
-    rows = [[text(words), interval(found.get(key))] for key, words in names]
-    regions = REGIONS.get(found.get("regions", ""), "not known")
-    words = Paragraph(("Lung dependence ", *number(found.get("lung_dependence")).pieces, f"; lungs are {regions}."))
+    found = model.dependence
+    rows = [
+        [text("the image as it is"), interval(found.full)],
+        [text("lungs blacked out"), interval(found.lungs_blacked)],
+        [text("lungs only"), interval(found.lungs_only)],
+        [text("border only"), interval(found.border_only)],
+    ]
+    share = number(found.lung_dependence).pieces
+    words = Paragraph(("Lung dependence ", *share, f"; lungs are {REGIONS[found.regions]}."))
     return [words, table("Balanced accuracy when part of the image is black", ["what it sees", "result"], rows)]
 
 
-def perturbation_blocks(model: JsonObject, place: str) -> list[Block]:
+def perturbation_blocks(model: ModelReport, place: str) -> list[Block]:
     """Changed images, shuffled patches, frequencies."""
-    found = model.get("robustness")
-    blocks: list[Block] = [not_measured("Robustness")]
-    if found:
-        blocks = [_perturbations(found), perturbation_chart(place, found)]
-    charts = texture_charts(place, model.get("shuffle") or [], model.get("frequencies") or [])
-    return [*blocks, Grid(tuple(charts)) if charts else not_measured("Texture")]
+    texture = Grid((shuffle_chart(place, model.shuffle), frequencies_chart(place, model.frequencies)))
+    return [_perturbations(model.robustness), perturbation_chart(place, model.robustness), texture]
 
 
-def _perturbations(found: list[JsonObject]) -> Table:
+def _perturbations(found: Sequence[Perturbed]) -> Table:
     rows = [
-        [text(one["text"]), number(one["balanced_accuracy"]), signed(one["change"]), number(one["flips"])]
-        for one in found
+        [text(one.text), number(one.balanced_accuracy), number(one.change, CHANGE), number(one.flips)] for one in found
     ]
     header = ["change to the image", "balanced accuracy", "difference", "share of answers that change"]
     return table("Robustness", header, rows)
 
 
-def attention_blocks(model: JsonObject, _place: str) -> list[Block]:
+def attention_blocks(model: ModelReport) -> list[Block]:
     """What the heat maps are worth, and whether they lie on the lungs."""
-    cam = model.get("cam")
-    if not cam:
-        return [not_measured("Heat maps")]
-    similarity = number(cam.get("similarity_randomised")).pieces
+    maps = model.cam
+    similarity = number(maps.similarity_randomised).pieces
     words = Paragraph(
-        (
-            "Similarity to the maps of random weights: ",
-            *similarity,
-            f". The maps: {stamp_of(model)}.",
-        ),
-        "note" if cam.get("void") else "",
+        ("Similarity to the maps of random weights: ", *similarity, f". The maps: {stamp_of(maps)}."),
+        "note" if maps.void else "",
     )
-    return [words, _inside(cam["inside"]) if cam.get("inside") else not_measured("Share inside the lungs", "no masks")]
+    return [words, _inside(maps.inside) if maps.inside else not_measured("Share inside the lungs", "no masks")]
 
 
-def _inside(entries: list[JsonObject]) -> Table:
+def _inside(entries: Sequence[Enrichment]) -> Table:
     rows = [
-        Row((text(one["class"]), count(one["n"]), number(one.get("enrichment_median"), 2)), grey=one["n"] < SMALL)
+        Row((text(one.label), count(one.n), number(one.enrichment_median, HUNDREDTHS)), grey=one.n < SMALL)
         for one in entries
     ]
     note = "Heat inside the lungs over the lungs' share of the image; one is what an even map would have."
     return table("Grad-CAM inside the lungs", ["class", "images", "median enrichment"], rows, (note,))
 
 
-PARTS = (
-    ("classes", "Class by class", class_blocks),
+# Key, heading, and what makes the blocks of a model; the second argument of it begins the ids of charts.
+PARTS: tuple[tuple[str, str, Callable[[ModelReport, str], list[Block]]], ...] = (
+    ("classes", "Class by class", lambda model, _: class_blocks(model)),
     ("curves", "ROC and precision", curve_blocks),
     ("distributions", "Probabilities by true class", distribution_blocks),
     ("calibration", "Calibration", calibration_blocks),
-    ("points", "Operating points", point_blocks),
+    ("points", "Operating points", lambda model, _: point_blocks(model.operating_points)),
     ("benefit", "Decision curve", decision_curve_blocks),
-    ("answering", "What it answers, refers and rejects", answering_blocks),
+    ("answering", "What it answers, refers and rejects", lambda model, _: answering_blocks(model.answering)),
     ("abstention", "Prediction sets and error by coverage", abstention_blocks),
-    ("subgroups", "Subgroups", subgroup_blocks),
-    ("sources", "Sources left out of training", source_blocks),
-    ("lungs", "Does it need the lungs?", dependence_blocks),
+    ("subgroups", "Subgroups", lambda model, _: subgroup_blocks(model)),
+    ("sources", "Sources left out of training", lambda model, _: source_blocks(model.sources)),
+    ("lungs", "Does it need the lungs?", lambda model, _: dependence_blocks(model)),
     ("robustness", "Robustness and texture", perturbation_blocks),
-    ("attention", "Where it looks", attention_blocks),
+    ("attention", "Where it looks", lambda model, _: attention_blocks(model)),
 )
 BRIEF = {"classes", "points"}
 
 
-def each_model_section(report: JsonObject, whole: bool = True) -> Section:
+def each_model_section(report: Report, whole: bool = True) -> Section:
     """A fold for each model, with its parts; if not `whole`, the others than the screening model have a few only."""
-    folds = [model_fold(model, whole) for model in ordered(report["models"])]
+    folds = [_model_fold(model, whole) for model in ordered(report.models)]
     words = "The model that screens is open; open the others to read them." if whole else "The page has all of them."
     return Section("each-model", "Model by model", [Paragraph((words,)), *folds])
 
 
-def model_fold(model: JsonObject, whole: bool) -> Fold:
-    """Return the parts of one model."""
-    place, screening = slug(model["name"]), bool(model.get("screening"))
+def _model_fold(model: ModelReport, whole: bool) -> Fold:
+    place = slug(model.name)
     blocks: list[Block] = []
     for key, title, build in PARTS:
-        if whole or screening or key in BRIEF:
+        if whole or model.screening or key in BRIEF:
             blocks += [Heading(f"{place}-{key}", title, 4), *build(model, place)]
-    return Fold(place, _title(model), tuple(blocks), open=screening)
-
-
-def _title(model: JsonObject) -> tuple[Piece, ...]:
-    accuracy = (model.get("metrics") or {}).get("balanced_accuracy")
-    if accuracy is None:
-        return (name_of(model),)
-    return (f"{name_of(model)}: balanced accuracy ", *interval_pieces(accuracy))
+    accuracy = interval_pieces(model.metrics.balanced_accuracy)
+    return Fold(place, (f"{name_of(model)}: balanced accuracy ", *accuracy), tuple(blocks), open=model.screening)

@@ -1,6 +1,9 @@
 """Sections on the networks side by side: figures, classes, comparisons, errors."""
 
-from cxr.core.files import JsonObject
+from collections.abc import Iterator, Sequence
+
+from cxr.evaluation.audits.leave_source_out import worst_source
+from cxr.evaluation.records import ModelReport, Report, ShownImage
 from cxr.evaluation.reporting.charts import (
     accuracy_chart,
     distribution_charts,
@@ -25,7 +28,7 @@ from cxr.evaluation.reporting.document import (
     Row,
     Section,
     Table,
-    as_percent,
+    change,
     count,
     interval,
     missing,
@@ -34,17 +37,21 @@ from cxr.evaluation.reporting.document import (
     number,
     ordered,
     p_value,
+    printed,
     slug,
     stamp_of,
     table,
     text,
-    worst_source,
 )
+from cxr.evaluation.reporting.format import PERCENT, Notation
+from cxr.evaluation.stats.calibration import CalibrationByTemperature, CalibrationErrors, TestedCalibration
+from cxr.evaluation.stats.classification import ClassMetrics
+from cxr.evaluation.stats.comparison import Comparison
 
 
-def models_section(report: JsonObject) -> Section:
+def models_section(report: Report) -> Section:
     """Chart and tables of all models."""
-    models = report["models"]
+    models = ordered(report.models)
     blocks: list[Block] = [
         Paragraph(
             (
@@ -62,46 +69,45 @@ def models_section(report: JsonObject) -> Section:
     return Section("models", "The models side by side", blocks)
 
 
-def _measures(models: list[JsonObject]) -> Table:
+def _measures(models: Sequence[ModelReport]) -> Table:
     header = ["model", "balanced accuracy", "accuracy", "macro AUC", "log loss", "Brier", "ECE (band)"]
-    rows = []
-    for model in ordered(models):
-        metrics = model.get("metrics") or {}
-        names = ("balanced_accuracy", "accuracy", "macro_auc", "log_loss", "brier")
-        rows.append(
-            [
-                text(name_of(model)),
-                *(interval(metrics.get(name)) for name in names),
-                calibration_cell(model),
-            ]
-        )
+    rows = [
+        [
+            text(name_of(model)),
+            interval(model.metrics.balanced_accuracy),
+            interval(model.metrics.accuracy),
+            interval(model.metrics.macro_auc),
+            interval(model.metrics.log_loss),
+            interval(model.metrics.brier),
+            calibration_cell(model.calibration.after),
+        ]
+        for model in models
+    ]
     note = "In brackets the band in which a perfectly calibrated model would fall on these images."
     return table("On the test split, after calibration", header, rows, (note,))
 
 
-def calibration_cell(model: JsonObject) -> Cell:
+def calibration_cell(after: TestedCalibration) -> Cell:
     """Return the error of calibration, and in brackets the band that a calibrated model would show."""
-    after = (model.get("calibration") or {}).get("after") or {}
-    low, high = after.get("null_low"), after.get("null_high")
-    if low is None or high is None:
-        return number(after.get("ece15"))
-    found = (*number(after.get("ece15")).pieces, " (", *number(low).pieces, " to ", *number(high).pieces, ")")
-    return Cell(found, "number")
+    if after.null_low is None or after.null_high is None:
+        return number(after.ece15)
+    band = (" (", printed(after.null_low), " to ", printed(after.null_high), ")")
+    return Cell((*number(after.ece15).pieces, *band), "number")
 
 
-def _shortcuts(models: list[JsonObject]) -> Table:
+def _shortcuts(models: Sequence[ModelReport]) -> Table:
     header = ["model", "above overall grey", "above the frame alone", "lung dependence", "worst source", "its recall"]
     rows = []
-    for model in ordered(models):
-        lift, worst = model.get("lift") or {}, worst_source(model)
+    for model in models:
+        worst = worst_source(model.sources)
         rows.append(
             [
                 text(name_of(model)),
-                interval(lift.get("over_floor"), sign=True),
-                interval(lift.get("over_frame"), sign=True),
-                number((model.get("dependence") or {}).get("lung_dependence")),
-                text(worst["source"] if worst else None),
-                interval(worst["recall"] if worst else None),
+                change(model.gain.over_appearance),
+                change(model.gain.over_border),
+                number(model.dependence.lung_dependence),
+                text(worst.source if worst else None),
+                interval(worst.recall if worst else None),
             ]
         )
     note = (
@@ -111,7 +117,7 @@ def _shortcuts(models: list[JsonObject]) -> Table:
     return table("How much of it may be a shortcut", header, rows, (note,))
 
 
-def _made(models: list[JsonObject]) -> Table:
+def _made(models: Sequence[ModelReport]) -> Table:
     header = [
         "model",
         "initialisation",
@@ -125,75 +131,65 @@ def _made(models: list[JsonObject]) -> Table:
     rows = [
         [
             text(name_of(model)),
-            text(model.get("initialisation")),
-            count(model.get("parameters")),
-            number(model.get("gflop")),
-            _epoch(model, "epochs"),
-            _epoch(model, "best_epoch"),
-            number(model.get("validation_log_loss")),
-            count(model.get("n")),
+            text(model.initialisation),
+            count(model.parameters),
+            number(model.gflop),
+            *(missing("none") if model.members else count(epoch) for epoch in (model.epochs, model.best_epoch)),
+            number(model.validation_log_loss),
+            count(model.n),
         ]
-        for model in ordered(models)
+        for model in models
     ]
     note = "The screening model is chosen on validation, or by name. An ensemble averages the logits of its members."
     return table("How they were made", header, rows, (note,))
-
-
-def _epoch(model: JsonObject, key: str) -> Cell:
-    return missing("none") if model.get("members") else count(model.get(key))
 
 
 LR_MINUS = "LR\N{MINUS SIGN}"
 SMALL = 30  # images; a share of fewer says little
 
 
-def class_blocks(model: JsonObject, _place: str) -> list[Block]:
+def class_blocks(model: ModelReport) -> list[Block]:
     """Table of the classes and confusion matrix."""
-    classes = model.get("classes") or []
-    if not classes:
-        return [not_measured("Figures by class"), not_measured("Confusion matrix")]
-    confusion = _confusion(model) if model.get("confusion") else not_measured("Confusion matrix")
-    return [class_table(classes), confusion, predictive_table(classes)]
+    return [class_table(model.classes), _confusion(model), predictive_table(model.classes)]
 
 
-def class_table(classes: list[JsonObject]) -> Table:
+def class_table(classes: Sequence[ClassMetrics]) -> Table:
     """Return sensitivity, specificity and the like of each class against the others."""
     header = ["class", "images", "sensitivity", "specificity", "AUC", "LR+", LR_MINUS, "F-score"]
     rows = [
-        _row(one, *_intervals(one, "sensitivity", "specificity", "auc"), *_plain(one, "lr_plus", "lr_minus", "f1"))
+        _row(
+            one,
+            *map(interval, (one.sensitivity, one.specificity, one.auc)),
+            *map(_ratio, (one.lr_plus, one.lr_minus, one.f1)),
+        )
         for one in classes
     ]
     return table("One class against the others", header, rows)
 
 
-def predictive_table(classes: list[JsonObject]) -> Table:
+def predictive_table(classes: Sequence[ClassMetrics]) -> Table:
     """Return the predictive values of each class at the class shares of the test split."""
-    rows = [_row(one, *_intervals(one, "ppv", "npv")) for one in classes]
+    rows = [_row(one, interval(one.ppv), interval(one.npv)) for one in classes]
     note = "The operating points have them where the disease is rarer."
     return table(
         "Predictive values, at the class shares of the test split", ["class", "images", "PPV", "NPV"], rows, (note,)
     )
 
 
-def _row(one: JsonObject, *cells: Cell) -> Row:
-    return Row((text(one["name"]), count(one["n"]), *cells), grey=one["n"] < SMALL)
+def _row(one: ClassMetrics, *cells: Cell) -> Row:
+    return Row((text(one.name), count(one.n), *cells), grey=one.n < SMALL)
 
 
-def _intervals(one: JsonObject, *names: str) -> list[Cell]:
-    return [interval(one.get(name)) for name in names]
+def _ratio(value: float | None) -> Cell:
+    """A ratio, which has no value where nothing stands below the line."""
+    return missing("undefined") if value is None else number(value)
 
 
-def _plain(one: JsonObject, *names: str) -> list[Cell]:
-    """Return ratios, which have no value where nothing stands below the line."""
-    return [missing("undefined") if one.get(name) is None else number(one[name]) for name in names]
-
-
-def _confusion(model: JsonObject) -> Table:
-    names, counts = [one["name"] for one in model["classes"]], model["confusion"]
-    shares = model.get("confusion_rows") or [[None] * len(row) for row in counts]
+def _confusion(model: ModelReport) -> Table:
+    names = [one.name for one in model.classes]
     rows = [
-        [text(name), *map(_confused, row, row_shares)]
-        for name, row, row_shares in zip(names, counts, shares, strict=True)
+        [text(name), *map(_confused, counts, shares)]
+        for name, counts, shares in zip(names, model.confusion, model.confusion_rows, strict=True)
     ]
     return table("Confusion: rows are the truth, columns the answer", ["truth", *names], rows)
 
@@ -201,69 +197,63 @@ def _confusion(model: JsonObject) -> Table:
 def _confused(images: int, share: float | None) -> Cell:
     words: list[Piece] = [Printed(images, f"{images:,}")]
     if share is not None:
-        words += [" (", as_percent(share), ")"]
+        words += [" (", printed(share, PERCENT), ")"]
     return Cell(tuple(words), "number", share)
 
 
-def curve_blocks(model: JsonObject, place: str) -> list[Block]:
+def curve_blocks(model: ModelReport, place: str) -> list[Block]:
     """ROC and precision against recall, one line for each class."""
-    roc, pr = model.get("roc"), model.get("pr")
-    if not roc or not pr:
+    if not model.roc or not model.pr:
         return [not_measured("ROC and precision curves")]
-    return [Grid((roc_chart(place, roc), precision_chart(place, pr)))]
+    return [Grid((roc_chart(place, model.roc), precision_chart(place, model.pr)))]
 
 
-def distribution_blocks(model: JsonObject, place: str) -> list[Block]:
+def distribution_blocks(model: ModelReport, place: str) -> list[Block]:
     """How the probability of each class is spread over the images of each true class."""
-    if not model.get("distributions"):
-        return [not_measured("Distributions of the probabilities")]
-    return [Grid(tuple(distribution_charts(place, model["distributions"])))]
+    return [Grid(tuple(distribution_charts(place, model.distributions)))]
 
 
-def calibration_blocks(model: JsonObject, place: str) -> list[Block]:
+def calibration_blocks(model: ModelReport, place: str) -> list[Block]:
     """Before and after the temperature, and reliability."""
-    calibration = model.get("calibration")
-    if not calibration:
-        return [not_measured("Calibration")]
-    blocks: list[Block] = [_verdict(calibration), _calibration(calibration)]
-    charts = reliability_charts(place, calibration)
-    return [*blocks, Grid(tuple(charts))] if charts else [*blocks, not_measured("Reliability")]
+    found = model.calibration
+    return [_verdict(found), _calibration(found), Grid(tuple(reliability_charts(place, found)))]
 
 
-def _verdict(calibration: JsonObject) -> Paragraph:
-    temperature = number(calibration.get("temperature")).pieces
-    words = {
-        True: "What remains is more than chance: the probabilities are not calibrated.",
-        False: "What remains cannot be told apart from that of a perfectly calibrated model.",
-    }
-    found = words.get(calibration.get("distinguishable"), "Whether it helped was not measured.")  # type: ignore[arg-type]
-    return Paragraph(("Logits are divided by the temperature ", *temperature, ", fitted on validation. ", found))
+def _verdict(found: CalibrationByTemperature) -> Paragraph:
+    words = (
+        "What remains is more than chance: the probabilities are not calibrated."
+        if found.distinguishable
+        else "What remains cannot be told apart from that of a perfectly calibrated model."
+    )
+    temperature = number(found.temperature).pieces
+    return Paragraph(("Logits are divided by the temperature ", *temperature, ", fitted on validation. ", words))
 
 
-def _calibration(calibration: JsonObject) -> Table:
-    rows = []
-    for name in ("before", "after"):
-        part = calibration.get(name) or {}
-        cells = [number(part.get(key)) for key in ("log_loss", "brier", "ece10", "ece15", "null_low", "null_high")]
-        blank = Cell(("",))
-        rows.append([text(name), *(cells if name == "after" else [*cells[:4], blank, blank])])
-        rows[-1].append(p_value(part.get("p")) if name == "after" else blank)
+def _calibration(found: CalibrationByTemperature) -> Table:
+    def errors(part: CalibrationErrors) -> list[Cell]:
+        return list(map(number, (part.log_loss, part.brier, part.ece10, part.ece15)))
+
+    after = found.after
+    rows = [
+        [text("before"), *errors(found.before), *[Cell(("",))] * 3],
+        [text("after"), *errors(after), number(after.null_low), number(after.null_high), p_value(after.p)],
+    ]
     header = ["temperature", "log loss", "Brier", "ECE, ten bins", "ECE, fifteen bins", "band from", "to", "p"]
     return table("Before and after calibration", header, rows)
 
 
-def learning_section(report: JsonObject) -> Section:
+def learning_section(report: Report) -> Section:
     """Learning curves that answer to pointer and legend."""
-    rows = report.get("learning_curves") or []
-    if not rows:
+    if not report.learning_curves:
         return Section("learning", "Learning curves", [not_measured("Learning curves")])
     words = "Point at an epoch to read all models; click a model in the legend to show it alone, shift-click for more."
-    return Section("learning", "Learning curves", [Paragraph((words,)), Grid(tuple(learning_charts(rows)))])
+    charts = Grid(tuple(learning_charts(report.learning_curves)))
+    return Section("learning", "Learning curves", [Paragraph((words,)), charts])
 
 
-def comparisons_section(report: JsonObject) -> Section:
+def comparisons_section(report: Report) -> Section:
     """Each pair of models on the same images."""
-    pairs = report.get("comparisons") or []
+    pairs = report.comparisons
     title = "Do the models differ?"
     if not pairs:
         return Section("comparisons", title, [not_measured("Comparisons", "one model, or too few images")])
@@ -272,11 +262,10 @@ def comparisons_section(report: JsonObject) -> Section:
         "Holm; a pair that is not told apart is not shown to be equal. The smallest gap is the one that these "
         "images could have shown, given on how many the two disagree."
     )
-    blocks: list[Block] = [Paragraph((words,)), _answers(pairs), _others(pairs)]
-    return Section("comparisons", title, blocks)
+    return Section("comparisons", title, [Paragraph((words,)), _answers(pairs), _others(pairs)])
 
 
-def _answers(pairs: list[JsonObject]) -> Table:
+def _answers(pairs: Sequence[Comparison]) -> Table:
     header = [
         "first, second",
         "gap of accuracy",
@@ -290,36 +279,30 @@ def _answers(pairs: list[JsonObject]) -> Table:
     rows = [
         [
             _pair(one),
-            interval(one.get("accuracy_gap"), sign=True),
-            count(one.get("only_a_right")),
-            count(one.get("only_b_right")),
-            p_value(one.get("p")),
-            p_value(one.get("p_holm")),
-            count(one.get("detectable_gap_images")),
-            number(one.get("detectable_gap_points")),
+            change(one.accuracy_gap),
+            count(one.only_a_right),
+            count(one.only_b_right),
+            p_value(one.p),
+            p_value(one.p_holm),
+            count(one.detectable_gap_images),
+            number(one.detectable_gap_points),
         ]
         for one in pairs
     ]
     return table("Right answers", header, rows, ("The smallest gap in images, and in percentage points.",))
 
 
-def _others(pairs: list[JsonObject]) -> Table:
+def _others(pairs: Sequence[Comparison]) -> Table:
     header = ["first, second", "gap of macro AUC", "p of AUC, DeLong", "p, Holm", "gap of log loss"]
     rows = [
-        [
-            _pair(one),
-            interval(one.get("auc_gap"), sign=True),
-            p_value(one.get("auc_p")),
-            p_value(one.get("auc_p_holm")),
-            interval(one.get("log_loss_gap"), sign=True),
-        ]
+        [_pair(one), change(one.auc_gap), p_value(one.auc_p), p_value(one.auc_p_holm), change(one.log_loss_gap)]
         for one in pairs
     ]
     return table("Probabilities", header, rows, ("DeLong's test is of the AUC of the target class.",))
 
 
-def _pair(one: JsonObject) -> Cell:
-    return text(f"{one['a']}, {one['b']}")
+def _pair(one: Comparison) -> Cell:
+    return text(f"{one.a}, {one.b}")
 
 
 WORDS = (
@@ -328,43 +311,36 @@ WORDS = (
 )
 
 
-def errors_section(report: JsonObject, pictures: Pictures) -> Section:
+def errors_section(report: Report, pictures: Pictures) -> Section:
     """Galleries of all models, that of the screening model open."""
     folds = []
-    for model in ordered(report["models"]):
-        place = f"{slug(model['name'])}-gallery"
-        folds.append(
-            Fold(place, (name_of(model),), tuple(_galleries(model, place, pictures)), bool(model.get("screening")))
-        )
+    for model in ordered(report.models):
+        place = f"{slug(model.name)}-gallery"
+        folds.append(Fold(place, (name_of(model),), tuple(_galleries(model, place, pictures)), model.screening))
     return Section("errors", "The surest errors, and examples", [Paragraph((WORDS,)), *folds])
 
 
-def _galleries(model: JsonObject, place: str, pictures: Pictures) -> list[Block]:
-    blocks: list[Block] = []
-    for key, title in (("errors", "Surest errors"), ("examples", "Examples")):
-        entries = model.get(key)
-        blocks.append(Heading(f"{place}-{key}", title, 4))
-        if entries is None:
-            blocks.append(not_measured(title))
-        elif entries:
-            blocks.append(Gallery(tuple(_picture(model, entry, pictures) for entry in entries)))
+def _galleries(model: ModelReport, place: str, pictures: Pictures) -> Iterator[Block]:
+    for key, title, shown in (("errors", "Surest errors", model.errors), ("examples", "Examples", model.examples)):
+        yield Heading(f"{place}-{key}", title, 4)
+        if shown:
+            yield Gallery(tuple(_picture(model, one, pictures) for one in shown))
         else:
-            blocks.append(Paragraph(("None.",)))
-    return blocks
+            yield Paragraph(("None.",))
 
 
-def _picture(model: JsonObject, entry: JsonObject, pictures: Pictures) -> Picture:
-    image, overlay = pictures.get((model["name"], entry["file"]), (b"", b""))
-    probability: list[Piece] = ["probability ", *number(entry["probability"]).pieces]
-    if entry.get("loss") is not None:
-        probability += [", loss ", *number(entry["loss"], 2).pieces]
-    right = entry["actual"] == entry["predicted"]
-    answer = f"{entry['actual']}, recognised" if right else f"{entry['actual']} called {entry['predicted']}"
+def _picture(model: ModelReport, shown: ShownImage, pictures: Pictures) -> Picture:
+    image, overlay = pictures.get((model.name, shown.file), (b"", b""))
+    probability: list[Piece] = ["probability ", printed(shown.probability)]
+    if shown.loss is not None:
+        probability += [", loss ", printed(shown.loss, Notation(2))]
+    right = shown.actual == shown.predicted
+    answer = f"{shown.actual}, recognised" if right else f"{shown.actual} called {shown.predicted}"
     return Picture(
         image or None,
         overlay or None,
-        f"Chest radiograph {entry['file']}: {answer}",
-        stamp_of(model),
-        bool((model.get("cam") or {}).get("void")),
-        ((answer,), tuple(probability), (entry["file"],)),
+        f"Chest radiograph {shown.file}: {answer}",
+        stamp_of(model.cam),
+        bool(model.cam.void),
+        ((answer,), tuple(probability), (shown.file,)),
     )

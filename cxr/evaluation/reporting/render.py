@@ -1,17 +1,15 @@
 """One document as HTML and as Markdown: a page that opens offline and forbids itself every request."""
 
-import base64
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from cxr.core.files import JsonObject
+from cxr.core.offline_page import INLINE, base64_text, content_policy, script_json
+from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.charts import CONFIG
 from cxr.evaluation.reporting.document import (
     Audits,
@@ -42,7 +40,7 @@ from cxr.evaluation.reporting.overview import (
 )
 
 
-def sections(report: JsonObject, pictures: Pictures, whole: bool = True) -> list[Section]:
+def sections(report: Report, pictures: Pictures, whole: bool = True) -> list[Section]:
     """Return all sections but the verdict, which is the head of the page.
 
     Args:
@@ -65,35 +63,27 @@ def sections(report: JsonObject, pictures: Pictures, whole: bool = True) -> list
 
 
 VEGA_LITE = "6.4"
-# Nothing is fetched: scripts are named by their digests. Styles are inline, those that Vega sets as well.
-_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; "
-    "form-action 'none'"
-)
 
 
-def render_html(report: JsonObject, pictures: Pictures) -> str:
+def render_html(report: Report, pictures: Pictures) -> str:
     """Return the page.
 
     Args:
-        report: The content of reports/report.json, completed; what is absent is named as not measured.
+        report: The content of reports/report.json.
         pictures: Image and heat map as PNG bytes by model name and file; what is absent shows as an empty frame.
     """
     scripts = [_library(), _resource("report.js")]
-    policy = _POLICY.format(scripts=" ".join(f"'sha256-{_digest(script)}'" for script in scripts))
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=report.get("title") or "Evaluation",
-            policy=policy,
-            style=Markup(_resource("report.css")),
-            scripts=[Markup(script) for script in scripts],
-            config=CONFIG,
-            head=page_head(report),
-            research=RESEARCH_ONLY,
-            sections=sections(report, pictures),
-        )
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        title=report.title,
+        # Vega sets styles of its own.
+        policy=content_policy("data:", INLINE, scripts, more="form-action 'none'"),
+        style=Markup(_resource("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        config=CONFIG,
+        head=page_head(report),
+        research=RESEARCH_ONLY,
+        sections=sections(report, pictures),
     )
 
 
@@ -106,11 +96,11 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"pieces": pieces, "as_json": script_json, "data_uri": data_uri, "shade": shade}
+    environment.filters |= {"pieces": _html_pieces, "as_json": _as_json, "data_uri": _data_uri, "shade": _shade}
     return environment
 
 
-def pieces(found: tuple[Piece, ...]) -> Markup:
+def _html_pieces(found: tuple[Piece, ...]) -> Markup:
     """Return pieces as HTML; a figure carries the number of the JSON that it was rounded from."""
     return Markup("").join(_piece(piece) for piece in found)
 
@@ -123,18 +113,15 @@ def _piece(piece: Piece) -> Markup:
     return Markup("{}").format(piece)
 
 
-def script_json(value: object) -> Markup:
-    """Return JSON that cannot end its script element, whatever a file is called."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+def _as_json(value: object) -> Markup:
+    return Markup(script_json(value))
 
 
-def data_uri(png: bytes) -> str:
-    """Return a picture as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64_text(png)
 
 
-def shade(cell: Cell) -> str:
+def _shade(cell: Cell) -> str:
     """Return the style of a cell that is shaded by its share, or nothing."""
     return "" if cell.share is None else f"--share:{round(100 * cell.share)}%"
 
@@ -151,14 +138,10 @@ def _library() -> str:
     return bundle.replace("</script", "<\\/script")
 
 
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def render_markdown(report: JsonObject) -> str:
+def render_markdown(report: Report) -> str:
     """Return the report as Markdown; the page beside it has charts, pictures and the standards item by item."""
     top = page_head(report)
-    lines = [f"# {plain((str(report.get('title') or 'Evaluation'),))}", f"**{plain((top.headline,))}**"]
+    lines = [f"# {plain((report.title,))}", f"**{plain((top.headline,))}**"]
     lines.append(" ".join([plain(top.badge.pieces).capitalize() + ".", *(plain((one,)) for one in top.sentences)]))
     lines += [f"> {plain(one)}" for one in top.banner]
     lines += [f"> Waived: {plain((what,))}: {plain((why,))}" for what, why in top.waivers]
@@ -182,14 +165,27 @@ def _escaped(words: str) -> str:
 
 def markdown(block: Block) -> Iterator[str]:
     """Yield the parts of a block; a chart and a gallery have none."""
-    write: Callable[[Any], Iterator[str]] | None = _WRITERS.get(type(block))
-    if write:
-        yield from write(block)
+    match block:
+        case Table():
+            yield from _table(block)
+        case Audits():
+            yield _audits(block)
+        case Paragraph():
+            yield plain(block.pieces)
+        case Points():
+            yield "\n".join(f"- {plain(item)}" for item in block.items)
+        case Heading():
+            yield f"{'#' * block.level} {plain((block.text,))}"
+        case Fold():
+            yield f"### {plain(block.title)}"
+            yield from _each(block.blocks)
+        case Grid():
+            yield from _each(block.blocks)
 
 
-def _lines(header: list[str], rows: list[list[str]], flush: list[bool]) -> str:
-    rule = ["---:" if right else "---" for right in flush]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+def _each(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        yield from markdown(block)
 
 
 def _table(block: Table) -> Iterator[str]:
@@ -200,30 +196,7 @@ def _table(block: Table) -> Iterator[str]:
         yield plain(block.notes)
 
 
-def _paragraph(block: Paragraph) -> Iterator[str]:
-    yield plain(block.pieces)
-
-
-def _points(block: Points) -> Iterator[str]:
-    yield "\n".join(f"- {plain(item)}" for item in block.items)
-
-
-def _heading(block: Heading) -> Iterator[str]:
-    yield f"{'#' * block.level} {plain((block.text,))}"
-
-
-def _fold(block: Fold) -> Iterator[str]:
-    yield f"### {plain(block.title)}"
-    for part in block.blocks:
-        yield from markdown(part)
-
-
-def _grid(block: Grid) -> Iterator[str]:
-    for part in block.blocks:
-        yield from markdown(part)
-
-
-def _audits(block: Audits) -> Iterator[str]:
+def _audits(block: Audits) -> str:
     rows = [
         [
             f"{plain((one.name,))} ({plain((one.where,))})",
@@ -233,15 +206,9 @@ def _audits(block: Audits) -> Iterator[str]:
         ]
         for one in block.entries
     ]
-    yield _lines(["audit", "result", "found", "limit"], rows, [False] * 4)
+    return _lines(["audit", "result", "found", "limit"], rows, [False] * 4)
 
 
-_WRITERS: dict[type, Callable[[Any], Iterator[str]]] = {
-    Table: _table,
-    Paragraph: _paragraph,
-    Points: _points,
-    Heading: _heading,
-    Fold: _fold,
-    Grid: _grid,
-    Audits: _audits,
-}
+def _lines(header: list[str], rows: list[list[str]], flush: list[bool]) -> str:
+    rule = ["---:" if right else "---" for right in flush]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))

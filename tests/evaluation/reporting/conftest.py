@@ -1,16 +1,15 @@
-from typing import Any
-
 import pytest
 
+from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.render import render_html
 from tests.evaluation.reporting.fake import pictures, report
 
 
 @pytest.fixture(scope="session")
-def whole() -> dict[str, Any]:
+def whole() -> Report:
     return report()
 
 
 @pytest.fixture(scope="session")
-def html(whole: dict[str, Any]) -> str:
+def html(whole: Report) -> str:
     return render_html(whole, pictures(whole))

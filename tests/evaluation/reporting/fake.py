@@ -1,12 +1,15 @@
 """A report as a run on real radiographs would give it, made of random numbers: equal for equal arguments."""
 
+from collections import Counter
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from cxr.evaluation.report import add_derived_figures
+from cxr.core.records import as_json, from_json
+from cxr.evaluation.records import Report
+from cxr.evaluation.reporting.document import standards
 from tests.evaluation.reporting.fake_model import CLASSES, interval, model, six
 
 MODELS = (("cnn1", 3.2), ("cnn3", 2.9), ("vgg16", 2.3), ("resnet50", 2.4), ("ensemble", 3.0))
@@ -18,10 +21,16 @@ SOURCES = {
 HOSTILE = "</script><img src=x onerror=alert(1)>|`*\u202e.png"
 
 
-def report(names: int = len(MODELS)) -> dict[str, Any]:
+def report(names: int = len(MODELS)) -> Report:
     """Return a whole report of the first `names` models."""
+    return from_json(Report, report_json(names))
+
+
+def report_json(names: int = len(MODELS)) -> dict[str, Any]:
+    """Return the same as it stands in report.json."""
     models = [model(name, skill, number) for number, (name, skill) in enumerate(MODELS[:names])]
-    whole = {
+    found = audits()
+    return {
         "format": 1,
         "title": "Evaluation report",
         "data": data(),
@@ -34,8 +43,14 @@ def report(names: int = len(MODELS)) -> dict[str, Any]:
         ],
         "waivers": [{"stage": "split", "audit": "leak_across_splits", "why": "known twin 0.97 apart, see notes"}],
         "flow": flow(),
-        "audits": audits(),
-        "floor": {"floor": interval(0.831, 0.027), "frame": interval(0.58, 0.035), "oracle": 0.952, "chance": 0.333333},
+        "audits": found,
+        "floor": {
+            "floor": interval(0.831, 0.027),
+            "frame": interval(0.58, 0.035),
+            "oracle": 0.952,
+            "oracle_balanced_accuracy": 0.951,
+            "chance": 0.333333,
+        },
         "chance": 0.333333,
         "screening_model": "cnn1",
         "models": models,
@@ -57,8 +72,9 @@ def report(names: int = len(MODELS)) -> dict[str, Any]:
             "Viral pneumonia is all children, COVID-19 nearly all adults: a network may tell ages apart, not diseases.",
             "One split and one seed: the spread over seeds is not in the intervals.",
         ],
+        "audit_counts": dict(Counter(one["result"] for one in found)),
+        "standards": as_json(standards()),
     }
-    return add_derived_figures(whole)
 
 
 def verdict(chosen: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +103,8 @@ def data() -> dict[str, Any]:
             for label, found in SOURCES.items()
             for source, images in found.items()
         ],
+        "shares": dict.fromkeys(CLASSES, 0.333333),
+        "images_per_split": {"train": 2352, "validation": 588, "test": 735},
     }
 
 
@@ -94,12 +112,13 @@ def flow() -> list[dict[str, Any]]:
     first = {"covid": 1300, "normal": 2000, "viral_pneumonia": 1233, "lung_opacity": 200}
     kept = {label: first[label] for label in CLASSES}
     second = kept | {"covid": 1290, "viral_pneumonia": 1225}
-    return [
+    steps: list[dict[str, Any]] = [
         {"step": "found in the release", "images": first, "dropped": 0, "why": ""},
         {"step": "chosen classes", "images": kept, "dropped": 200, "why": "Lung opacity cannot be attributed"},
         {"step": "duplicates", "images": second, "dropped": 18, "why": "equal pixels; one of each group is kept"},
         {"step": "balanced", "images": dict.fromkeys(CLASSES, 1225), "dropped": 840, "why": "equal classes, at random"},
     ]
+    return [step | {"total": sum(step["images"].values())} for step in steps]
 
 
 def audits() -> list[dict[str, Any]]:
@@ -219,14 +238,10 @@ def description() -> dict[str, Any]:
     }
 
 
-def pictures(whole: dict[str, Any]) -> dict[tuple[str, str], tuple[bytes, bytes]]:
+def pictures(whole: Report) -> dict[tuple[str, str], tuple[bytes, bytes]]:
     """Return a grey disc and a coloured one for every error and example."""
     grey, colour = (_disc(mode) for mode in ("L", "RGB"))
-    return {
-        (one["name"], entry["file"]): (grey, colour)
-        for one in whole["models"]
-        for entry in (one.get("errors") or []) + (one.get("examples") or [])
-    }
+    return {(one.name, shown.file): (grey, colour) for one in whole.models for shown in (*one.errors, *one.examples)}
 
 
 def _disc(mode: str) -> bytes:

@@ -127,6 +127,7 @@ def model(name: str, skill: float, seed: int) -> dict[str, Any]:
         "cam": {
             "similarity_randomised": 0.21 + 0.2 * seed,
             "void": seed > 1,
+            "cells": [8, 8],
             "inside": [{"class": label, "n": 245, "enrichment_median": 1.12} for label in CLASSES],
         },
         "sources": [
@@ -142,6 +143,7 @@ def model(name: str, skill: float, seed: int) -> dict[str, Any]:
         ],
         "errors": [entry(number, 0.99 - number / 90, right=False) for number in range(12)],
         "examples": [entry(20 + number, 0.9, right=True) for number in range(6)],
+        "confusion_rows": [[six(one / sum(row)) for one in row] for row in confusion],
     }
 
 
