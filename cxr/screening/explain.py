@@ -335,7 +335,7 @@ def choose_rows(records: Iterable[Record], words: frozenset[str], limit: int) ->
     chosen: list[Record] = []
     more = 0
     for record in records:
-        if record["status"] != Status.OK or not words & words_of(record):
+        if record["status"] != Status.OK or not words & _words_of(record):
             continue
         if len(chosen) < limit:
             chosen.append(record)
@@ -344,7 +344,7 @@ def choose_rows(records: Iterable[Record], words: frozenset[str], limit: int) ->
     return chosen, more
 
 
-def words_of(record: Record) -> set[str]:
+def _words_of(record: Record) -> set[str]:
     """Return the words that fit a row: of its status, of the first network's class and decision, and of its flags."""
     decision = record["decision"]
     suspected = {SUSPECTED} if decision.endswith(f"_{SUSPECTED}") and decision != NOT_SUSPECTED else set()

@@ -52,7 +52,7 @@ class PairedPredictions:
     old_may_know: bool
 
 
-def require_alike(new: ScreeningModel, old: ScreeningModel, images: Plane) -> None:
+def _require_alike(new: ScreeningModel, old: ScreeningModel, images: Plane) -> None:
     """Refuse models that cannot answer the same planes.
 
     Raises:
@@ -84,7 +84,7 @@ def pair_predictions(new: ScreeningModel, old: ScreeningModel, table: pd.DataFra
         DataError: The old model was trained on all test images of a class.
         ModelError: The models cannot be compared.
     """
-    require_alike(new, old, images)
+    _require_alike(new, old, images)
     test = table[table["split"] == "test"]
     known = _known(old, images[test["index"].to_numpy(np.int64)])
     test = test[~known]
@@ -94,11 +94,11 @@ def pair_predictions(new: ScreeningModel, old: ScreeningModel, table: pd.DataFra
             f"the test split has no image of {lacking[0]} that {old.folder} was not trained on "
             f"({int(known.sum()):,} were left out); compare on a run with other images, or another seed"
         )
-    first, second = (saved_predictions(model, run_network(model, test, images)) for model in (new, old))
+    first, second = (_saved_predictions(model, run_network(model, test, images)) for model in (new, old))
     return PairedPredictions(first, second, int(known.sum()), old.decisions is None)
 
 
-def saved_predictions(model: ScreeningModel, outputs: SavedOutputs) -> Predictions:
+def _saved_predictions(model: ScreeningModel, outputs: SavedOutputs) -> Predictions:
     """Return a model's answers, calibrated as it screens."""
     logits = outputs.logits
     probabilities = model.decisions.probabilities(logits) if model.decisions else softmax(logits)

@@ -204,7 +204,7 @@ class TableComparison:
     comparisons: tuple[Comparison, ...]
 
 
-def measure_decisions(answers: Predictions, words: Sequence[str]) -> TableDecisions | None:
+def _measure_decisions(answers: Predictions, words: Sequence[str]) -> TableDecisions | None:
     """Measure the column `decision`; None where nothing was decided.
 
     Args:
@@ -265,7 +265,7 @@ def evaluate_table(table: ResultsTable, labels: LabelTable, seed: int) -> TableE
     return TableEvaluation(REPORT_FORM, table.name, labels.name, seed, matched.counts, networks)
 
 
-def predictions_of(
+def _predictions_of(
     table: ResultsTable, matched: Matched, network: NetworkPredictions, chosen: NDArray[np.bool_] | None = None
 ) -> Predictions:
     """Return what is measured of a network: the labelled rows that `chosen`, bool (n,), marks.
@@ -276,17 +276,17 @@ def predictions_of(
     if not kept.any():
         raise DataError(f"{table.name} has no answer of {network.name} for any labelled file; nothing can be measured")
     group = groups(matched.labels, [table.digests[row] for row in matched.rows])
-    truth = true_classes(matched, network.classes)
+    truth = _true_classes(matched, network.classes)
     return Predictions(network.classes, truth[kept], network.probabilities[matched.rows[kept]], group[kept])
 
 
-def true_classes(matched: Matched, classes: tuple[str, ...]) -> Labels:
+def _true_classes(matched: Matched, classes: tuple[str, ...]) -> Labels:
     """Return the class numbers of the labelled rows, int64 (n,)."""
     return np.array([classes.index(label.label) for label in matched.labels], np.int64)
 
 
 def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions, seed: int) -> NetworkEvaluation:
-    answers = predictions_of(table, matched, network)
+    answers = _predictions_of(table, matched, network)
     answered = network.predicted[matched.rows] != NO_ANSWER
     rows = matched.rows[answered]
     sources = [label.source for label, kept in zip(matched.labels, answered, strict=True) if kept]
@@ -300,13 +300,13 @@ def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions,
         confusion=confusion_rows(answers),
         missing_as_errors=_missing_as_errors(matched, network),
         calibration=calibration(answers, seed),
-        decisions=measure_decisions(answers, [network.decisions[row] for row in rows]),
+        decisions=_measure_decisions(answers, [network.decisions[row] for row in rows]),
         sources=tuple(_by_source(answers, sources)),
     )
 
 
 def _missing_as_errors(matched: Matched, network: NetworkPredictions) -> MissingAsErrors:
-    truth = true_classes(matched, network.classes)
+    truth = _true_classes(matched, network.classes)
     right = network.predicted[matched.rows] == truth
     sensitivity = {name: _share(right[truth == number]) for number, name in enumerate(network.classes)}
     return MissingAsErrors(len(truth), _share(right), sensitivity)
@@ -376,7 +376,7 @@ def _outputs(member: Member, name: str, common: list[str]) -> tuple[SavedOutputs
     """The common files, by name; logarithms of the probabilities are logits that give them."""
     table, matched, network = member
     place = {name: number for number, name in enumerate(matched.names)}
-    answers = predictions_of(table, matched, network, np.ones(len(matched.rows), bool))
+    answers = _predictions_of(table, matched, network, np.ones(len(matched.rows), bool))
     order = np.array([place[name] for name in common])
     probabilities = answers.probabilities[order]
     outputs = SavedOutputs(

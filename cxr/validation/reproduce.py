@@ -46,8 +46,8 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
         DataError, ParamsError, SplitError: The release cannot give such a split.
     """
     values = model.description["params"]
-    prepared = prepare_again(values, data, track)
-    table = split_again(values, prepared.table)
+    prepared = _prepare_again(values, data, track)
+    table = _split_again(values, prepared.table)
     stated = model.description["evaluation"]
     test = run_network(model, table[table["split"] == "test"], prepared.images)
     probabilities = model.decisions.probabilities(test.logits) if model.decisions else softmax(test.logits)
@@ -60,7 +60,7 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
     ]
 
 
-def prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
+def _prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
     """Decode the release in `data` with the params `values`; its count is not checked."""
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
     release = read_release(data)
@@ -68,7 +68,7 @@ def prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
     return prepare_table(decoded, read_sources(data), read_patients(data), own)
 
 
-def split_again(values: JsonObject, table: pd.DataFrame) -> pd.DataFrame:
+def _split_again(values: JsonObject, table: pd.DataFrame) -> pd.DataFrame:
     """Balance and split a manifest with the params `values`."""
     seed = top_level(values, SeedParams).seed
     balanced = balance_rows(table, section(values, "balance", BalanceParams), seed)

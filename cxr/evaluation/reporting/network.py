@@ -87,12 +87,12 @@ def _prevalence(points: Sequence[MeasuredPoint]) -> Table:
     return table(caption, ["operating point", "prevalence", "PPV", "NPV"], rows)
 
 
-def decision_curve_blocks(model: ModelReport, place: str) -> list[Block]:
+def _decision_curve_blocks(model: ModelReport, place: str) -> list[Block]:
     """Net benefit against treating all or none (Vickers and Elkin 2006)."""
     return [decision_chart(place, model.decision_curve)]
 
 
-def abstention_blocks(model: ModelReport, place: str) -> list[Block]:
+def _abstention_blocks(model: ModelReport, place: str) -> list[Block]:
     """Error by coverage, and prediction sets."""
     sets = model.conformal
     return [
@@ -186,7 +186,7 @@ REGIONS = {"masks": "the release's lung masks", "box": "a fixed box, because the
 GROUPS = {"children_adults": "children and adults"}
 
 
-def subgroup_blocks(model: ModelReport) -> list[Block]:
+def _subgroup_blocks(model: ModelReport) -> list[Block]:
     """Sensitivity in the groups that the database knows."""
     if not model.subgroups:
         return [not_measured("Subgroups")]
@@ -222,7 +222,7 @@ def source_blocks(sources: Sequence[HeldOutSource]) -> list[Block]:
     return [table("Each source left out of training in turn", header, rows)]
 
 
-def dependence_blocks(model: ModelReport) -> list[Block]:
+def _dependence_blocks(model: ModelReport) -> list[Block]:
     """Balanced accuracy with the lungs, or all else, blacked out."""
     found = model.dependence
     rows = [
@@ -236,7 +236,7 @@ def dependence_blocks(model: ModelReport) -> list[Block]:
     return [words, table("Balanced accuracy when part of the image is black", ["what it sees", "result"], rows)]
 
 
-def perturbation_blocks(model: ModelReport, place: str) -> list[Block]:
+def _perturbation_blocks(model: ModelReport, place: str) -> list[Block]:
     """Changed images, shuffled patches, frequencies."""
     texture = Grid((shuffle_chart(place, model.shuffle), frequencies_chart(place, model.frequencies)))
     return [_perturbations(model.robustness), perturbation_chart(place, model.robustness), texture]
@@ -250,7 +250,7 @@ def _perturbations(found: Sequence[Perturbed]) -> Table:
     return table("Robustness", header, rows)
 
 
-def attention_blocks(model: ModelReport) -> list[Block]:
+def _attention_blocks(model: ModelReport) -> list[Block]:
     """What the heat maps are worth, and whether they lie on the lungs."""
     maps = model.cam
     similarity = number(maps.similarity_randomised).pieces
@@ -277,14 +277,14 @@ PARTS: tuple[tuple[str, str, Callable[[ModelReport, str], list[Block]]], ...] = 
     ("distributions", "Probabilities by true class", distribution_blocks),
     ("calibration", "Calibration", calibration_blocks),
     ("points", "Operating points", lambda model, _: point_blocks(model.operating_points)),
-    ("benefit", "Decision curve", decision_curve_blocks),
+    ("benefit", "Decision curve", _decision_curve_blocks),
     ("answering", "What it answers, refers and rejects", lambda model, _: answering_blocks(model.answering)),
-    ("abstention", "Prediction sets and error by coverage", abstention_blocks),
-    ("subgroups", "Subgroups", lambda model, _: subgroup_blocks(model)),
+    ("abstention", "Prediction sets and error by coverage", _abstention_blocks),
+    ("subgroups", "Subgroups", lambda model, _: _subgroup_blocks(model)),
     ("sources", "Sources left out of training", lambda model, _: source_blocks(model.sources)),
-    ("lungs", "Does it need the lungs?", lambda model, _: dependence_blocks(model)),
-    ("robustness", "Robustness and texture", perturbation_blocks),
-    ("attention", "Where it looks", lambda model, _: attention_blocks(model)),
+    ("lungs", "Does it need the lungs?", lambda model, _: _dependence_blocks(model)),
+    ("robustness", "Robustness and texture", _perturbation_blocks),
+    ("attention", "Where it looks", lambda model, _: _attention_blocks(model)),
 )
 BRIEF = {"classes", "points"}
 

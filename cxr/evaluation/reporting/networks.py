@@ -79,7 +79,7 @@ def _measures(models: Sequence[ModelReport]) -> Table:
             interval(model.metrics.macro_auc),
             interval(model.metrics.log_loss),
             interval(model.metrics.brier),
-            calibration_cell(model.calibration.after),
+            _calibration_cell(model.calibration.after),
         ]
         for model in models
     ]
@@ -87,7 +87,7 @@ def _measures(models: Sequence[ModelReport]) -> Table:
     return table("On the test split, after calibration", header, rows, (note,))
 
 
-def calibration_cell(after: TestedCalibration) -> Cell:
+def _calibration_cell(after: TestedCalibration) -> Cell:
     """Return the error of calibration, and in brackets the band that a calibrated model would show."""
     if after.null_low is None or after.null_high is None:
         return number(after.ece15)

@@ -109,21 +109,21 @@ def _entry(record: AuditRecord) -> AuditEntry:
 
 
 def _values(values: Mapping[str, object]) -> Table | None:
-    flat = list(flattened(values))
+    flat = list(_flattened(values))
     rows = [[Cell((name,)), raw(value)] for name, value in flat[:MOST_VALUES]]
     if len(flat) > MOST_VALUES:
         rows.append([text("more"), Cell(("in report.json",))])
     return table("Values", ["name", "value"], rows) if rows else None
 
 
-def flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+def _flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """Yield the leaves of a JSON value with their dotted names; a list counts its items from nought."""
     if isinstance(value, Mapping):
         for key, part in value.items():
-            yield from flattened(part, f"{name}.{key}" if name else str(key))
+            yield from _flattened(part, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
         for number, part in enumerate(value):
-            yield from flattened(part, f"{name}[{number}]")
+            yield from _flattened(part, f"{name}[{number}]")
     else:
         yield name, value
 
@@ -179,7 +179,7 @@ def reproducibility_section(report: Report) -> Section:
     rows = [[text("commit"), text(commit)], [text("data, digest"), text(found.data_sha256)]]
     rows += [[text(f"network {name}, digest"), text(digest)] for name, digest in found.networks.items()]
     versions = [[text(name), text(version)] for name, version in found.versions.items()]
-    params = [[Cell((name,)), raw(value)] for name, value in flattened(found.params)]
+    params = [[Cell((name,)), raw(value)] for name, value in _flattened(found.params)]
     return Section(
         "reproducibility",
         "Reproducibility",
