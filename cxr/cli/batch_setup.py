@@ -18,10 +18,11 @@ from cxr.screening.engine import Engine, Run
 from cxr.screening.explain import LIMIT, SUSPECTED, Explained, choose_rows, parse_words
 from cxr.screening.output import OutputFiles, output_files
 from cxr.screening.paths import Naming, split_places
+from cxr.screening.run import LocalEngine
 from cxr.screening.run_manifest import RevisionDiff, RevisionName, diff_revisions
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Provenance, Root
-from cxr.screening.workers import LocalEngine, WorkerPool
+from cxr.screening.workers import WorkerPool
 
 LEAST = 128  # files for a process to be worth its start: it brings a tenth of a millisecond for each
 
@@ -136,7 +137,7 @@ def load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fal
 def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
     """Load a network; 0 threads means: as many as its cost beside that of decoding calls for."""
     from cxr.inference.model_folder import describe_model, load_model, packaged_folder
-    from cxr.screening.workers import network_threads
+    from cxr.inference.network import network_threads
 
     if folder == packaged_folder().with_name(NAMES["fast"]) and not folder.is_dir():
         raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")

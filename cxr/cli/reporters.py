@@ -348,7 +348,7 @@ class JsonLinesReporter:
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
         """See `Reporter`."""
-        from cxr.screening.journal import as_json
+        from cxr.core.records import as_json
         from cxr.screening.run_manifest import drift_records
 
         self._say(

@@ -157,6 +157,20 @@ class Network:
             raise ModelError(f"{xml} is not a network that OpenVINO can read; export it again") from error
 
 
+# What one file of 300 x 300 pixels costs before the network, in the network's own currency: on one core, decoding takes
+# as long as a quarter of a GFLOP (benchmarks/screening.py).
+DECODING_GFLOP = 0.25
+
+
+def network_threads(gflop: float, cores: int) -> int:
+    """Return the number of threads for a network of `gflop` an image beside decoding threads on all `cores`.
+
+    Threads that wait for each other in small operations cost more than they bring: on two cores, one thread of the
+    small network takes 0.37 ms of a core for an image, two take 0.45 ms.
+    """
+    return max(1, round(cores * gflop / (gflop + DECODING_GFLOP)))
+
+
 MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
 Failure = tuple[Reason, str]  # why a picture has no result, and the same for people
 Name = TypeVar("Name", bound=Hashable)

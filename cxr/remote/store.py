@@ -15,9 +15,9 @@ from cxr.core.errors import UsageError
 from cxr.core.processor import available_cores
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES
 from cxr.remote.filesystem import RetryPolicy, filesystem_of, protocol_of
-from cxr.screening.candidates import Candidate, Query
+from cxr.screening.candidates import Candidate, Query, Search
 from cxr.screening.paths import cleaned, is_address
-from cxr.screening.storage import MAX_BYTES, FileVersion, Listed, Revisions, Visitor
+from cxr.screening.storage import MAX_BYTES, FileVersion, Listed, Revisions
 
 # By the filesystems that give them: S3 and HTTP; Azure; Google; DVC; Git; zip; HDFS and others.
 CHECKSUMS = ("ETag", "etag", "content_md5", "md5Hash", "crc32c", "md5", "Content-MD5", "sha", "CRC", "checksum")
@@ -59,14 +59,14 @@ def join(base: str, relative: str) -> str:
     return f"{base}{'' if not base or base.endswith('/') or not relative else '/'}{relative}"
 
 
-def list_pages(fs: Any, base: str, folder: str, visitor: Visitor, retry: RetryPolicy) -> Iterator[Listed]:
+def list_pages(fs: Any, base: str, folder: str, search: Search, retry: RetryPolicy) -> Iterator[Listed]:
     """List S3 a thousand keys at a time; no more than one page is held.
 
     Args:
         fs: s3fs's filesystem.
         base: `bucket` or `bucket/prefix` of the store; empty where it spans buckets.
         folder: Below it.
-        visitor: Asked of each folder once, before its files.
+        search: Asked of each folder once, before its files.
         retry: For each page.
     """
     bucket, _, prefix = join(base, folder).partition("/")
@@ -81,48 +81,48 @@ def list_pages(fs: Any, base: str, folder: str, visitor: Visitor, retry: RetryPo
             if not below or below.endswith("/"):  # a marker that some tools make for a folder
                 continue
             relative = f"{folder}/{below}" if folder else below
-            if _enters(relative.rpartition("/")[0], entered, visitor):
+            if _enters(relative.rpartition("/")[0], entered, search):
                 yield Listed(relative, mark=version_token({"size": entry["Size"], **entry}))
         if not page.get("IsTruncated"):
             return
         asked = first | {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _enters(folder: str, entered: dict[str, bool], visitor: Visitor) -> bool:
+def _enters(folder: str, entered: dict[str, bool], search: Search) -> bool:
     """Ask for each folder on the way once, from the top."""
     known = entered.get(folder)
     if known is None:
         above = folder.rpartition("/")[0]
-        known = entered[folder] = _enters(above, entered, visitor) and visitor.enters(folder)
+        known = entered[folder] = _enters(above, entered, search) and search.enters(folder)
     return known
 
 
-def list_folders(fs: Any, base: str, folder: str, visitor: Visitor, retry: RetryPolicy) -> Iterator[Listed]:
-    """List folder by folder; one that may not be listed is told to the visitor."""
+def list_folders(fs: Any, base: str, folder: str, search: Search, retry: RetryPolicy) -> Iterator[Listed]:
+    """List folder by folder; one that may not be listed is told to `search`."""
     waiting = [folder]
     while waiting:
         below = waiting.pop()
         path = join(base, below)
-        for entry in _entries(fs, path, below, visitor, retry):
+        for entry in _entries(fs, path, below, search, retry):
             name = _own_name(entry["name"], path)
             if not name:
                 continue
             relative = f"{below}/{name}" if below else name
             if entry["type"] == "directory":
-                if visitor.enters(relative):
+                if search.enters(relative):
                     waiting.append(relative)
             elif entry["type"] in ("file", "link"):
                 yield Listed(relative, mark=version_token(entry))
             else:
-                visitor.special(relative)
+                search.special(relative)
 
 
-def _entries(fs: Any, path: str, below: str, visitor: Visitor, retry: RetryPolicy) -> list[dict[str, Any]]:
-    """List the folder that is called `below` to the visitor, who is told where it may not be listed."""
+def _entries(fs: Any, path: str, below: str, search: Search, retry: RetryPolicy) -> list[dict[str, Any]]:
+    """List the folder that `search` calls `below`, and tell it where that may not be listed."""
     try:
         return retry.call(lambda: _listed(fs, path))
     except OSError:
-        visitor.unlisted(below)
+        search.unlisted(below)
         return []
 
 
@@ -137,20 +137,20 @@ def _own_name(name: str, folder: str) -> str:
     return "" if name.strip("/") == folder.strip("/") else name.rstrip("/").rpartition("/")[2]
 
 
-def list_links(fs: Any, base: str, folder: str, visitor: Visitor, retry: RetryPolicy) -> Iterator[Listed]:
+def list_links(fs: Any, base: str, folder: str, search: Search, retry: RetryPolicy) -> Iterator[Listed]:
     """List the pages of a web server: links to what lies below, without queries, are its files and folders."""
     waiting = [folder]
     while waiting:
         below = waiting.pop()
         address = f"{base}/{_quoted(below)}/" if below else f"{base}/"
-        for entry in _entries(fs, address, below, visitor, retry):
+        for entry in _entries(fs, address, below, search, retry):
             name = entry["name"].removeprefix(address)
             if name == entry["name"] or "?" in name or "#" in name or not name.strip("/") or "/" in name[:-1]:
                 continue
             relative = f"{below}/{unquote(name.rstrip('/'))}" if below else unquote(name.rstrip("/"))
             if not name.endswith("/"):
                 yield Listed(relative)
-            elif visitor.enters(relative):
+            elif search.enters(relative):
                 waiting.append(relative)
 
 
@@ -260,11 +260,11 @@ class FsspecStore:
         """See `Store`."""
         return list(self.named) or [Listed("", is_folder=True)]
 
-    def walk(self, folder: str, visitor: Visitor) -> Iterator[Listed]:
+    def walk(self, folder: str, search: Search) -> Iterator[Listed]:
         """See `Store`."""
         ways = {"s3": list_pages, "s3a": list_pages, "http": list_links, "https": list_links}
         way = ways.get(self.protocol, list_folders) if self.base or folder else list_folders
-        return way(self.fs, self.base, folder, visitor, self.retry)
+        return way(self.fs, self.base, folder, search, self.retry)
 
     def is_own(self, relative: str, own: frozenset[str]) -> bool:
         """See `Store`."""

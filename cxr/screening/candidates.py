@@ -3,8 +3,9 @@
 import heapq
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import accumulate
 from operator import eq
 from pathlib import Path
@@ -173,6 +174,60 @@ class Found:
     excluded: int = 0
     special: list[str] = field(default_factory=list)
     folders: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Search:
+    """Which folders of a store are searched; notes in `found` those that are not, and what is neither file nor folder.
+
+    Attributes:
+        searched: Relative paths of the folders that are searched, or were.
+    """
+
+    def __init__(self, query: Query, found: Found, cell: Callable[[str], str], is_own: Callable[[str], bool]) -> None:
+        """Begin.
+
+        Args:
+            query: What to look for.
+            found: Where what is left aside is noted.
+            cell: Gives the name in the table of a relative path.
+            is_own: Tells whether a folder is one that the run itself writes.
+        """
+        self._query, self._found, self._cell, self._is_own = query, found, cell, is_own
+        self.searched: set[str] = set()
+
+    def enters(self, folder: str, *, link: bool = False) -> bool:
+        """Tell whether a folder is to be searched."""
+        if folder in self.searched or self._is_own(folder):
+            return False
+        why = self._why_not(folder, link=link)
+        if why:
+            self._found.folders.append((self._cell(folder), why))
+            return False
+        self.searched.add(folder)
+        return True
+
+    def unlisted(self, folder: str) -> None:
+        """Take a folder that cannot be listed."""
+        self._found.folders.append((self._cell(folder or "."), UNREADABLE))
+
+    def special(self, relative: str) -> None:
+        """Take what is neither a file nor a folder."""
+        self._found.special.append(self._cell(relative))
+
+    def _why_not(self, folder: str, *, link: bool) -> str:
+        if folder.rpartition("/")[2].startswith("."):
+            return HIDDEN
+        if matches(folder, self._query.exclude):
+            return EXCLUDED
+        if link:
+            return LINK
+        return "" if self._query.recursive else NOT_RECURSIVE
+
+
+def matches(relative: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a relative path, or the name at its end, matches one of the patterns of a `Query`."""
+    name = relative.rpartition("/")[2]
+    return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def common_root(paths: Sequence[Path]) -> Path:

@@ -3,25 +3,13 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
 from cxr.core.errors import UsageError
-from cxr.screening.candidates import (
-    EXCLUDED,
-    HIDDEN,
-    LINK,
-    NOT_RECURSIVE,
-    UNREADABLE,
-    Candidate,
-    Candidates,
-    Found,
-    Gathering,
-    Query,
-)
+from cxr.screening.candidates import Candidate, Candidates, Found, Gathering, Query, Search, matches
 from cxr.screening.paths import Naming
 from cxr.screening.storage import Listed, store_of
 
@@ -44,21 +32,21 @@ def discover(query: Query, naming: Naming) -> Found:
 
 
 class _Walk:
-    """Decides, as the `Visitor` of a store, what is taken of it."""
+    """Decides which files are taken."""
 
     def __init__(self, query: Query, naming: Naming) -> None:
         self.query, self.naming, self.found = query, naming, Found()
         self.store = store_of(naming.root)
+        self.search = Search(query, self.found, naming.cell, self._is_own)
         self.taken = Gathering()
         self.named: set[str] = set()
-        self.searched: set[str] = set()
         self.own_names = {Path(path).name for path in query.own}
 
     def take_folder(self, relative: str) -> None:
-        if relative in self.searched:  # inputs may overlap
+        if relative in self.search.searched:  # inputs may overlap
             return
-        self.searched.add(relative)
-        for listed in self.store.walk(relative, self):
+        self.search.searched.add(relative)
+        for listed in self.store.walk(relative, self.search):
             self.take_file(listed, named=False)
 
     def take_file(self, listed: Listed, *, named: bool) -> None:
@@ -78,45 +66,12 @@ class _Walk:
             if named:
                 self.named.add(cell)
 
-    def enters(self, folder: str, *, link: bool = False) -> bool:
-        """See `Visitor`."""
-        if folder in self.searched or self._is_own(folder):
-            return False
-        why = self._why_not(folder, link=link)
-        if why:
-            self.found.folders.append((self.naming.cell(folder), why))
-            return False
-        self.searched.add(folder)
-        return True
-
-    def unlisted(self, folder: str) -> None:
-        """See `Visitor`."""
-        self.found.folders.append((self.naming.cell(folder or "."), UNREADABLE))
-
-    def special(self, relative: str) -> None:
-        """See `Visitor`."""
-        self.found.special.append(self.naming.cell(relative))
-
-    def _why_not(self, folder: str, *, link: bool) -> str:
-        if folder.rpartition("/")[2].startswith("."):
-            return HIDDEN
-        if _matches(folder, self.query.exclude):
-            return EXCLUDED
-        if link:
-            return LINK
-        return "" if self.query.recursive else NOT_RECURSIVE
-
     def _is_own(self, relative: str) -> bool:
         return relative.rpartition("/")[2] in self.own_names and self.store.is_own(relative, self.query.own)
 
     def _left_out(self, relative: str) -> bool:
-        included = not self.query.include or _matches(relative, self.query.include)
-        return not included or _matches(relative, self.query.exclude)
-
-
-def _matches(relative: str, patterns: Sequence[str]) -> bool:
-    name = relative.rpartition("/")[2]
-    return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
+        included = not self.query.include or matches(relative, self.query.include)
+        return not included or matches(relative, self.query.exclude)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """What became of each file, on the disk before anything else: one journal of checked lines, or parts of it."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
@@ -13,16 +15,14 @@ from io import FileIO
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from zlib import crc32
-
-from msgspec import DecodeError, Struct
-from msgspec.json import decode, encode
 
 from cxr import __version__
 from cxr.core.errors import OutputError, ResumeError
 from cxr.core.files import whole_file
 from cxr.core.processor import instructions
+from cxr.core.records import as_json, from_json
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, escape
@@ -48,13 +48,8 @@ PARTS = {
 }
 
 
-def as_json(record: object) -> dict[str, Any]:
-    """Return a record, or records by name, as they stand in a JSON file."""
-    form: dict[str, Any] = decode(encode(record))
-    return form
-
-
-class NetworkPrint(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class NetworkPrint:
     """A network in a fingerprint: its identity, and the SHA-256 of its files."""
 
     model: str
@@ -62,14 +57,16 @@ class NetworkPrint(Struct, frozen=True):
     description: str
 
 
-class PathsPrint(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PathsPrint:
     """The form of paths, and of hashed ones the check of the key, see `Naming`."""
 
     style: str
     key: str | None
 
 
-class Fingerprint(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
     """What a row depends on besides its file. Rows of two runs may stand in one table only where this is equal.
 
     Batch size, workers, threads, order and shards are not part of it: an answer does not depend on them.
@@ -180,7 +177,8 @@ FORMAT = "cxr-batch journal 2"
 _ELSEWHERE = re.compile(rb'[0-9a-f]{8} \{"instructions":')
 
 
-class JournalRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
     """What became of a file.
 
     Attributes:
@@ -191,19 +189,21 @@ class JournalRecord(Struct, frozen=True, omit_defaults=True):
 
     path: str
     stamp: tuple[int | str, ...]
-    cells: tuple[str, ...] | None = None
+    cells: tuple[str, ...] | None = field(default=None, metadata={"absent": True})
 
 
-class _Header(Struct, frozen=True, omit_defaults=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
     """The first line: of a journal with the fingerprint of its run, of a part with its number."""
 
     format: str
-    fingerprint: Mapping[str, object] | None = None
-    part: int | None = None
+    fingerprint: Mapping[str, object] | None = field(default=None, metadata={"absent": True})
+    part: int | None = field(default=None, metadata={"absent": True})
     instructions: str
 
 
-class _Instructions(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Instructions:
     """A line that says which class of processor has computed the records after it."""
 
     instructions: str
@@ -241,7 +241,7 @@ class Records(Closing):
         self._reader.seek(position)
         text = _checked(self._reader.readline())
         assert text is not None, f"{self.path} changed while it was open"
-        return decode(text, type=JournalRecord)
+        return _record(text)
 
     def records(self) -> Iterator[tuple[int, JournalRecord]]:
         """Give every readable record after the header with its position."""
@@ -251,18 +251,24 @@ class Records(Closing):
         for line in iter(self._reader.readline, b""):
             text = _checked(line)
             if text is not None and not _ELSEWHERE.match(line):
-                yield position, decode(text, type=JournalRecord)
+                yield position, _record(text)
             position += len(line)
 
     def instructions(self) -> set[str]:
         """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
         self._reader.seek(0)
         lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
-        return {decode(text, type=_Instructions).instructions for line in lines if (text := _checked(line)) is not None}
+        return {json.loads(text)["instructions"] for line in lines if (text := _checked(line)) is not None}
 
 
-def _line(record: Struct) -> bytes:
-    text = encode(record)
+def _record(text: bytes) -> JournalRecord:
+    form = json.loads(text)
+    cells = form.get("cells")
+    return JournalRecord(form["path"], tuple(form["stamp"]), None if cells is None else tuple(cells))
+
+
+def _line(record: object) -> bytes:
+    text = json.dumps(as_json(record), ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x %s\n" % (crc32(text), text)
 
 
@@ -346,8 +352,8 @@ def read_fingerprint(path: Path) -> Mapping[str, object] | None:
     except OSError as error:
         raise ResumeError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        header = decode(text or b"", type=_Header)
-    except DecodeError:
+        header = from_json(_Header, json.loads(text or b"null"))
+    except ValueError:
         header = None
     if header is None or header.format != FORMAT or header.fingerprint is None:
         raise ResumeError(

@@ -2,12 +2,11 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from cxr.core.errors import DataError
-from cxr.core.files import whole_file
+from cxr.core.files import whole_file, write_json
 from cxr.screening.discovery import Shard
 from cxr.screening.journal import PARTS
 from cxr.screening.output import OutputFiles
@@ -21,7 +20,6 @@ from cxr.screening.run_manifest import (
     counts_record,
     drift_records,
     results_record,
-    write_manifest,
 )
 from cxr.screening.tables import Format, digest_of, write_table
 
@@ -47,7 +45,7 @@ def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Ta
         write_table(temporary, wanted, tally.schema.columns, _rows(shards, tally))
         results = results_record(temporary, files.results.name, wanted, tally)
     manifest = replace(shards[0].manifest, results=results) if whole else _manifest(shards, tally, results)
-    write_manifest(files.manifest, manifest)
+    write_json(files.manifest, manifest)
     return tally
 
 

@@ -9,16 +9,16 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
 from cxr import __version__
 from cxr.core.errors import CxrError, DataError, OutputError, UsageError
 from cxr.core.processor import available_cores
+from cxr.core.records import as_json
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -28,7 +28,6 @@ from cxr.screening.journal import (
     TRIES,
     Fingerprint,
     Parts,
-    as_json,
     begin_parts,
     check_same,
     decoder,

@@ -3,21 +3,31 @@
 import io
 from array import array
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from msgspec.structs import replace
-
 from cxr.core.errors import DataError, OutputError
+from cxr.core.files import write_json
+from cxr.core.records import as_json
 from cxr.inference.gate import GATE_REASONS
 from cxr.screening.candidates import Candidate
-from cxr.screening.engine import Engine, Log, ProgressListener, Run
-from cxr.screening.journal import Fingerprint, JournalRecord, as_json, check_same, fingerprint_of
+from cxr.screening.engine import Done, Engine, Log, ProgressListener, Run
+from cxr.screening.journal import (
+    Fingerprint,
+    Journal,
+    JournalRecord,
+    check_same,
+    create_journal,
+    fingerprint_of,
+    read_fingerprint,
+    refuse_leftovers,
+    remove_parts,
+)
 from cxr.screening.output import OutputFiles
-from cxr.screening.predict import screen
+from cxr.screening.predict import record_of, screen
 from cxr.screening.read import prefetch
 from cxr.screening.run_manifest import (
     MANIFEST_VERSION,
@@ -34,12 +44,11 @@ from cxr.screening.run_manifest import (
     results_record,
     skipped_record,
     tool_record,
-    write_manifest,
 )
 from cxr.screening.schema import Status
 from cxr.screening.storage import FileVersion, Root, store_of
 from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
-from cxr.screening.workers import LocalEngine
+from cxr.screening.workers import WorkerPool, run_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ def finalize(
             write_table(temporary, work.format, work.schema.columns, rows)
             results = results_record(temporary, files.results.name, work.format, tally)
         computed_on = journal.instructions()
-        write_manifest(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
+        write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
     except OSError as error:
         raise OutputError(
             f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
@@ -124,6 +133,45 @@ def _manifest(
         times=times,
         references={head.identity: head.reference for head in heads if head.reference},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """This machine, and one journal.
+
+    Attributes:
+        pool: Processes that screen beside this one, each file by file; None: this one alone, with threads that read.
+    """
+
+    pool: WorkerPool | None = None
+
+    def opened(self, files: OutputFiles, fingerprint: Fingerprint, *, overwrite: bool) -> Journal:
+        """See `Engine`."""
+        begun = None if overwrite else read_fingerprint(files.journal)
+        if begun is None and not overwrite:
+            refuse_leftovers(files, files.parts, "ray")
+        if begun is None:
+            remove_parts(files.parts)
+            return create_journal(files.journal, fingerprint)
+        check_same(begun, fingerprint, str(files.journal))
+        try:
+            return Journal(files.journal)
+        except OSError as error:
+            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
+
+    def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
+        """See `Engine`; in the order of `todo` where there is no pool."""
+        if self.pool is not None:
+            yield from run_pool(self.pool, log, work, todo, listener)
+            return
+        candidates = work.selection.candidates
+        waiting = iter(todo)
+        chosen = (candidates[number] for number in todo)
+        for outcomes in screen(chosen, work.request.naming.root, work.models, work.workers, work.keywords, work.batch):
+            numbers = [next(waiting) for _ in outcomes]
+            assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
+            yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
+            listener.screened(outcomes)
 
 
 LOCAL: Engine = LocalEngine()

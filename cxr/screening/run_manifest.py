@@ -3,21 +3,20 @@
 import platform
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 
-from msgspec import Struct, ValidationError, convert
-
 from cxr import __version__
 from cxr.core.errors import DataError
-from cxr.core.files import read_json, write_json
+from cxr.core.files import read_json
+from cxr.core.records import from_json
 from cxr.inference.decisions import Reference, ReferReason
 from cxr.inference.gate import GateRecord
 from cxr.screening.candidates import Candidate, Found, Query
 from cxr.screening.discovery import Selection, Shard
 from cxr.screening.drift import DriftCounts, DriftRecord
-from cxr.screening.journal import Fingerprint, as_json
+from cxr.screening.journal import Fingerprint
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, cleaned, escape, printable
 from cxr.screening.schema import SCHEMA_VERSION, ModelColumns, ModelRecord, Schema, Status, schema_of
@@ -25,10 +24,12 @@ from cxr.screening.storage import GitRevision, Provenance, Revisions, git_revisi
 from cxr.screening.tables import Format, bytes_of, digest_of, is_partitioned, partitions_of, read_table
 
 MANIFEST_VERSION = 1
+ABSENT = {"absent": True}  # None has no key
 LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
 
 
-class ToolRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ToolRecord:
     """What made a table: versions of the tool, of Python and of the libraries, and the tool's commit in a checkout.
 
     Attributes:
@@ -44,7 +45,8 @@ class ToolRecord(Struct, frozen=True):
     instructions: tuple[str, ...] = ()
 
 
-class DiffRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class DiffRecord:
     """What a revision has of the earlier one that --changed-since named: numbers of files, cells of those deleted."""
 
     rev: str
@@ -55,7 +57,8 @@ class DiffRecord(Struct, frozen=True):
     deleted: tuple[str, ...]
 
 
-class EarlierRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class EarlierRecord:
     """The table whose rows of unchanged files were kept."""
 
     file: str
@@ -63,7 +66,8 @@ class EarlierRecord(Struct, frozen=True):
     sha256: str
 
 
-class RequestRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
     """Arguments and selection; where names are hashed, None for whatever names a file or a folder.
 
     Attributes:
@@ -83,11 +87,12 @@ class RequestRecord(Struct, frozen=True, omit_defaults=True):
     limit: int | None
     git: GitRevision | None
     dvc: Provenance | None
-    changed_since: DiffRecord | None = None
-    earlier: EarlierRecord | None = None
+    changed_since: DiffRecord | None = field(default=None, metadata=ABSENT)
+    earlier: EarlierRecord | None = field(default=None, metadata=ABSENT)
 
 
-class ResultsRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class ResultsRecord:
     """The table.
 
     Attributes:
@@ -102,10 +107,11 @@ class ResultsRecord(Struct, frozen=True, omit_defaults=True):
     rows: int
     bytes: int
     sha256: str
-    partitions: int | None = None
+    partitions: int | None = field(default=None, metadata=ABSENT)
 
 
-class SkippedRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class SkippedRecord:
     """Numbers of files that have no row, by the reason."""
 
     not_an_image: int
@@ -114,16 +120,17 @@ class SkippedRecord(Struct, frozen=True, omit_defaults=True):
     excluded: int
     other_shards: int
     beyond_limit: int
-    unchanged: int = 0
+    unchanged: int | None = field(default=None, metadata=ABSENT)
 
     @property
     def total(self) -> int:
         """All of them."""
         left_aside = self.special + self.hidden + self.excluded + self.other_shards + self.beyond_limit
-        return self.not_an_image + left_aside + self.unchanged
+        return self.not_an_image + left_aside + (self.unchanged or 0)
 
 
-class CountsRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class CountsRecord:
     """Counts of files: discovered = ok + rejected + error + skipped.
 
     Attributes:
@@ -142,17 +149,19 @@ class CountsRecord(Struct, frozen=True, omit_defaults=True):
     flags: Mapping[str, int]
     predictions: Mapping[str, Mapping[str, int]]
     decisions: Mapping[str, Mapping[str, int | Mapping[str, int]]]
-    agreement: Mapping[str, int] | None = None
+    agreement: Mapping[str, int] | None = field(default=None, metadata=ABSENT)
 
 
-class FolderRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FolderRecord:
     """A folder that was not searched."""
 
     path: str
     because: str
 
 
-class AsideRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AsideRecord:
     """The files without a row that nobody asked to leave aside, and the folders that were not searched."""
 
     not_an_image: tuple[str, ...]
@@ -161,14 +170,16 @@ class AsideRecord(Struct, frozen=True):
     folders: tuple[FolderRecord, ...]
 
 
-class ListingRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ListingRecord:
     """All files found, before shard and limit: their number, and the SHA-256 over their names."""
 
     files: int
     sha256: str
 
 
-class TimesRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesRecord:
     """When a run was at work: UTC in ISO 8601, and seconds.
 
     Attributes:
@@ -176,12 +187,13 @@ class TimesRecord(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     started: str
-    screened_now: int | None = None
+    screened_now: int | None = field(default=None, metadata=ABSENT)
     finished: str
     seconds: float
 
 
-class ShardRecord(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
     """A table that was joined with others."""
 
     shard: str
@@ -189,7 +201,8 @@ class ShardRecord(Struct, frozen=True):
     sha256: str
 
 
-class RunManifest(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class RunManifest:
     """What a table was made from, by what, and what is in it; its members are the keys of the JSON file.
 
     Attributes:
@@ -212,12 +225,7 @@ class RunManifest(Struct, frozen=True, omit_defaults=True):
     fingerprint: Fingerprint
     times: TimesRecord
     references: Mapping[str, Reference]
-    merged_from: tuple[ShardRecord, ...] = ()
-
-
-def write_manifest(path: Path, manifest: RunManifest) -> None:
-    """Write a manifest as JSON, whole or not at all."""
-    write_json(path, as_json(manifest))
+    merged_from: tuple[ShardRecord, ...] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +282,11 @@ def read_run_result(path: Path) -> RunResult:
             f"{path} is a table of version {form['results'].get('schema')}, this cxr-batch reads {SCHEMA_VERSION}; "
             f"use cxr-batch {form['tool'].get('version')}, which wrote it"
         )
-    if missing := [name for name in RunManifest.__struct_fields__[:-1] if name not in form]:
+    if missing := [name for name in (one.name for one in fields(RunManifest)[:-1]) if name not in form]:
         raise DataError(f"{sidecar} lacks {', '.join(missing)}; cxr-batch did not write it so")
     try:
-        return RunResult(path, convert(form, RunManifest))
-    except ValidationError as error:
+        return RunResult(path, from_json(RunManifest, form))
+    except ValueError as error:
         raise DataError(f"{sidecar}: {error}; cxr-batch did not write it so") from error
 
 
@@ -528,7 +536,7 @@ def skipped_record(found: Found, selection: Selection, tally: Tally) -> SkippedR
         excluded=found.excluded,
         other_shards=selection.other_shards,
         beyond_limit=selection.beyond_limit,
-        unchanged=selection.unchanged,
+        unchanged=selection.unchanged or None,
     )
 
 

@@ -12,8 +12,6 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
-
 from cxr.core.errors import Reason, UsageError
 from cxr.core.image import ImageFacts
 from cxr.inference.decisions import NOT_SUSPECTED, Decision, DecisionRecord, Reference, ReferReason, decision_on
@@ -29,6 +27,7 @@ from cxr.inference.gate import (
 )
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.paths import escape
+from cxr.screening.storage import Provenance
 from cxr.screening.tables import Column, Kind
 
 SCHEMA_VERSION = 4
@@ -233,7 +232,8 @@ _OUTCOME = (
 # The columns of a network's answer.
 
 
-class ModelRecord(Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
     """Which network answered, what decided, and what it was trained on, as the manifest keeps it.
 
     Attributes:
@@ -262,7 +262,7 @@ class ModelRecord(Struct, frozen=True, omit_defaults=True):
     data_sha256: str | None
     synthetic: bool
     commit: str | None
-    dvc: Mapping[str, str | None] | None = None
+    dvc: Provenance | None = field(default=None, metadata={"absent": True})
 
 
 def model_record(model: ScreeningModel) -> ModelRecord:

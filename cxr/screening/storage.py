@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.processor import available_cores
 from cxr.imaging.formats import HEAD_BYTES
-from cxr.screening.candidates import Candidate, Query
+from cxr.screening.candidates import Candidate, Query, Search
 
 MAX_BYTES = 1 << 30  # no radiograph has as many; reading a disk image or a film to its end would fill the memory
 
@@ -27,19 +27,6 @@ class Listed(NamedTuple):
     relative: str
     is_folder: bool = False
     mark: str = ""
-
-
-class Visitor(Protocol):
-    """Whoever wants to know what lies in a store."""
-
-    def enters(self, folder: str, *, link: bool = False) -> bool:
-        """Tell whether a folder is to be searched."""
-
-    def unlisted(self, folder: str) -> None:
-        """Take a folder that cannot be listed."""
-
-    def special(self, relative: str) -> None:
-        """Take what is neither a file nor a folder."""
 
 
 class Source(Protocol):
@@ -106,7 +93,7 @@ class Store(Protocol):
     def starts(self, query: Query) -> list[Listed]:
         """Return what was named. Raises UsageError for what is not below the root."""
 
-    def walk(self, folder: str, visitor: Visitor) -> Iterator[Listed]:
+    def walk(self, folder: str, search: Search) -> Iterator[Listed]:
         """Give the files below a folder, in any order."""
 
     def is_own(self, relative: str, own: frozenset[str]) -> bool:
@@ -234,7 +221,7 @@ class LocalStore:
         """See `Store`."""
         return [Listed(self._relative(path), path.is_dir()) for path in (*query.inputs, *query.listed)]
 
-    def walk(self, folder: str, visitor: Visitor) -> Iterator[Listed]:
+    def walk(self, folder: str, search: Search) -> Iterator[Listed]:
         """See `Store`."""
         waiting = [folder]
         while waiting:
@@ -245,10 +232,10 @@ class LocalStore:
                         relative = f"{below}/{entry.name}" if below else entry.name
                         if not _is_folder(entry):
                             yield Listed(relative)
-                        elif visitor.enters(relative, link=entry.is_symlink()):
+                        elif search.enters(relative, link=entry.is_symlink()):
                             waiting.append(relative)
             except OSError:
-                visitor.unlisted(below)
+                search.unlisted(below)
 
     def is_own(self, relative: str, own: frozenset[str]) -> bool:
         """See `Store`."""

@@ -3,24 +3,23 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ModelError, Reason
 from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
+from cxr.core.records import as_json
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_decisions
 from cxr.inference.network import DESCRIPTION_FILE, fingerprint, softmax
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
-from cxr.screening.journal import as_json
 from cxr.screening.paths import Naming, PathStyle, unescape
 from cxr.screening.predict import screen
 from cxr.screening.read import read

@@ -14,21 +14,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from cxr.core.errors import CxrError, ModelError, OutputError
+from cxr.core.errors import CxrError, ModelError
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
 from cxr.screening.journal import (
-    Fingerprint,
-    Journal,
     JournalRecord,
-    check_same,
-    create_journal,
-    read_fingerprint,
-    refuse_leftovers,
-    remove_parts,
 )
-from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome, record_of, screen
 from cxr.screening.read import IN_TURN
 from cxr.screening.schema import Schema
@@ -297,56 +289,3 @@ def _own(numbers: Sequence[int], log: Log, work: Run, listener: ProgressListener
     places = log.append([record_of(outcome, work.schema) for outcome in outcomes])
     listener.screened(outcomes)
     return numbers, places
-
-
-@dataclass(frozen=True, slots=True)
-class LocalEngine:
-    """This machine, and one journal.
-
-    Attributes:
-        pool: Processes that screen beside this one, each file by file; None: this one alone, with threads that read.
-    """
-
-    pool: WorkerPool | None = None
-
-    def opened(self, files: OutputFiles, fingerprint: Fingerprint, *, overwrite: bool) -> Journal:
-        """See `Engine`."""
-        begun = None if overwrite else read_fingerprint(files.journal)
-        if begun is None and not overwrite:
-            refuse_leftovers(files, files.parts, "ray")
-        if begun is None:
-            remove_parts(files.parts)
-            return create_journal(files.journal, fingerprint)
-        check_same(begun, fingerprint, str(files.journal))
-        try:
-            return Journal(files.journal)
-        except OSError as error:
-            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
-
-    def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
-        """See `Engine`; in the order of `todo` where there is no pool."""
-        if self.pool is not None:
-            yield from run_pool(self.pool, log, work, todo, listener)
-            return
-        candidates = work.selection.candidates
-        waiting = iter(todo)
-        chosen = (candidates[number] for number in todo)
-        for outcomes in screen(chosen, work.request.naming.root, work.models, work.workers, work.keywords, work.batch):
-            numbers = [next(waiting) for _ in outcomes]
-            assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
-            yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
-            listener.screened(outcomes)
-
-
-# What one file of 300 x 300 pixels costs before the network, in the network's own currency: on one core, decoding takes
-# as long as a quarter of a GFLOP (benchmarks/screening.py).
-DECODING_GFLOP = 0.25
-
-
-def network_threads(gflop: float, cores: int) -> int:
-    """Return the number of threads for a network of `gflop` an image beside decoding threads on all `cores`.
-
-    Threads that wait for each other in small operations cost more than they bring: on two cores, one thread of the
-    small network takes 0.37 ms of a core for an image, two take 0.45 ms.
-    """
-    return max(1, round(cores * gflop / (gflop + DECODING_GFLOP)))

@@ -12,11 +12,12 @@ from PIL import Image
 from cxr.core.errors import ResumeError
 from cxr.core.files import read_json
 from cxr.core.image import pixels_digest
+from cxr.core.records import as_json
 from cxr.imaging.decode import read_plane
 from cxr.inference.decisions import PIXEL_DIGITS
 from cxr.inference.network import softmax
 from cxr.screening.discovery import Shard
-from cxr.screening.journal import as_json, create_journal, fingerprint_of
+from cxr.screening.journal import create_journal, fingerprint_of
 from cxr.screening.merge import merge
 from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result

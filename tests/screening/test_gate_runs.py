@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec import structs
 
 from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import read_json, sha256_of, write_json
@@ -293,9 +292,9 @@ class TestChangedCells:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"limits": {"min_side": 10}}, r"missing required field `max_aspect` - at `\$.gate.limits`"),
-        ({"thresholds": {}}, r"expected one for each sign - at `\$.gate`"),
-        ({"sha256": "6a"}, r"sha256 is '6a'; expected 64 digits - at `\$.gate`"),
+        ({"limits": {"min_side": 10}}, "it is no RunManifest.*max_aspect"),
+        ({"thresholds": {}}, "expected one for each sign"),
+        ({"sha256": "6a"}, "sha256 is '6a'; expected 64 digits"),
     ],
 )
 def test_a_manifest_whose_gate_was_garbled_is_an_error_that_names_it(
@@ -336,12 +335,12 @@ def test_the_gate_in_the_models_folder_must_be_the_manifests(folder: Path, scans
     gate = table.manifest.gate
     changes = {"sha256": "6a" * 32, "limits": replace(LIMITS, dark=0), "thresholds": dict.fromkeys(Sign, 0.8)}
     for name, value in changes.items():
-        other = replace(table, manifest=structs.replace(table.manifest, gate=replace(gate, **{name: value})))
+        other = replace(table, manifest=replace(table.manifest, gate=replace(gate, **{name: value})))
         assert verify_models(other, [folder]).findings == (f"{folder} has another gate than the manifest says",)
-    other = replace(table, manifest=structs.replace(table.manifest, gate=None))
+    other = replace(table, manifest=replace(table.manifest, gate=None))
     assert verify_models(other, [folder]).findings == (f"{folder} has another gate than the manifest says",)
-    first = structs.replace(table.manifest.models[0], members=("cnn1", "cnn3"))
-    other = replace(table, manifest=structs.replace(table.manifest, models=(first,)))
+    first = replace(table.manifest.models[0], members=("cnn1", "cnn3"))
+    other = replace(table, manifest=replace(table.manifest, models=(first,)))
     assert verify_models(other, [folder]).findings == (
         f"{folder} has other members than the manifest says of {model.identity}",
     )

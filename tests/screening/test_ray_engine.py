@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
 from cxr.core.errors import DataError, OutputError, ResumeError
 from cxr.inference.model_folder import load_model
@@ -76,7 +75,7 @@ def test_a_slice_that_killed_every_worker_is_named(work: Run, shipment: WorkerPa
 def test_a_node_with_another_decoder_is_refused(shipment: WorkerPayload) -> None:
     other = {**shipment.fingerprint.decoder, "pillow": "1.0"}
     with pytest.raises(ResumeError, match=r"pillow then .*, now 1\.0.*install the same versions on every node"):
-        Worker(replace(shipment, fingerprint=structs.replace(shipment.fingerprint, decoder=other)))
+        Worker(replace(shipment, fingerprint=replace(shipment.fingerprint, decoder=other)))
 
 
 def test_a_node_without_the_folder_is_refused(shipment: WorkerPayload, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import Plane
+from cxr.inference.network import network_threads
 from cxr.screening.journal import Journal
 from cxr.screening.predict import Outcome
-from cxr.screening.workers import WorkerPool, network_threads
+from cxr.screening.workers import WorkerPool
 from tests.screening.drawings import save
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness
 from tests.screening.works import Notes, run_in, work_on
