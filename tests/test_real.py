@@ -13,7 +13,7 @@ from cxr.dataset.balance import BalanceParams, balance_rows
 from cxr.dataset.prepare import DuplicateParams, PrepareParams, decode_release, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
 from cxr.dataset.split import SplitParams, assign_splits
-from cxr.evaluation.audits.shortcuts import describe_baseline, fit_shortcut_baseline
+from cxr.evaluation.audits.shortcut_baseline import describe_baseline, fit_shortcut_baseline
 from cxr.evaluation.stats.intervals import draw_weights
 from cxr.imaging.formats import SUFFIXES
 from tests.evaluation.cases import CLASSES, saved
@@ -53,7 +53,7 @@ def audited(some, prepared):
     labels = dict(zip(prepared.table["file"], prepared.table["label"], strict=True))
     report = audit_release(prepared, read_headers(some, list(labels)), labels, {}, {})
     table = assign_splits(balance_rows(prepared.table, BalanceParams(), seed=7), SplitParams(), seed=7)
-    return report, audit_split(prepared.table, table, report["flow"], 7, {}), table
+    return report, audit_split(prepared.table, table, report.flow, 7, {}), table
 
 
 def test_prepare_reads_every_file_with_its_source_and_patient(prepared):
@@ -66,33 +66,33 @@ def test_prepare_reads_every_file_with_its_source_and_patient(prepared):
 
 
 def test_audits_find_what_even_a_small_part_shows(audited):
-    results = {audit["id"]: audit for report in audited[:2] for audit in report["audits"]}
+    results = {audit.id: audit for report in audited[:2] for audit in report.audits}
     assert len(results) == 11
-    assert [id for id, audit in results.items() if audit["result"] == "fail"] == []
+    assert [id for id, audit in results.items() if audit.result == "fail"] == []
     for id in ("class_by_source", "class_by_source_sample"):
-        assert results[id]["result"] == "warn"
-        assert results[id]["values"]["cramers_v"] > 0.8
-        assert results[id]["values"]["oracle_accuracy"] > 0.9
+        assert results[id].result == "warn"
+        assert results[id].values["cramers_v"] > 0.8
+        assert results[id].values["oracle_accuracy"] > 0.9
     assert results["format_leak_header"]["result"] == "warn"  # by the size in bytes
     assert results["format_leak_decoded"]["values"]["balanced_accuracy"] < 0.36
     assert results["leak_across_splits"]["result"] == "pass"
 
 
 def test_the_pixels_show_where_the_normal_films_of_children_end(audited):
-    changes = audited[0]["change_points"]
-    assert [label for label, change in changes.items() if change["found"]] == ["normal"]
+    changes = audited[0].change_points
+    assert [label for label, change in changes.items() if change.found] == ["normal"]
     # The last file of the part before the change, which lies behind Normal-1341.
     assert 1300 <= changes["normal"]["number"] <= 1410
     assert changes["normal"]["auc"] > 0.85
 
 
 def test_the_flow_adds_up_to_the_split(audited):
-    *steps, train, validation, test = audited[1]["flow"]
-    totals = [sum(step["images"].values()) for step in steps]
+    *steps, train, validation, test = audited[1].flow
+    totals = [sum(step.images.values()) for step in steps]
     assert totals[0] == 3 * EACH
-    assert totals[1:] == [before - step["dropped"] for before, step in zip(totals, steps[1:], strict=False)]
-    for label, left in steps[-1]["images"].items():
-        assert left == sum(split["images"][label] for split in (train, validation, test))
+    assert totals[1:] == [before - step.dropped for before, step in zip(totals, steps[1:], strict=False)]
+    for label, left in steps[-1].images.items():
+        assert left == sum(split.images[label] for split in (train, validation, test))
     assert len(audited[2]) == totals[-1]
 
 
@@ -101,8 +101,8 @@ def test_the_look_of_a_film_gives_more_of_its_class_away_than_chance(prepared, a
     said = saved(table)
     looks, borders = (features(prepared.images[said.index]) for features in (appearance_features, border_features))
     floor = describe_baseline(fit_shortcut_baseline(said, looks, borders, seed=7), draw_weights(*_of_test(said), 7))
-    assert floor["floor"]["value"] > 0.6
-    assert floor["oracle"] > 0.9
+    assert floor.appearance.value > 0.6
+    assert floor.source > 0.9
 
 
 def _of_test(said):

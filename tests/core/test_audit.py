@@ -1,11 +1,11 @@
 import pytest
 
-from cxr.core.audit import Result, audit, stop_unless_waived, waive
+from cxr.core.audit import Audit, Result, stop_unless_waived, waive
 from cxr.core.errors import AuditError, ParamsError
 
 
 def record(id="leak", result=Result.FAIL, fixable=True, model=None):
-    return audit(id, "A leak", result, "2 pictures leak.", "Any fails.", fixable=fixable, values={}, model=model)
+    return Audit(id, "A leak", fixable=fixable).record(result, "2 pictures leak.", "Any fails.", {}, model)
 
 
 def test_a_failure_without_waiver_stops_and_says_how_to_waive():
@@ -16,15 +16,15 @@ def test_a_failure_without_waiver_stops_and_says_how_to_waive():
 def test_a_waived_failure_goes_on_and_carries_its_reason():
     waived = waive([record()], {"leak": "known since May"})
     stop_unless_waived(waived, "split")
-    assert waived[0]["waiver"] == "known since May"
-    assert waived[0]["result"] == "fail"
+    assert waived[0].waiver == "known since May"
+    assert waived[0].result == "fail"
 
 
 @pytest.mark.parametrize("result", [Result.PASS, Result.WARN, Result.NOT_MEASURABLE, Result.NOT_APPLICABLE])
 def test_only_failures_stop_and_only_they_are_waived(result):
     waived = waive([record(result=result)], {"leak": "just in case"})
     stop_unless_waived(waived)
-    assert waived[0]["waiver"] is None
+    assert waived[0].waiver is None
 
 
 def test_what_cannot_be_put_right_never_stops():
@@ -52,4 +52,4 @@ def test_a_waiver_without_a_reason_is_refused():
 def test_the_input_is_not_changed():
     records = [record()]
     waive(records, {"leak": "known"})
-    assert records[0]["waiver"] is None
+    assert records[0].waiver is None

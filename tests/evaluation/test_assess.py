@@ -6,10 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.core.audit import Result
 from cxr.core.errors import DataError
 from cxr.core.files import write_json
 from cxr.core.manifest import write_images, write_table
+from cxr.core.records import as_json
+from cxr.dataset.audits import AuditedRelease
+from cxr.dataset.audits.duplicates import LABEL_CONFLICTS
+from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport
 from cxr.evaluation.assess import assess_model, read_inputs
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import measure
 from cxr.evaluation.stats.comparison import compare_models
 from tests.evaluation.cases import planes, split_table
@@ -24,13 +30,13 @@ def test_figures_agree_with_the_plain_metrics():
     found = assess_model(test, DECISIONS, 7)
     plain = measure(test.truth, DECISIONS.probabilities(test.logits), CLASSES)
     for name in ("accuracy", "balanced_accuracy", "macro_auc", "log_loss"):
-        assert found["metrics"][name]["value"] == pytest.approx(plain[name], abs=1e-6)
-        assert found["metrics"][name]["low"] < plain[name] < found["metrics"][name]["high"]
-    assert found["metrics"]["macro_f1"] == plain["macro_f1"]
-    for one in found["classes"]:
-        assert one["sensitivity"]["value"] == plain["sensitivity"][one["name"]]
-        assert one["specificity"]["value"] == plain["specificity"][one["name"]]
-    assert np.sum(found["confusion"]) == found["n"] == 300
+        assert getattr(found.metrics, name).value == pytest.approx(plain[name], abs=1e-6)
+        assert getattr(found.metrics, name).low < plain[name] < getattr(found.metrics, name).high
+    assert found.metrics.macro_f1 == plain["macro_f1"]
+    for one in found.classes:
+        assert one.sensitivity.value == plain["sensitivity"][one.name]
+        assert one.specificity.value == plain["specificity"][one.name]
+    assert np.sum(found.confusion) == found.n == 300
 
 
 def test_a_report_of_735_images_takes_seconds_and_is_the_same_twice():
@@ -38,19 +44,21 @@ def test_a_report_of_735_images_takes_seconds_and_is_the_same_twice():
     start = time.perf_counter()
     first = assess_model(test, DECISIONS, 7, VALIDATION)
     assert time.perf_counter() - start < 10
-    assert json.dumps(first, allow_nan=False) == json.dumps(assess_model(test, DECISIONS, 7, VALIDATION))
-    assert first["metrics"]["log_loss"] != assess_model(test, DECISIONS, 8)["metrics"]["log_loss"]
+    assert json.dumps(as_json(first), allow_nan=False) == json.dumps(
+        as_json(assess_model(test, DECISIONS, 7, VALIDATION))
+    )
+    assert first.metrics.log_loss != assess_model(test, DECISIONS, 8).metrics.log_loss
 
 
 def test_curves_are_few_enough_points_to_draw_and_keep_their_ends():
     found = assess_model(outputs(900, seed=4, skill=1.0), DECISIONS, 7)
-    for curve in found["roc"]:
-        assert len(curve["fpr"]) == len(curve["tpr"]) <= 200
-        assert (curve["fpr"][0], curve["tpr"][0], curve["fpr"][-1], curve["tpr"][-1]) == (0, 0, 1, 1)
-    for curve in found["pr"]:
-        assert len(curve["recall"]) == len(curve["precision"]) <= 200
-    assert sum(sum(one["counts"]) for one in found["distributions"]) == 900 * 3
-    assert all(len(one["edges"]) == 21 for one in found["distributions"])
+    for curve in found.roc:
+        assert len(curve.fpr) == len(curve.tpr) <= 200
+        assert (curve.fpr[0], curve.tpr[0], curve.fpr[-1], curve.tpr[-1]) == (0, 0, 1, 1)
+    for curve in found.pr:
+        assert len(curve.recall) == len(curve.precision) <= 200
+    assert sum(sum(one.counts) for one in found.distributions) == 900 * 3
+    assert all(len(one.edges) == 21 for one in found.distributions)
 
 
 @pytest.mark.parametrize(
@@ -67,24 +75,24 @@ def test_curves_are_few_enough_points_to_draw_and_keep_their_ends():
 def test_what_small_sets_cannot_say_is_null(truth, skill):
     test = outputs(truth=truth, skill=skill)
     found = assess_model(test, DECISIONS, 7, VALIDATION)
-    json.dumps(found, allow_nan=False)
-    assert found["metrics"]["accuracy"]["value"] is not None
-    for number, one in enumerate(found["classes"]):
-        assert (one["sensitivity"]["value"] is None) == (number not in truth)
+    json.dumps(as_json(found), allow_nan=False)
+    assert found.metrics.accuracy.value is not None
+    for number, one in enumerate(found.classes):
+        assert (one.sensitivity.value is None) == (number not in truth)
     missing = len(set(truth.tolist())) < 3
-    assert (found["metrics"]["macro_auc"]["value"] is None) == missing
+    assert (found.metrics.macro_auc.value is None) == missing
     if skill == 50:
-        assert found["metrics"]["balanced_accuracy"] == {"value": 1.0, "low": None, "high": None}
-        assert found["conformal"]["referred"]["share_of_errors_referred"] is None
-        assert all(one["auc"] == {"value": 1.0, "low": None, "high": None} for one in found["classes"])
+        assert found.metrics.balanced_accuracy == Interval(1.0)
+        assert found.conformal.referred.share_of_errors_referred is None
+        assert all(one.auc == Interval(1.0) for one in found.classes)
 
 
 def test_groups_widen_the_interval():
     test = outputs(300, seed=6, skill=2.0, truth=np.repeat(np.arange(3), 100))
     copied = dataclasses.replace(test, logits=test.logits[np.arange(300) // 10 * 10], group=np.arange(300) // 10)
     apart = dataclasses.replace(copied, group=np.arange(300))
-    grouped, single = (assess_model(one, DECISIONS, 7)["metrics"]["balanced_accuracy"] for one in (copied, apart))
-    assert grouped["high"] - grouped["low"] > 2 * (single["high"] - single["low"])
+    grouped, single = (assess_model(one, DECISIONS, 7).metrics.balanced_accuracy for one in (copied, apart))
+    assert grouped.high - grouped.low > 2 * (single.high - single.low)
 
 
 def test_a_better_network_is_told_from_a_worse_one_and_a_twin_is_not():
@@ -92,20 +100,20 @@ def test_a_better_network_is_told_from_a_worse_one_and_a_twin_is_not():
     twin = dataclasses.replace(good, name="twin")
     tests = [good, bad, twin]
     pairs = compare_models(tests, [DECISIONS.probabilities(one.logits) for one in tests], 7)
-    assert [(one["a"], one["b"]) for one in pairs] == [("good", "bad"), ("good", "twin"), ("bad", "twin")]
+    assert [(one.a, one.b) for one in pairs] == [("good", "bad"), ("good", "twin"), ("bad", "twin")]
     better, same, _ = pairs
-    assert better["accuracy_gap"]["low"] > 0
-    assert better["auc_gap"]["low"] > 0
-    assert better["log_loss_gap"]["high"] < 0
-    assert better["p"] <= better["p_holm"] < 0.001
-    assert better["auc_p_holm"] < 0.001
-    net = better["only_a_right"] - better["only_b_right"]
-    assert better["accuracy_gap"]["value"] == pytest.approx(net / 600, abs=1e-6)
-    assert 0 < better["detectable_gap_images"] < net
-    assert better["detectable_gap_points"] == pytest.approx(better["detectable_gap_images"] / 6, abs=1e-6)
-    assert same["accuracy_gap"] == {"value": 0.0, "low": None, "high": None}
-    assert (same["p"], same["auc_p"], same["detectable_gap_images"]) == (1, 1, None)
-    json.dumps(pairs, allow_nan=False)
+    assert better.accuracy_gap.low > 0
+    assert better.auc_gap.low > 0
+    assert better.log_loss_gap.high < 0
+    assert better.p <= better.p_holm < 0.001
+    assert better.auc_p_holm < 0.001
+    net = better.only_a_right - better.only_b_right
+    assert better.accuracy_gap.value == pytest.approx(net / 600, abs=1e-6)
+    assert 0 < better.detectable_gap_images < net
+    assert better.detectable_gap_points == pytest.approx(better.detectable_gap_images / 6, abs=1e-6)
+    assert same.accuracy_gap == Interval(0.0)
+    assert (same.p, same.auc_p, same.detectable_gap_images) == (1, 1, None)
+    json.dumps(as_json(pairs), allow_nan=False)
 
 
 def test_networks_of_different_images_are_not_compared():
@@ -113,6 +121,10 @@ def test_networks_of_different_images_are_not_compared():
     with pytest.raises(DataError, match="did not answer the same images"):
         compare_models([first, second], [DECISIONS.probabilities(one.logits) for one in (first, second)], 7)
     assert compare_models([first], [DECISIONS.probabilities(first.logits)], 7) == []
+
+
+def passed(audit):
+    return audit.record(Result.PASS, "Nothing.", "Any fails.", {})
 
 
 @pytest.fixture
@@ -125,8 +137,8 @@ def project(tmp_path):
     masks[3, 2:5, 2:5] = 255
     write_images(tmp_path / "prepared/masks.npy", masks)
     write_table(tmp_path / "refits.csv", pd.DataFrame({"held_out": ["", "a"], "file": ["x", "y"]}))
-    for name, id in (("data", "label_conflicts"), ("split", "leak_across_splits")):
-        write_json(tmp_path / f"reports/{name}.json", {"audits": [{"id": id, "result": "pass"}]})
+    write_json(tmp_path / "reports/data.json", AuditedRelease((passed(LABEL_CONFLICTS),), (), {}))
+    write_json(tmp_path / "reports/split.json", SplitReport((), {}, 0, "", (), (passed(LEAK_ACROSS_SPLITS),)))
     return tmp_path
 
 
@@ -156,7 +168,7 @@ def test_sides_are_the_longer_ones_and_an_empty_cell_is_text(project):
 
 
 def test_audits_of_earlier_stages_keep_their_order_and_name_their_stage(project):
-    assert [(one["stage"], one["id"]) for one in read(project).earlier_audits] == [
+    assert [(one.stage, one.id) for one in read(project).earlier_audits] == [
         ("prepare", "label_conflicts"),
         ("split", "leak_across_splits"),
     ]

@@ -66,9 +66,9 @@ def test_written_thresholds_decide_as_those_that_were_measured(screening, chosen
 def test_the_description_names_params_of_the_whole_pipeline_and_what_was_measured(screening, chosen):
     description = load_model(screening).description
     assert description["params"] == PIPELINE | {"classes": ["covid"]} | chosen.model.description["params"]
-    flat = metrics_json(report(1)["models"][0])
+    flat = metrics_json(report(1).models[0])
     assert {key: description["evaluation"][key] for key in flat} == flat
-    assert description["evaluation"]["card"]["headline"] == report(1)["verdict"]["headline"]
+    assert description["evaluation"]["card"]["headline"] == report(1).verdict.headline
 
 
 def test_equal_results_give_equal_bytes_over_an_older_folder(screening, chosen):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cxr.core.records import from_json, parts
+from cxr.evaluation.records import Report
 from cxr.evaluation.report import metrics_json
 from cxr.evaluation.screening_model import describe_screening
 from cxr.evaluation.write import (
@@ -34,7 +36,7 @@ def two():
 
 @pytest.fixture(scope="module")
 def models():
-    return report(2)["models"]
+    return report(2).models
 
 
 def test_predictions_have_a_row_for_each_model_and_test_image(two):
@@ -90,18 +92,18 @@ def test_a_curve_s_table_holds_every_point_of_the_report_and_no_other(models):
     roc = roc_table(models)
     assert roc.columns.tolist() == ["model", "class", "fpr", "tpr"]
     for model in models:
-        for curve in model["roc"]:
-            rows = roc[(roc["model"] == model["name"]) & (roc["class"] == curve["class"])]
-            assert (rows["fpr"].tolist(), rows["tpr"].tolist()) == (curve["fpr"], curve["tpr"])
-    assert len(roc) == sum(len(curve["fpr"]) for model in models for curve in model["roc"])
+        for curve in model.roc:
+            rows = roc[(roc["model"] == model.name) & (roc["class"] == curve.label)]
+            assert (tuple(rows["fpr"]), tuple(rows["tpr"])) == (curve.fpr, curve.tpr)
+    assert len(roc) == sum(len(curve.fpr) for model in models for curve in model.roc)
 
 
 def test_the_other_tables_name_the_model_and_the_columns_that_dvc_plots(models):
     reliability, risk = reliability_table(models), risk_coverage_table(models)
-    assert reliability.columns.tolist() == ["model", "confidence", "accuracy", "n", "low", "high"]
+    assert reliability.columns.tolist() == ["model", "confidence", "accuracy", "low", "high", "n"]
     assert risk.columns.tolist() == ["model", "coverage", "risk"]
-    assert reliability.loc[10].to_dict() == {"model": "cnn3"} | models[1]["calibration"]["reliability"][0]
-    assert risk.loc[101].to_dict() == {"model": "cnn3"} | models[1]["selective"]["curve"][0]
+    assert reliability.loc[10].to_dict() == {"model": "cnn3"} | parts(models[1].calibration.reliability[0])
+    assert risk.loc[101].to_dict() == {"model": "cnn3"} | parts(models[1].selective.curve[0])
 
 
 FILES = [
@@ -148,9 +150,9 @@ def test_equal_results_give_equal_bytes(written, tmp_path):
 
 def test_the_report_is_the_json_and_metrics_are_cut_from_it(written):
     whole = json.loads((written / "report.json").read_text())
-    assert whole == json.loads(json.dumps(report(2)))
-    for model in whole["models"]:
-        metrics = json.loads((written / f"metrics/{model['name']}.json").read_text())
+    assert from_json(Report, whole) == report(2)
+    for model in report(2).models:
+        metrics = json.loads((written / f"metrics/{model.name}.json").read_text())
         assert metrics == metrics_json(model)
 
 

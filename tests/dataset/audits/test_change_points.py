@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.manifest import file_numbers
-from cxr.dataset.audits.change_points import block_of, find_change_points, strongest_cut
+from cxr.dataset.audits.change_points import ChangePoint, block_of, find_change_points, strongest_cut
 from tests.dataset.audits.tables import numbered
 
 
@@ -20,10 +20,10 @@ def planted(count, at, rng, step=2.0):
 def test_a_planted_block_switch_is_located_within_thirty_files(count, at):
     table, features = planted(count, at, np.random.default_rng(at))
     change = find_change_points(table, features, np.arange(count), seed=7)["normal"]
-    assert change["found"]
-    assert change["auc"] > 0.9
-    assert abs(change["number"] - at) <= 30
-    assert change["blocks"] == {"lower": change["number"], "upper": count - change["number"]}
+    assert change.found
+    assert change.auc > 0.9
+    assert abs(change.number - at) <= 30
+    assert change.blocks == {"lower": change.number, "upper": count - change.number}
 
 
 def false_alarms(shuffles):
@@ -31,7 +31,7 @@ def false_alarms(shuffles):
     table, features = planted(200, 100, rng)
     shuffled = (rng.permutation(features) for _ in range(shuffles))
     changes = [find_change_points(table, rows, np.arange(200), seed)["normal"] for seed, rows in enumerate(shuffled)]
-    return sum(change["found"] for change in changes), sum(change["p"] < 0.01 for change in changes)
+    return sum(change.found for change in changes), sum(change.p < 0.01 for change in changes)
 
 
 def test_shuffled_files_hardly_ever_give_an_alarm():
@@ -47,7 +47,7 @@ def test_shuffled_files_give_no_alarm_in_95_of_100_shuffles():
 
 def test_blocks_follow_the_numbers_and_only_a_change_that_was_found():
     table = pd.DataFrame({"file": ["a/x-3.png", "a/x-4.png", "a/none.png", "b/y-1.png"], "label": [*"aaab"]})
-    changes = {"a": {"number": 3, "found": True}, "b": {"number": 9, "found": False}}
+    changes = {"a": ChangePoint(3, 0.005, 0.95, {}, True), "b": ChangePoint(9, 0.5, 0.6, {}, False)}
     assert block_of(table, changes).tolist() == ["lower", "upper", "", ""]
 
 

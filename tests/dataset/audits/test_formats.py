@@ -12,18 +12,18 @@ from tests.dicoms import save_dicom
 def test_a_class_saved_as_rgb_is_seen_in_the_headers_alone():
     labels, groups = labelled(60)
     record = format_leak_header(headers(np.random.default_rng(0), labels, {"viral": "RGB"}), labels, groups, seed=7)
-    assert record["result"] == "warn"
-    assert record["values"]["balanced_accuracy"] >= 0.6
-    assert record["values"]["balanced_accuracy_without_bytes"] == pytest.approx(2 / 3, abs=0.05)
-    assert record["values"]["p"] < 0.01
-    assert {"label": "viral", "stored": "8-bit RGB PNG", "images": 60} in record["values"]["modes"]
-    assert not record["fixable"]
+    assert record.result == "warn"
+    assert record.values["balanced_accuracy"] >= 0.6
+    assert record.values["balanced_accuracy_without_bytes"] == pytest.approx(2 / 3, abs=0.05)
+    assert record.values["p"] < 0.01
+    assert {"label": "viral", "stored": "8-bit RGB PNG", "images": 60} in record.values["modes"]
+    assert not record.fixable
 
 
 def clean_runs(runs):
     labels, groups = labelled(60)
     return [
-        format_leak_header(headers(np.random.default_rng(run), labels), labels, groups, seed=run)["result"]
+        format_leak_header(headers(np.random.default_rng(run), labels), labels, groups, seed=run).result
         for run in range(runs)
     ]
 
@@ -42,7 +42,7 @@ def test_copies_in_one_group_do_not_make_a_leak():
     groups = np.arange(len(labels)) // 6  # six copies of each picture, with the same size in bytes
     table = headers(np.random.default_rng(1), labels)
     table[["bytes", "bits_per_pixel"]] = table[["bytes", "bits_per_pixel"]].to_numpy()[groups * 6]
-    assert format_leak_header(table, labels, groups, seed=7)["result"] == "pass"
+    assert format_leak_header(table, labels, groups, seed=7).result == "pass"
 
 
 def arrays(labels, odd):
@@ -54,9 +54,9 @@ def arrays(labels, odd):
 def test_planes_of_one_format_are_at_chance_after_decoding():
     labels, groups = labelled(60)
     record = format_leak_decoded(arrays(labels, lambda plane: plane), labels, groups, seed=7)
-    assert record["result"] == "pass"
-    assert record["values"]["balanced_accuracy"] == pytest.approx(1 / 3, abs=0.03)
-    assert record["values"]["arrays"][0] == {"label": "covid", "array": "uint8 16x16", "images": 60}
+    assert record.result == "pass"
+    assert record.values["balanced_accuracy"] == pytest.approx(1 / 3, abs=0.03)
+    assert record.values["arrays"][0] == {"label": "covid", "array": "uint8 16x16", "images": 60}
 
 
 ODD = {
@@ -70,16 +70,16 @@ ODD = {
 def test_a_class_whose_format_survives_decoding_fails(odd):
     labels, groups = labelled(60)
     record = format_leak_decoded(arrays(labels, odd), labels, groups, seed=7)
-    assert record["result"] == "fail"
-    assert record["fixable"]
-    assert record["values"]["balanced_accuracy"] >= 0.6
+    assert record.result == "fail"
+    assert record.fixable
+    assert record.values["balanced_accuracy"] >= 0.6
 
 
 @pytest.mark.parametrize("per_class", [5, 7, 11])
 def test_a_few_planes_of_one_format_are_exactly_at_chance(per_class):
     labels, groups = labelled(per_class)
     record = format_leak_decoded(arrays(labels, lambda plane: plane), labels, groups, seed=7)
-    assert record["values"]["balanced_accuracy"] == round(1 / 3, 6)
+    assert record.values["balanced_accuracy"] == round(1 / 3, 6)
 
 
 def test_channels_that_differ_in_one_class_alone_fail():
@@ -87,16 +87,14 @@ def test_channels_that_differ_in_one_class_alone_fail():
     tinted = np.random.default_rng(3).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     grey = np.repeat(tinted[..., :1], 3, axis=-1)
     record = format_leak_decoded([tinted if label == "viral" else grey for label in labels], labels, groups, seed=7)
-    assert record["result"] == "fail"
-    assert {"label": "viral", "array": "uint8 8x8x3, channels differ", "images": 60} in record["values"]["arrays"]
+    assert record.result == "fail"
+    assert {"label": "viral", "array": "uint8 8x8x3, channels differ", "images": 60} in record.values["arrays"]
 
 
 def test_too_few_images_are_not_measurable():
     labels, groups = labelled(4)
-    assert (
-        format_leak_header(headers(np.random.default_rng(0), labels), labels, groups, 7)["result"] == "not_measurable"
-    )
-    assert format_leak_decoded(arrays(labels, lambda plane: plane), labels, groups, 7)["result"] == "not_measurable"
+    assert format_leak_header(headers(np.random.default_rng(0), labels), labels, groups, 7).result == "not_measurable"
+    assert format_leak_decoded(arrays(labels, lambda plane: plane), labels, groups, 7).result == "not_measurable"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """No file is lost without a word."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -29,17 +30,17 @@ def test_no_group_is_shared_in_200_seeds_and_classes_keep_their_proportion_to_on
     table["patient"] = [f"p{i // 2}" if i % 3 else "" for i in range(50)]
     table.loc[40, "duplicate_group"] = table.loc[31, "duplicate_group"]
     records = [split_hygiene(assign_splits(table, DEFAULT, seed), seed) for seed in range(200)]
-    assert records[0]["values"]["groups"] == 41
-    assert sum(record["values"]["shared_groups"] for record in records) == 0
-    assert {record["result"] for record in records} == {"pass"}
+    assert records[0].values["groups"] == 41
+    assert sum(record.values["shared_groups"] for record in records) == 0
+    assert {record.result for record in records} == {"pass"}
 
 
 def test_classes_of_unrelated_images_are_within_one_percent_in_every_split():
     table = manifest({"covid": 100, "normal": 100, "viral": 100})
     for seed in range(5):
         record = split_hygiene(assign_splits(table, DEFAULT, seed), seed)
-        assert record["result"] == "pass"
-        assert record["values"]["largest_deviation"] <= 0.01
+        assert record.result == "pass"
+        assert record.values["largest_deviation"] <= 0.01
 
 
 def test_a_planted_copy_across_splits_fails():
@@ -47,33 +48,33 @@ def test_a_planted_copy_across_splits_fails():
     train, test = (int(np.flatnonzero(split["split"] == name)[0]) for name in ("train", "test"))
     split.loc[test, "pixels_sha256"] = split.loc[train, "pixels_sha256"]
     record = leak_across_splits(split)
-    assert record["result"] == "fail"
-    assert record["fixable"]
-    assert record["values"] == {"file": 0, "pixels_sha256": 1, "duplicate_group": 0, "patient": 0}
-    assert "1 values of pixels_sha256 are in more than one split" in record["found"]
+    assert record.result == "fail"
+    assert record.fixable
+    assert record.values == {"file": 0, "pixels_sha256": 1, "duplicate_group": 0, "patient": 0}
+    assert "1 values of pixels_sha256 are in more than one split" in record.found
 
 
 def test_a_clean_split_passes_and_its_hash_is_that_of_the_models_data():
     split = assign_splits(table_with_families(), DEFAULT, seed=1)
-    assert leak_across_splits(split)["result"] == "pass"
+    assert leak_across_splits(split).result == "pass"
     record = split_hygiene(split, 1)
-    assert record["result"] == "pass"
-    assert record["values"]["sha256"] == data_fingerprint(split)
-    assert record["values"]["seed"] == 1
+    assert record.result == "pass"
+    assert record.values["sha256"] == data_fingerprint(split)
+    assert record.values["seed"] == 1
 
 
 def test_a_shared_group_and_an_empty_split_fail():
     split = assign_splits(manifest({"covid": 50, "normal": 50}), DEFAULT, seed=1)
     shared = split.assign(group=split["group"] // 2)
-    assert split_hygiene(shared, 1)["result"] == "fail"
-    assert split_hygiene(split.assign(split="train"), 1)["result"] == "fail"
+    assert split_hygiene(shared, 1).result == "fail"
+    assert split_hygiene(split.assign(split="train"), 1).result == "fail"
 
 
 def test_a_class_out_of_proportion_warns():
     split = assign_splits(manifest({"covid": 50, "normal": 50}), DEFAULT, seed=1)
     moved = split[(split["split"] == "test") & (split["label"] == "covid")].index[:6]
     split.loc[moved, "split"] = "train"
-    assert split_hygiene(split, 1)["result"] == "warn"
+    assert split_hygiene(split, 1).result == "warn"
 
 
 PREPARED = pd.DataFrame(
@@ -89,7 +90,7 @@ def steps(labels=None):
 
 def result(flow, prepared=PREPARED, split=SPLIT):
     record = check_flow(flow, prepared, split)
-    return record["result"], record["found"]
+    return record.result, record.found
 
 
 def test_a_whole_flow_passes_and_says_how_many_are_used():
@@ -109,10 +110,10 @@ def test_a_report_of_other_data_fails():
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_step_that_hides_a_loss_fails(number):
     flow = steps()
-    flow[number] = flow[number] | {"dropped": flow[number]["dropped"] - 1}
+    flow[number] = replace(flow[number], dropped=flow[number].dropped - 1)
     failed, found = result(flow)
     assert failed == Result.FAIL
-    assert flow[number]["step"] in found
+    assert flow[number].step in found
 
 
 def test_a_row_that_the_manifest_does_not_have_fails():
@@ -124,13 +125,13 @@ def test_every_step_says_what_is_left_and_why_the_rest_is_not():
     labels = {f"covid/{i}.png": "covid" for i in range(5)} | {f"normal/{i}.png": "normal" for i in range(1, 7)}
     unreadable = {f"normal/{i}.png": "empty_file: the file has no bytes" for i in range(2, 7)}
     flow = release_flow(labels, unreadable, {"opacity": 9})
-    assert [(step["images"], step["dropped"]) for step in flow] == [
+    assert [(step.images, step.dropped) for step in flow] == [
         ({"covid": 5, "normal": 6, "opacity": 9}, 0),
         ({"covid": 5, "normal": 6}, 9),
         ({"covid": 5, "normal": 1}, 5),
     ]
-    assert flow[1]["why"] == "class left aside: opacity"
-    assert flow[2]["why"] == ("empty_file: the file has no bytes: normal/2.png, normal/3.png, normal/4.png and 2 more")
+    assert flow[1].why == "class left aside: opacity"
+    assert flow[2].why == ("empty_file: the file has no bytes: normal/2.png, normal/3.png, normal/4.png and 2 more")
 
 
 def test_dropped_images_are_the_differences_between_the_steps():
@@ -138,11 +139,11 @@ def test_dropped_images_are_the_differences_between_the_steps():
     prepared.loc[[1, 2], "pixels_sha256"] = prepared.loc[0, "pixels_sha256"]
     split = prepared.drop(index=[1, 2]).groupby("label").head(8).assign(split=["train"] * 8 + ["test"] * 8)
     flow = sample_flow(prepared, split)
-    totals = [sum(step["images"].values()) for step in flow]
-    assert [step["step"] for step in flow] == ["distinct", "balanced", "train", "validation", "test"]
+    totals = [sum(step.images.values()) for step in flow]
+    assert [step.step for step in flow] == ["distinct", "balanced", "train", "validation", "test"]
     assert totals == [22, 16, 8, 0, 8]
-    assert [step["dropped"] for step in flow] == [2, 6, 0, 0, 0]
-    assert flow[1]["why"] == "drawn at random: 8 of each class"
+    assert [step.dropped for step in flow] == [2, 6, 0, 0, 0]
+    assert flow[1].why == "drawn at random: 8 of each class"
 
 
 def test_a_report_without_flow_is_named(tmp_path):

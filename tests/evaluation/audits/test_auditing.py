@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from cxr.core.image import to_plane
-from cxr.evaluation.audits import ORDER, Subject, audit_models, audit_records, measure_shared
-from cxr.evaluation.audits.shortcuts import mask_shape, shape_of
+from cxr.core.records import as_json
+from cxr.evaluation.audits import AUDITS, audit_networks
+from cxr.evaluation.audits.mask_shape import mask_shape, shape_of
+from cxr.evaluation.audits.subject import Subject, measure_data
 from cxr.evaluation.stats.intervals import balanced_accuracy
 from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.inference.outputs import SavedOutputs
@@ -28,36 +30,36 @@ def audited():
     said = model.network.predict(images)
     source = np.where(TRUTH == 0, np.where(np.arange(len(TRUTH)) % 2, "odd", "even"), "other")
     saved: SavedOutputs = outputs(TRUTH, SPLIT, source=source, logits=said.logits, features=said.features, name="cnn1")
-    shared = measure_shared(saved, images, np.full(len(TRUTH), 299), masks, {}, seed=1)
-    found = audit_models([Subject(model, saved, screening=True)], shared, "covid")
-    return saved, shared, found, audit_records(shared, found)
+    data = measure_data(saved, images, np.full(len(TRUTH), 299), masks, {}, seed=1, target="covid")
+    found = audit_networks([Subject(model, saved, screening=True)], data)
+    return saved, data, found.figures, found.records
 
 
 def test_every_figure_and_every_audit_is_there_and_is_json(audited):
-    _, shared, (one,), records = audited
-    assert list(one.figures) == FIGURES
-    assert [record["id"] for record in records] == list(ORDER)
-    assert [record["model"] for record in records if record["id"] in ("frame_probe", "mask_shape")] == [None, None]
-    assert json.loads(json.dumps([one.figures, records, shared.floor_figures], allow_nan=False))
+    _, data, (one,), records = audited
+    assert list(as_json(one)) == FIGURES
+    assert [record.id for record in records] == [audit.AUDIT.id for audit in AUDITS]
+    assert [record.model for record in records if record.id in ("frame_probe", "mask_shape")] == [None, None]
+    assert json.loads(json.dumps(as_json([one, records, data.baseline_figures]), allow_nan=False))
 
 
 def test_a_small_test_split_does_not_stop(audited):
-    floor = next(record for record in audited[3] if record["id"] == "appearance_floor")
-    assert floor["result"] == "not_measurable"
-    assert not [record for record in audited[3] if record["result"] == "fail"]
+    floor = next(record for record in audited[3] if record.id == "appearance_floor")
+    assert floor.result == "not_measurable"
+    assert not [record for record in audited[3] if record.result == "fail"]
 
 
 def test_the_figures_are_those_of_the_test_split(audited):
-    saved, shared, (one,), _ = audited
+    saved, data, (one,), _ = audited
     test = saved.of("test")
     value = balanced_accuracy(test.truth, test.logits.argmax(axis=1))
-    assert one.figures["dependence"]["full"]["value"] == pytest.approx(value, abs=1e-6)
-    assert one.figures["dependence"]["regions"] == "masks"
-    lift = one.figures["lift"]
-    assert lift["over_floor"]["value"] == pytest.approx(value - shared.floor_figures["floor"]["value"], abs=2e-6)
-    assert [row["source"] for row in one.figures["sources"]] == ["even", "odd"]
-    assert {row["n"] for row in one.figures["subgroups"] if row["group"] == "size"} == {len(test)}
-    assert [row["n"] for row in one.figures["cam"]["inside"]] == [EACH // 2] * 3
+    assert one.dependence.full.value == pytest.approx(value, abs=1e-6)
+    assert one.dependence.regions == "masks"
+    lift = one.gain
+    assert lift.over_appearance.value == pytest.approx(value - data.baseline_figures.appearance.value, abs=2e-6)
+    assert [row.source for row in one.sources] == ["even", "odd"]
+    assert {row.n for row in one.subgroups if row.group == "size"} == {len(test)}
+    assert [row.n for row in one.cam.inside] == [EACH // 2] * 3
 
 
 def test_a_mask_that_is_small_in_one_class_gives_it_away():

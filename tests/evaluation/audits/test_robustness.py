@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.audits import robustness as change
-from cxr.evaluation.audits.robustness import (
+from cxr.evaluation.audits import variants as change
+from cxr.evaluation.audits.lung_dependence import dependence
+from cxr.evaluation.audits.robustness import Perturbed, measure_robustness
+from cxr.evaluation.audits.variants import (
     FULL,
     border_only,
     changes,
-    dependence,
     find_regions,
     high_pass,
     low_pass,
-    measure_robustness,
     predict_variants,
     shuffle_patches,
     variants,
@@ -177,17 +177,17 @@ def depends(place, masks=None):
 
 def test_a_network_that_reads_a_corner_does_not_depend_on_the_lungs():
     found = depends(CORNER)
-    assert found["full"]["value"] == 1
-    assert found["lung_dependence"] <= 0.1
-    assert found["border_only"]["value"] == 1
-    assert found["regions"] == "box"
+    assert found.full.value == 1
+    assert found.lung_dependence <= 0.1
+    assert found.border_only.value == 1
+    assert found.regions == "box"
 
 
 def test_a_network_that_reads_the_centre_depends_on_the_lungs():
     found = depends(CENTRE)
-    assert found["lung_dependence"] >= 0.9
-    assert found["lungs_only"]["value"] == 1
-    assert found["border_only"]["value"] == pytest.approx(1 / 3)
+    assert found.lung_dependence >= 0.9
+    assert found.lungs_only.value == 1
+    assert found.border_only.value == pytest.approx(1 / 3)
 
 
 def test_the_box_follows_the_masks_where_there_are_some():
@@ -195,14 +195,14 @@ def test_the_box_follows_the_masks_where_there_are_some():
     masks[:, 1, 1:3] = masks[:, 2, 0:1] = True  # their box holds the corner's middle
     masks[:, 0, 0] = True
     found = depends(CORNER, masks)
-    assert found["regions"] == "masks"
-    assert found["lung_dependence"] >= 0.9
+    assert found.regions == "masks"
+    assert found.lung_dependence >= 0.9
 
 
 def test_the_dependence_of_a_network_at_chance_is_unknown():
     answers = {name: np.zeros(90, np.int64) for name in (FULL, "lungs_blacked", "border_only", "lungs_only")}
     found = dependence(TRUE_CLASSES, answers, "box", draw_weights(TRUE_CLASSES, np.arange(90), 1, draws=50))
-    assert found["lung_dependence"] is None
+    assert found.lung_dependence is None
 
 
 def test_regions_black_out_what_they_say():
@@ -241,14 +241,8 @@ def test_every_variant_is_shown_to_every_network_once():
 def test_robustness_counts_falls_and_flips():
     answers = {name: TRUE_CLASSES.copy() for name in changes(0)} | {FULL: TRUE_CLASSES}
     answers["jpeg_50"] = np.where(np.arange(90) < 6, 1, TRUE_CLASSES)  # six of thirty of one class
-    rows = {row["perturbation"]: row for row in measure_robustness(TRUE_CLASSES, answers)}
-    assert rows["jpeg_50"]["change"] == pytest.approx(-0.2 / 3, abs=1e-6)
-    assert rows["jpeg_50"]["flips"] == pytest.approx(6 / 90, abs=1e-6)
-    assert rows["jpeg_50"]["text"] == "JPEG quality 50"
-    assert rows["blur"] == {
-        "perturbation": "blur",
-        "text": "Gaussian blur, 1 pixel",
-        "balanced_accuracy": 1.0,
-        "change": 0.0,
-        "flips": 0.0,
-    }
+    rows = {row.perturbation: row for row in measure_robustness(TRUE_CLASSES, answers)}
+    assert rows["jpeg_50"].change == pytest.approx(-0.2 / 3, abs=1e-6)
+    assert rows["jpeg_50"].flips == pytest.approx(6 / 90, abs=1e-6)
+    assert rows["jpeg_50"].text == "JPEG quality 50"
+    assert rows["blur"] == Perturbed("blur", "Gaussian blur, 1 pixel", 1.0, 0.0, 0.0)

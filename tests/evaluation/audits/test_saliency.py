@@ -3,7 +3,14 @@ import pytest
 
 from cxr.core.errors import ModelError
 from cxr.core.image import to_plane
-from cxr.evaluation.audits.saliency import attention, enrichment, mean_similarity, randomised_network, similarity
+from cxr.evaluation.audits.attention import (
+    Enrichment,
+    attention,
+    enrichment,
+    mean_similarity,
+    randomised_network,
+    similarity,
+)
 from cxr.inference.model_folder import packaged_folder
 from cxr.inference.network import NETWORK_FILE, LinearHead, Network, class_maps, read_linear_head
 from cxr.phantom.anatomy import Finding
@@ -108,11 +115,11 @@ def test_energy_in_the_lungs_is_counted_by_area():
     maps[1] = 1  # everywhere: 1
     maps[2, :, 4:] = 0.5  # all outside: 0
     maps[3] = 1
-    assert enrichment(test, maps, masks) == [
-        {"class": "covid", "n": 2, "enrichment_median": 1.5},
-        {"class": "normal", "n": 1, "enrichment_median": 0.0},
-        {"class": "viral_pneumonia", "n": 0, "enrichment_median": None},
-    ]
+    assert enrichment(test, maps, masks) == (
+        Enrichment("covid", 2, 1.5),
+        Enrichment("normal", 1, 0.0),
+        Enrichment("viral_pneumonia", 0, None),
+    )
 
 
 def phantoms():
@@ -128,12 +135,12 @@ def test_the_maps_of_the_packaged_network_change_with_its_weights():
     test = outputs(np.repeat([0, 1, 2], 3), logits=said.logits, features=said.features)
     head = read_linear_head(PACKAGED, said.features, said.logits)
     found = attention(PACKAGED, network, head, test, planes, masks, seed=1)
-    assert 0 < found["similarity_randomised"] < 0.5
-    assert found["void"] is False
-    assert found["cells"] == [8, 8]
-    assert [row["n"] for row in found["inside"]] == [3, 3, 3]
-    assert all(row["enrichment_median"] > 0 for row in found["inside"])
-    assert attention(PACKAGED, network, head, test, planes, None, seed=1)["inside"] is None
+    assert 0 < found.similarity_randomised < 0.5
+    assert found.void is False
+    assert found.cells == (8, 8)
+    assert [row.n for row in found.inside] == [3, 3, 3]
+    assert all(row.enrichment_median > 0 for row in found.inside)
+    assert attention(PACKAGED, network, head, test, planes, None, seed=1).inside is None
     assert found == attention(PACKAGED, network, head, test, planes, masks, seed=1)
 
 
@@ -145,8 +152,8 @@ def test_maps_that_do_not_depend_on_the_weights_are_void(tmp_path):
     said = network.predict(planes)
     test = outputs(np.zeros(len(planes), int), logits=said.logits, features=said.features)
     found = attention(xml, network, LinearHead(np.abs(HEAD), BIAS), test, planes, None, seed=1)
-    assert found["similarity_randomised"] > 0.5
-    assert found["void"] is True
+    assert found.similarity_randomised > 0.5
+    assert found.void is True
 
 
 def test_equal_maps_have_a_similarity_of_one_and_opposite_ones_hardly_any():

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from cxr.dataset.appearance import appearance_features, border_features
-from cxr.evaluation.audits.shortcuts import (
+from cxr.evaluation.audits.appearance_floor import gain_over_baseline
+from cxr.evaluation.audits.shortcut_baseline import (
     ShortcutBaseline,
     describe_baseline,
     fit_shortcut_baseline,
-    gain_over_baseline,
     majority_by_source,
 )
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.intervals import balanced_accuracy, draw_weights
 from tests.evaluation.audits.toys import outputs
 
@@ -30,20 +31,20 @@ def fitted(marked):
 
 def test_the_frame_probe_finds_a_marker_in_a_corner():
     floor = fitted(marked=True)
-    assert np.mean(floor.frame[TEST == 1] == 1) >= 0.95
-    assert balanced_accuracy(TEST, floor.frame) >= 0.60
+    assert np.mean(floor.border[TEST == 1] == 1) >= 0.95
+    assert balanced_accuracy(TEST, floor.border) >= 0.60
 
 
 def test_the_probes_find_nothing_in_noise():
     floor = fitted(marked=False)
-    assert balanced_accuracy(TEST, floor.frame) <= 0.40
-    assert balanced_accuracy(TEST, floor.floor) <= 0.42
+    assert balanced_accuracy(TEST, floor.border) <= 0.40
+    assert balanced_accuracy(TEST, floor.appearance) <= 0.42
 
 
 def test_the_probes_answer_the_same_with_the_same_seed():
     first, second = fitted(marked=True), fitted(marked=True)
-    assert np.array_equal(first.floor, second.floor)
-    assert np.array_equal(first.frame, second.frame)
+    assert np.array_equal(first.appearance, second.appearance)
+    assert np.array_equal(first.border, second.border)
 
 
 def test_the_oracle_answers_with_the_commonest_training_class_of_the_source():
@@ -57,9 +58,9 @@ def test_the_oracle_of_one_source_a_class_is_always_right_and_unknown_sources_ha
     planes = np.zeros((len(TRUTH), 16, 16), np.uint8)
     looks, borders = appearance_features(planes), border_features(planes)
     known = fit_shortcut_baseline(outputs(TRUTH, split=SPLIT, source=TRUTH.astype(str)), looks, borders, seed=1)
-    assert np.array_equal(known.oracle, TEST)
+    assert np.array_equal(known.source, TEST)
     assert (
-        fit_shortcut_baseline(outputs(TRUTH, split=SPLIT, source=[""] * len(TRUTH)), looks, borders, seed=1).oracle
+        fit_shortcut_baseline(outputs(TRUTH, split=SPLIT, source=[""] * len(TRUTH)), looks, borders, seed=1).source
         is None
     )
 
@@ -67,17 +68,17 @@ def test_the_oracle_of_one_source_a_class_is_always_right_and_unknown_sources_ha
 def floor_right_for(share):
     """Probes that are right for this share of each class."""
     said = np.where(np.tile(np.arange(EACH) < share * EACH, 3), TEST, (TEST + 1) % 3)
-    return ShortcutBaseline(TEST, floor=said, frame=(TEST + 1) % 3, oracle=None)
+    return ShortcutBaseline(TEST, appearance=said, border=(TEST + 1) % 3, source=None)
 
 
 def test_the_lift_is_the_paired_difference():
     floor = floor_right_for(0.8)
     said = np.where(np.tile(np.arange(EACH) < 90, 3), TEST, (TEST + 1) % 3)
     found = gain_over_baseline(said, floor, draw_weights(TEST, np.arange(300), 1))
-    assert found["over_floor"]["value"] == pytest.approx(0.1)
-    assert found["over_frame"]["value"] == pytest.approx(0.9)
+    assert found.over_appearance.value == pytest.approx(0.1)
+    assert found.over_border.value == pytest.approx(0.9)
     # Thirty of three hundred are right for the network alone: paired, the deviation is sqrt(.1 * .9 / 100 / 3).
-    half = (found["over_floor"]["high"] - found["over_floor"]["low"]) / 2
+    half = (found.over_appearance.high - found.over_appearance.low) / 2
     assert half == pytest.approx(1.96 * np.sqrt(0.09 / 300), rel=0.1)
 
 
@@ -86,15 +87,15 @@ def test_images_of_one_group_widen_the_interval():
     groups = np.repeat(np.arange(30), 10)
     widths = []
     for group in (np.arange(300), groups):
-        found = gain_over_baseline(TEST, floor, draw_weights(TEST, group, 1))["over_floor"]
-        widths.append(found["high"] - found["low"])
+        found = gain_over_baseline(TEST, floor, draw_weights(TEST, group, 1)).over_appearance
+        widths.append(found.high - found.low)
     assert widths[1] > 2 * widths[0]
 
 
 def test_the_shared_figures_are_those_of_the_probes():
     figures = describe_baseline(floor_right_for(0.75), draw_weights(TEST, np.arange(300), 1, draws=200))
-    assert figures["floor"]["value"] == pytest.approx(0.75)
-    assert figures["floor"]["low"] < 0.75 < figures["floor"]["high"]
-    assert figures["frame"] == {"value": 0.0, "low": None, "high": None}
-    assert figures["oracle"] is None
-    assert figures["chance"] == pytest.approx(1 / 3, abs=1e-6)
+    assert figures.appearance.value == pytest.approx(0.75)
+    assert figures.appearance.low < 0.75 < figures.appearance.high
+    assert figures.border == Interval(0.0)
+    assert figures.source is None
+    assert figures.chance == pytest.approx(1 / 3, abs=1e-6)

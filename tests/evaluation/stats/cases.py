@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cxr.core.records import as_json
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.inference.decisions import parse_decisions
@@ -37,7 +38,7 @@ def decisions(validation, target="covid", alpha=0.05):
             "classes": list(CLASSES),
             "data": "b" * 64,
             "validation_images": len(validation),
-            **fit_decisions(validation, target, alpha),
+            **as_json(fit_decisions(validation, target, alpha)),
             "reference": None,
             "training_pixels": [],
         }

@@ -7,8 +7,8 @@ from sklearn.frozen import FrozenEstimator
 from cxr.evaluation.stats.calibration import (
     BINS,
     SIGNIFICANT,
+    calibration_by_temperature,
     calibration_error,
-    calibration_section,
     fit_temperature,
     null_errors,
     null_p,
@@ -48,11 +48,11 @@ def test_overconfident_answers_are_told_from_calibrated_ones():
     true = calibrated(717, 3)
     sharp = true.probabilities**2.5
     before = Predictions(CLASSES, true.truth, sharp / sharp.sum(axis=1, keepdims=True), true.group)
-    section = calibration_section(before, true, 2.5, seed=1)
-    assert section["before"]["ece15"] > section["after"]["null_high"] > section["after"]["null_low"] > 0
-    assert section["before"]["log_loss"] > section["after"]["log_loss"]
-    assert section["distinguishable"] is False
-    assert calibration_section(before, before, 1.0, seed=1)["distinguishable"] is True
+    section = calibration_by_temperature(before, true, 2.5, seed=1)
+    assert section.before.ece15 > section.after.null_high > section.after.null_low > 0
+    assert section.before.log_loss > section.after.log_loss
+    assert section.distinguishable is False
+    assert calibration_by_temperature(before, before, 1.0, seed=1).distinguishable is True
 
 
 def test_brier_score_of_several_classes_is_a_sum_over_classes():
@@ -64,9 +64,9 @@ def test_reliability_bins_hold_all_images_and_their_interval_holds_the_share():
     answers = calibrated(103, 1)
     bins = reliability(answers.confidence, answers.right)
     assert len(bins) == 10
-    assert sum(one["n"] for one in bins) == 103
-    assert all(one["low"] <= one["accuracy"] <= one["high"] for one in bins)
-    assert [one["confidence"] for one in bins] == sorted(one["confidence"] for one in bins)
+    assert sum(one.n for one in bins) == 103
+    assert all(one.low <= one.accuracy <= one.high for one in bins)
+    assert [one.confidence for one in bins] == sorted(one.confidence for one in bins)
     assert len(reliability(answers.confidence[:4], answers.right[:4])) == 4
 
 

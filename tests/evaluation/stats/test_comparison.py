@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import delong, delong_interval, delong_p
 from cxr.evaluation.stats.comparison import detectable_gap, holm, mcnemar_p
 
@@ -32,7 +33,7 @@ def test_delong_interval_holds_the_true_area_and_p_is_small_as_often_as_it_says(
         first, second = (1.5 * positive + shared + generator.normal(size=300) * 0.75**0.5 for _ in range(2))
         one, two = delong(positive, first), delong(positive, second)
         bounds = delong_interval(one)
-        held += bounds["low"] <= true_area <= bounds["high"]
+        held += bounds.low <= true_area <= bounds.high
         false_alarms += delong_p(one, two) < 0.05
     assert 0.92 <= held / 400 <= 0.98
     assert 0.02 <= false_alarms / 400 <= 0.08
@@ -40,9 +41,9 @@ def test_delong_interval_holds_the_true_area_and_p_is_small_as_often_as_it_says(
 
 def test_delong_says_nothing_where_there_is_nothing_to_go_by():
     apart = np.array([False, False, True, True])
-    assert delong_interval(delong(apart, np.arange(4.0))) == {"value": 1.0, "low": None, "high": None}
+    assert delong_interval(delong(apart, np.arange(4.0))) == Interval(1.0)
     assert delong(np.zeros(4, bool), np.arange(4.0)) is None
-    assert delong_interval(None)["value"] is None
+    assert delong_interval(None).value is None
     assert delong_p(None, None) is None
     assert delong_p(delong(apart, np.arange(4.0)), delong(apart, np.arange(4.0))) == 1
 

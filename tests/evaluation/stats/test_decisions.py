@@ -10,15 +10,17 @@ from cxr.core.errors import DataError
 from cxr.evaluation.assess import assess_model
 from cxr.evaluation.stats.classification import Predictions, decision_curve, net_benefit
 from cxr.evaluation.stats.decisions import (
-    answering_section,
+    ChosenPoint,
+    RiskAtCoverage,
     augrc,
     by_prevalence,
     choose_points,
     cumulative_errors,
     fit_decisions,
-    paths,
+    outcomes,
+    reasoned_outcomes,
     referral,
-    selective_section,
+    selective_risk,
     smallest_members,
 )
 from cxr.inference.decisions import NOT_SUSPECTED, REFER, Decision, ReferReason
@@ -51,36 +53,36 @@ def judged():
 
 
 def values(shares):
-    return {name: share["value"] for name, share in shares.items() if share["value"]}
+    return {name: share.value for name, share in shares.items() if share.value}
 
 
 def test_shares_and_errors_are_those_that_are_counted_by_hand(test):
-    found = paths(test, "covid", DECIDED)
-    assert [found[key]["value"] for key in ("rejected", "referred", "answered")] == [0.2, 0.3, 0.5]
-    assert (found["errors"], found["errors_rejected"], found["errors_referred"]) == (2, 0, 1)
-    assert (found["share_of_errors_referred"]["value"], found["share_of_errors_rejected"]["value"]) == (0.5, 0.0)
-    assert found["error_answered"]["value"] == 0.2  # image 3 of 1, 2, 3, 6 and 8
-    assert found["missed"]["value"] == 0.25  # the same one, of four with covid
+    found = outcomes(test, "covid", DECIDED)
+    assert [share.value for share in (found.rejected, found.referred, found.answered)] == [0.2, 0.3, 0.5]
+    assert (found.errors, found.errors_rejected, found.errors_referred) == (2, 0, 1)
+    assert (found.share_of_errors_referred.value, found.share_of_errors_rejected.value) == (0.5, 0.0)
+    assert found.error_answered.value == 0.2  # image 3 of 1, 2, 3, 6 and 8
+    assert found.missed.value == 0.25  # the same one, of four with covid
 
 
 def test_every_share_has_its_wilson_interval(test):
-    found = paths(test, "covid", DECIDED)["answered"]
-    assert (found["low"], found["high"]) == pytest.approx((0.236593, 0.763407), abs=1e-6)
+    found = outcomes(test, "covid", DECIDED).answered
+    assert (found.low, found.high) == pytest.approx((0.236593, 0.763407), abs=1e-6)
 
 
 def test_reasons_and_flags_are_shares_of_all_images(test, judged):
-    found = answering_section(test, "covid", DECIDED, judged)
-    assert values(found["rejected_by"]) == {"blank": 0.1, "not_a_radiograph": 0.1}
-    assert values(found["referred_by"]) == {"out_of_distribution": 0.1, "disagreement": 0.2}
-    assert values(found["flags"]) == {"cropped": 0.2, "out_of_distribution": 0.1}
-    assert list(found["referred_by"]) == ["out_of_distribution", "empty_set", "several_classes", "disagreement"]
+    found = reasoned_outcomes(test, "covid", DECIDED, judged)
+    assert values(found.rejected_by) == {"blank": 0.1, "not_a_radiograph": 0.1}
+    assert values(found.referred_by) == {"out_of_distribution": 0.1, "disagreement": 0.2}
+    assert values(found.flags) == {"cropped": 0.2, "out_of_distribution": 0.1}
+    assert list(found.referred_by) == ["out_of_distribution", "empty_set", "several_classes", "disagreement"]
 
 
 def test_where_nothing_is_answered_or_wrong_the_shares_are_null(test):
-    assert paths(test, "covid", [None] * 10)["error_answered"] is None
+    assert outcomes(test, "covid", [None] * 10).error_answered is None
     sure = Predictions(CLASSES, TRUTH, np.eye(3)[TRUTH], np.arange(10))
-    found = paths(sure, "covid", DECIDED)
-    assert (found["errors"], found["share_of_errors_referred"]) == (0, None)
+    found = outcomes(sure, "covid", DECIDED)
+    assert (found.errors, found.share_of_errors_referred) == (0, None)
 
 
 @pytest.mark.parametrize(("alpha", "n"), [(0.05, 360), (0.1, 200), (0.2, 100), (0.05, 50)])
@@ -127,12 +129,12 @@ def test_the_minimum_is_the_probability_of_the_stated_rank():
 def test_referral_counts_the_errors_it_catches():
     wrong = np.array([True, True, False, False, False])
     found = referral(wrong, np.array([True, False, True, False, False]))
-    assert found["share"]["value"] == 0.4
-    assert (found["errors"], found["errors_referred"]) == (2, 1)
-    assert found["share_of_errors_referred"]["value"] == 0.5
-    assert found["error_answered"]["value"] == pytest.approx(1 / 3, abs=1e-6)
-    assert referral(np.zeros(3, bool), np.ones(3, bool))["share_of_errors_referred"] is None
-    assert referral(np.zeros(3, bool), np.ones(3, bool))["error_answered"] is None
+    assert found.share.value == 0.4
+    assert (found.errors, found.errors_referred) == (2, 1)
+    assert found.share_of_errors_referred.value == 0.5
+    assert found.error_answered.value == pytest.approx(1 / 3, abs=1e-6)
+    assert referral(np.zeros(3, bool), np.ones(3, bool)).share_of_errors_referred is None
+    assert referral(np.zeros(3, bool), np.ones(3, bool)).error_answered is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -141,7 +143,7 @@ def test_thresholds_are_the_most_extreme_that_keep_their_promise_on_validation(s
     positive = np.arange(137 + seed) < 43
     probability = (0.5 * generator.random(len(positive)) + 0.4 * positive).round(2 if seed % 2 else 9)
     points = choose_points(positive, probability, "covid")
-    sensitive, specific = points["covid_sens95"]["threshold"], points["covid_spec95"]["threshold"]
+    sensitive, specific = points["covid_sens95"].threshold, points["covid_spec95"].threshold
     assert (probability[positive] >= sensitive).mean() >= 0.95
     assert (probability[positive] >= probability[probability > sensitive].min()).mean() < 0.95
     assert (probability[~positive] < specific).mean() >= 0.95
@@ -151,18 +153,15 @@ def test_thresholds_are_the_most_extreme_that_keep_their_promise_on_validation(s
 def test_sensitivity_of_exactly_19_in_20_is_enough():
     probability = np.append(np.linspace(0.1, 0.9, 20), 0.05)
     points = choose_points(np.arange(21) < 20, probability, "covid")
-    assert points["covid_sens95"] == {
-        "threshold": probability[1],
-        "aim": "sensitivity at least 0.95 on validation",
-        "sensitivity": 0.95,
-        "specificity": 1.0,
-    }
+    assert points["covid_sens95"] == ChosenPoint(
+        threshold=probability[1], aim="sensitivity at least 0.95 on validation", sensitivity=0.95, specificity=1.0
+    )
 
 
 def test_where_others_have_the_largest_probability_nothing_is_suspected():
     points = choose_points(np.array([True, False]), np.array([0.3, 0.6]), "covid")
-    assert points["covid_spec95"]["threshold"] > 0.6
-    assert points["covid_spec95"]["sensitivity"] == 0
+    assert points["covid_spec95"].threshold > 0.6
+    assert points["covid_spec95"].sensitivity == 0
 
 
 def test_permuted_test_labels_leave_all_that_is_frozen_as_it_is():
@@ -171,32 +170,32 @@ def test_permuted_test_labels_leave_all_that_is_frozen_as_it_is():
     # A new fit beside another test split, as evaluate does it.
     results = [assess_model(one, decisions(validation), 1, validation) for one in (test, permuted)]
     frozen = ("name", "threshold", "aim", "validation_sensitivity", "validation_specificity")
-    first, second = ([[point[key] for key in frozen] for point in one["operating_points"]] for one in results)
+    first, second = ([[getattr(point, key) for key in frozen] for point in one.operating_points] for one in results)
     assert first == second
-    assert results[0]["calibration"]["temperature"] == results[1]["calibration"]["temperature"]
-    assert results[0]["operating_points"][0]["sensitivity"] != results[1]["operating_points"][0]["sensitivity"]
+    assert results[0].calibration.temperature == results[1].calibration.temperature
+    assert results[0].operating_points[0].sensitivity != results[1].operating_points[0].sensitivity
 
 
 def test_predictive_values_by_prevalence():
-    found = {one["prevalence"]: one for one in by_prevalence(0.95, 0.97)}
+    found = {one.prevalence: one for one in by_prevalence(0.95, 0.97)}
     for prevalence, ppv in ((0.10, 0.779), (0.02, 0.393), (0.01, 0.242)):
-        assert found[prevalence]["ppv"] == pytest.approx(ppv, abs=1e-3)
-    assert found[0.02]["npv"] == pytest.approx(0.97 * 0.98 / (0.97 * 0.98 + 0.05 * 0.02), abs=1e-6)
-    assert by_prevalence(0.0, 1.0)[0]["ppv"] is None
-    assert by_prevalence(None, 1.0)[0]["npv"] is None
+        assert found[prevalence].ppv == pytest.approx(ppv, abs=1e-3)
+    assert found[0.02].npv == pytest.approx(0.97 * 0.98 / (0.97 * 0.98 + 0.05 * 0.02), abs=1e-6)
+    assert by_prevalence(0.0, 1.0)[0].ppv is None
+    assert by_prevalence(None, 1.0)[0].npv is None
 
 
 def test_net_benefit_equals_a_calculation_by_hand():
     positive = np.array([True, True, False, False, False])
     probability = np.array([0.9, 0.2, 0.6, 0.1, 0.05])
     curve = decision_curve(positive, probability)
-    by_threshold = {point["threshold"]: point for point in curve}
+    by_threshold = {point.threshold: point for point in curve}
     # Found less alarms, of five: 2 - 2/9; 1 - 1; 1 - 0.
     for threshold, by_hand in ((0.1, (2 - 2 / 9) / 5), (0.5, 0.0), (0.75, 0.2)):
         assert net_benefit(positive, probability >= threshold, threshold) == pytest.approx(by_hand, abs=1e-9)
-        assert by_threshold[threshold]["model"] == round(by_hand, 6)
-    assert by_threshold[0.5]["all"] == pytest.approx(2 / 5 - 3 / 5, abs=1e-9)
-    assert {point["none"] for point in curve} == {0.0}
+        assert by_threshold[threshold].model == round(by_hand, 6)
+    assert by_threshold[0.5].all == pytest.approx(2 / 5 - 3 / 5, abs=1e-9)
+    assert {point.none for point in curve} == {0.0}
     assert len(curve) == 99
 
 
@@ -207,8 +206,8 @@ def test_an_operating_point_needs_images_of_both_kinds():
 
 def test_fitted_numbers_are_not_rounded():
     fitted = fit_decisions(outputs(200, seed=9), "normal", 0.05)
-    assert fitted["default_operating_point"] == "normal_sens95"
-    threshold = fitted["operating_points"]["normal_sens95"]["threshold"]
+    assert fitted.default_operating_point == "normal_sens95"
+    threshold = fitted.operating_points["normal_sens95"].threshold
     assert threshold != round(threshold, 10)
 
 
@@ -227,7 +226,7 @@ def test_areas_equal_a_calculation_by_hand():
     answers = Predictions(
         CASE_CLASSES, np.where(wrong, 1, 0), np.column_stack([confidence, 1 - confidence, 0 * confidence]), wrong
     )
-    assert selective_section(answers)["aurc"] == pytest.approx((0 + 0 + 1 / 3 + 2 / 4) / 4, abs=1e-6)
+    assert selective_risk(answers).aurc == pytest.approx((0 + 0 + 1 / 3 + 2 / 4) / 4, abs=1e-6)
 
 
 def test_equal_confidences_share_their_errors_whatever_their_order():
@@ -238,12 +237,12 @@ def test_equal_confidences_share_their_errors_whatever_their_order():
 
 def test_the_curve_ends_at_the_error_of_all_images():
     answers = calibrated(717, 4)
-    section = selective_section(answers)
-    assert len(section["curve"]) == 100
-    assert section["curve"][-1] == {"coverage": 1.0, "risk": round(1 - answers.right.mean(), 6)}
-    assert [one["coverage"] for one in section["at"]] == [1.0, 0.95, 0.9, 0.8]
-    at = section["at"][2]
-    accepted = answers.confidence >= at["threshold"] - 1e-6
-    assert at["risk"] == pytest.approx(1 - answers.right[accepted].mean(), abs=1e-6)
+    section = selective_risk(answers)
+    assert len(section.curve) == 100
+    assert section.curve[-1] == RiskAtCoverage(1.0, round(1 - answers.right.mean(), 6))
+    assert [one.coverage for one in section.at] == [1.0, 0.95, 0.9, 0.8]
+    at = section.at[2]
+    accepted = answers.confidence >= at.threshold - 1e-6
+    assert at.risk == pytest.approx(1 - answers.right[accepted].mean(), abs=1e-6)
     assert accepted.sum() == np.ceil(0.9 * 717)
-    assert section["at"][3]["risk"] < section["at"][0]["risk"]
+    assert section.at[3].risk < section.at[0].risk

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats import intervals
 from cxr.evaluation.stats.classification import macro_auc as macro_auc_of_one
 from cxr.evaluation.stats.intervals import (
@@ -18,13 +19,13 @@ from tests.evaluation.stats.cases import calibrated
 
 def test_wilson_interval_of_675_of_717_is_the_published_one():
     share = wilson(675, 717)
-    assert share["value"] == 0.941423
-    assert share["low"] == pytest.approx(0.9218, abs=1e-4)
-    assert share["high"] == pytest.approx(0.9564, abs=1e-4)
+    assert share.value == 0.941423
+    assert share.low == pytest.approx(0.9218, abs=1e-4)
+    assert share.high == pytest.approx(0.9564, abs=1e-4)
 
 
 def test_what_is_undefined_is_null():
-    assert wilson(0, 0) == {"value": None, "low": None, "high": None}
+    assert wilson(0, 0) == Interval(None, None, None)
     assert rounded(float("nan")) is None
     assert rounded(float("inf")) is None
     assert percentile(1.0, np.ones(100)) == interval(1.0, None, None)
@@ -92,6 +93,6 @@ def test_bootstrap_intervals_of_grouped_images_hold_what_they_promise(record_pro
         right = np.where(np.repeat(generator.random(360) < 0.8, 2), np.repeat(right, 2), own)
         draws = weighted_balanced_accuracy(truth, right, draw_weights(truth, group, seed, draws=600))
         bounds = percentile(right.mean(), draws)
-        held += bounds["low"] <= 0.95 <= bounds["high"]
+        held += bounds.low <= 0.95 <= bounds.high
     record_property("coverage", held / 500)
     assert 0.92 <= held / 500 <= 0.97
