@@ -144,9 +144,9 @@ def _prepare(
     schema = schema_for(models, options.keywords)
     check_words(options, schema)
     request = replace(request, model_sources=sources)
-    keywords, threads = tuple(options.keywords), reading_threads(options)
-    batch = options.batch or BATCH * models[0].network.threads
-    return Run(request, found, selection, models, schema, wanted, options.partitioned, keywords, threads, batch)
+    threads = reading_threads(options)
+    batch = options.batch_size or BATCH * models[0].network.threads
+    return Run(request, found, selection, models, schema, wanted, options.partitions, options.keywords, threads, batch)
 
 
 def _work(options: Options, engine: "Engine", work: Run, files: OutputFiles | None, reporter: Reporter) -> Tally:

@@ -130,7 +130,11 @@ def load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fal
             raise ModelError(
                 f"the packaged model cannot be used: {error}; or name another folder with --model"
             ) from error
-    return models if options.point is None else [at_operating_point(model, options.point) for model in models]
+    return (
+        models
+        if options.operating_point is None
+        else [at_operating_point(model, options.operating_point) for model in models]
+    )
 
 
 def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
@@ -206,10 +210,10 @@ def output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
     if options.to_stdout or options.dry_run:
         return None, None
     if not options.to_address:
-        return output_files(Path(options.output), partitioned=options.partitioned), None
+        return output_files(Path(options.output), partitioned=options.partitions), None
     if options.output.lower().startswith("file://"):
         (path,), _ = split_places([options.output])
-        return output_files(path, partitioned=options.partitioned), None
+        return output_files(path, partitioned=options.partitions), None
     from cxr.remote.filesystem import scratch_results
 
     files = output_files(scratch_results(options.output, options.scratch))

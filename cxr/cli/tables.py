@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -58,9 +58,8 @@ verify_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 def verify_command(
     results: Annotated[Path, typer.Argument(help="Table written by cxr-batch or cxr-batch-merge.")],
     model: Annotated[
-        list[Any] | None,
+        list[str] | None,
         typer.Option(
-            parser=named_model,
             metavar="FOLDER",
             help="Network of the table, as cxr-batch takes it; repeatable. [default: the packaged one]",
         ),
@@ -82,7 +81,7 @@ def verify_command(
 ) -> None:
     """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
     from cxr.cli.batch_setup import model_folders
-    from cxr.inference.model_folder import at_operating_point, load_model, packaged_folder
+    from cxr.inference.model_folder import at_operating_point, load_model
     from cxr.screening.paths import read_key
     from cxr.screening.run_manifest import read_run_result
     from cxr.screening.verify import rescore as screen_again
@@ -92,7 +91,7 @@ def verify_command(
         raise typer.BadParameter("--rescore needs the networks; drop --without-models")
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     with user_errors():
-        folders, _ = model_folders(model or [packaged_folder()], repo)
+        folders, _ = model_folders([*map(named_model, model or ["packaged"])], repo)
         table = read_run_result(results)
         checks = verify_table(table)
         networks = None if without_models else verify_models(table, folders)
