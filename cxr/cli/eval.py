@@ -1,7 +1,7 @@
 """`cxr-eval results.csv labels.csv`: what is a table of answers worth?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape as without_markup
@@ -9,9 +9,11 @@ from rich.table import Table
 
 from cxr.cli.console import stdout, user_errors
 from cxr.core.files import write_json, write_text
-from cxr.evaluation.reporting.document import ReportBlock
 from cxr.screening.paths import escape
 from cxr.screening.tables import read_table
+
+if TYPE_CHECKING:
+    from cxr.validation.external import ReportBlock
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -57,7 +59,7 @@ def main(
         _print(block)
 
 
-def _print(block: ReportBlock) -> None:
+def _print(block: "ReportBlock") -> None:
     stdout().print(f"\n[bold]{without_markup(block.title)}[/bold]", highlight=False)
     for sentence in block.sentences:
         stdout().print(sentence, highlight=False, markup=False)

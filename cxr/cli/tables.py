@@ -81,7 +81,7 @@ def verify_command(
 ) -> None:
     """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
     from cxr.cli.batch_setup import model_folders
-    from cxr.inference.model_folder import at_operating_point, load_model
+    from cxr.inference.model_folder import at_operating_point, load_model, packaged_folder
     from cxr.screening.paths import read_key
     from cxr.screening.run_manifest import read_run_result
     from cxr.screening.verify import rescore as screen_again
@@ -91,7 +91,8 @@ def verify_command(
         raise typer.BadParameter("--rescore needs the networks; drop --without-models")
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     with user_errors():
-        folders, _ = model_folders([*map(named_model, model or ["packaged"])], repo)
+        named = list(map(named_model, model or [])) or [packaged_folder()]
+        folders = [folder for folder, _ in model_folders(named, repo)]
         table = read_run_result(results)
         checks = verify_table(table)
         networks = None if without_models else verify_models(table, folders)
