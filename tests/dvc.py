@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from cxr.models import NAMES
 from tests.imports import ROOT
 
 
@@ -47,10 +46,14 @@ def copy_of_the_repository(folder: Path) -> Path:
 def quick(folder: Path) -> None:
     """Lower the params of a copy, so that `dvc repro` takes a minute; commit that as well."""
     yaml = YAML()
-    values = yaml.load(folder / "params.yaml")
-    values["image"]["side"] = 64
-    values["leave_source_out"]["epochs"] = 1
-    for section in (values[f"train_{name}"] for name in (*NAMES, "gate")):
-        section |= {"side": 32, "epochs": 1}
-    yaml.dump(values, folder / "params.yaml")
+    for params in (folder / "params.yaml", folder / "release/params.yaml"):
+        values = yaml.load(params)
+        for name, section in values.items():
+            if name == "image":
+                section["side"] = 64
+            elif name.startswith("train_"):
+                section |= {"side": 32, "epochs": 1}
+            elif name == "leave_source_out":
+                section["epochs"] = 1
+        yaml.dump(values, params)
     run(folder, "git", "commit", "-q", "-a", "-m", "quick")

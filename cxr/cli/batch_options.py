@@ -1,18 +1,25 @@
-"""The options of `cxr-batch`: their words, their help, and what can be checked without opening a file of the inputs."""
+"""The options of `cxr-batch`, and what of them can be checked without opening a file of the inputs.
+
+An option is written once: as a field of `Options`, whose type, default and help Typer reads. To add one, add the field
+where its line in --help belongs; if it contradicts others, add a line to `check_options`.
+"""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
+from functools import cached_property, wraps
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from cxr.core.errors import UsageError
+from cxr import __version__
+from cxr.core.errors import ModelError, UsageError
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
-from cxr.screening.paths import Naming, PathStyle, is_address
+from cxr.screening.paths import Naming, PathStyle, is_address, split_places
 from cxr.screening.storage import Root
 from cxr.screening.tables import Format
 
@@ -71,65 +78,239 @@ class Verbosity(StrEnum):
 CAN_FORK = sys.platform == "linux"  # on macOS the system's own libraries do not survive it
 
 
-def single_process_reason(options: "Options") -> str:
-    """Return why one process must do it; empty where several can."""
-    for one, name in (
-        (options.engine is EngineName.RAY, "--engine ray, whose workers are processes"),
-        (options.to_stdout, "-o -, where rows come in order"),
-        (options.addresses, "addresses, which are waited for"),
-        (options.verbosity is Verbosity.VERBOSE, "--verbose"),
-        (not all(isinstance(model, Path) for model in options.models), "networks of a revision"),
-        (not CAN_FORK, "this system; Linux alone can"),
-    ):
-        if one:
-            return name
-    return ""
-
-
 STDOUT = "-"
 RAY_SCRATCH = "--engine ray makes a table for an address in a folder that all nodes see; name it with --scratch"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The command line of `cxr-batch`; see its --help."""
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
 
-    inputs: Sequence[Path]
-    addresses: Sequence[str]
-    repo: str | None
-    rev: str | None
-    changed_since: str | None
-    earlier: Path | None
-    scratch: Path | None
-    output: str
-    files_from: str | None
-    include: Sequence[str]
-    exclude: Sequence[str]
-    recursive: bool
-    root: Path | None
-    models: Sequence[Path | DvcModel]
-    point: str | None
-    paths: PathStyle
-    key: Path | None
-    format: Format | None
-    partitioned: bool
-    keywords: Sequence[str]
-    shard: Shard | None
-    limit: int | None
-    engine: EngineName
-    address: str | None
-    processes: int
-    workers: int
-    batch: int
-    threads: int
-    overwrite: bool
-    fail_on: FailOn
-    report: Path | None
-    explain: Path | None
-    explain_rows: str | None
-    explain_limit: int | None
-    dry_run: bool
-    verbosity: Verbosity
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from cxr.inference.model_folder import load_model, packaged_folder
+
+    try:
+        identity = load_model(packaged_folder()).identity
+    except ModelError:
+        identity = "none"
+    typer.echo(f"cxr-batch {__version__}\npackaged model: {identity}")
+    raise typer.Exit
+
+
+def _input(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is screened", **more)
+
+
+def _rows(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is written", **more)
+
+
+def _speed(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="Speed; answers do not depend on it", **more)
+
+
+def _talk(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel="What is said", **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line of `cxr-batch`, in the order of its --help; what follows from several options is a property."""
+
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Folders, searched with their sub-folders, and files; or addresses of both, such as "
+            "s3://bucket/folder or zip://::scans.zip: docs/remote.md.",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
+    files_from: Annotated[
+        str | None,
+        _input(metavar="FILE", help="Take what FILE lists, one path a line or separated by NUL; '-' is stdin."),
+    ] = None
+    repo: Annotated[
+        str | None,
+        _input(metavar="URL", help="Repository of dvc:// inputs and dvc: models. [default: the working directory's]"),
+    ] = None
+    rev: Annotated[
+        str | None,
+        _input(metavar="REV", help="Branch, tag, commit or experiment of dvc:// inputs. [default: HEAD]"),
+    ] = None
+    changed_since: Annotated[
+        str | None,
+        _input(metavar="REV", help="Take only files that are new or changed between REV and --rev, for dvc:// inputs."),
+    ] = None
+    earlier: Annotated[
+        Path | None,
+        _input(
+            metavar="TABLE", help="Keep rows of unchanged files from the table of --changed-since; the new has all."
+        ),
+    ] = None
+    include: Annotated[
+        list[str], _input(metavar="GLOB", help="Take only files whose path or name matches; repeatable.")
+    ] = field(default_factory=list)
+    exclude: Annotated[
+        list[str], _input(metavar="GLOB", help="Leave aside files and folders whose path or name matches; repeatable.")
+    ] = field(default_factory=list)
+    recursive: Annotated[bool, _input(help="Search sub-folders.")] = True
+    shard: Annotated[
+        Shard | None,
+        _input(parser=_shard, metavar="I/N", help="Take the I-th of N parts; cxr-batch-merge joins their tables."),
+    ] = None
+    limit: Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")] = None
+    dry_run: Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")] = False
+    model: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FOLDER",
+            help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are "
+            "packaged, or dvc:FOLDER@REV, that of any revision of --repo; repeat it for several in one pass. "
+            "[default: packaged]",
+        ),
+    ] = field(default_factory=list)
+    operating_point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Threshold that decides, by the name in the network's decisions.json. [default: the network's own]",
+        ),
+    ] = None
+    output: Annotated[
+        str,
+        _rows("--output", "-o", metavar="FILE", help="Table to write, or its address; '-' streams it to stdout."),
+    ] = ""
+    format: Annotated[
+        Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")
+    ] = None
+    partitions: Annotated[
+        bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
+    ] = False
+    paths: Annotated[PathStyle, _rows(help="How files are named in the table.")] = PathStyle.RELATIVE
+    root: Annotated[
+        Path | None,
+        _rows(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="What relative paths start from. [default: the folder given, or the deepest that holds all inputs]",
+        ),
+    ] = None
+    scratch: Annotated[
+        Path | None,
+        _rows(
+            metavar="DIR",
+            file_okay=False,
+            help="Where the table for an address is made, and what was done is kept. "
+            "[default: in the user's cache folder]",
+        ),
+    ] = None
+    key: Annotated[Path | None, _rows(metavar="FILE", help="Secret for --paths hashed: at least 16 random bytes.")] = (
+        None
+    )
+    dicom: Annotated[
+        list[str],
+        _rows(
+            metavar="KEYWORD",
+            help="Add a column with this DICOM attribute, such as StudyDate; repeatable. Else none is read.",
+        ),
+    ] = field(default_factory=list)
+    overwrite: Annotated[bool, _rows("--overwrite", help="Start over instead of going on from an earlier run.")] = False
+    report: Annotated[
+        Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")
+    ] = None
+    explain: Annotated[
+        Path | None,
+        _rows(metavar="DIR", help="Also draw maps of where the score of some rows comes from: docs/explain.md."),
+    ] = None
+    explain_rows: Annotated[
+        str | None,
+        _rows(
+            metavar="WHAT",
+            help="Rows for --explain: suspected, refer, ok, or classes, flags and decisions, with commas. "
+            "[default: suspected]",
+        ),
+    ] = None
+    explain_limit: Annotated[
+        int | None, _rows(min=1, metavar="N", help="Draw the first N of them only. [default: 200]")
+    ] = None
+    engine: Annotated[
+        EngineName, _speed(help="Who screens: this machine, or workers of Ray on one machine or many.")
+    ] = EngineName.LOCAL
+    address: Annotated[
+        str | None,
+        _speed(metavar="ADDR", help="Cluster of --engine ray, such as auto. [default: one of its own, here]"),
+    ] = None
+    processes: Annotated[
+        int,
+        _speed(
+            min=0,
+            max=1024,
+            help="Processes that read and compute side by side; 0: one a core for folders on Linux, where neither "
+            "--workers nor --threads is given.",
+        ),
+    ] = 0
+    workers: Annotated[
+        int,
+        _speed(
+            min=0,
+            max=4096,
+            help="Reading threads of one process; 0: one a core, or eight for addresses. Of --engine ray, workers at "
+            "most; 0: all cores.",
+        ),
+    ] = 0
+    batch_size: Annotated[
+        int, _speed(min=0, max=1024, help="Files taken together; 0: eight for each thread of the network.")
+    ] = 0
+    threads: Annotated[
+        int,
+        _speed(min=0, max=1024, help="Threads of the network in one process; 0: by its cost beside that of decoding."),
+    ] = 0
+    fail_on: Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")] = (
+        FailOn.ANY
+    )
+    quiet: Annotated[bool, _talk("--quiet", "-q", help="Say errors only.")] = False
+    verbose: Annotated[bool, _talk("--verbose", "-v", help="Say what was done to each file.")] = False
+    log_json: Annotated[bool, _talk("--log-json", help="Say it to programs: one JSON object a line on stderr.")] = False
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print version and packaged model."),
+    ] = False
+
+    @cached_property
+    def inputs(self) -> list[Path]:
+        """The local ones of the places."""
+        return split_places(self.places)[0]
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """The others."""
+        return split_places(self.places)[1]
+
+    @cached_property
+    def models(self) -> list[Path | DvcModel]:
+        """What --model names; empty for the packaged network."""
+        return list(map(named_model, self.model))
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The DICOM attributes, each once."""
+        return tuple(dict.fromkeys(self.dicom))
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """How much is said. Raises BadParameter where the options contradict each other."""
+        if self.quiet + self.verbose + self.log_json > 1:
+            raise typer.BadParameter("--quiet, --verbose and --log-json exclude each other")
+        if self.log_json:
+            return Verbosity.JSON
+        return Verbosity.VERBOSE if self.verbose else Verbosity.QUIET if self.quiet else Verbosity.NORMAL
 
     @property
     def to_stdout(self) -> bool:
@@ -147,6 +328,42 @@ class Options:
         return is_address(self.output)
 
 
+def takes_options(run: Callable[[Options], None]) -> Callable[..., None]:
+    """Give Typer the command for `run`: its parameters are the fields of `Options`, its help is that of `run`."""
+
+    @wraps(run)
+    def command(**values: Any) -> None:
+        run(Options(**values))
+
+    types = get_type_hints(Options, include_extras=True)
+    command.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Parameter(one.name, Parameter.KEYWORD_ONLY, default=_default(one), annotation=types[one.name])
+            for one in fields(Options)
+        ]
+    )
+    return command
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
+
+
+def single_process_reason(options: Options) -> str:
+    """Return why one process must do it; empty where several can."""
+    for one, name in (
+        (options.engine is EngineName.RAY, "--engine ray, whose workers are processes"),
+        (options.to_stdout, "-o -, where rows come in order"),
+        (options.addresses, "addresses, which are waited for"),
+        (options.verbosity is Verbosity.VERBOSE, "--verbose"),
+        (not all(isinstance(model, Path) for model in options.models), "networks of a revision"),
+        (not CAN_FORK, "this system; Linux alone can"),
+    ):
+        if one:
+            return name
+    return ""
+
+
 def check_options(options: Options) -> None:
     """Refuse what contradicts itself. Raises UsageError."""
     from cxr.screening.tables import format_of
@@ -160,8 +377,8 @@ def check_options(options: Options) -> None:
         ),
         (hashed and not options.key, "--paths hashed needs --key FILE, a file of at least 16 random bytes"),
         (options.key and not hashed, "--key is for --paths hashed"),
-        (options.partitioned and options.to_address, "--partitions is for a local folder; send its files afterwards"),
-        (options.partitioned and wanted is not Format.PARQUET, "--partitions is for Parquet: --format parquet"),
+        (options.partitions and options.to_address, "--partitions is for a local folder; send its files afterwards"),
+        (options.partitions and wanted is not Format.PARQUET, "--partitions is for Parquet: --format parquet"),
         (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
@@ -219,170 +436,3 @@ def listed_names(options: Options) -> list[str]:
     if not names and not options.inputs and not options.addresses:
         raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
     return names
-
-
-def _shard(text: str) -> Shard:
-    try:
-        return Shard.parse(text)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _input(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="What is screened", **more)
-
-
-def _rows(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="What is written", **more)
-
-
-def _talk(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="What is said", **more)
-
-
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="PATH...",
-        help="Folders, searched with their sub-folders, and files; or addresses of both, such as s3://bucket/folder "
-        "or zip://::scans.zip: docs/remote.md.",
-        show_default=False,
-    ),
-]
-FilesFrom = Annotated[
-    str | None,
-    _input(metavar="FILE", help="Take what FILE lists, one path a line or separated by NUL; '-' is stdin."),
-]
-Repo = Annotated[
-    str | None,
-    _input(metavar="URL", help="Repository of dvc:// inputs and dvc: models. [default: the working directory's]"),
-]
-Rev = Annotated[
-    str | None,
-    _input(metavar="REV", help="Branch, tag, commit or experiment of dvc:// inputs. [default: HEAD]"),
-]
-ChangedSince = Annotated[
-    str | None,
-    _input(metavar="REV", help="Take only files that are new or changed between REV and --rev, for dvc:// inputs."),
-]
-Earlier = Annotated[
-    Path | None,
-    _input(metavar="TABLE", help="Keep rows of unchanged files from the table of --changed-since; the new has all."),
-]
-Include = Annotated[
-    list[str] | None, _input(metavar="GLOB", help="Take only files whose path or name matches; repeatable.")
-]
-Exclude = Annotated[
-    list[str] | None,
-    _input(metavar="GLOB", help="Leave aside files and folders whose path or name matches; repeatable."),
-]
-Recursive = Annotated[bool, _input(help="Search sub-folders.")]
-ShardOf = Annotated[
-    Shard | None,
-    _input(parser=_shard, metavar="I/N", help="Take the I-th of N parts; cxr-batch-merge joins their tables."),
-]
-Limit = Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")]
-DryRun = Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")]
-Models = Annotated[
-    list[Any] | None,
-    typer.Option(
-        parser=named_model,
-        metavar="FOLDER",
-        help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are packaged, "
-        "or dvc:FOLDER@REV, that of any revision of --repo; repeat it for several in one pass. [default: packaged]",
-    ),
-]
-OperatingPoint = Annotated[
-    str | None,
-    typer.Option(
-        "--operating-point",
-        metavar="NAME",
-        help="Threshold that decides, by the name in the network's decisions.json. [default: the network's own]",
-    ),
-]
-Output = Annotated[
-    str, _rows("--output", "-o", metavar="FILE", help="Table to write, or its address; '-' streams it to stdout.")
-]
-Form = Annotated[Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")]
-Partitions = Annotated[
-    bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
-]
-Paths = Annotated[PathStyle, _rows(help="How files are named in the table.")]
-RootFolder = Annotated[
-    Path | None,
-    _rows(
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="What relative paths start from. [default: the folder given, or the deepest that holds all inputs]",
-    ),
-]
-Scratch = Annotated[
-    Path | None,
-    _rows(
-        metavar="DIR",
-        file_okay=False,
-        help="Where the table for an address is made, and what was done is kept. [default: in the user's cache folder]",
-    ),
-]
-Key = Annotated[Path | None, _rows(metavar="FILE", help="Secret for --paths hashed: at least 16 random bytes.")]
-Dicom = Annotated[
-    list[str] | None,
-    _rows(
-        metavar="KEYWORD",
-        help="Add a column with this DICOM attribute, such as StudyDate; repeatable. Else none is read.",
-    ),
-]
-Overwrite = Annotated[bool, _rows("--overwrite", help="Start over instead of going on from an earlier run.")]
-Sheet = Annotated[Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")]
-Explain = Annotated[
-    Path | None,
-    _rows(metavar="DIR", help="Also draw maps of where the score of some rows comes from: docs/explain.md."),
-]
-ExplainRows = Annotated[
-    str | None,
-    _rows(
-        metavar="WHAT",
-        help="Rows for --explain: suspected, refer, ok, or classes, flags and decisions, with commas. "
-        "[default: suspected]",
-    ),
-]
-ExplainLimit = Annotated[int | None, _rows(min=1, metavar="N", help="Draw the first N of them only. [default: 200]")]
-FailWhen = Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")]
-Quiet = Annotated[bool, _talk("--quiet", "-q", help="Say errors only.")]
-Verbose = Annotated[bool, _talk("--verbose", "-v", help="Say what was done to each file.")]
-LogJson = Annotated[bool, _talk("--log-json", help="Say it to programs: one JSON object a line on stderr.")]
-
-
-def _speed(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Speed; answers do not depend on it", **more)
-
-
-Engine = Annotated[EngineName, _speed(help="Who screens: this machine, or workers of Ray on one machine or many.")]
-Address = Annotated[
-    str | None, _speed(metavar="ADDR", help="Cluster of --engine ray, such as auto. [default: one of its own, here]")
-]
-Processes = Annotated[
-    int,
-    _speed(
-        min=0,
-        max=1024,
-        help="Processes that read and compute side by side; 0: one a core for folders on Linux, where neither "
-        "--workers nor --threads is given.",
-    ),
-]
-Workers = Annotated[
-    int,
-    _speed(
-        min=0,
-        max=4096,
-        help="Reading threads of one process; 0: one a core, or eight for addresses. Of --engine ray, workers at "
-        "most; 0: all cores.",
-    ),
-]
-BatchSize = Annotated[
-    int, _speed(min=0, max=1024, help="Files taken together; 0: eight for each thread of the network.")
-]
-Threads = Annotated[
-    int, _speed(min=0, max=1024, help="Threads of the network in one process; 0: by its cost beside that of decoding.")
-]

@@ -138,15 +138,15 @@ def _prepare(
     check_keywords(options.keywords)
     wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
     check_format(wanted)
-    folders, sources = model_folders(options.models, options.repo)
-    models = load_models(options, folders, helped=helped)
+    named = model_folders(options.models, options.repo)
+    models = load_models(options, [folder for folder, _ in named], helped=helped)
     reporter.loaded(models)
     schema = schema_for(models, options.keywords)
     check_words(options, schema)
-    request = replace(request, model_sources=sources)
-    keywords, threads = tuple(options.keywords), reading_threads(options)
-    batch = options.batch or BATCH * models[0].network.threads
-    return Run(request, found, selection, models, schema, wanted, options.partitioned, keywords, threads, batch)
+    request = replace(request, model_sources=[source for _, source in named])
+    threads = reading_threads(options)
+    batch = options.batch_size or BATCH * models[0].network.threads
+    return Run(request, found, selection, models, schema, wanted, options.partitions, options.keywords, threads, batch)
 
 
 def _work(options: Options, engine: "Engine", work: Run, files: OutputFiles | None, reporter: Reporter) -> Tally:

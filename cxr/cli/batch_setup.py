@@ -83,29 +83,23 @@ def _processes(options: Options, root: Root, files: int) -> int:
     return options.processes or min(available_cores(), files // LEAST)
 
 
-def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> tuple[list[Path], list[Provenance | None]]:
+def model_folders(models: Sequence[Path | DvcModel], repo: str | None) -> list[tuple[Path, Provenance | None]]:
     """Return the folders of networks, those of revisions of `repo` as copies, and which revision each is of.
 
     Raises:
         ModelError: A revision has no such folder, or its files cannot be had.
         UsageError: DVC is not installed, or there is no such repository or revision.
     """
-    folders: list[Path] = []
-    sources: list[Provenance | None] = []
-    for model in models:
-        if isinstance(model, Path):
-            folders.append(model)
-            sources.append(None)
-            continue
-        from cxr.remote.dvc import fetch_model, revision_of
-        from cxr.remote.filesystem import cache_folder
+    return [(model, None) if isinstance(model, Path) else _fetched(model, repo) for model in models]
 
-        if not model.path:
-            raise UsageError("--model dvc: names no folder; give one as in dvc:models/screening@v1.0")
-        folder, source = fetch_model(revision_of(repo, model.rev), model.path, cache_folder() / "models")
-        folders.append(folder)
-        sources.append(source)
-    return folders, sources
+
+def _fetched(model: DvcModel, repo: str | None) -> tuple[Path, Provenance]:
+    from cxr.remote.dvc import fetch_model, revision_of
+    from cxr.remote.filesystem import cache_folder
+
+    if not model.path:
+        raise UsageError("--model dvc: names no folder; give one as in dvc:models/screening@v1.0")
+    return fetch_model(revision_of(repo, model.rev), model.path, cache_folder() / "models")
 
 
 def load_models(options: Options, folders: Sequence[Path], *, helped: bool = False) -> list[ScreeningModel]:
@@ -131,7 +125,11 @@ def load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fal
             raise ModelError(
                 f"the packaged model cannot be used: {error}; or name another folder with --model"
             ) from error
-    return models if options.point is None else [at_operating_point(model, options.point) for model in models]
+    return (
+        models
+        if options.operating_point is None
+        else [at_operating_point(model, options.operating_point) for model in models]
+    )
 
 
 def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
@@ -207,10 +205,10 @@ def output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
     if options.to_stdout or options.dry_run:
         return None, None
     if not options.to_address:
-        return output_files(Path(options.output), partitioned=options.partitioned), None
+        return output_files(Path(options.output), partitioned=options.partitions), None
     if options.output.lower().startswith("file://"):
         (path,), _ = split_places([options.output])
-        return output_files(path, partitioned=options.partitioned), None
+        return output_files(path, partitioned=options.partitions), None
     from cxr.remote.filesystem import scratch_results
 
     files = output_files(scratch_results(options.output, options.scratch))

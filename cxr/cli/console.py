@@ -151,6 +151,16 @@ def user_errors() -> Iterator[None]:
         _interrupted()
 
 
+@contextmanager
+def sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM unwind the stack in the block, so that temporary folders go and what was begun is put back."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class _Interrupted(SystemExit):
     """Ctrl-C, and the line about it is printed."""
 

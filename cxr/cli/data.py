@@ -1,9 +1,7 @@
 """`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights."""
 
-import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +11,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from cxr.cli.console import bars, stderr, stdout, user_errors
+from cxr.cli.console import bars, sigterm_like_ctrl_c, stderr, stdout, user_errors
 
 if TYPE_CHECKING:
     from cxr.ingest.importer import Staged
@@ -105,7 +103,7 @@ def import_(
     from cxr.ingest.archive import Limits
     from cxr.ingest.importer import open_project, put_in_place, require_readable, staged
 
-    with user_errors(), _terminated_like_ctrl_c():
+    with user_errors(), sigterm_like_ctrl_c():
         project = open_project(root, dvc=not no_dvc)
         _warn_of_leftovers(root)
         with staged(path, project, Limits(total_bytes=int(max_gigabytes * 1e9)), bars) as release:
@@ -159,16 +157,6 @@ def _warn_of_leftovers(root: Path) -> None:
     for folder in leftovers(root):
         text = f"[yellow]warning:[/yellow] {escape(str(folder))} is what a killed import left; remove it"
         stderr().print(text, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _terminated_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that temporary folders go and data/ is put back."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run() -> None:

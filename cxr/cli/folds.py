@@ -1,13 +1,15 @@
 """`cxr-folds cnn1 cnn3`: how far do figures move from fold to fold, from seed to seed, from patient to patient?"""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cxr.cli.console import stderr, stdout, user_errors
+from cxr.cli.console import sigterm_like_ctrl_c, stderr, stdout, user_errors
 from cxr.core.errors import DataError
 from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import NUMBER
@@ -73,9 +75,8 @@ def _table(name: str, figures: "Mapping[str, FoldFigure]", caption: str) -> Tabl
     return table
 
 
-# Where `dvc exp run` puts an experiment before it starts it. What an interruption leaves there, the next one runs too.
-STASH = "refs/exps/stash"
 LAST_LINES = 8
+FEATURES = ".cache"  # where trainings keep the features of frozen backbones
 PATIENCE = 60  # seconds for DVC to end after Ctrl-C; a stage that does not hear it is killed
 
 
@@ -90,40 +91,23 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def experiment_ref(root: Path, experiment: str) -> str:
-    """Return git's reference of an experiment on the last commit; empty where there is none of that name."""
-    head = git(root, "rev-parse", "HEAD").strip()
-    found = git(root, "for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").splitlines()
-    return next((reference for reference in found if reference.endswith(f"/{experiment}")), "")
-
-
-def dvc(
-    root: Path, *arguments: str, shown: bool = False, variables: Mapping[str, str] | None = None
-) -> tuple[int, str]:
-    """Run DVC, see `project_python`."""
-    return project_python(root, "-m", "dvc", *arguments, shown=shown, variables=variables)
-
-
-def project_python(
-    root: Path, *arguments: str, shown: bool = False, variables: Mapping[str, str] | None = None
-) -> tuple[int, str]:
-    """Run this interpreter in `root` and return its exit status and what it said.
+def project_python(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Run this interpreter in `folder` and return its exit status and what it said.
 
     Args:
-        root: The project's folder. Its stages' `python` is this interpreter as well.
+        folder: Where DVC runs. Its stages' `python` is this interpreter as well.
         arguments: Of the interpreter.
-        shown: Whether what it says goes to stderr instead; then nothing is returned of it.
         variables: Added to the environment.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with nullcontext() if shown else tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said:
         # In a session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on just once.
         with _hearing_ctrl_c():
             process = subprocess.Popen(
                 [sys.executable, *arguments],
-                cwd=root,
+                cwd=folder,
                 env=os.environ | {"PATH": path} | dict(variables or {}),
-                stdout=said or sys.stderr.fileno(),
+                stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -132,8 +116,6 @@ def project_python(
         except KeyboardInterrupt:
             _end(process)
             raise
-        if said is None:
-            return process.returncode, ""
         said.seek(0)
         return process.returncode, said.read().decode(errors="replace")
 
@@ -158,7 +140,7 @@ def _hearing_ctrl_c() -> Iterator[None]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Let DVC leave the experiment in order; kill it and its stages at a second Ctrl-C."""
+    """Let DVC leave its cache in order; kill it and its stages at a second Ctrl-C."""
     os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(PATIENCE)
@@ -167,99 +149,108 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-# What git tracks and an experiment changes; work/ and models/ come back from DVC's cache.
-KEPT = ("params.yaml", "dvc.lock", "reports/data.json", "reports/split.json")
+# What a training follows from, apart from the data; an uncommitted change of it would be left out of a clone unseen.
+FOLLOWED = ("cxr", "stages", "release", "data.dvc", "dvc.lock", "dvc.yaml", "params.yaml")
+SECOND = ("lite0",)  # networks that the second pipeline trains, see release/dvc.yaml
+
+
+def dvc(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
+    """Return what DVC says. Raises DataError, with its last words, where it fails."""
+    status, said = project_python(folder, "-m", "dvc", *arguments, variables=variables)
+    if status:
+        raise DataError(f"'dvc {' '.join(arguments)}' failed; DVC says: {last_words(said)}")
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A clone of a project's last commit, to train in: nothing that is done there touches the project's files.
+
+    Attributes:
+        project: Where it was cloned from.
+        folder: Where it is.
+    """
+
+    project: Path
+    folder: Path
+
+    def fill(self, networks: Sequence[str]) -> None:
+        """Bring in what the stages that lead to `networks` start from and git does not have."""
+        cache = dvc(self.project, "cache", "dir").splitlines()[-1]
+        links = "reflink,hardlink,symlink,copy"
+        (self.folder / ".dvc/config.local").write_text(f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
+        if (self.project / "weights").is_dir():
+            shutil.copytree(self.project / "weights", self.folder / "weights", dirs_exist_ok=True)
+        (self.project / FEATURES).mkdir(exist_ok=True)
+        (self.folder / FEATURES).symlink_to(self.project / FEATURES)
+        # What the cache lacks is made again by its stage.
+        self._dvc("checkout", "--quiet", "--allow-missing", "--with-deps", *map(_stage, networks))
+
+    def train_fold(self, networks: Sequence[str], folds: int, fold: int, seed: int) -> None:
+        """Train `networks` on one fold, as an experiment of the project named `fold-<folds>-<fold>-seed-...`.
+
+        An experiment of that name on the same commit is replaced. What was trained before with the same data, code
+        and params comes from DVC's run cache, which project and clone share.
+
+        Raises:
+            DataError: DVC fails.
+        """
+        name = f"fold-{folds}-{fold}-seed-{seed}-{'-'.join(networks)}"
+        settings = (f"split.folds={folds}", f"split.fold={fold}", f"seed={seed}")
+        options = [word for setting in settings for word in ("--set-param", setting)]
+        self._dvc("exp", "run", "--name", name, *options, *map(_stage, networks))
+        head = git(self.folder, "rev-parse", "HEAD").strip()
+        experiments = f"refs/exps/{head[:2]}/{head[2:]}/*"
+        git(self.project, "fetch", "--quiet", str(self.folder), f"+{experiments}:{experiments}")
+
+    def model(self, network: str) -> Path:
+        """Return the folder of a network that was trained last."""
+        return self.folder / ("release/models" if network in SECOND else "models") / network
+
+    def _dvc(self, *arguments: str) -> None:
+        # With the clone's code; what DVC notes of its files goes with it.
+        dvc(
+            self.folder,
+            *arguments,
+            variables={"PYTHONPATH": str(self.folder), "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc/tmp/site")},
+        )
 
 
 @contextmanager
-def put_back(root: Path, networks: Sequence[str]) -> Iterator[None]:
-    """Let the block change the workspace at `root`; afterwards KEPT have the bytes they had, however the block ends.
-
-    Git is on the branch it was on, with KEPT as committed in its index: a DVC that is killed leaves both changed.
-    Outputs of the stages that lead to `networks` become those that dvc.lock names; what the cache lacks is removed,
-    because it would be another fold's.
+def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
+    """Give a clone to train `networks` in, in the project's `.dvc/tmp`; it is gone afterwards, however the block ends.
 
     Raises:
-        DataError: `root` is no project; KEPT differ from the last commit: of a killed process, only what is
-            committed can be brought back; or an interrupted experiment waits to be run with the next.
+        DataError: `project` is none, or FOLLOWED differ from the last commit.
     """
-    _require_committed(root)
-    _require_empty_stash(root)
-    before = {name: (root / name).read_bytes() for name in KEPT if (root / name).exists()}
-    branch = git(root, "rev-parse", "--symbolic-full-name", "HEAD").strip()  # or HEAD, where it is on none
-    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds the stack as Ctrl-C does
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, terminated)
-        for name, content in before.items():
-            (root / name).write_bytes(content)
-        git(root, "update-ref", "-d", STASH)
-        if branch != "HEAD":
-            git(root, "symbolic-ref", "HEAD", branch)
-        git(root, "reset", "-q", "--", *KEPT)  # of all: without names it would be the whole index
-        stages = ("balance", "split", *map(_stage, networks))
-        status, said = dvc(root, "checkout", "--force", "--allow-missing", *stages)
-    if status:
-        raise DataError(
-            f"'dvc checkout' could not put work/ and models/ back; run: dvc repro. DVC says: {last_words(said)}"
-        )
+    _require_committed(project)
+    with sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project)) as folder:
+        git(project, "clone", "--quiet", ".", folder)
+        clone = Clone(project, Path(folder))
+        clone.fill(networks)
+        yield clone
 
 
-def train_fold(root: Path, networks: Sequence[str], folds: int, fold: int, seed: int) -> None:
-    """Train `networks` on one fold, as an experiment of the pipeline with the name `fold-<folds>-<fold>-seed-...`.
-
-    An experiment of that name on the same commit is replaced. What was trained before with the same data, code and
-    params comes from DVC's run cache.
-
-    Raises:
-        DataError: DVC fails, with its last words; or the workspace holds another experiment afterwards.
-    """
-    from cxr.core.params import read_params
-
-    name = f"fold-{folds}-{fold}-seed-{seed}-{'-'.join(networks)}"
-    if experiment_ref(root, name):
-        # Not `dvc exp run --force`: that would also train again what is in the run cache.
-        _require_dvc(root, "exp", "remove", name)
-    settings = (f"split.folds={folds}", f"split.fold={fold}", f"seed={seed}")
-    options = [word for setting in settings for word in ("--set-param", setting)]
-    _require_dvc(root, "exp", "run", "--name", name, *options, *map(_stage, networks))
-    values = read_params(root / "params.yaml")
-    if (values["split"]["folds"], values["split"]["fold"], values["seed"]) != (folds, fold, seed):
-        raise DataError(
-            f"after {name} the workspace holds another experiment, of a 'dvc exp run' at the same time; "
-            "start again when nothing else runs"
-        )
+def _temporary(project: Path) -> Path:
+    """Return a folder that git and DVC do not look at, on the disk of DVC's cache, where a link is enough."""
+    folder = project / ".dvc/tmp"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _stage(network: str) -> str:
-    return f"train_{network}"
+    return f"{'release/dvc.yaml:' if network in SECOND else ''}train_{network}"
 
 
-def _require_committed(root: Path) -> None:
-    if not (root / "dvc.yaml").is_file():
-        raise DataError(f"{root.absolute()} has no dvc.yaml; run in the project's folder")
-    changed = set(git(root, "diff", "--name-only", "HEAD", "--", *KEPT).split())
-    changed.update(git(root, "diff", "--name-only", "--cached", "--", *KEPT).split())
+def _require_committed(project: Path) -> None:
+    if not (project / "dvc.yaml").is_file():
+        raise DataError(f"{project} has no dvc.yaml; run in the project's folder")
+    changed = git(project, "diff", "--name-only", "HEAD", "--", *FOLLOWED).split()
     if changed:
         raise DataError(
-            f"{', '.join(sorted(changed))} differ from the last commit, and folds are trained in this workspace: "
-            "commit them, or put them back, first"
+            f"{', '.join(changed)} differ from the last commit, and folds are trained from that alone: commit them, or "
+            "put them back, first"
         )
-
-
-def _require_empty_stash(root: Path) -> None:
-    if git(root, "for-each-ref", STASH):
-        raise DataError(
-            "a 'dvc exp run' that was interrupted left an experiment, and DVC would run it together with a fold; "
-            f"remove it with: git update-ref -d {STASH}"
-        )
-
-
-def _require_dvc(root: Path, *arguments: str) -> None:
-    status, said = dvc(root, *arguments)
-    if status:
-        raise DataError(f"'dvc {' '.join(arguments)}' failed; the workspace was put back. DVC says: {last_words(said)}")
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -277,8 +268,8 @@ def main(
 ) -> None:
     """Train networks by repeated grouped k-fold cross-validation, as experiments of the pipeline, and measure them.
 
-    Run it in the project's folder, with nothing else at work there. The same command goes on where an earlier one
-    stopped; params.yaml, dvc.lock, work/ and models/ are put back at the end.
+    Run it in the project's folder, with code and params committed: it works in a clone of the last commit, and leaves
+    the folder as it is. The same command goes on where an earlier one stopped.
     """
     _require_known(networks)
     numbers = _seeds(seeds)
@@ -305,15 +296,17 @@ def _answers(networks: list[str], folds: int, seeds: list[int]) -> "pd.DataFrame
     from cxr.inference.model_folder import load_model
     from cxr.validation.crossval import predict_fold
 
-    root, found = Path(), []
+    found = []
     lines = FoldLines(folds, len(seeds))
-    with put_back(root, networks):
+    with cloned(Path().absolute(), networks) as clone:
         for seed in seeds:
             for fold in range(folds):
-                train_fold(root, networks, folds, fold, seed)
-                table, images = read_table(root / "work/split.csv"), read_images(root / "work/prepared/images.npy")
+                clone.train_fold(networks, folds, fold, seed)
+                table = read_table(clone.folder / "work/split.csv")
+                images = read_images(clone.folder / "work/prepared/images.npy")
                 for network in networks:
-                    found.append(predict_fold(load_model(root / "models" / network), table, images, seed, fold))
+                    model = load_model(clone.model(network))
+                    found.append(predict_fold(model, table, images, seed, fold))
                 stderr().print(lines.after(fold, seed), highlight=False, soft_wrap=True)
     return pd.concat(found, ignore_index=True)
 

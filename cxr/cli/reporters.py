@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -20,143 +21,60 @@ from cxr.inference.gate import GATE_REASONS
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
-from cxr.screening.engine import Run
+from cxr.screening.engine import ProgressListener, Run
 from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import Tally
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+
+class Reporter(ProgressListener, Protocol):
+    """What is said of a run from its command line to its exit status; a `ProgressListener` hears of the screening."""
+
+    def scratch(self, folder: Path, address: str) -> None:
+        """Say where the table for an address is made."""
+
+    def found(self, found: Found, selection: Selection) -> None:
+        """Say what is to be screened and what was left aside."""
+
+    def listed(self, listed: int, others: int) -> None:
+        """Say how many files a dry run listed, and how many are no images."""
+
+    def loaded(self, models: Sequence[ScreeningModel]) -> None:
+        """Say which networks answer."""
+
+    def explained(self, explained: Explained) -> None:
+        """Say what became of the maps that were asked for."""
+
+    def finished(self, tally: Tally, work: Run, options: Options) -> None:
+        """Say what came out."""
+
+    def interrupted(self, *, kept: bool) -> None:
+        """Say how to go on."""
+
+    def failed(self, sentence: str) -> None:
+        """Say why the run stopped."""
 
 
-_WHY = {
-    ReferReason.OUT_OF_DISTRIBUTION: "they are unlike what was learnt from",
-    ReferReason.SEVERAL_CLASSES: "several classes are possible",
-    ReferReason.EMPTY_SET: "no class fits",
-    ReferReason.DISAGREEMENT: "the members of the ensemble differ",
-}
+@contextmanager
+def reporter_of(verbosity: Verbosity) -> Iterator[Reporter]:
+    """Give the reporter of a verbosity; what it shows on a terminal is cleared at the end."""
+    if verbosity is Verbosity.JSON:
+        yield JsonLinesReporter()
+        return
 
-
-def gate_line(tally: Tally) -> Text:
-    """Give the line that says what judged pictures before the networks, and how many it rejected for which reason."""
-    gate = tally.schema.gate
-    if gate is None:
-        return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
-    rejected = [(reason, tally.reasons[reason]) for reason in Reason if reason in GATE_REASONS]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected if count)
-    total = sum(count for _, count in rejected)
-    return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
-
-
-def decision_lines(tally: Tally) -> Iterator[Text]:
-    """Give the lines, a network at a time; none for a network without decisions."""
-    several = len(tally.schema.heads) > 1
-    for number, head in enumerate(tally.schema.heads):
-        whose = f"{head.identity}: " if several else ""
-        reasons = tally.refer_reasons[number]
-        if reasons:
-            why = ", ".join(f"{reasons[reason]:,} because {_WHY[reason]}" for reason in ReferReason if reasons[reason])
-            yield Text(f"refer    {whose}{reasons.total():,} files are for a person to decide: {why}")
-        if trained := tally.in_training_set[number]["yes"]:
-            yield _warning(f"{whose}{trained:,} files are pictures it was trained on; their answers show nothing")
-        drift = tally.drift[number]
-        if drift:
-            odd = any(one.far_off for one in drift.comparisons)
-            for sentence in drift.sentences():
-                yield _warning(f"{whose}{sentence}") if odd else Text(f"drift    {whose}{sentence}")
-
-
-def _warning(sentence: str) -> Text:
-    return Text.assemble(("warning: ", "yellow"), sentence)
-
-
-def print_summary(
-    console: Console, tally: Tally, work: Run, options: Options, screened_now: int, seconds: float
-) -> None:
-    """Print the counts, the networks, the speed, where the results are and what they are not."""
-    console.print(_counts(tally))
-    for path, reason, detail in tally.examples:
-        _print_summary(console, Text.assemble((f"{reason}: ", "red"), path, f" ({detail})"))
-    failures = tally.rows - tally.ok
-    if failures > len(tally.examples):
-        _print_summary(console, f"... and {failures - len(tally.examples):,} more, see the column 'reason'")
-    if tally.not_images:
-        _print_summary(
-            console, f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
-        )
-    if tally.flags:
-        _print_summary(
-            console, "flags    " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.flags.items()))
-        )
-    if tally.agreement:
-        _print_summary(
-            console, "networks " + ", ".join(f"{name} {count:,}" for name, count in sorted(tally.agreement.items()))
-        )
-    for line in (gate_line(tally), *decision_lines(tally)):
-        _print_summary(console, line)
-    for model in work.models:
-        _print_summary(console, f"model    {model.identity}{_trained_on(model)}{_decides(model)}")
-    _print_summary(console, f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s")
-    _print_summary(console, f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}")
-    if options.report:
-        _print_summary(console, f"page     {printable(str(options.report))}")
-    _print_summary(console, "For research; not a medical device.")
-
-
-def _counts(tally: Tally) -> Table:
-    table = Table("result", *("files", "share", "mean confidence"))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for number in range(len(tally.schema.heads)):
-        _add_answers(table, tally, number)
-    table.add_row("screened (ok)", f"{tally.ok:,}", style="bold", end_section=True)
-    for reason, count in tally.reasons.most_common():
-        table.add_row(reason, f"{count:,}", style="red")
-    if tally.rows > tally.ok:
-        table.add_row("without an answer", f"{tally.rows - tally.ok:,}", style="bold red")
-    return table
-
-
-def _add_answers(table: Table, tally: Tally, number: int) -> None:
-    head, predictions, confidence = tally.schema.heads[number], tally.predictions[number], tally.confidence[number]
-    prefix = f"{head.identity} " if len(tally.schema.heads) > 1 else ""
-    answered = max(predictions.total(), 1)
-    for name in head.classes:
-        count = predictions[name]
-        mean = f"{confidence[name] / count:.3f}" if count else ""
-        table.add_row(f"{prefix}{name}", f"{count:,}", f"{count / answered:.1%}", mean)
-    table.add_section()
-    for word in head.applied.words if head.applied else ():
-        count = tally.decisions[number][word]
-        table.add_row(f"{prefix}{word}", f"{count:,}", f"{count / answered:.1%}")
-    table.add_section()
-
-
-def _trained_on(model: ScreeningModel) -> str:
-    data = model.description.get("data")
-    if not data:
-        return ""
-    drawn = "drawn phantoms among " if int(data["synthetic_images"]) > 0 else ""
-    return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
-
-
-def _decides(model: ScreeningModel) -> str:
-    decisions = model.decisions
-    if decisions is None:
-        return "; not calibrated: no decisions"
-    return f"; decides at {model.operating_point} ({decisions.points[model.operating_point].aim})"
-
-
-def _print_summary(console: Console, text: str | Text) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    reporter = ConsoleReporter(verbosity)
+    try:
+        yield reporter
+    finally:
+        reporter.close()
 
 
 class ConsoleReporter:
     """A `Reporter` for people; with `Verbosity.QUIET` it says errors only."""
 
     def __init__(self, verbosity: Verbosity) -> None:
-        self._talk = verbosity
+        self._verbosity = verbosity
         self._errors = stderr()
         self._console = stderr(quiet=verbosity is Verbosity.QUIET)
         self._progress: Progress | None = None
@@ -208,7 +126,7 @@ class ConsoleReporter:
         if kept or retried:
             again = f"; {retried:,} failed before and are tried again" if retried else ""
             self._say(f"going on: {kept:,} of {total:,} files were done before{again}")
-        if self._talk is not Verbosity.QUIET:
+        if self._verbosity is not Verbosity.QUIET:
             self._progress = bar(self._console)
             self._progress.start()
             self._task = self._progress.add_task("screening", total=total, completed=kept)
@@ -216,7 +134,7 @@ class ConsoleReporter:
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         """See `Reporter`."""
         self.advanced(len(outcomes))
-        if self._talk is Verbosity.VERBOSE:
+        if self._verbosity is Verbosity.VERBOSE:
             for outcome in outcomes:
                 self._say(_line(outcome))
 
@@ -241,24 +159,30 @@ class ConsoleReporter:
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """See `Reporter`."""
         self.close()
-        print_summary(self._console, tally, work, options, self._now, time.monotonic() - self._start)
+        self._console.print(_counts(tally))
+        for line in _summary(tally, work, options, self._now, time.monotonic() - self._start):
+            self._say(line)
 
     def interrupted(self, *, kept: bool) -> None:
         """See `Reporter`."""
         self.close()
         rest = "what was done is kept: run the same command again to go on" if kept else "nothing was kept"
-        _print_line(self._errors, f"interrupted; {rest}")
+        _print(self._errors, f"interrupted; {rest}")
 
     def failed(self, sentence: str) -> None:
         """See `Reporter`."""
         self.close()
-        _print_line(self._errors, Text.assemble(("error: ", "red"), printable(sentence)))
+        _print(self._errors, Text.assemble(("error: ", "red"), printable(sentence)))
 
     def _warn(self, sentence: str) -> None:
-        _print_line(self._console, Text.assemble(("warning: ", "yellow"), sentence))
+        self._say(_warning(sentence))
 
-    def _say(self, sentence: str) -> None:
-        _print_line(self._console, sentence)
+    def _say(self, sentence: str | Text) -> None:
+        _print(self._console, sentence)
+
+
+def _print(console: Console, text: str | Text) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _line(outcome: Outcome) -> str:
@@ -277,8 +201,112 @@ def _line(outcome: Outcome) -> str:
     return f"{row.path}: {answer.prediction} {answer.confidence:.6f}{decided} ({' '.join((done, *row.flags))})"
 
 
-def _print_line(console: "Console", text: str | Text) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+_WHY = {
+    ReferReason.OUT_OF_DISTRIBUTION: "they are unlike what was learnt from",
+    ReferReason.SEVERAL_CLASSES: "several classes are possible",
+    ReferReason.EMPTY_SET: "no class fits",
+    ReferReason.DISAGREEMENT: "the members of the ensemble differ",
+}
+
+
+def _gate_line(tally: Tally) -> Text:
+    """Give the line that says what judged pictures before the networks, and how many it rejected for which reason."""
+    gate = tally.schema.gate
+    if gate is None:
+        return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
+    rejected = [(reason, tally.reasons[reason]) for reason in Reason if reason in GATE_REASONS]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected if count)
+    total = sum(count for _, count in rejected)
+    return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
+
+
+def _decision_lines(tally: Tally) -> Iterator[Text]:
+    """Give the lines, a network at a time; none for a network without decisions."""
+    several = len(tally.schema.heads) > 1
+    for number, head in enumerate(tally.schema.heads):
+        whose = f"{head.identity}: " if several else ""
+        reasons = tally.refer_reasons[number]
+        if reasons:
+            why = ", ".join(f"{reasons[reason]:,} because {_WHY[reason]}" for reason in ReferReason if reasons[reason])
+            yield Text(f"refer    {whose}{reasons.total():,} files are for a person to decide: {why}")
+        if trained := tally.in_training_set[number]["yes"]:
+            yield _warning(f"{whose}{trained:,} files are pictures it was trained on; their answers show nothing")
+        drift = tally.drift[number]
+        if drift:
+            odd = any(one.far_off for one in drift.comparisons)
+            for sentence in drift.sentences():
+                yield _warning(f"{whose}{sentence}") if odd else Text(f"drift    {whose}{sentence}")
+
+
+def _warning(sentence: str) -> Text:
+    return Text.assemble(("warning: ", "yellow"), sentence)
+
+
+def _summary(tally: Tally, work: Run, options: Options, screened_now: int, seconds: float) -> Iterator[str | Text]:
+    """Give the lines below the counts: failures, networks, speed, where the results are and what they are not."""
+    for path, reason, detail in tally.examples:
+        yield Text.assemble((f"{reason}: ", "red"), path, f" ({detail})")
+    failures = tally.rows - tally.ok
+    if failures > len(tally.examples):
+        yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
+    if tally.not_images:
+        yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
+    for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
+        if counts:
+            yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    yield _gate_line(tally)
+    yield from _decision_lines(tally)
+    for model in work.models:
+        yield f"model    {model.identity}{_trained_on(model)}{_decides(model)}"
+    yield f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s"
+    yield f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}"
+    if options.report:
+        yield f"page     {printable(str(options.report))}"
+    yield "For research; not a medical device."
+
+
+def _counts(tally: Tally) -> Table:
+    table = Table("result", *("files", "share", "mean confidence"))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for number in range(len(tally.schema.heads)):
+        _add_answers(table, tally, number)
+    table.add_row("screened (ok)", f"{tally.ok:,}", style="bold", end_section=True)
+    for reason, count in tally.reasons.most_common():
+        table.add_row(reason, f"{count:,}", style="red")
+    if tally.rows > tally.ok:
+        table.add_row("without an answer", f"{tally.rows - tally.ok:,}", style="bold red")
+    return table
+
+
+def _add_answers(table: Table, tally: Tally, number: int) -> None:
+    head, predictions, confidence = tally.schema.heads[number], tally.predictions[number], tally.confidence[number]
+    prefix = f"{head.identity} " if len(tally.schema.heads) > 1 else ""
+    answered = max(predictions.total(), 1)
+    for name in head.classes:
+        count = predictions[name]
+        mean = f"{confidence[name] / count:.3f}" if count else ""
+        table.add_row(f"{prefix}{name}", f"{count:,}", f"{count / answered:.1%}", mean)
+    table.add_section()
+    for word in head.applied.words if head.applied else ():
+        count = tally.decisions[number][word]
+        table.add_row(f"{prefix}{word}", f"{count:,}", f"{count / answered:.1%}")
+    table.add_section()
+
+
+def _trained_on(model: ScreeningModel) -> str:
+    data = model.description.get("data")
+    if not data:
+        return ""
+    drawn = "drawn phantoms among " if int(data["synthetic_images"]) > 0 else ""
+    return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
+
+
+def _decides(model: ScreeningModel) -> str:
+    decisions = model.decisions
+    if decisions is None:
+        return "; not calibrated: no decisions"
+    return f"; decides at {model.operating_point} ({decisions.points[model.operating_point].aim})"
 
 
 PROGRESS_SECONDS = 5.0
@@ -384,57 +412,3 @@ class JsonLinesReporter:
         # ASCII, so that a name that is not UTF-8 cannot break the line.
         sys.stderr.write(json.dumps({"event": event, **facts}) + "\n")
         sys.stderr.flush()
-
-
-class Reporter(Protocol):
-    """A run's events, in this order; also the `ProgressListener` of the job."""
-
-    def scratch(self, folder: Path, address: str) -> None:
-        """Say where the table for an address is made."""
-
-    def found(self, found: Found, selection: Selection) -> None:
-        """Say what is to be screened and what was left aside."""
-
-    def listed(self, listed: int, others: int) -> None:
-        """Say how many files a dry run listed, and how many are no images."""
-
-    def loaded(self, models: Sequence[ScreeningModel]) -> None:
-        """Say which networks answer."""
-
-    def resumed(self, kept: int, retried: int, total: int) -> None:
-        """Say what an earlier run has done."""
-
-    def screened(self, outcomes: Sequence[Outcome]) -> None:
-        """Say how far the run is."""
-
-    def advanced(self, number: int) -> None:
-        """Say how far the run is, where what became of each file is not at hand."""
-
-    def crashed(self, ending: str) -> None:
-        """Say that a helping process has ended before its time."""
-
-    def explained(self, explained: Explained) -> None:
-        """Say what became of the maps that were asked for."""
-
-    def finished(self, tally: Tally, work: Run, options: Options) -> None:
-        """Say what came out."""
-
-    def interrupted(self, *, kept: bool) -> None:
-        """Say how to go on."""
-
-    def failed(self, sentence: str) -> None:
-        """Say why the run stopped."""
-
-
-@contextmanager
-def reporter_of(verbosity: Verbosity) -> Iterator[Reporter]:
-    """Give the voice for a way of talking; what it shows on a terminal is cleared at the end."""
-    if verbosity is Verbosity.JSON:
-        yield JsonLinesReporter()
-        return
-
-    reporter = ConsoleReporter(verbosity)
-    try:
-        yield reporter
-    finally:
-        reporter.close()

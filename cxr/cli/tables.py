@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -58,9 +58,8 @@ verify_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 def verify_command(
     results: Annotated[Path, typer.Argument(help="Table written by cxr-batch or cxr-batch-merge.")],
     model: Annotated[
-        list[Any] | None,
+        list[str] | None,
         typer.Option(
-            parser=named_model,
             metavar="FOLDER",
             help="Network of the table, as cxr-batch takes it; repeatable. [default: the packaged one]",
         ),
@@ -92,7 +91,8 @@ def verify_command(
         raise typer.BadParameter("--rescore needs the networks; drop --without-models")
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     with user_errors():
-        folders, _ = model_folders(model or [packaged_folder()], repo)
+        named = list(map(named_model, model or [])) or [packaged_folder()]
+        folders = [folder for folder, _ in model_folders(named, repo)]
         table = read_run_result(results)
         checks = verify_table(table)
         networks = None if without_models else verify_models(table, folders)

@@ -4,11 +4,9 @@ import errno
 import hashlib
 import logging
 import os
-import random
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +26,7 @@ PLAIN = "remote"
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 CONNECTIONS = 64  # more than threads, or they would wait for each other
 # One request a file: s3fs would ask for the size of each before it reads it in pieces.
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, Mapping[str, object]] = {
     "s3": {"max_concurrency": 1, "config_kwargs": {"max_pool_connections": CONNECTIONS}},
 }
 _TALKATIVE = ("asyncio", "fsspec", "s3fs", "botocore", "aiobotocore", "gcsfs", "adlfs", "azure", "dvc", "dvc_objects")
@@ -46,6 +44,7 @@ def class_of(protocol: str) -> type[Any]:
         UsageError: No filesystem is called so, or its package is not installed; says what to install.
     """
     try:
+        import tenacity  # noqa: F401  every request needs it
         from fsspec import get_filesystem_class
 
         return get_filesystem_class(protocol)  # type: ignore[no-any-return]
@@ -61,7 +60,7 @@ def class_of(protocol: str) -> type[Any]:
 def missing(protocol: str, error: ImportError) -> str:
     """Say what to install for addresses of a protocol."""
     extra = EXTRAS.get(protocol, PLAIN)
-    if extra == PLAIN and error.name != "fsspec":
+    if extra == PLAIN and error.name not in ("fsspec", "tenacity"):
         name = (error.name or "").partition(".")[0]
         needed = f"the package that fsspec names for them: {error}" if not name else f"the package {name}"
         return f"addresses of {protocol}:// need {needed}; install it beside cxr-batch"
@@ -94,7 +93,7 @@ def filesystem_of(address: str) -> tuple[Any, str]:
     return fs, path
 
 
-def _options(protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _options(protocols: Sequence[str]) -> dict[str, Mapping[str, object]]:
     known = {name: OPTIONS[name] for name in protocols if name in OPTIONS}
     if not {"http", "https"}.isdisjoint(protocols):
         from aiohttp import ClientTimeout
@@ -113,7 +112,7 @@ def hush() -> None:
 
 RETRY_SECONDS = 120.0  # seconds in all for one request
 FIRST_RETRY_SECONDS = 30.0  # until there has been any answer at all: an address may be wrong
-FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds; doubled in between
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0  # seconds; doubled in between, and each is drawn from 0 up to that
 
 Response = TypeVar("Response")
 
@@ -146,25 +145,26 @@ class RetryPolicy:
             OSError: It fails for good; `strerror` is for people and names neither address nor credentials.
             DataError: Nothing at the address has answered for as long as this was tried.
         """
-        start, delay = time.monotonic(), FIRST_DELAY
-        while True:
-            try:
-                answer = request()
-            except Exception as error:  # every filesystem has errors of its own
-                if isinstance(error, MemoryError | DataError):
-                    raise
-                if not _is_passing(error):
-                    raise _final(error) from None
-                wait = delay * random.uniform(0.7, 1)
-                limit = self.seconds if self._answered else min(self.seconds, FIRST_RETRY_SECONDS)
-                if time.monotonic() - start + wait > limit or self._stopped.wait(wait):
-                    raise self._given_up(error, start, limit) from None
-                delay = min(2 * delay, LONGEST_DELAY)
-            else:
-                self._answered = time.monotonic()
-                return answer
+        import tenacity as t
 
-    def _given_up(self, error: Exception, start: float, limit: float) -> Exception:
+        start, limit = time.monotonic(), self.seconds if self._answered else min(self.seconds, FIRST_RETRY_SECONDS)
+        try:
+            answer = t.Retrying(
+                retry=t.retry_if_exception(_is_passing),
+                wait=t.wait_random_exponential(FIRST_DELAY, LONGEST_DELAY),
+                stop=t.stop_when_event_set(self._stopped) | t.stop_before_delay(limit),
+                sleep=t.sleep_using_event(self._stopped),
+            )(request)
+        except t.RetryError as failed:
+            raise self._given_up(failed.last_attempt.exception(), start, limit) from None
+        except (MemoryError, DataError):
+            raise
+        except Exception as error:  # every filesystem has errors of its own
+            raise _final(error) from None
+        self._answered = time.monotonic()
+        return answer
+
+    def _given_up(self, error: BaseException | None, start: float, limit: float) -> Exception:
         """A server that answers others has a bad file; of one that answers nobody, no row can say anything."""
         if _is_lost(error) and self._answered < start:
             return DataError(
@@ -182,7 +182,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_lost(error: Exception) -> bool:
+def _is_lost(error: BaseException | None) -> bool:
     """Tell whether no answer came at all."""
     names = [kind.__name__ for one in _chain(error) for kind in type(one).__mro__]
     return any(isinstance(one, ConnectionError | TimeoutError) for one in _chain(error)) or any(
@@ -190,8 +190,10 @@ def _is_lost(error: Exception) -> bool:
     )
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_passing(error: BaseException) -> bool:
     """Tell whether another try may succeed."""
+    if isinstance(error, MemoryError | DataError) or not isinstance(error, Exception):
+        return False
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return False
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
@@ -214,12 +216,12 @@ def _final(error: Exception) -> OSError:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     if type(error).__name__ == "NoCredentialsError":
         return PermissionError(errno.EACCES, "no credentials were found")
-    said = f"the server refused it (HTTP {state})" if isinstance(state, int) else f"cannot be read ({_name(error)})"
+    said = (
+        f"the server refused it (HTTP {state})"
+        if isinstance(state, int)
+        else f"cannot be read ({type(error).__name__})"
+    )
     return OSError(errno.EIO, said)
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__
 
 
 # Where a name shows either the whole new file or the older one, whatever happens while it is sent.
@@ -229,18 +231,16 @@ READ_ONLY = ("http", "https", "zip", "tar", "dvc", "git", "github", "libarchive"
 
 def cache_folder() -> Path:
     """Return the folder below the user's cache folder where this package keeps what may be deleted."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "cxr-batch"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "cxr-batch"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr-batch"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cxr-batch", appauthor=False, opinion=False)
 
 
 def scratch_results(address: str, scratch: Path | None) -> Path:
     """Return where the table for an address is made: by default in a folder that the address alone names.
 
     Raises:
-        UsageError: The address names no file, or nothing can be written there.
+        UsageError: The address names no file, nothing can be written there, or a package is not installed.
         OutputError: The folder cannot be made.
     """
     shown = cleaned(address)
@@ -249,6 +249,7 @@ def scratch_results(address: str, scratch: Path | None) -> Path:
         raise UsageError(f"-o {shown} names no file; give a name, as in: -o {shown}results.csv")
     if protocol_of(address) in READ_ONLY or "::" in address:
         raise UsageError(f"-o {shown}: nothing can be written to addresses of this kind; give a file or a bucket")
+    class_of(protocol_of(address))
     digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
     folder = scratch or cache_folder() / "output" / digest
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
 from cxr.core.errors import UsageError
@@ -54,6 +54,14 @@ def _time(value: object) -> str:
 PAGE = 1000  # keys; S3 gives no more
 
 
+class Entry(TypedDict):
+    """What every filesystem of fsspec says of a file or a folder in a listing; most say more."""
+
+    name: str
+    type: str
+    size: int | None
+
+
 def join(base: str, relative: str) -> str:
     """Return the path of what lies below a folder; the root of a filesystem may be `/` or nothing."""
     return f"{base}{'' if not base or base.endswith('/') or not relative else '/'}{relative}"
@@ -72,8 +80,8 @@ def list_pages(fs: Any, base: str, folder: str, search: Search, retry: RetryPoli
     bucket, _, prefix = join(base, folder).partition("/")
     prefix = f"{prefix}/" if prefix else ""
     entered: dict[str, bool] = {folder: True}
-    first = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
-    asked: dict[str, Any] = first
+    first: dict[str, object] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
+    asked = first
     while True:
         page = retry.call(lambda asked=asked: fs.call_s3("list_objects_v2", **asked))  # type: ignore[misc]
         for entry in page.get("Contents", []):
@@ -117,7 +125,7 @@ def list_folders(fs: Any, base: str, folder: str, search: Search, retry: RetryPo
                 search.special(relative)
 
 
-def _entries(fs: Any, path: str, below: str, search: Search, retry: RetryPolicy) -> list[dict[str, Any]]:
+def _entries(fs: Any, path: str, below: str, search: Search, retry: RetryPolicy) -> list[Entry]:
     """List the folder that `search` calls `below`, and tell it where that may not be listed."""
     try:
         return retry.call(lambda: _listed(fs, path))
@@ -126,8 +134,8 @@ def _entries(fs: Any, path: str, below: str, search: Search, retry: RetryPolicy)
         return []
 
 
-def _listed(fs: Any, path: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = fs.ls(path, detail=True)
+def _listed(fs: Any, path: str) -> list[Entry]:
+    entries: list[Entry] = fs.ls(path, detail=True)
     fs.invalidate_cache()  # else a filesystem keeps every folder that it has listed
     return entries
 
@@ -377,9 +385,8 @@ def store_at(fs: Any, address: str, given: Sequence[Given], retry: RetryPolicy) 
     tail = "".join(f"::{cleaned(part)}" for part in address.split("::")[1:])
     root = cleaned(f"{protocol}://{shown}") + tail
     retry.address = root
-    lock = PicklableSemaphore(1) if protocol in SERIAL or _has_serial(address) else None
-    more: dict[str, Any] = {"one_at_a_time": lock} if lock else {}
-    return FsspecStore(fs, protocol, base, root, retry, named, paths, **more)
+    lock = PicklableSemaphore(1) if any(protocol_of(part) in SERIAL for part in address.split("::")) else nullcontext()
+    return FsspecStore(fs, protocol, base, root, retry, named, paths, lock)
 
 
 def given_at(fs: Any, path: str, shown: str, retry: RetryPolicy, *, may_be_absent: bool) -> Given:
@@ -437,7 +444,3 @@ def _common(folders: Sequence[str], protocol: str) -> str:
         raise UsageError("the inputs lie on different servers; screen them in separate runs")
     root = "/" if folders[0].startswith("/") and protocol not in WEB else ""
     return root + "/".join(common)
-
-
-def _has_serial(address: str) -> bool:
-    return any(protocol_of(part) in SERIAL for part in address.split("::"))

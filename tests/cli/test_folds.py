@@ -11,9 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cxr.cli import folds
-from cxr.cli.folds import KEPT, STASH, FoldLines, app, last_words, project_python, tables
-from cxr.core.errors import DataError
+from cxr.cli.folds import FOLLOWED, FoldLines, app, last_words, project_python, tables
 from cxr.validation.crossval import measure_folds, pool, with_groups
 from tests.dvc import copy_of_the_repository, environment, run
 from tests.validation.drawn import answers
@@ -45,65 +43,32 @@ def test_outside_of_a_project_it_says_where_to_run(tmp_path):
 
 
 @pytest.fixture
-def committed(tmp_path):
-    """Give a git repository with what a cross-validation changes."""
-    for one in ("dvc.yaml", *KEPT):
-        (tmp_path / one).parent.mkdir(exist_ok=True)
+def committed(tmp_path, monkeypatch):
+    """Give a git repository with what a training follows from, and work there."""
+    for one in FOLLOWED:
         (tmp_path / one).write_text("as committed\n")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
         run(tmp_path, "git", *command)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("name", KEPT)
-def test_what_git_has_not_seen_is_not_put_at_risk(name, committed):
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_what_a_clone_would_not_have_is_to_be_committed_first(name, committed):
     (committed / name).write_text("changed\n")
-    done = run(committed, *FOLDS, "cnn1", check=False)
-    assert done.returncode == 1
+    done = CliRunner().invoke(app, ["cnn1"])
+    assert done.exit_code == 1
     assert f"{name} differ from the last commit" in " ".join(done.stderr.split())
     assert (committed / name).read_text() == "changed\n"
 
 
-def test_what_is_only_in_gits_index_is_not_put_at_risk(committed):
+def test_what_is_only_in_gits_index_is_to_be_committed_too(committed):
     (committed / "params.yaml").write_text("changed\n")
     run(committed, "git", "add", "params.yaml")
-    (committed / "params.yaml").write_text("as committed\n")
-    done = run(committed, *FOLDS, "cnn1", check=False)
-    assert done.returncode == 1
+    done = CliRunner().invoke(app, ["cnn1"])
+    assert done.exit_code == 1
     assert "params.yaml differ from the last commit" in " ".join(done.stderr.split())
     assert run(committed, "git", "show", ":params.yaml").stdout == "changed\n"
-
-
-@pytest.mark.parametrize("detached", [False, True])
-def test_what_a_killed_dvc_leaves_in_git_is_put_back(detached, committed, monkeypatch):
-    if detached:
-        run(committed, "git", "checkout", "-q", "--detach")
-    before = run(committed, "git", "status", "--porcelain", "--branch").stdout
-    monkeypatch.setattr(folds, "dvc", lambda *_: (0, ""))
-    with folds.put_back(committed, ["cnn1"]):
-        run(committed, "git", "checkout", "-q", "--detach")
-        for name in KEPT:
-            (committed / name).write_text("of a fold\n")
-        run(committed, "git", "add", "-A")
-    assert run(committed, "git", "status", "--porcelain", "--branch").stdout == before
-
-
-def test_an_experiment_that_dvc_would_run_along_is_not_taken_for_a_fold(committed):
-    run(committed, "git", "update-ref", STASH, "HEAD")
-    done = run(committed, *FOLDS, "cnn1", check=False)
-    assert done.returncode == 1
-    assert "remove it with: git update-ref -d refs/exps/stash" in " ".join(done.stderr.split())
-    assert run(committed, "git", "for-each-ref", STASH).stdout
-
-
-def test_answers_of_another_experiment_in_the_workspace_are_not_taken_for_the_folds(committed, monkeypatch):
-    """Stands for a second `dvc exp run` at the same time, which leaves its own params behind."""
-    monkeypatch.setattr(folds, "_require_dvc", lambda *_: None)
-    (committed / "params.yaml").write_text("seed: 8\nsplit: {folds: 5, fold: 1}\n")
-    folds.train_fold(committed, ["cnn1"], folds=5, fold=1, seed=8)
-    for other in ({"fold": 2}, {"folds": 4}, {"seed": 7}):
-        with pytest.raises(DataError, match="the workspace holds another experiment"):
-            folds.train_fold(committed, ["cnn1"], **({"folds": 5, "fold": 1, "seed": 8} | other))
 
 
 def test_the_time_left_goes_by_folds_that_were_trained_and_not_by_those_from_the_run_cache():
@@ -145,22 +110,25 @@ def test_folds_are_trained_pooled_found_again_and_leave_the_workspace_as_it_was(
     (clone / "README.md").write_text("not yet committed")
 
     command = [*FOLDS, "cnn1", "--folds", "2", "--seeds", "7,8", "-o", "folds.json", "--predictions", "folds.csv"]
+    before = state(clone)
     interrupted = subprocess.Popen(
         command, cwd=clone, env=environment(tmp_path / "site"), stderr=subprocess.PIPE, text=True
     )
     assert "1 of 4 done" in interrupted.stderr.readline()
+    assert state(clone) == before
     interrupted.terminate()
     interrupted.communicate()
     assert interrupted.returncode != 0
-    status = "M README.md\n?? notes.txt"
-    assert run(clone, "git", "status", "--porcelain").stdout.strip() == status
+    assert state(clone) == before
+    assert not list((clone / ".dvc/tmp").glob("folds-*"))
     assert not (clone / "folds.json").exists()
+    assert len(run(clone, "dvc", "exp", "list", "--names-only").stdout.split()) == 1
 
     done = run(clone, *command)
     assert "4 of 4 done, left 0:00:00" in done.stderr
     (clone / "folds.json").rename(tmp_path / "first.json")
     (clone / "folds.csv").rename(tmp_path / "first.csv")
-    assert run(clone, "git", "status", "--porcelain").stdout.strip() == status
+    assert state(clone) == before
     table = pd.read_csv(tmp_path / "first.csv")
     assert (table.groupby(["seed", "fold"]).size() > 0).sum() == 4
     assert table.groupby(["seed", "file"]).size().max() == 1
@@ -182,8 +150,14 @@ def test_folds_are_trained_pooled_found_again_and_leave_the_workspace_as_it_was(
     failed = run(clone, *command, check=False)
     assert failed.returncode == 1
     assert "train_cnn1.side is 256, but the planes have 128 pixels" in " ".join(failed.stderr.split())
-    assert (clone / "params.yaml").read_text() == wrong
-    assert "params.yaml" not in run(clone, "git", "status", "--porcelain").stdout
+
+
+def state(clone):
+    """Return what git knows of a project but experiments, and the files that it does not."""
+    commands = ("git status --porcelain --branch", "git for-each-ref refs/heads refs/stash refs/exps/stash")
+    files = [path for path in clone.rglob("*") if not {".git", ".dvc", ".cache"} & set(path.relative_to(clone).parts)]
+    said = [run(clone, *command.split()).stdout for command in commands]
+    return said, {path: path.read_bytes() for path in files if path.is_file() and "folds." not in path.name}
 
 
 @pytest.fixture
