@@ -30,14 +30,14 @@ def main(
     from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
     from cxr.inference.gate import load_gate
     from cxr.inference.network import ENSEMBLE
-    from cxr.models import NAMES
+    from cxr.models import networks
 
     values = read_params(params)
     own = evaluate_params(values)
 
     material, gate = read_inputs(prepared, split, refits, reports), models / "gate"
     judged = judge_images(load_gate(gate), material.table, material.images)
-    names = (*NAMES, ENSEMBLE)
+    names = (*networks(values), ENSEMBLE)
     candidates = [read_candidate(models / name, material.table, material.images, own, judged) for name in names]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 

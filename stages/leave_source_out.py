@@ -17,8 +17,8 @@ def main(
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""
     from cxr.core.manifest import read_images, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
+    from cxr.models import SmallParams
     from cxr.training.leave_source_out import LeaveSourceOutParams, plan_refits
-    from cxr.training.params import SmallParams
 
     values = read_params(params)
     shared, recipe = top_level(values, CommonParams), section(values, "train_cnn1", SmallParams)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from cxr.models import NAMES
 from tests.imports import ROOT
+from tests.networks import NAMES
 
 
 def environment(site: Path) -> dict[str, str]:

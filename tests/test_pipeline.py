@@ -7,8 +7,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.inference.network import ENSEMBLE
-from cxr.models import NAMES, PRETRAINED
+from cxr.models import architecture
 from tests.imports import ROOT, closure
+from tests.networks import NAMES
 
 TRAINED = [f"train_{name}" for name in NAMES]
 STAGES = ["prepare", "balance", "split", *TRAINED, "train_gate", "ensemble", "leave_source_out", "evaluate"]
@@ -68,9 +69,11 @@ def test_stage_script_params_section_and_output_share_a_name(stage):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_networks_that_can_load_weights_depend_on_them(name):
-    assert (f"weights/{name}" in resolved(f"train_{name}", "deps")) == (name in PRETRAINED)
-    assert (ROOT / "weights" / name / "README.md").is_file() == (name in PRETRAINED)
+def test_weights_have_a_page_and_are_no_deps_because_their_digest_is_in_the_code(name):
+    published = architecture(name).published
+    assert not any(dep.startswith("weights/") for dep in resolved(f"train_{name}", "deps"))
+    assert (ROOT / "weights" / name / "README.md").is_file() == (published is not None)
+    assert published is None or len(published.md5) == 32
 
 
 def test_training_outputs_are_all_cached_so_that_the_run_cache_works():

@@ -12,11 +12,11 @@ from pydantic import Field
 from cxr.core.image import Plane
 from cxr.core.params import Section
 from cxr.inference.gate import Sign
+from cxr.models import AugmentParams
 from cxr.models.backend import tf
 from cxr.models.gate import LEARNED
 from cxr.training.augmentation import WHITE, augmented
 from cxr.training.gate_negatives import draw_negatives
-from cxr.training.params import AugmentParams
 
 
 class LimitParams(Section):

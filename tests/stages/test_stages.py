@@ -17,9 +17,9 @@ from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
 from cxr.inference.model_folder import load_model
 from cxr.inference.outputs import read_outputs
-from cxr.models import NAMES
 from cxr.phantom.sample import write_sample
 from tests.imports import ROOT
+from tests.networks import NAMES
 from tests.test_pipeline import CANDIDATES, STAGES, pipeline, resolved
 
 pytestmark = pytest.mark.slow
