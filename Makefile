@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
-TRAININGS := train-cnn1 train-cnn3 train-vgg16 train-resnet50
+TRAININGS := $(filter-out train-gate,$(shell sed -n 's/^  train_\([a-z0-9]*\):.*/train-\1/p' dvc.yaml))
 
 .PHONY: help setup demo repro-parallel test lint check-slow verify-model release constraints clean $(TRAININGS)
 
@@ -38,7 +38,7 @@ demo: setup      ## run the pipeline on the drawn sample in a clone, screen the 
 
 repro-parallel: setup  ## dvc repro with the trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
-	@$(MAKE) --no-print-directory -k -j4 $(TRAININGS)
+	@$(MAKE) --no-print-directory -k -j$(words $(TRAININGS)) $(TRAININGS)
 	dvc repro
 	@$(all_kept)
 

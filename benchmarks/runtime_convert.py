@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from networks import build
 from numpy.typing import NDArray
 
-from cxr import models
 from cxr.inference.network import openvino_module
 from cxr.models.backend import keras, tf
 
@@ -52,7 +52,7 @@ def write(model: keras.Model, batch: int, stem: Path) -> None:
 def main(name: str, planes_file: str, folder: str, *batches: str) -> None:
     keras.utils.set_random_seed(SEED)
     planes = np.load(planes_file)[..., np.newaxis]
-    model = models.build(name, planes.shape[1], planes.shape[1], CLASSES, dropout=0.2)
+    model = build(name, planes.shape[1], CLASSES)
     spread_head(model, planes)
     np.save(Path(folder) / f"{name}.npy", model.predict(planes, batch_size=32, verbose=0)["logits"])
     for batch in batches:

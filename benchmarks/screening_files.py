@@ -69,12 +69,12 @@ def whole(path: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _save_model(path: Path) -> None:
+    from networks import build
     from plain_keras import plain_copy
 
-    from cxr import models
     from cxr.models.backend import keras
 
     keras.utils.set_random_seed(SEED)
-    network = models.build("cnn1", 128, 128, classes=3, dropout=0.2)
+    network = build("cnn1", 128)
     pixels = keras.Input((128, 128, 1))
     keras.Model(pixels, keras.layers.Softmax()(plain_copy(network, pixels))).save(path)

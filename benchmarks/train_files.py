@@ -29,9 +29,13 @@ def radiographs(cache: Path, count: int) -> Path:
 
 def weights_file(cache: Path, network: str) -> Path:
     """Return a file of random weights without top, as the published one is called and laid out."""
-    from cxr.models.pretrained import PUBLISHED
+    return whole(cache / "weights" / network, partial(_make_weights, network)) / _filename(network)
 
-    return whole(cache / "weights" / network, partial(_make_weights, network)) / PUBLISHED[network].filename
+
+def _filename(network: str) -> str:
+    from cxr.models import architecture
+
+    return architecture(network).published.filename
 
 
 def _make_weights(network: str, unfinished: Path) -> None:
@@ -39,13 +43,12 @@ def _make_weights(network: str, unfinished: Path) -> None:
 
     from cxr.models.backend import keras
     from cxr.models.keras_applications import initialise
-    from cxr.models.pretrained import PUBLISHED
 
     keras.utils.set_random_seed(SEED)
     backbone = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}[network]
     body = backbone(include_top=False, weights=None, input_shape=(64, 64, 3))
     initialise(body)
     unfinished.mkdir()
-    with h5py.File(unfinished / PUBLISHED[network].filename, "w") as file:
+    with h5py.File(unfinished / _filename(network), "w") as file:
         # What is public in Keras writes another layout than that of the published files.
         keras.src.legacy.saving.legacy_h5_format.save_weights_to_hdf5_group(file, body)

@@ -7,6 +7,8 @@ backbone. RATE is another learning rate of the head.
 """
 
 import argparse
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 PLANES, TABLE = "images.npy", "split.csv"
@@ -35,28 +37,30 @@ def prepare(data, values, work):
 def recipe_of(values, network, side, epochs, rate):
     """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
     from cxr.core.params import section
-    from cxr.models import TRANSFER
-    from cxr.training.params import SmallParams, TransferParams
+    from cxr.models import TransferParams, architecture
 
+    kind = architecture(network).params
     recipe = values[f"train_{network}"] | {"side": side, "epochs": epochs, "patience": epochs}
-    if network not in TRANSFER:
-        return section({"it": recipe}, "it", SmallParams)
+    if kind is not TransferParams:
+        return section({"it": recipe}, "it", kind)
     head = recipe.get("head", {}) | {"epochs": epochs} | ({"learning_rate": rate} if rate else {})
     fine_tune = recipe.get("fine_tune", {}) | {"epochs": 0}
-    return section({"it": recipe | {"weights": "imagenet", "head": head, "fine_tune": fine_tune}}, "it", TransferParams)
+    return section({"it": recipe | {"weights": "imagenet", "head": head, "fine_tune": fine_tune}}, "it", kind)
 
 
 def train(options):
     """Return the best validation accuracy."""
     from cxr.core.manifest import read_images, read_table
     from cxr.core.params import CommonParams, read_params, top_level
-    from cxr.models import TRANSFER
-    from cxr.models.pretrained import PUBLISHED, PublishedWeights, md5_of
+    from cxr.models import PublishedWeights, architecture
+    from cxr.models.pretrained import md5_of
     from cxr.training.train import train_network
 
     values = read_params(Path(__file__).resolve().parent.parent / "params.yaml")
-    if options.network in TRANSFER:  # drawn weights are not the published ones, whose MD5 is checked
-        PUBLISHED[options.network] = PublishedWeights(options.weights.name, "", md5_of(options.weights))
+    network = architecture(options.network)
+    if network.published:  # drawn weights are not the published ones, whose MD5 is checked
+        drawn = PublishedWeights(options.weights.name, md5_of(options.weights))
+        import_module(f"cxr.models.{options.network}").ARCHITECTURE = replace(network, published=drawn)
     if not (options.work / TABLE).exists():
         prepare(options.data, values, options.work)
     trained = train_network(

@@ -28,9 +28,9 @@ def load(part, color_mode):
 
 
 def small_network():
-    from cxr import models
+    from networks import build
 
-    network = models.build("cnn1", SIDE, SIDE, classes=3, dropout=0.2)
+    network = build("cnn1", SIDE)
     pixels = keras.Input((SIDE, SIDE, 1))
     x = keras.layers.RandomRotation(0.02)(pixels)
     x = keras.layers.RandomTranslation(0.06, 0.06)(x)

@@ -5,11 +5,7 @@ Expect, on 2,352 radiographs of the public database: validation log loss 0.108, 
 0.950 [0.931, 0.965]; 4 to 6 minutes on two shared cores. docs/recipes.md has more.
 """
 
-from cxr.cli.console import user_errors
 from cxr.cli.train import train_stage
 
-app = train_stage("cnn1", __doc__)
-
 if __name__ == "__main__":
-    with user_errors():
-        app()
+    train_stage("cnn1", __doc__)

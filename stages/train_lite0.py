@@ -4,11 +4,7 @@ Recipe: 8 epochs of batches of 32, AdamW up to 0.002; in a release 20 epochs at 
 Expect: see docs/recipes.md.
 """
 
-from cxr.cli.console import user_errors
 from cxr.cli.train import train_stage
 
-app = train_stage("lite0", __doc__)
-
 if __name__ == "__main__":
-    with user_errors():
-        app()
+    train_stage("lite0", __doc__)

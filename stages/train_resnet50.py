@@ -5,11 +5,7 @@ Expect, on 2,352 radiographs of the public database: validation log loss 0.274, 
 0.873 [0.849, 0.898]; 8 to 10 minutes on two shared cores. docs/recipes.md has more.
 """
 
-from cxr.cli.console import user_errors
 from cxr.cli.train import train_stage
 
-app = train_stage("resnet50", __doc__)
-
 if __name__ == "__main__":
-    with user_errors():
-        app()
+    train_stage("resnet50", __doc__)

@@ -5,11 +5,7 @@ Expect, on 2,352 radiographs of the public database: validation log loss 0.211, 
 0.905 [0.881, 0.926]; 15 minutes on two shared cores. docs/recipes.md has more.
 """
 
-from cxr.cli.console import user_errors
 from cxr.cli.train import train_stage
 
-app = train_stage("vgg16", __doc__)
-
 if __name__ == "__main__":
-    with user_errors():
-        app()
+    train_stage("vgg16", __doc__)

@@ -1,23 +1,66 @@
 """Make docs/params.md from the sections' own fields: `python -m tests.params_page > docs/params.md`."""
 
-from cxr.cli.train import fields, limits_of
-from cxr.core.params import CommonParams
+from collections.abc import Iterator
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from cxr.core.params import CommonParams, Section
 from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.split import SplitParams
 from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
-from cxr.training.params import FineTunedParams, GateParams, SmallParams, TransferParams
+from cxr.models import architecture
+from cxr.training.params import GateParams
 from cxr.training.refit_plan import LeaveSourceOutParams
+from tests.networks import NAMES
+
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+KINDS = {int: "whole number", float: "number", bool: "true, false", str: "text"}
+SHAPES = {"tuple": "list of text", "dict": "text by name"}
+
+
+def fields(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the fields of a section and of the sections within it, by name as `-S` takes it (`augment.zoom`)."""
+    for key, field in sorted(kind.model_fields.items()):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from fields(field.annotation, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", field
+
+
+def limits_of(field: FieldInfo) -> str:
+    """Return what a value may be: `number ≥ 0, < 1; required`."""
+    choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
+    if choices:
+        return ", ".join(choices)
+    bounds = [
+        f"{SIGNS[name]} {getattr(item, name)}" for item in field.metadata for name in SIGNS if hasattr(item, name)
+    ]
+    kind = KINDS.get(field.annotation, "")
+    kind = kind or next(
+        (text for shape, text in SHAPES.items() if shape in str(field.annotation)), "whole number or null"
+    )
+    required = "; required" if field.default is PydanticUndefined else ""
+    return " ".join([kind, ", ".join(bounds)]).strip() + required
+
+
+def recipes() -> dict[type[Section], list[str]]:
+    """Return the names of the networks by the class of their section."""
+    found: dict[type[Section], list[str]] = {}
+    for name in NAMES:
+        found.setdefault(architecture(name).params, []).append(name)
+    return found
+
 
 SECTIONS = {
     "top level": CommonParams,
     "prepare": PrepareParams,
     "balance": BalanceParams,
     "split": SplitParams,
-    "train_cnn1, train_cnn3": SmallParams,
-    "train_vgg16, train_resnet50": TransferParams,
-    "train_lite0": FineTunedParams,
+    **{", ".join(f"train_{name}" for name in names): kind for kind, names in recipes().items()},
     "train_gate": GateParams,
     "ensemble": EnsembleParams,
     "leave_source_out": LeaveSourceOutParams,

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.models.pretrained import PUBLISHED, PublishedWeights, md5_of
+from cxr.models import PublishedWeights
+from cxr.models.pretrained import md5_of
+from tests.networks import build, published
 
 SIDE = 32
 
 
 def draw_published(name: str, folder: Path) -> tuple[PublishedWeights, list[np.ndarray]]:
-    """Write the weights of a drawn `name` without top into `folder`; return what to patch PUBLISHED with, and them."""
+    """Write the weights of a drawn `name` without top into `folder`; return what is then published, and them."""
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
@@ -24,10 +26,23 @@ def draw_published(name: str, folder: Path) -> tuple[PublishedWeights, list[np.n
     )
     initialise(body)
     _draw_statistics(body, keras)
-    path = folder / PUBLISHED[name].filename
+    path = folder / published(name).filename
     with h5py.File(path, "w") as file:
         save_weights_to_hdf5_group(file, body)
-    return PublishedWeights(path.name, "", md5_of(path)), body.get_weights()
+    return PublishedWeights(path.name, md5_of(path), "https://example.org"), body.get_weights()
+
+
+def draw_lite0(folder: Path) -> tuple[PublishedWeights, dict[str, np.ndarray]]:
+    """Write drawn weights of lite0, but for its last layer, into `folder`; return what is then published, and them."""
+    from cxr.models.backend import keras
+
+    keras.utils.set_random_seed(1)
+    model = build("lite0", SIDE, SIDE, 2, 0.2)
+    _draw_statistics(model, keras)
+    drawn = {w.path: w.numpy() for layer in model.layers if layer.name != "logits" for w in layer.weights}
+    path = folder / published("lite0").filename
+    np.savez(path, **drawn)
+    return PublishedWeights(path.name, md5_of(path)), drawn
 
 
 def _draw_statistics(body, keras) -> None:

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from cxr.models import NAMES
 from tests.imports import ROOT
 from tests.test_pipeline import STAGES
 
@@ -19,8 +18,6 @@ except SystemExit as status:
     assert not status.code, status.code
 print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
 """
-# The help of a network's train stage explains its parameters, in the words of their fields.
-NEEDED = {f"stages/train_{name}.py": {"pydantic"} for name in NAMES}
 COMMANDS = {
     **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for _, stage in STAGES},
     **{f"cxr-{name}": f"from cxr.cli.{name} import app; app()" for name in ("batch", "data", "eval", "folds", "model")},
@@ -41,7 +38,7 @@ def test_help_loads_nothing_heavy(command):
     code = CHECK.format(script=command, run=COMMANDS[command], heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].split() == ["LOADED", *NEEDED.get(command, ())]
+    assert done.stdout.splitlines()[-1].split() == ["LOADED"]
     assert "Usage" in done.stdout
 
 

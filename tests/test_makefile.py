@@ -24,9 +24,10 @@ TRAININGS = [f"--wait-for-lock repro -s train_{name}" for name in NAMES]
 
 def make(target, folder, fails="nothing"):
     """Run a target without `setup`; the call of dvc that ends with `fails` fails. Return status, output, calls."""
-    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("Makefile", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
     git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
-    for command in (["init", "-q"], ["add", "Makefile"], ["commit", "-qm", "x"]):
+    for command in (["init", "-q"], ["add", "Makefile", "dvc.yaml"], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
     (folder / "bin").mkdir()
     for name, text in {"dvc": DVC, "cxr-batch": '#!/bin/sh\necho screened >> "$CALLS"\n'}.items():

@@ -8,8 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.inference.gate import GATE_FILES
-from cxr.models import NAMES, PRETRAINED
+from cxr.models import architecture
 from tests.imports import ROOT, closure
+from tests.networks import NAMES
 
 NETWORKS = ("cnn1", "cnn3", "vgg16", "resnet50")
 TRAINED = [f"train_{name}" for name in NETWORKS]
@@ -93,12 +94,13 @@ def test_every_section_of_both_files_belongs_to_a_stage_of_its_pipeline():
         assert sections == set(PIPELINES[file]) - {"compare"}
 
 
-@pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].removeprefix("train_") in NAMES])
-def test_only_networks_that_can_load_weights_depend_on_them(file, stage):
-    name = stage.removeprefix("train_")
-    named = [dep for dep in resolved(file, stage, "deps") if dep.startswith(f"weights/{name}")]
-    assert bool(named) == (name in PRETRAINED)
-    assert (ROOT / "weights" / name / "README.md").is_file() == (name in PRETRAINED)
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_have_a_page_and_are_no_deps_because_their_digest_is_in_the_code(name):
+    published = architecture(name).published
+    trained = [(file, stage) for file, stage in STAGES if stage == f"train_{name}"]
+    assert not any(dep.startswith("weights/") for one in trained for dep in resolved(*one, "deps"))
+    assert (ROOT / "weights" / name / "README.md").is_file() == (published is not None)
+    assert published is None or len(published.md5) == 32
 
 
 @pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].startswith("train_")])

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr.cli.console import bars, sigterm_like_ctrl_c, stderr, stdout, user_errors
+from cxr.core.errors import WeightsError
 
 if TYPE_CHECKING:
     from cxr.ingest.importer import Staged
@@ -77,15 +77,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False, no_
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="The project's folder, the one with params.yaml.")]
 
 
-class Which(StrEnum):
-    """Choices of `cxr-data weights`."""
-
-    VGG16 = "vgg16"
-    RESNET50 = "resnet50"
-    LITE0 = "lite0"
-    ALL = "all"
-
-
 @app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Downloaded archive (zip, tar, tar.gz) or folder.")],
@@ -137,18 +128,24 @@ def sample(
 
 @app.command()
 def weights(
-    which: Annotated[Which, typer.Argument(help="Whose weights.")] = Which.ALL,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network of params.yaml, such as vgg16.")],
     root: Root = Path(),
 ) -> None:
-    """Fetch the published ImageNet weights into weights/MODEL/ and check them; right ones are left alone."""
-    from cxr.models.pretrained import PUBLISHED, fetch
+    """Fetch the published ImageNet weights of a network into weights/MODEL/ and check them; right ones are left alone.
 
+    Those that DVC keeps for this project come with: dvc pull weights/MODEL/FILE
+    """
     with user_errors():
-        for model in PUBLISHED if which is Which.ALL else [which.value]:
-            folder = root / "weights" / model
-            fetched = fetch(PUBLISHED[model], folder, bars)
-            words = "fetched" if fetched else "already there"
-            stdout().print(f"{escape(str(folder / PUBLISHED[model].filename))}: {words}", highlight=False)
+        from cxr.models import architecture
+        from cxr.models.pretrained import fetch, fetching_command
+
+        published = architecture(model).published
+        if published is None or not published.origin:
+            remedy = f"run: {fetching_command(model, published)}" if published else "it always begins at random"
+            raise WeightsError(f"there is nothing to fetch for {model}; {remedy}")
+        path = root / "weights" / model / published.filename
+        words = "fetched" if fetch(published, path.parent, bars) else "already there"
+        stdout().print(f"{escape(str(path))}: {words}", highlight=False)
 
 
 def _warn_of_leftovers(root: Path) -> None:

@@ -258,7 +258,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 @app.command(epilog="Exit status: 0 measured, 1 a training or DVC failed, 2 usage. Needs the extra 'pipeline'.")
 def main(
-    networks: Annotated[list[str], typer.Argument(metavar="NETWORK...", help="cnn1, cnn3, vgg16, resnet50, lite0.")],
+    networks: Annotated[
+        list[str],
+        typer.Argument(metavar="NETWORK...", help="Names of networks that params.yaml has a section of, such as cnn1."),
+    ],
     folds: Annotated[int, typer.Option(min=2, max=20, help="Test splits that together hold every image once.")] = 5,
     seeds: Annotated[str, typer.Option(metavar="SEED,...", help="Each gives one cross-validation.")] = "7,8",
     output: Annotated[
@@ -271,9 +274,9 @@ def main(
     Run it in the project's folder, with code and params committed: it works in a clone of the last commit, and leaves
     the folder as it is. The same command goes on where an earlier one stopped.
     """
-    _require_known(networks)
     numbers = _seeds(seeds)
     with user_errors():
+        _require_known(networks)
         from cxr.core.files import write_json
         from cxr.core.manifest import write_table
         from cxr.validation.crossval import measure_folds, pool, with_groups
@@ -311,13 +314,15 @@ def _answers(networks: list[str], folds: int, seeds: list[int]) -> "pd.DataFrame
     return pd.concat(found, ignore_index=True)
 
 
-def _require_known(networks: list[str]) -> None:
-    from cxr.models import NAMES
+def _require_known(names: list[str]) -> None:
+    from cxr.core.params import read_params
+    from cxr.models import networks
 
-    wrong = [name for name in networks if name not in NAMES]
-    if wrong or len(set(networks)) < len(networks):
+    known = networks(read_params(Path("params.yaml")))
+    wrong = [name for name in names if name not in known]
+    if wrong or len(set(names)) < len(names):
         said = f"no network is called {wrong[0]}" if wrong else "a network is named twice"
-        raise typer.BadParameter(f"{said}; expected one or more of {', '.join(NAMES)}", param_hint="NETWORK")
+        raise typer.BadParameter(f"{said}; expected one or more of {', '.join(known)}", param_hint="NETWORK")
 
 
 def _seeds(text: str) -> list[int]:

@@ -11,12 +11,12 @@ from ruamel.yaml.error import YAMLError
 
 from cxr.core.errors import ParamsError
 
-# What may stand at the top level: values that several stages share, then one section a stage. A test compares.
+# What may stand at the top level besides one section `train_<network>` for each network: values that several stages
+# share, then one section a stage. A test compares.
 KNOWN_KEYS = (
-    "seed", "classes", "image", "runtime", "prepare", "balance", "split",
-    "train_cnn1", "train_cnn3", "train_vgg16", "train_resnet50", "train_lite0", "train_gate", "ensemble",
-    "leave_source_out", "evaluate",
+    "seed", "classes", "image", "runtime", "prepare", "balance", "split", "ensemble", "leave_source_out", "evaluate",
 )  # fmt: skip
+TRAINING = "train_"  # what the name of a training's section begins with
 
 
 class Section(BaseModel):
@@ -39,8 +39,8 @@ class RuntimeParams(Section):
 
     intra_op_threads: int = Field(2, ge=1, le=256, description="Threads of one operation; part of the result.")
     deterministic: bool = Field(True, description="Refuse operations whose result depends on the order of threads.")
-    devices: Literal["automatic", "one_gpu", "cpu", "multi_worker"] = Field(
-        "automatic", description="automatic: every GPU, or the processor where there is none. multi_worker is refused."
+    devices: Literal["automatic", "one_gpu", "cpu"] = Field(
+        "automatic", description="automatic: a GPU, or the processor where there is none. one_gpu: stop without one."
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "float32", description="Of a training's arithmetic; what is kept is float32. mixed_float16 needs a GPU."
@@ -87,7 +87,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ParamsError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ParamsError(f"{path} holds no sections; expected one section per stage")
-    unknown = [str(key) for key in values if key not in KNOWN_KEYS]
+    unknown = [str(key) for key in values if key not in KNOWN_KEYS and not str(key).startswith(TRAINING)]
     if unknown:
         faults = [f"{path}: no stage reads '{key}'{_nearest(key, KNOWN_KEYS)}" for key in unknown]
         raise ParamsError(_known(faults, KNOWN_KEYS))
@@ -101,7 +101,8 @@ def section(values: Mapping[str, Any], name: str, kind: type[AnySection]) -> Any
         ParamsError: The section is absent, or naming each wrong value with what was expected.
     """
     if name not in values:
-        raise ParamsError(f"params.yaml has no section '{name}'; expected one with {', '.join(kind.model_fields)}")
+        expected = ", ".join(kind.model_fields)
+        raise ParamsError(f"params.yaml has no section '{name}'; expected one with {expected}{_nearest(name, values)}")
     return _checked(values[name], kind, prefix=f"{name}.")
 
 

@@ -1,45 +1,194 @@
-"""One file per architecture, each with `build(plane_side, side, classes, dropout)`; found by name."""
+"""The networks: what one of them is, what its recipe may say, and how it is found by its name.
 
+A network is a module of this package, which gives its `ARCHITECTURE`, and a section `train_<name>` of params.yaml. No
+list names them: params.yaml says which there are, and only the module of the one that is trained is imported.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-NAMES = ("cnn1", "cnn3", "vgg16", "resnet50", "lite0")
-TRANSFER = ("vgg16", "resnet50")  # with `weights: imagenet` the head learns alone first, then the last block with it
-FINE_TUNED = ("lite0",)  # with `weights: imagenet` all weights learn from the first step
-PRETRAINED = (*TRANSFER, *FINE_TUNED)  # those that `weights: imagenet` applies to
+from pydantic import Field
+
+from cxr.core.errors import ParamsError
+from cxr.core.params import TRAINING, Section
+
+GATE = f"{TRAINING}gate"  # the section of the gate, which is no network for the classes
+EvenSources = Annotated[
+    float,
+    Field(ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."),
+]
+Weights = Literal["random", "imagenet"]
 
 
-def build(name: str, plane_side: int, side: int, classes: int, dropout: float, **options: Any) -> Any:
-    """Build the untrained network `name`, one of NAMES.
+class AugmentParams(Section):
+    """How far a training image is moved and re-exposed. No mirroring: it would move the heart to the right."""
 
-    Args:
-        name: Also the module's name; only that module is imported, so that editing one retrains one.
-        plane_side: Side of the input plane, pixels.
-        side: Side the network resizes it to, pixels.
-        classes: Number of logits.
-        dropout: Share of pooled features dropped while training.
-        options: For PRETRAINED networks `imagenet`, the weights file or None; for the others `look`.
+    rotation: float = Field(0.02, ge=0, le=0.1, description="Largest rotation either way, in full turns.")
+    shift: float = Field(0.06, ge=0, le=0.3, description="Largest shift either way, share of the side.")
+    zoom: float = Field(0.1, ge=0, le=0.3, description="Largest zoom in or out, share of the side.")
+    brightness: float = Field(0.12, ge=0, le=0.5, description="Largest added luminance, share of the range.")
+    contrast: float = Field(0.25, ge=0, le=0.8, description="Largest change of contrast, share.")
+    gamma: float = Field(0.0, ge=0, le=1, description="Largest power of luminance, either way, as exp(gamma); 0: none.")
+    blur: float = Field(0.0, ge=0, le=1, description="Largest share of a 3 x 3 mean, or of sharpening by it; 0: none.")
+    noise: float = Field(0.0, ge=0, le=0.5, description="Largest standard deviation of noise, share of the range.")
+    border: float = Field(0.0, ge=0, le=0.3, description="Largest margin painted over on each side, share of the side.")
+    markers: float = Field(0.0, ge=0, le=1, description="Share of images with a patch painted in or out near the edge.")
 
-    Returns:
-        A keras.Model; see `cxr.models.layers.network` for its outputs.
+
+class TrainParams(Section):
+    """What the recipe of every network has."""
+
+    side: int = Field(ge=32, le=1024, description="Side of the network's own input, at most image.side, pixels.")
+    epochs: int = Field(ge=1, description="Passes over the training images at most.")
+    patience: int = Field(ge=1, description="Epochs without a better validation loss before training stops.")
+    batch_size: int = Field(32, ge=1, description="Images a step.")
+    learning_rate: float = Field(gt=0, lt=1, description="Peak of the learning rate.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises to its peak.")
+    weight_decay: float = Field(0.0, ge=0, lt=1, description="Decoupled weight decay of AdamW.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share of a label spread over all classes.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Share of pooled features dropped while training.")
+    augment: AugmentParams
+
+    @property
+    def initialisation(self) -> Weights:
+        """What the weights are before the first step."""
+        return "random"
+
+    @property
+    def evenness(self) -> float:
+        """How far the sources of a class count alike in the loss, 0 to 1."""
+        return 0.0
+
+
+class SmallParams(TrainParams):
+    """The recipe of a small network of our own, which always begins at random."""
+
+    margin: float = Field(0.0, ge=0, lt=0.4, description="Margin that the network does not look at, share of the side.")
+    standardise: bool = Field(False, description="Bring each image to mean 0 and standard deviation 1 in the network.")
+    even_sources: EvenSources = 0.0
+    widen: float = Field(1.0, ge=0.25, le=4, description="Factor on the number of filters of each convolution.")
+
+    @property
+    def evenness(self) -> float:
+        """How far the sources of a class count alike in the loss, 0 to 1."""
+        return self.even_sources
+
+
+class PretrainedParams(TrainParams):
+    """The recipe of a network that can start from published weights."""
+
+    weights: Weights = Field(description="imagenet needs the file in weights/<model>/.")
+
+    @property
+    def initialisation(self) -> Weights:
+        """What the weights are before the first step."""
+        return self.weights
+
+
+class FineTunedParams(PretrainedParams):
+    """The recipe of a network whose weights all learn in one phase, from random or from ImageNet's."""
+
+    even_sources: EvenSources = 0.0
+
+    @property
+    def evenness(self) -> float:
+        """How far the sources of a class count alike in the loss, 0 to 1."""
+        return self.even_sources
+
+
+class HeadParams(Section):
+    """With ImageNet weights, first: the last layer learns on features that the frozen backbone computes once."""
+
+    epochs: int = Field(60, ge=1, description="With imagenet, passes of the head over the features, at most.")
+    learning_rate: float = Field(0.001, gt=0, lt=1, description="With imagenet, peak of the head's learning rate.")
+
+
+class FineTuneParams(Section):
+    """With ImageNet weights, second: the backbone's last block learns with the head, on augmented images."""
+
+    epochs: int = Field(10, ge=0, description="With imagenet, passes with the last block unfrozen, at most; 0: none.")
+    learning_rate: float = Field(
+        0.00001, gt=0, lt=1, description="With imagenet, peak of the rate with the last block unfrozen; low."
+    )
+
+
+class TransferParams(PretrainedParams):
+    """The recipe of a network that learns in two phases from ImageNet's weights, or in one from random ones.
+
+    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for ImageNet's; all else is for both.
     """
-    return import_module(f"cxr.models.{name}").build(plane_side, side, classes, dropout, **options)
+
+    head: HeadParams = HeadParams()
+    fine_tune: FineTuneParams = FineTuneParams()
+
+    def of(self, part: HeadParams | FineTuneParams) -> "TransferParams":
+        """Return the recipe with the epochs and the learning rate of one part; the rest is shared."""
+        return self.model_copy(update={"epochs": part.epochs, "learning_rate": part.learning_rate})
 
 
 @dataclass(frozen=True, slots=True)
-class InputPreprocessing:
-    """What the small networks see of a plane, and how wide they are.
+class PublishedWeights:
+    """One file of weights that somebody publishes.
 
     Attributes:
-        margin: Cut off each side, share of the side.
-        standardise: Whether each image is brought to mean 0 and standard deviation 1.
-        widen: Factor on the number of filters.
+        filename: Its name in `weights/<network>/`.
+        md5: Of its bytes.
+        origin: Address that `cxr-data weights` fetches it from; empty where DVC keeps the file for this project.
     """
 
-    margin: float = 0.0
-    standardise: bool = False
-    widen: float = 1.0
+    filename: str
+    md5: str
+    origin: str = ""
 
 
-PLAIN_INPUT = InputPreprocessing()
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network.
+
+    Attributes:
+        build: From the side of the planes in pixels, the number of classes, the recipe and, where there are
+            `published` weights, their file or None, to an untrained keras.Model; see `cxr.models.layers.network` for
+            its outputs.
+        params: Class of its section of params.yaml.
+        published: Weights that it can start from; None: it always begins at random.
+        last_block: With `TransferParams`: what the names of the layers begin with that learn in the second phase.
+    """
+
+    build: Callable[..., Any]
+    params: type[TrainParams]
+    published: PublishedWeights | None = None
+    last_block: str = ""
+
+
+def architecture(name: str) -> Architecture:
+    """Return the network `name`, the name of its module. Loads TensorFlow.
+
+    Raises:
+        ParamsError: There is no such module.
+    """
+    _require_module(name)
+    found: Architecture = import_module(f"{__name__}.{name}").ARCHITECTURE
+    return found
+
+
+def networks(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the networks that params.yaml has a section `train_<name>` of, in its order.
+
+    Args:
+        values: As read.
+
+    Raises:
+        ParamsError: A section is of no network.
+    """
+    names = [key.removeprefix(TRAINING) for key in values if key.startswith(TRAINING) and key != GATE]
+    for name in names:
+        _require_module(name)
+    return tuple(names)
+
+
+def _require_module(name: str) -> None:
+    if not (Path(__file__).parent / f"{name}.py").is_file():
+        raise ParamsError(f"params.yaml: no stage reads 'train_{name}': there is no network in cxr/models/{name}.py")

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from cxr.models import TrainParams
 from cxr.models.backend import keras
 from cxr.models.layers import BATCH_MOMENTUM, network, plane_input, to_rgb
+
+# Where keras.applications has its weights; ours are those without the classifier of the thousand classes ("notop").
+STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 Backbone = Callable[..., keras.Model]
 Preprocess = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -13,9 +17,9 @@ Preprocess = Callable[[keras.KerasTensor], keras.KerasTensor]
 def with_backbone(
     backbone: Backbone,
     preprocess: Preprocess,
-    sides: tuple[int, int],
+    plane_side: int,
     classes: int,
-    dropout: float,
+    recipe: TrainParams,
     imagenet: Path | None,
 ) -> keras.Model:
     """Put a backbone between the plane and the head.
@@ -23,23 +27,22 @@ def with_backbone(
     Args:
         backbone: A constructor of keras.applications.
         preprocess: Its own preprocessing, on float32 RGB 0..255; only published weights need it.
-        sides: Side of the plane, and of the backbone's input, in pixels.
+        plane_side: Side of the plane, pixels.
         classes: Number of logits.
-        dropout: Share of pooled features dropped while training.
+        recipe: Side of the backbone's input, and share of pooled features dropped while training.
         imagenet: The no-top weights file, or None for random weights. Loaded weights are frozen, and with that batch
             normalisation is in inference mode; fine-tuning lets some of them learn.
     """
-    plane_side, side = sides
-    planes, pixels = plane_input(plane_side, side)
+    planes, pixels = plane_input(plane_side, recipe.side)
     weights = str(imagenet) if imagenet else None
-    body = backbone(include_top=False, weights=weights, input_shape=(side, side, 3))
+    body = backbone(include_top=False, weights=weights, input_shape=(recipe.side, recipe.side, 3))
     if imagenet:
         body.trainable = False
-        return network(planes, body(preprocess(to_rgb(pixels))), classes, dropout)
+        return network(planes, body(preprocess(to_rgb(pixels))), classes, recipe.dropout)
     initialise(body)
     # Unit scale: He's initialisation keeps it, and published means are for published weights.
     centred = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="centre")(to_rgb(pixels))
-    return network(planes, body(centred), classes, dropout)
+    return network(planes, body(centred), classes, recipe.dropout)
 
 
 def initialise(body: keras.Model) -> None:

@@ -6,73 +6,21 @@ filters have four fifths of its weights and would see maps of 4 x 4 of a plane o
 At 128 pixels: 0.16 GFLOP an image, a multiply-add counted as two; 0.72 million weights.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from cxr.core.errors import WeightsError
+from cxr.models import Architecture, FineTunedParams, PublishedWeights
 from cxr.models.backend import keras
 from cxr.models.layers import BatchNormalization, network, plane_input
-from cxr.models.pretrained import Tensor, read_tensors
 
-# What lies behind the eleventh block, and how many batches each normalisation saw.
-UNUSED = re.compile(r"_blocks\.1[1-5]\..+|_conv_head\..+|_bn1\..+|_fc\..+|.*\.num_batches_tracked")
-NORMALISATION = ("weight", "bias", "running_mean", "running_var")
-OUTER = {"stem": "_conv_stem", "stem_norm": "_bn0"}
-
-
-def load_published(model: keras.Model, path: Path) -> None:
-    """Set all weights but those of the last layer.
-
-    Args:
-        model: From `cxr.models.lite0`; changed in place.
-        path: The published file.
-
-    Raises:
-        WeightsError: It cannot be read, or its tensors are not those of this network, one for one.
-    """
-    tensors = read_tensors(path)
-    learned = [layer for layer in model.layers if layer.weights and layer.name != "logits"]
-    wanted = {layer.name: published_names(layer.name) for layer in learned}
-    asked = {name for names in wanted.values() for name in names}
-    differing = asked ^ {name for name in tensors if not UNUSED.fullmatch(name)}
-    if differing:
-        raise WeightsError(f"{path} is of another network: {', '.join(sorted(differing)[:3])} are not in both")
-    for name, names in wanted.items():
-        _set(model.get_layer(name), [tensors[one] for one in names], path)
-
-
-def published_names(layer: str) -> list[str]:
-    """Return the names of a layer's tensors in the file, in the order of the layer's weights."""
-    prefix = OUTER.get(layer) or ".".join(_within_block(layer))
-    return [f"{prefix}.{name}" for name in NORMALISATION] if layer.endswith("_norm") else [f"{prefix}.weight"]
-
-
-def _within_block(layer: str) -> Iterator[str]:
-    block, part, *norm = layer.split("_")
-    yield f"_blocks.{block.removeprefix('block')}"
-    yield f"_bn{('expand', 'depthwise', 'project').index(part)}" if norm else f"_{part}_conv"
-
-
-def _set(layer: keras.Layer, found: list[Tensor], path: Path) -> None:
-    values = [_as_keras(layer, one) for one in found]
-    if [value.shape for value in values] != [tuple(weight.shape) for weight in layer.weights]:
-        raise WeightsError(f"{path} is of another network: the shapes of {layer.name} differ")
-    layer.set_weights(values)
-
-
-def _as_keras(layer: keras.Layer, tensor: Tensor) -> Tensor:
-    """Bring a kernel to (height, width, in, out); the stem's is summed over colours, since grey has them alike."""
-    if tensor.ndim != 4:
-        return tensor
-    if layer.name == "stem":
-        tensor = tensor.sum(axis=1, keepdims=True)
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    return np.ascontiguousarray(tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)))
-
+# Where they come from, and how they were brought to these axes: weights/lite0/README.md.
+PUBLISHED = PublishedWeights("imagenet.npz", md5="8ac313b2ee8b9bdcb0d3a5a3e8cf41b1")
 
 MOMENTUM = 0.95  # of the running averages; published ones are worth more than those of a network that begins anew
 EPSILON = 1e-3  # as published
@@ -109,17 +57,44 @@ def blocks() -> Iterator[Block]:
             number += 1
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:
+def build(plane_side: int, classes: int, recipe: FineTunedParams, imagenet: Path | None = None) -> keras.Model:
     """Build the network; `imagenet` is the file of published weights, None draws random ones."""
-    planes, pixels = plane_input(plane_side, side)
+    planes, pixels = plane_input(plane_side, recipe.side)
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="centre")(pixels)  # as published, each colour alike
     x = _bounded(_normalised(_convolution(STEM, 3, "stem", strides=2)(x), "stem"))
     for block in blocks():
         x = _residual(x, block)
-    model = network(planes, x, classes, dropout)
+    model = network(planes, x, classes, recipe.dropout)
     if imagenet:
         load_published(model, imagenet)
     return model
+
+
+def load_published(model: keras.Model, path: Path) -> None:
+    """Set all weights but those of the last layer.
+
+    Args:
+        model: From `build`; changed in place.
+        path: Arrays by the weights' own paths, such as `block3_expand/kernel`, as NumPy stores several in one file.
+
+    Raises:
+        WeightsError: It cannot be read, or its arrays are not those of this network, one for one.
+    """
+    weights = {weight.path: weight for layer in model.layers if layer.name != "logits" for weight in layer.weights}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise WeightsError(f"{path} cannot be read as arrays of NumPy ({error})") from error
+    differing = sorted(name for name in weights.keys() | found.keys() if _shape(weights, name) != _shape(found, name))
+    if differing:
+        raise WeightsError(f"{path} is of another network: {', '.join(differing[:3])} are not the same in both")
+    for name, weight in weights.items():
+        weight.assign(found[name])
+
+
+def _shape(arrays: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+    return tuple(arrays[name].shape) if name in arrays else None
 
 
 def _residual(x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
@@ -160,3 +135,6 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _bounded(x: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.ReLU(6.0)(x)
+
+
+ARCHITECTURE = Architecture(build, FineTunedParams, PUBLISHED)

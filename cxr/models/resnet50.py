@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+from cxr.models import Architecture, PublishedWeights, TransferParams
 from cxr.models.backend import keras
-from cxr.models.keras_applications import with_backbone
+from cxr.models.keras_applications import STORE, with_backbone
 
-LAST_BLOCK = "conv5_"  # what the names of the layers begin with that fine-tuning lets learn
+PUBLISHED = PublishedWeights(
+    "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    md5="4d473c1dd8becc155b73f8504c6f6626",
+    origin=f"{STORE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+)
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:
+def build(plane_side: int, classes: int, recipe: TransferParams, imagenet: Path | None = None) -> keras.Model:
     """Build the network; `imagenet` is the file of published weights, None draws random ones."""
-    applications = keras.applications.resnet50
-    return with_backbone(
-        applications.ResNet50, applications.preprocess_input, (plane_side, side), classes, dropout, imagenet
-    )
+    resnet50 = keras.applications.resnet50
+    return with_backbone(resnet50.ResNet50, resnet50.preprocess_input, plane_side, classes, recipe, imagenet)
+
+
+ARCHITECTURE = Architecture(build, TransferParams, PUBLISHED, last_block="conv5_")

@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+from cxr.models import Architecture, PublishedWeights, TransferParams
 from cxr.models.backend import keras
-from cxr.models.keras_applications import with_backbone
+from cxr.models.keras_applications import STORE, with_backbone
 
-LAST_BLOCK = "block5_"  # what the names of the layers begin with that fine-tuning lets learn
+PUBLISHED = PublishedWeights(
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    md5="6d6bbae143d832006294945121d1f1fc",
+    origin=f"{STORE}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+)
 
 
-def build(plane_side: int, side: int, classes: int, dropout: float, imagenet: Path | None = None) -> keras.Model:
+def build(plane_side: int, classes: int, recipe: TransferParams, imagenet: Path | None = None) -> keras.Model:
     """Build the network; `imagenet` is the file of published weights, None draws random ones."""
-    applications = keras.applications.vgg16
-    return with_backbone(
-        applications.VGG16, applications.preprocess_input, (plane_side, side), classes, dropout, imagenet
-    )
+    vgg16 = keras.applications.vgg16
+    return with_backbone(vgg16.VGG16, vgg16.preprocess_input, plane_side, classes, recipe, imagenet)
+
+
+ARCHITECTURE = Architecture(build, TransferParams, PUBLISHED, last_block="block5_")

@@ -5,8 +5,8 @@ What else differs between hospitals (gamma, sharpness, noise, margins, markers) 
 
 import math
 
+from cxr.models import AugmentParams
 from cxr.models.backend import tf
-from cxr.training.params import AugmentParams
 
 # Of the two words of a seed; each variation has its own, so that one does not change the draws of another.
 GAMMA, BLUR, NOISE, BORDER, MARKERS = range(1, 6)

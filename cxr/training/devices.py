@@ -1,15 +1,13 @@
-"""Where a training computes and how precisely: the processor, one GPU, or several; and what makes it reproducible."""
+"""Where a training computes and how precisely: the processor or one GPU; and what makes it reproducible."""
 
 import os
 import platform
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
 
 from cxr.core.errors import ParamsError
 from cxr.core.params import RuntimeParams
@@ -17,11 +15,6 @@ from cxr.core.processor import instructions
 from cxr.models.backend import keras, tf
 
 Device = TypeVar("Device")
-SEVERAL_MACHINES = (
-    "params.yaml: runtime.devices 'multi_worker' is refused: one training on several machines needs "
-    "MultiWorkerMirroredStrategy, which Keras 3's fit does not support (keras#20585); set it to 'automatic', for every "
-    "GPU of one machine, and give machines different experiments: dvc exp run --queue, then dvc queue start"
-)
 
 
 def choose_devices(runtime: RuntimeParams) -> None:
@@ -34,16 +27,12 @@ def choose_devices(runtime: RuntimeParams) -> None:
 
 
 def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
-    """Return those of the GPUs that the section `runtime` asks for; none of them means the processor.
+    """Return the one GPU of those present that the section `runtime` asks for; an empty list means the processor.
 
     Raises:
-        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week. Or several
-            machines are asked for.
+        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week.
     """
-    if runtime.devices == "multi_worker":
-        raise ParamsError(SEVERAL_MACHINES)
-    counts = {"automatic": len(gpus), "one_gpu": 1, "cpu": 0}
-    chosen = list(gpus[: counts[runtime.devices]])
+    chosen = [] if runtime.devices == "cpu" else list(gpus[:1])
     needs = ("devices", runtime.devices) if runtime.devices == "one_gpu" else ("precision", runtime.precision)
     if not chosen and needs[1] in ("one_gpu", "mixed_float16"):
         why = "runtime.devices is 'cpu'" if gpus else "TensorFlow finds none here"
@@ -52,30 +41,13 @@ def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
     return chosen
 
 
-def devices_in_use() -> str:
-    """Return `cpu`, or the kinds of the chosen GPUs with their number: `2 x NVIDIA H100 80GB HBM3`."""
-    details = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.get_visible_devices("GPU"))
-    kinds = Counter(str(detail.get("device_name", "GPU")) for detail in details)
-    return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or "cpu"
-
-
-def distribution() -> "tf.distribute.Strategy":
-    """Return what a model is built and fitted under: TensorFlow's default, or copies on several GPUs.
-
-    To be called after `make_reproducible`, which chooses the devices: this starts TensorFlow.
-    """
-    return strategy_over([gpu.name for gpu in tf.config.list_logical_devices("GPU")])
-
-
-def strategy_over(names: Sequence[str]) -> "tf.distribute.Strategy":
-    """Return the default strategy for at most one device, a MirroredStrategy for several, and say what that costs."""
-    if len(names) < 2:
-        return tf.distribute.get_strategy()
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"training on {len(names)} devices, each with a share of every batch: equal bytes are not promised; "
-        "for those set runtime.devices to 'one_gpu'"
-    )
-    return tf.distribute.MirroredStrategy(list(names))
+def device_in_use() -> str:
+    """Return `cpu`, or the kind of the chosen GPU: `1 x NVIDIA H100 80GB HBM3`."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return "cpu"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"1 x {details.get('device_name', 'GPU')}"
 
 
 @contextmanager
@@ -90,25 +62,21 @@ def precision(runtime: RuntimeParams) -> Iterator[None]:
 
 
 def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Model:
-    """Return a model that computes in float32 on one device, with the weights of `model`; itself where it does.
+    """Return a model that computes in float32, with the weights of `model`; itself where it does.
 
-    To be called outside of a strategy's scope. Weights are float32 under every precision, so nothing is lost.
+    Weights are float32 under every precision, so nothing is lost.
 
     Args:
-        model: Trained under any precision and strategy.
+        model: Trained under any precision.
         build: As `model` was built.
     """
-    if model.get_layer("features").dtype_policy.name == "float32" and not _is_mirrored(model):
+    if model.get_layer("features").dtype_policy.name == "float32":
         return model
     keras.utils.clear_session(free_memory=False)  # so that the layers' names, which are in the files, count from one
     with precision(RuntimeParams(precision="float32")):
         plain = build()
     plain.set_weights(model.get_weights())
     return plain
-
-
-def _is_mirrored(model: keras.Model) -> bool:
-    return bool(model.distribute_strategy.num_replicas_in_sync > 1)
 
 
 def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
@@ -132,14 +100,14 @@ def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
 def environment() -> dict[str, str]:
     """Return the versions and the kind of machine that a training runs with; equal on two machines of one class.
 
-    To be called after `make_reproducible`, which chooses the devices.
+    To be called after `make_reproducible`, which chooses the device.
     """
     return {
         # Without the patch level: it chooses no wheel and turns no bit.
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),
         "instructions": instructions() + (" without onednn" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else ""),
-        "devices": devices_in_use(),
+        "devices": device_in_use(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "openvino": version("openvino"),

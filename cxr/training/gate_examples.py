@@ -10,11 +10,12 @@ from PIL import Image
 
 from cxr.core.image import Plane
 from cxr.inference.gate import Sign
+from cxr.models import AugmentParams
 from cxr.models.backend import tf
 from cxr.models.gate import LEARNED
 from cxr.training.augmentation import WHITE, augmented
 from cxr.training.gate_negatives import draw_negatives
-from cxr.training.params import AugmentParams, GateParams
+from cxr.training.params import GateParams
 
 TURNED, INVERTED, CROPPED = 0.5, 0.3, 0.3  # shares of the views
 SMALLEST_WINDOW, LARGEST_WINDOW = 0.35, 0.65  # side of what is cropped, share of the plane's

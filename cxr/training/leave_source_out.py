@@ -11,11 +11,10 @@ from cxr.core.errors import ParamsError
 from cxr.core.image import Plane
 from cxr.core.params import CommonParams
 from cxr.inference.network import softmax
-from cxr.models import cnn1
+from cxr.models import SmallParams, cnn1
 from cxr.models.backend import keras
-from cxr.training.devices import distribution, in_float32, make_reproducible, precision
-from cxr.training.loop import examples, fit, weighted
-from cxr.training.params import SmallParams
+from cxr.training.devices import in_float32, make_reproducible, precision
+from cxr.training.loop import Phase, examples, fit, weighted
 from cxr.training.refit_plan import Plan, Refit
 
 DECIMALS = 6
@@ -72,10 +71,10 @@ def _refitted(refit: Refit, images: Plane, shared: CommonParams, recipe: SmallPa
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(refit.learned, images, split, shared.classes) for split in ("train", "validation"))
     train = weighted(train, refit.learned, recipe.even_sources)
-    build = partial(cnn1.build, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, recipe.look)
-    with distribution().scope(), precision(shared.runtime):
+    build = partial(cnn1.build, images.shape[1], len(shared.classes), recipe)
+    with precision(shared.runtime):
         model = build()
-        fit(model, train, validation, recipe, shared.seed, title)
+        fit(model, train, validation, recipe, shared.seed, Phase(title))
     kept = in_float32(model, build)
     return keras.Model(kept.inputs, kept.output["logits"])
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr.core.errors import DataError, ParamsError
+from cxr.core.errors import DataError
 from cxr.core.image import Plane
+from cxr.models import AugmentParams, TrainParams
 from cxr.models.backend import keras, tf
 from cxr.training.augmentation import augmented
-from cxr.training.params import AugmentParams, TrainParams
 from cxr.training.progress import EpochLines
 
 Targets = NDArray[np.float32]
@@ -31,7 +30,6 @@ def training_batches(
     seed: int,
     *,
     weights: Targets | None = None,
-    whole: bool = False,
 ) -> "tf.data.Dataset":
     """Give shuffled, augmented batches, another order and other variations each epoch, the same for the same seed.
 
@@ -42,10 +40,9 @@ def training_batches(
         augment: How far images are varied.
         seed: Of order and variations.
         weights: float32 (n,), of each image in the loss, third in a batch; None: no third.
-        whole: Leave out the last batch of an epoch where it is smaller.
     """
     each = (targets,) if weights is None else (targets, weights)
-    shuffled = _dataset(planes, *each).shuffle(len(planes), seed=seed).batch(batch_size, drop_remainder=whole)
+    shuffled = _dataset(planes, *each).shuffle(len(planes), seed=seed).batch(batch_size)
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
     varied = tf.data.Dataset.zip(shuffled, draws).map(
         lambda batch, draw: (augmented(batch[0], augment, draw), *batch[1:]), num_parallel_calls=AUGMENTING_THREADS
@@ -62,98 +59,29 @@ def _dataset(planes: Plane, *each: Targets) -> "tf.data.Dataset":
     return tf.data.Dataset.from_tensor_slices((planes[..., np.newaxis], *each))
 
 
-def replicas() -> int:
-    """Return on how many devices a model is built that is built here; 1 outside of a strategy's scope."""
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
-class EqualStatistics(keras.callbacks.Callback):  # type: ignore[misc]
-    """Before each validation, give all copies the mean of their statistics of batch normalisation.
-
-    Keras keeps them apart, one for each device's share of the batches: validation would ask other networks than the
-    one that is kept, which has the first device's. On one device it changes nothing.
-    """
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Keras calls this in `fit` before it validates."""
-        strategy = self.model.distribute_strategy
-        if strategy.num_replicas_in_sync == 1:
-            return
-        for variable in self.model.non_trainable_variables:
-            if "float" in variable.dtype:  # not the state of dropout
-                variable.assign(strategy.reduce(tf.distribute.ReduceOp.MEAN, variable.value, axis=None))
-
-
-def steps_per_call(most: int, steps: int, devices: int) -> int:
-    """Return how many of `steps` TensorFlow may take before Python is asked again: at most `most`.
-
-    One on several devices: TensorFlow 2.21 fails there when it runs Keras's loop over steps.
-    """
-    return min(most, steps) if devices == 1 else 1
-
-
-def even_batch(batch_size: int, devices: int) -> int:
-    """Return `batch_size`, rounded up to a multiple of `devices`.
-
-    For training batches, whose rest must be dropped on several devices (`drop_remainder=devices > 1`): Keras wants
-    equal shares of the first batch, and convolutions fail on a device that is left without an image by the last one.
-    """
-    return -(-batch_size // devices) * devices
-
-
-def dealt_batch(images: int, batch_size: int, devices: int) -> int:
-    """Return the batch size for images of which none may be dropped: that of the recipe on one device.
-
-    On several it is the nearest below, or else above, that starts with equal shares and ends with an image for every
-    device. A batch of k is dealt in shares of ceil(k / devices).
-
-    Raises:
-        ParamsError: There is none.
-    """
-    for size in chain(range(batch_size, 0, -1), range(batch_size + 1, images + 1)):
-        if min(size, images) % devices == 0 and _reaches_all(images % size, devices):
-            return size
-    raise ParamsError(f"{images} images cannot be dealt to {devices} devices; set runtime.devices to 'one_gpu'")
-
-
-def _reaches_all(batch: int, devices: int) -> bool:
-    share = -(-batch // devices)
-    return batch == 0 or -(-batch // share) == devices
-
-
 PhaseName = Literal["whole", "head", "fine_tune"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class Phase:
     """One call of the fit loop.
 
     Attributes:
-        name: Of the network, as printed with the progress.
-        phase: `whole` trains every weight, or the part of a transfer.
-        first_epoch: Epochs run by earlier phases. Keras counts each phase from 0; add this.
-        epochs: Passes of this phase at most.
-        inputs: What the fitted model is asked on validation: uint8 (n, side, side, 1), or float32 (n, d) features.
-        planes: The same images, uint8 (n, side, side).
-        targets: float32 (n, classes), one in the column of the class, zero elsewhere.
-        classes: Names of the columns, and of the fitted model's logits.
+        network: Its name, as printed with the progress.
+        name: `whole` trains every weight, or the part of a transfer.
+        first_epoch: Epochs run by earlier phases, on which the printed numbers go on; Keras counts each from 0.
     """
 
-    name: str
-    phase: PhaseName
-    first_epoch: int
-    epochs: int
-    inputs: NDArray[Any]
-    planes: Plane
-    targets: NDArray[np.float32]
-    classes: tuple[str, ...]
+    network: str
+    name: PhaseName = "whole"
+    first_epoch: int = 0
 
 
-CallbackFactory = Callable[[Fitting], Sequence[keras.callbacks.Callback]]
+CallbackFactory = Callable[[Phase], Sequence[keras.callbacks.Callback]]
 
 
-def no_callbacks(fitting: Fitting) -> Sequence[keras.callbacks.Callback]:  # noqa: ARG001 - as every Watch
-    """Look at nothing."""
+def no_callbacks(phase: Phase) -> Sequence[keras.callbacks.Callback]:  # noqa: ARG001 - as every CallbackFactory
+    """Return none."""
     return ()
 
 
@@ -187,10 +115,7 @@ def fit(
     validation: Examples,
     params: TrainParams,
     seed: int,
-    name: str,
-    *,
-    phase: PhaseName = "whole",
-    first_epoch: int = 0,
+    phase: Phase,
     make_callbacks: CallbackFactory = no_callbacks,
 ) -> History:
     """Train `model` in place; afterwards it has the weights of the epoch with the lowest validation loss.
@@ -201,27 +126,19 @@ def fit(
         validation: Decides when to stop; its loss has no label smoothing.
         params: The recipe.
         seed: Of shuffling and augmentation.
-        name: Printed with the progress.
-        phase: What is trained, for who watches.
-        first_epoch: Epochs run before, on which the numbers go on.
+        phase: What is trained.
         make_callbacks: Asked for callbacks, which must change nothing.
 
     Returns:
-        One dict an epoch: `epoch` from `first_epoch` + 1, and HISTORY_COLUMNS rounded to six decimals.
+        One dict an epoch: `epoch` from `phase.first_epoch` + 1, and HISTORY_COLUMNS rounded to six decimals.
     """
-    asked = validation.planes[..., np.newaxis]
-    fitting = Fitting(
-        name, phase, first_epoch, params.epochs, asked, validation.planes, validation.targets, validation.classes
-    )
     targets = smoothed(train.targets, params.label_smoothing)
-    devices = replicas()
-    size, asked_size = even_batch(params.batch_size, devices), dealt_batch(len(asked), params.batch_size, devices)
     return optimise(
         keras.Model(model.inputs, model.output["logits"]),
-        training_batches(train.planes, targets, size, params.augment, seed, weights=train.weights, whole=devices > 1),
-        ordered_batches(validation.planes, validation.targets, asked_size),
+        training_batches(train.planes, targets, params.batch_size, params.augment, seed, weights=train.weights),
+        ordered_batches(validation.planes, validation.targets, params.batch_size),
         params,
-        fitting,
+        phase,
         make_callbacks,
     )
 
@@ -231,7 +148,7 @@ def optimise(
     batches: "tf.data.Dataset",
     checked: "tf.data.Dataset",
     params: TrainParams,
-    fitting: Fitting,
+    phase: Phase,
     make_callbacks: CallbackFactory,
 ) -> History:
     """Compile and fit a model whose output is logits, as `fit`, on any kind of input.
@@ -241,7 +158,7 @@ def optimise(
         batches: Inputs and float32 targets of one epoch, of known number.
         checked: The same of validation.
         params: The recipe.
-        fitting: What `make_callbacks` is told.
+        phase: What is trained.
         make_callbacks: As in `fit`.
     """
     steps = int(batches.cardinality())
@@ -249,19 +166,19 @@ def optimise(
         optimizer=keras.optimizers.AdamW(_schedule(params, steps), weight_decay=params.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        steps_per_execution=steps_per_call(STEPS_PER_CALL, steps, replicas()),
+        steps_per_execution=min(STEPS_PER_CALL, steps),
     )
     best = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
-    lines = EpochLines(fitting.name, params.epochs, fitting.first_epoch)
+    lines = EpochLines(phase.network, params.epochs, phase.first_epoch)
     history = model.fit(
         batches,
         validation_data=checked,
         epochs=params.epochs,
         shuffle=False,  # the batches come shuffled
-        callbacks=[EqualStatistics(), best, lines, *make_callbacks(fitting)],
+        callbacks=[best, lines, *make_callbacks(phase)],
         verbose=0,
     )
-    return _rows(history.history, fitting.first_epoch)
+    return _rows(history.history, phase.first_epoch)
 
 
 def smoothed(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:

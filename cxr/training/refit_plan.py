@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cxr.core.errors import ParamsError
 from cxr.core.params import Section
-from cxr.training.params import SmallParams
+from cxr.models import SmallParams
 
 
 class LeaveSourceOutParams(Section):

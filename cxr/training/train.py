@@ -4,33 +4,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from cxr import models
 from cxr.core.errors import ParamsError
 from cxr.core.files import JsonObject, require_room, whole_file, write_json
 from cxr.core.image import Plane
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
+from cxr.models import TrainParams, TransferParams, architecture
 from cxr.models.backend import keras
 from cxr.models.pretrained import require_weights
-from cxr.training.devices import distribution, environment, in_float32, make_reproducible, precision
+from cxr.training.devices import environment, in_float32, make_reproducible, precision
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
 from cxr.training.loop import (
     HISTORY_COLUMNS,
     CallbackFactory,
     History,
+    Phase,
     PhaseName,
     examples,
     fit,
     no_callbacks,
     weighted,
 )
-from cxr.training.params import FineTunedParams, SmallParams, TrainParams, TransferParams
-from cxr.training.transfer import extractor, transfer
+from cxr.training.transfer import feature_extractor, origin_of, transfer
 
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "model.weights.h5"
@@ -67,7 +66,7 @@ def train_network(
     """Train the network `name` on the train split; the validation split decides when to stop.
 
     Args:
-        name: One of `cxr.models.NAMES`.
+        name: Of its module in `cxr.models`.
         table: A split table.
         images: uint8 (n, side, side).
         shared: Seed, classes, image side and runtime.
@@ -84,23 +83,22 @@ def train_network(
             f"params.yaml: train_{name}.side is {recipe.side}, but the planes have {images.shape[1]} pixels; "
             f"enlarging adds nothing: lower it, or raise image.side"
         )
+    network = architecture(name)
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
-    options: dict[str, Any] = {}
-    if isinstance(recipe, TransferParams | FineTunedParams):
-        options["imagenet"] = require_weights(weights, name) if recipe.weights == "imagenet" else None
-    if isinstance(recipe, SmallParams):
-        options["look"] = recipe.look
-    if isinstance(recipe, SmallParams | FineTunedParams):
-        train = weighted(train, table, recipe.even_sources)
-    build = partial(models.build, name, images.shape[1], recipe.side, len(shared.classes), recipe.dropout, **options)
-    with distribution().scope(), precision(shared.runtime):
+    train = weighted(train, table, recipe.evenness)
+    build, imagenet = partial(network.build, images.shape[1], len(shared.classes), recipe), None
+    if network.published and recipe.initialisation == "imagenet":
+        imagenet = require_weights(weights, name, network.published)
+        build = partial(build, imagenet)
+    with precision(shared.runtime):
         model = build()
-        if isinstance(recipe, TransferParams) and recipe.weights == "imagenet":
-            extract = extractor(name, model, recipe.side, options["imagenet"], shared.runtime, cache)
+        if imagenet and isinstance(recipe, TransferParams):
+            origin = origin_of(name, recipe.side, imagenet, shared.runtime)
+            extract = feature_extractor(model, origin, cache)
             phases = transfer(name, model, train, validation, recipe, shared.seed, extract, make_callbacks)
         else:
-            phases = {"whole": fit(model, train, validation, recipe, shared.seed, name, make_callbacks=make_callbacks)}
+            phases = {"whole": fit(model, train, validation, recipe, shared.seed, Phase(name), make_callbacks)}
     kept = in_float32(model, build)
     description = describe(name, kept, phases, table, shared, recipe)
     return Trained(kept, epochs_of(phases), description, validation.planes[:AGREEMENT_PLANES])
@@ -127,7 +125,7 @@ def describe(
         "classes": list(shared.classes),
         "image_side": model.input_shape[1],
         "side": recipe.side,
-        "initialisation": recipe.weights if isinstance(recipe, TransferParams | FineTunedParams) else "random",
+        "initialisation": recipe.initialisation,
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "training": {

@@ -5,131 +5,85 @@ of an untrained head, so it learns alone first; and batch normalisation stays in
 published.
 """
 
-import hashlib
-import json
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
-from importlib import import_module
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr import models
-from cxr.core.files import JsonObject, sha256_of, whole_file
-from cxr.core.image import Plane, pixels_digest
+from cxr.core.files import sha256_of
+from cxr.core.image import Plane
 from cxr.core.params import RuntimeParams
+from cxr.models import TransferParams
 from cxr.models.backend import keras, tf
 from cxr.training.devices import environment
-from cxr.training.loop import (
-    CallbackFactory,
-    Examples,
-    Fitting,
-    History,
-    PhaseName,
-    dealt_batch,
-    even_batch,
-    fit,
-    optimise,
-    replicas,
-    smoothed,
-)
-from cxr.training.params import TransferParams
+from cxr.training.loop import CallbackFactory, Examples, History, Phase, PhaseName, fit, optimise, smoothed
 
 Features = NDArray[np.float32]
-DIGEST_BYTES = 32
-
-
-def cached(folder: Path | None, key: str, compute: Callable[[], Features]) -> Features:
-    """Return what `compute` returns, from `folder` if it was kept there, else computed and kept.
-
-    A file is an array as NumPy saves it, followed by the SHA-256 of key and array: one that was altered, cut short or
-    renamed is computed again, and so is one that cannot be read. Where nothing can be written, a line on stderr says
-    so. Two processes may share the folder.
-
-    Args:
-        folder: Is made; None keeps nothing.
-        key: Hexadecimal digest of all that the array follows from.
-        compute: Called without a usable file, once.
-    """
-    if folder is None:
-        return compute()
-    path = folder / f"{key}.npy"
-    kept = _read(path, key)
-    if kept is not None:
-        return kept
-    features = compute()
-    _write(path, key, features)
-    return features
-
-
-def _read(path: Path, key: str) -> Features | None:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _say(f"{path} cannot be read ({error.strerror}); its features are computed again")
-        return None
-    array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if _digest(key, array) != digest:
-        _say(f"{path} was altered or cut short; its features are computed again")
-        return None
-    return np.asarray(np.load(BytesIO(array), allow_pickle=False), np.float32)
-
-
-def _write(path: Path, key: str, features: Features) -> None:
-    buffer = BytesIO()
-    np.save(buffer, features, allow_pickle=False)
-    try:
-        with whole_file(path) as temporary:
-            temporary.write_bytes(buffer.getvalue() + _digest(key, buffer.getvalue()))
-    except OSError as error:
-        _say(f"{path} cannot be written ({error.strerror}); the next training computes the features again")
-
-
-def _digest(key: str, array: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + array).digest()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-
+FeatureExtractor = Callable[[Plane], Features]
 
 # Of every batch, the last one padded: another size may choose another kernel, which adds in another order.
 FEATURE_BATCH = 32
 
-Extract = Callable[[Plane], Features]
-Ask = Callable[[Plane], "tf.Tensor"]
+
+@dataclass(frozen=True, slots=True)
+class FeatureOrigin:
+    """All that features follow from but the planes; two that are equal give the same bytes.
+
+    Attributes:
+        network: Its name.
+        side: Of the network's own input, pixels.
+        weights: SHA-256 of the file of published weights.
+        code: SHA-256 of each file of code, which is compared as text, as DVC does.
+        runtime: The section `runtime`: its arithmetic is part of the result.
+        environment: Versions and class of machine.
+    """
+
+    network: str
+    side: int
+    weights: str
+    code: tuple[str, ...]
+    runtime: str
+    environment: dict[str, str]
 
 
-def extractor(
-    name: str, model: keras.Model, side: int, weights: Path, runtime: RuntimeParams, cache: Path | None
-) -> Extract:
+def origin_of(name: str, side: int, weights: Path, runtime: RuntimeParams) -> FeatureOrigin:
+    """Return what the features of the network `name` follow from, with the published weights in the file `weights`.
+
+    The preprocessing is part of the code and of Keras's version.
+    """
+    folder = Path(models.__file__).parent
+    code = (Path(__file__), *(folder / f"{module}.py" for module in (name, "keras_applications", "layers")))
+    shas = tuple(sha256_of(path) for path in code)
+    return FeatureOrigin(name, side, sha256_of(weights), shas, runtime.model_dump_json(), environment())
+
+
+def feature_extractor(model: keras.Model, origin: FeatureOrigin, cache: Path | None) -> FeatureExtractor:
     """Return the function from planes to the network's output `features`, which looks into the cache first.
 
     Args:
-        name: One of `cxr.models.TRANSFER`.
-        model: Of that name, its backbone still with the published weights.
-        side: Of the network's own input, pixels.
-        weights: The file of published weights.
-        runtime: The arithmetic is part of the result.
-        cache: Features are kept in its folder `features`; None keeps nothing.
+        model: Its backbone still with the published weights.
+        origin: What the features follow from; with the planes the key of the cache.
+        cache: Folder of the cache; a file in it that is damaged is computed again. None keeps nothing.
     """
-    origin = origin_of(name, side, weights, runtime)
-    folder, ask = cache / "features" if cache else None, asking(model)
-
-    def compute(planes: Plane) -> Features:
-        sys.stderr.write(f"{name}: computing the features of {len(planes)} images, once for all epochs\n")
-        return pooled_features(ask, planes)
-
-    return lambda planes: cached(folder, feature_key(origin, planes), partial(compute, planes))
+    # Compressed for the checksum that comes with it: an altered file is noticed.
+    memory = joblib.Memory(cache, verbose=0, compress=1)
+    compute = memory.cache(_features, ignore=["infer"])
+    infer = inference_graph(model)
+    return lambda planes: compute(origin, planes, infer)
 
 
-def asking(model: keras.Model) -> Ask:
+def _features(origin: FeatureOrigin, planes: Plane, infer: "Callable[[Plane], tf.Tensor]") -> Features:
+    sys.stderr.write(f"{origin.network}: computing the features of {len(planes)} images, once for all epochs\n")
+    return pooled_features(infer, planes)
+
+
+def inference_graph(model: keras.Model) -> "Callable[[Plane], tf.Tensor]":
     """Return what gives a network's output `features`, without augmentation and in inference mode.
 
     Its graph is made at the first call, and once: for a deep backbone that takes as long as a hundred images.
@@ -142,15 +96,17 @@ def asking(model: keras.Model) -> Ask:
     """
     inner = keras.Model(model.inputs, model.output["features"])
     spec = tf.TensorSpec((FEATURE_BATCH, *model.input_shape[1:]), tf.uint8)
-    ask: Ask = tf.function(lambda batch: tf.cast(inner(batch, training=False), tf.float32), input_signature=[spec])
-    return ask
+    infer: Callable[[Plane], tf.Tensor] = tf.function(
+        lambda batch: tf.cast(inner(batch, training=False), tf.float32), input_signature=[spec]
+    )
+    return infer
 
 
-def pooled_features(ask: Ask, planes: Plane) -> Features:
-    """Ask a network for its features of any number of planes.
+def pooled_features(infer: "Callable[[Plane], tf.Tensor]", planes: Plane) -> Features:
+    """Return a network's features of any number of planes.
 
     Args:
-        ask: From `asking`.
+        infer: From `inference_graph`.
         planes: uint8 (n, side, side), at least one.
 
     Returns:
@@ -158,31 +114,8 @@ def pooled_features(ask: Ask, planes: Plane) -> Features:
     """
     padding = -len(planes) % FEATURE_BATCH
     padded = np.pad(planes, ((0, padding), (0, 0), (0, 0)))[..., np.newaxis]
-    parts = [ask(batch).numpy() for batch in np.split(padded, math.ceil(len(planes) / FEATURE_BATCH))]
+    parts = [infer(batch).numpy() for batch in np.split(padded, math.ceil(len(planes) / FEATURE_BATCH))]
     return np.concatenate(parts)[: len(planes)]
-
-
-def origin_of(name: str, side: int, weights: Path, runtime: RuntimeParams) -> JsonObject:
-    """Return all that features follow from but the planes: code, weights, arithmetic, versions, class of machine.
-
-    The preprocessing is part of the code and of Keras's version. Code is compared as text, as DVC does.
-    """
-    folder = Path(models.__file__).parent
-    code = [Path(__file__), *(folder / f"{module}.py" for module in (name, "keras_applications", "layers"))]
-    return {
-        "network": name,
-        "side": side,
-        "weights": sha256_of(weights),
-        "code": [sha256_of(path) for path in code],
-        "runtime": runtime.model_dump(mode="json"),
-        "environment": environment(),
-    }
-
-
-def feature_key(origin: JsonObject, planes: Plane) -> str:
-    """Return the SHA-256 that names the features of `planes`, 64 hexadecimal digits."""
-    whole = origin | {"planes": pixels_digest(planes)}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def transfer(
@@ -192,13 +125,13 @@ def transfer(
     validation: Examples,
     recipe: TransferParams,
     seed: int,
-    extract: Extract,
+    extract: FeatureExtractor,
     make_callbacks: CallbackFactory,
 ) -> dict[PhaseName, History]:
     """Train `model` in place; afterwards it has the weights of the best epoch of both phases, by validation loss.
 
     Args:
-        name: One of `cxr.models.TRANSFER`.
+        name: Of the network, which has a `last_block`.
         model: Of that name, with published weights and a frozen backbone.
         train: Augmented in the second phase; in the first there is one vector an image.
         validation: Chooses the epoch.
@@ -210,27 +143,16 @@ def transfer(
     Returns:
         By phase, in order, as `fit`; epochs are numbered on.
     """
-    phases: dict[PhaseName, History] = {
-        "head": _fit_head(name, model, train, validation, recipe, seed, extract, make_callbacks)
-    }
-    if recipe.fine_tune.epochs:
-        before = model.get_weights()
-        unfreeze_last_block(name, model)
-        tuning, passed = recipe.of(recipe.fine_tune), len(phases["head"])
-        phases["fine_tune"] = fit(
-            model,
-            train,
-            validation,
-            tuning,
-            seed,
-            name,
-            phase="fine_tune",
-            first_epoch=passed,
-            make_callbacks=make_callbacks,
-        )
-        if not is_better(phases["fine_tune"], phases["head"]):
-            model.set_weights(before)
-    return phases
+    head = _fit_head(name, model, train, validation, recipe.of(recipe.head), seed, extract, make_callbacks)
+    if not recipe.fine_tune.epochs:
+        return {"head": head}
+    before = model.get_weights()
+    unfreeze_last_block(name, model)
+    phase = Phase(name, "fine_tune", first_epoch=len(head))
+    fine_tune = fit(model, train, validation, recipe.of(recipe.fine_tune), seed, phase, make_callbacks)
+    if not is_better(fine_tune, head):
+        model.set_weights(before)
+    return {"head": head, "fine_tune": fine_tune}
 
 
 def is_better(one: History, other: History) -> bool:
@@ -245,8 +167,7 @@ def unfreeze_last_block(name: str, model: keras.Model) -> None:
     Only that keeps the statistics of batch normalisation: to call the backbone with `training=False`, as the guide
     does, is not enough in Keras 3, whose `fit` overrides it for every layer of a functional model.
     """
-    body = model.get_layer(name)
-    block = import_module(f"cxr.models.{name}").LAST_BLOCK
+    body, block = model.get_layer(name), models.architecture(name).last_block
     body.trainable = True
     for layer in body.layers:
         layer.trainable = layer.name.startswith(block) and not isinstance(layer, keras.layers.BatchNormalization)
@@ -259,18 +180,19 @@ def _fit_head(
     validation: Examples,
     recipe: TransferParams,
     seed: int,
-    extract: Extract,
+    extract: FeatureExtractor,
     make_callbacks: CallbackFactory,
 ) -> History:
-    learned, asked = extract(train.planes), extract(validation.planes)
-    params = recipe.of(recipe.head)
-    fitting = Fitting(name, "head", 0, params.epochs, asked, validation.planes, validation.targets, validation.classes)
-    vectors = _dataset(learned, smoothed(train.targets, params.label_smoothing))
-    devices = replicas()
-    size, asked_size = even_batch(params.batch_size, devices), dealt_batch(len(asked), params.batch_size, devices)
-    batches = vectors.shuffle(len(learned), seed=seed).batch(size, drop_remainder=devices > 1)
-    checked = _dataset(asked, validation.targets).batch(asked_size)
-    return optimise(head_of(model), batches, checked, params, fitting, make_callbacks)
+    learned, checked = extract(train.planes), extract(validation.planes)
+    vectors = _dataset(learned, smoothed(train.targets, recipe.label_smoothing))
+    return optimise(
+        head_of(model),
+        vectors.shuffle(len(learned), seed=seed).batch(recipe.batch_size),
+        _dataset(checked, validation.targets).batch(recipe.batch_size),
+        recipe,
+        Phase(name, "head"),
+        make_callbacks,
+    )
 
 
 def head_of(model: keras.Model) -> keras.Model:

@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from cxr.models import InputPreprocessing
+from tests import networks
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pinned_tensorflow")]
 
 PLANES = np.random.default_rng(0).integers(60, 180, (2, 64, 64, 1), np.uint8)
 
 
-def build(name, **look):
-    from cxr import models
-
-    return models.build(name, 64, 64, 3, 0.0, look=InputPreprocessing(**look))
+def build(name, **preprocessing):
+    return networks.build(name, 64, 64, 3, 0.0, **preprocessing)
 
 
 def logits(model, planes):

@@ -1,18 +1,17 @@
 """EfficientNet-Lite0: published weights arrive one for one, random ones carry the signal, the export agrees."""
 
-import re
-
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
-from cxr import models
 from cxr.core.errors import WeightsError
 from cxr.core.files import write_json
 from cxr.inference.model_folder import load_model
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, fingerprint
-from cxr.models.pretrained import PUBLISHED
 from tests.evaluation.cases import description
-from tests.torch_files import draw_published_lite0, tensor, write_torch
+from tests.imports import ROOT
+from tests.networks import build, published
+from tests.published import draw_lite0
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pinned_tensorflow")]
 
@@ -20,16 +19,16 @@ PLANES = np.random.default_rng(0).integers(0, 256, (4, 128, 128, 1), dtype=np.ui
 
 
 @pytest.fixture(scope="module")
-def published(pinned_tensorflow, tmp_path_factory):  # noqa: ARG001  first of all
+def drawn(pinned_tensorflow, tmp_path_factory):  # noqa: ARG001  first of all
     """Give the file of drawn weights and what is in it."""
     folder = tmp_path_factory.mktemp("lite0")
-    one, drawn = draw_published_lite0(folder)
-    return folder / one.filename, drawn
+    one, arrays = draw_lite0(folder)
+    return folder / one.filename, arrays
 
 
 @pytest.fixture(scope="module")
-def pretrained(published):
-    return models.build("lite0", 128, 96, 3, 0.2, imagenet=published[0])
+def pretrained(drawn):
+    return build("lite0", 128, 96, 3, 0.2, imagenet=drawn[0])
 
 
 def test_it_takes_a_plane_and_gives_the_three_outputs(pretrained):
@@ -41,69 +40,49 @@ def test_it_takes_a_plane_and_gives_the_three_outputs(pretrained):
     assert 0.01 < said["features"].numpy().std() < 6
 
 
-def test_every_tensor_of_the_first_blocks_is_used_once_but_the_counts(pretrained, published):
-    _, drawn = published
-    unused = re.compile(r"_(fc|conv_head|bn1)\..*|_blocks\.1[1-5]\..*|.*num_batches_tracked")
-    # Drawn from continuous distributions, so equal sorted numbers mean the same tensor.
-    expected = sorted(
-        tuple(np.sort((tensor.sum(axis=1) if name == "_conv_stem.weight" else tensor).ravel())[:9])
-        for name, tensor in drawn.items()
-        if not unused.fullmatch(name)
-    )
-    layers = [layer for layer in pretrained.layers if layer.name != "logits"]
-    found = sorted(tuple(np.sort(weight.ravel())[:9]) for layer in layers for weight in layer.get_weights())
-    assert found == expected
-
-
-def test_each_tensor_is_in_its_layer_with_its_axes_in_their_order(pretrained, published):
-    _, drawn = published
-
-    def weights(layer):
-        return pretrained.get_layer(layer).get_weights()
-
-    (stem,), (depthwise,) = weights("stem"), weights("block3_depthwise")
-    assert stem[1, 2, 0, 7] == drawn["_conv_stem.weight"][7, :, 1, 2].sum()
-    assert depthwise[4, 1, 9, 0] == drawn["_blocks.3._depthwise_conv.weight"][9, 0, 4, 1]
-    for layer, name in (
-        ("block3_expand", "_blocks.3._expand_conv"), ("block10_project", "_blocks.10._project_conv"),
-    ):  # fmt: skip
-        np.testing.assert_array_equal(weights(layer)[0][0, 0], drawn[f"{name}.weight"][:, :, 0, 0].T)
-    for layer, name in (
-        ("stem_norm", "_bn0"), ("block0_depthwise_norm", "_blocks.0._bn1"), ("block3_expand_norm", "_blocks.3._bn0"),
-        ("block3_project_norm", "_blocks.3._bn2"),
-    ):  # fmt: skip
-        expected = [drawn[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-        for one, other in zip(weights(layer), expected, strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-def changed(drawn, folder, **changes):
-    """Write the drawn weights with some replaced; None leaves one out."""
-    return write_torch(
-        folder / "w.pth", {name: tensor(array) for name, array in (drawn | changes).items() if array is not None}
-    )
+def test_every_weight_but_those_of_the_last_layer_is_that_of_the_file(pretrained, drawn):
+    _, arrays = drawn
+    found = {weight.path: weight.numpy() for weight in pretrained.weights}
+    assert set(found) - set(arrays) == {"logits/kernel", "logits/bias", "dropout/seed_generator_state"} & set(found)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"_blocks.7._bn1.bias": None}, r"_blocks\.7\._bn1\.bias are not in both"),
-        ({"_blocks.16._bn1.bias": np.zeros(3, np.float32)}, r"_blocks\.16\._bn1\.bias are not in both"),
-        ({"_bn0.bias": np.zeros(31, np.float32)}, "the shapes of stem_norm differ"),
-        (
-            {"_blocks.9._project_conv.weight": np.zeros((672, 112, 1, 1), np.float32)},
-            "the shapes of block9_project differ",
-        ),
+        ({"block7_depthwise_norm/beta": None}, "block7_depthwise_norm/beta"),
+        ({"block16_depthwise_norm/beta": np.zeros(3, np.float32)}, "block16_depthwise_norm/beta"),
+        ({"stem_norm/beta": np.zeros(31, np.float32)}, "stem_norm/beta"),
+        ({"block9_project/kernel": np.zeros((1, 1, 112, 672), np.float32)}, "block9_project/kernel"),
     ],
 )
-def test_weights_of_another_network_are_refused(changes, said, published, tmp_path):
-    path = changed(published[1], tmp_path, **changes)
-    with pytest.raises(WeightsError, match=rf"w\.pth is of another network: .*{said}"):
-        models.build("lite0", 64, 32, 3, 0.2, imagenet=path)
+def test_weights_of_another_network_are_refused(changes, said, drawn, tmp_path):
+    arrays = {name: array for name, array in (drawn[1] | changes).items() if array is not None}
+    np.savez(tmp_path / "w.npz", **arrays)
+    with pytest.raises(WeightsError, match=rf"w\.npz is of another network: {said} are not the same in both"):
+        build("lite0", 64, 32, 3, 0.2, imagenet=tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n", b"PK\x03\x04, but no archive"])
+def test_what_is_no_file_of_arrays_is_refused(content, tmp_path):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"w\.npz cannot be read as arrays"):
+        build("lite0", 64, 32, 3, 0.2, imagenet=tmp_path / "w.npz")
+
+
+def test_the_published_weights_are_tracked_by_dvc_and_pinned_to_the_remote_of_the_sample():
+    tracked = YAML(typ="safe").load(ROOT / "weights/lite0/imagenet.npz.dvc")["outs"][0]
+    pinned = published("lite0")
+    assert (tracked["path"], tracked["md5"], tracked["remote"]) == (pinned.filename, pinned.md5, "sample")
+    kept = ROOT / ".dvc/sample-store/files/md5" / pinned.md5[:2] / pinned.md5[2:]
+    model = build("lite0", 64, 32, 3, 0.2, imagenet=kept)
+    features = model(PLANES[:, :64, :64], training=False)["features"].numpy()
+    assert 0.1 < features.std() < 100
 
 
 def test_all_weights_learn_whatever_they_start_from(pretrained):
-    random = models.build("lite0", 64, 32, 3, 0.2)
+    random = build("lite0", 64, 32, 3, 0.2)
     for model in (pretrained, random):
         assert len(model.trainable_weights) == 2 + sum(
             2 if layer.name.endswith("_norm") else 1
@@ -117,7 +96,7 @@ def test_random_weights_carry_the_signal_to_the_end():
     from cxr.models.backend import keras
 
     keras.utils.set_random_seed(1)
-    features = models.build("lite0", 128, 64, 3, 0.2)(PLANES, training=True)["features"].numpy()
+    features = build("lite0", 128, 64, 3, 0.2)(PLANES, training=True)["features"].numpy()
     assert 0.05 < features.std() < 6
 
 
@@ -137,7 +116,7 @@ def test_the_export_says_what_keras_says_and_joins_cnn3_of_another_side(pretrain
     from cxr.inference.ensemble import assert_mean, ensemble, write_ensemble
     from cxr.training.export import assert_agreement
 
-    cnn3 = folder_of("cnn3", models.build("cnn3", 128, 128, 3, 0.2), tmp_path)
+    cnn3 = folder_of("cnn3", build("cnn3", 128, 128, 3, 0.2), tmp_path)
     lite0 = folder_of("lite0", pretrained, tmp_path)
     assert assert_agreement(pretrained, lite0.network, PLANES[..., 0]) <= 1e-5
     made = ensemble([cnn3, lite0])
@@ -146,9 +125,3 @@ def test_the_export_says_what_keras_says_and_joins_cnn3_of_another_side(pretrain
     assert assert_mean(network, made) <= 1e-4
     assert network.predict(PLANES[..., 0]).feature_map.shape == (4, 6, 6, 128 + 112)
     assert (tmp_path / "ensemble" / NETWORK_FILE).is_file()
-
-
-def test_the_published_file_is_named_and_comes_out_of_a_wheel():
-    one = PUBLISHED["lite0"]
-    assert (one.filename, one.in_wheel) == ("efficientnet-lite0-57934424.pth", True)
-    assert "://" not in one.origin

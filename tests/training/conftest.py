@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cxr.core.params import CommonParams, ImageParams
-from cxr.training.params import AugmentParams, FineTunedParams, SmallParams, TransferParams
+from cxr.models import AugmentParams, FineTunedParams, SmallParams, TransferParams
 from tests.tables import manifest
 
 SIDE = 32

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxr.training.params import AugmentParams
+from cxr.models import AugmentParams
 from tests.training.conftest import NO_CHANGE
 
 PLANES = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 1), dtype=np.uint8)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cxr.models import AugmentParams
 from cxr.training.loop import ordered_batches, smoothed, training_batches
-from cxr.training.params import AugmentParams
 from tests.tables import manifest
 from tests.training.conftest import NO_CHANGE
 

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cxr.models.pretrained import PUBLISHED
-from cxr.training.params import FineTuneParams, HeadParams
-from cxr.training.transfer import cached
+from cxr.models import FineTuneParams, HeadParams
+from tests import networks
+from tests.networks import publish, published
 from tests.published import draw_published
 from tests.training.conftest import SIDE
 
@@ -18,15 +18,15 @@ BOTH = pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 
 @pytest.fixture(scope="module")
 def drawn(pinned_tensorflow, tmp_path_factory):  # noqa: ARG001
-    """Give a folder with drawn weights of both networks, and what replaces PUBLISHED."""
+    """Give a folder with drawn weights of both networks, and what is then published."""
     folder = tmp_path_factory.mktemp("weights")
     return folder, {name: draw_published(name, folder)[0] for name in BLOCKS}
 
 
 @pytest.fixture
 def weights(drawn, monkeypatch):
-    for name, published in drawn[1].items():
-        monkeypatch.setitem(PUBLISHED, name, published)
+    for name, one in drawn[1].items():
+        publish(monkeypatch, name, one)
     return drawn[0]
 
 
@@ -44,9 +44,9 @@ def counted(monkeypatch):
 
     calls, original = [], transfer.pooled_features
 
-    def spy(ask, planes):
+    def spy(infer, planes):
         calls.append(len(planes))
-        return original(ask, planes)
+        return original(infer, planes)
 
     monkeypatch.setattr(transfer, "pooled_features", spy)
     return calls
@@ -57,11 +57,10 @@ def tuned(recipe, epochs=1, rate=0.001):
 
 
 def build(name, weights):
-    from cxr import models
     from cxr.models.backend import keras
 
     keras.utils.set_random_seed(3)
-    return models.build(name, SIDE, SIDE, 2, 0.2, imagenet=weights / PUBLISHED[name].filename)
+    return networks.build(name, SIDE, SIDE, 2, 0.2, imagenet=weights / published(name).filename)
 
 
 def by_name(model):
@@ -73,9 +72,9 @@ def changed(before, after):
 
 
 def extracting(name, model, folder, shared, cache=None):
-    from cxr.training.transfer import extractor
+    from cxr.training.transfer import feature_extractor, origin_of
 
-    return extractor(name, model, SIDE, folder / PUBLISHED[name].filename, shared.runtime, cache)
+    return feature_extractor(model, origin_of(name, SIDE, folder / published(name).filename, shared.runtime), cache)
 
 
 def run(name, model, data, recipe, extract, make_callbacks=None):
@@ -107,16 +106,16 @@ def judged(monkeypatch):
 @pytest.mark.slow
 @BOTH
 def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them(name, weights, bright_and_dark):
-    from cxr.training.transfer import FEATURE_BATCH, asking, pooled_features
+    from cxr.training.transfer import FEATURE_BATCH, inference_graph, pooled_features
 
     model, planes = build(name, weights), bright_and_dark[1][: FEATURE_BATCH + 8]
-    ask = asking(model)
-    found = pooled_features(ask, planes)
+    infer = inference_graph(model)
+    found = pooled_features(infer, planes)
     expected = model(planes[..., np.newaxis], training=False)["features"].numpy()
     assert found.dtype == np.float32
     assert found.std(axis=0).max() > 0
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert pooled_features(ask, planes[:5]).tobytes() == found[:5].tobytes()
+    assert pooled_features(infer, planes[:5]).tobytes() == found[:5].tobytes()
 
 
 @pytest.mark.slow
@@ -159,11 +158,12 @@ def test_no_byte_depends_on_the_cache_or_on_who_watches(
 ):
     from cxr.models.backend import keras
 
-    fittings = []
+    seen = []
 
-    def make_callbacks(fitting):
-        fittings.append(fitting)
-        look = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: look.model.predict(fitting.inputs, verbose=0))
+    def make_callbacks(phase):
+        seen.append(phase)
+        shape = (4, 512) if phase.name == "head" else (4, SIDE, SIDE, 1)
+        look = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: look.model.predict(np.ones(shape), verbose=0))
         return [look]
 
     def weights_and_history(looking=None):
@@ -181,22 +181,29 @@ def test_no_byte_depends_on_the_cache_or_on_who_watches(
     assert said.count("vgg16: computing the features of 48 images, once for all epochs\n") == 1
     assert said.count("vgg16 epoch 3/3 ") == 2
 
-    assert [(one.name, one.phase, one.first_epoch, one.epochs, one.classes) for one in fittings] == [
-        ("vgg16", "head", 0, 2, CLASSES), ("vgg16", "fine_tune", 2, 1, CLASSES),
-    ]  # fmt: skip
-    assert [(one.inputs.dtype, one.inputs.shape) for one in fittings] == [
-        (np.float32, (16, 512)), (np.uint8, (16, SIDE, SIDE, 1)),
-    ]  # fmt: skip
-    assert all(one.planes.shape == (16, SIDE, SIDE) and one.targets.shape == (16, 2) for one in fittings)
+    assert [(one.network, one.name, one.first_epoch) for one in seen] == [
+        ("vgg16", "head", 0),
+        ("vgg16", "fine_tune", 2),
+    ]
 
 
 @pytest.mark.slow
-def test_a_file_cut_short_gives_way_to_the_same_features(weights, bright_and_dark, shared, tmp_path, counted):
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
+        lambda content: content[:-40],
+        lambda content: content[:10],
+        lambda _: b"",
+    ],
+    ids=["altered", "truncated", "cut to the header", "emptied"],
+)
+def test_a_damaged_file_gives_way_to_the_same_features(harm, weights, bright_and_dark, shared, tmp_path, counted):
     extract = extracting("vgg16", build("vgg16", weights), weights, shared, tmp_path)
     first = extract(bright_and_dark[1])
-    (file,) = (tmp_path / "features").iterdir()
+    (file,) = tmp_path.rglob("output.pkl*")
     whole = file.read_bytes()
-    file.write_bytes(whole[:-100])
+    file.write_bytes(harm(whole))
     assert extract(bright_and_dark[1]).tobytes() == first.tobytes()
     assert file.read_bytes() == whole
     assert counted == [80, 80]
@@ -221,7 +228,7 @@ def test_another_head_reads_the_cache_and_another_plane_or_weight_does_not(
     first, second = extract(images[:20]), extract(altered[:20])
     assert counted == [20, 20]
     assert np.flatnonzero((first != second).any(axis=1)).tolist() == [7]
-    monkeypatch.setitem(PUBLISHED, "vgg16", redrawn(weights, tmp_path))
+    publish(monkeypatch, "vgg16", redrawn(weights, tmp_path))
     other = build("vgg16", tmp_path)
     assert (extracting("vgg16", other, tmp_path, shared, tmp_path)(images[:20]) != first).any()
     assert counted == [20, 20, 20]
@@ -236,14 +243,14 @@ def redrawn(weights, folder):
 
     from cxr.models.pretrained import md5_of
 
-    path = folder / PUBLISHED["vgg16"].filename
+    path = folder / published("vgg16").filename
     shutil.copy(weights / path.name, path)
     with h5py.File(path, "r+") as file:
         names = []
         file["block1_conv1"].visit(names.append)
         kernel = next(file["block1_conv1"][name] for name in names if "kernel" in name)
         kernel[0, 0, 0, 0] += 0.5
-    return replace(PUBLISHED["vgg16"], md5=md5_of(path))
+    return replace(published("vgg16"), md5=md5_of(path))
 
 
 @pytest.mark.slow
@@ -266,114 +273,20 @@ def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
     assert [CLASSES[answer] for answer in answers] == test["label"].tolist()
 
 
-KEY = "ab" * 32
-FEATURES = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
-
-
-@pytest.fixture
-def asked():
-    """Give a function for `compute` that counts its calls."""
-
-    def compute():
-        compute.calls += 1
-        return FEATURES
-
-    compute.calls = 0
-    return compute
-
-
-def test_what_was_computed_once_is_read_after_that_and_is_a_plain_numpy_file(tmp_path, asked):
-    folder = tmp_path / "cache/features"
-    first, second = (cached(folder, KEY, asked) for _ in range(2))
-    assert asked.calls == 1
-    assert first.tobytes() == second.tobytes() == FEATURES.tobytes()
-    assert second.dtype == np.float32
-    assert [path.name for path in folder.iterdir()] == [f"{KEY}.npy"]
-    assert np.array_equal(np.load(folder / f"{KEY}.npy"), FEATURES)
-
-
-def test_without_a_folder_nothing_is_kept(asked):
-    assert [cached(None, KEY, asked).tobytes() for _ in range(2)] == [FEATURES.tobytes()] * 2
-    assert asked.calls == 2
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
-        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
-        lambda content: content[:-40],
-        lambda content: content[:10],
-        lambda _: b"",
-    ],
-    ids=["altered", "altered digest", "truncated", "cut to the header", "emptied"],
-)
-def test_a_harmed_file_is_said_and_replaced_by_the_same_bytes(tmp_path, asked, capfd, harm):
-    cached(tmp_path, KEY, asked)
-    path = tmp_path / f"{KEY}.npy"
-    whole = path.read_bytes()
-    path.write_bytes(harm(whole))
-    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
-    assert asked.calls == 2
-    assert path.read_bytes() == whole
-    assert capfd.readouterr().err == f"{path} was altered or cut short; its features are computed again\n"
-
-
-def test_a_file_under_another_name_is_not_believed(tmp_path, asked):
-    cached(tmp_path, KEY, asked)
-    (tmp_path / f"{KEY}.npy").rename(tmp_path / f"{'cd' * 32}.npy")
-    cached(tmp_path, "cd" * 32, asked)
-    assert asked.calls == 2
-
-
-def test_where_nothing_can_be_read_or_written_training_goes_on_and_says_so(tmp_path, asked, capfd):
-    (tmp_path / f"{KEY}.npy").mkdir()
-    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
-    lines = capfd.readouterr().err.splitlines()
-    assert lines[0].endswith("cannot be read (Is a directory); its features are computed again")
-    assert lines[1].endswith("cannot be written (Is a directory); the next training computes the features again")
-    (tmp_path / "file").touch()
-    assert cached(tmp_path / "file", KEY, asked).tobytes() == FEATURES.tobytes()
-    assert "cannot be written" in capfd.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{KEY}.npy", "file"]
-
-
-def test_a_full_disk_leaves_nothing_behind_and_training_goes_on(tmp_path, asked, monkeypatch, capfd):
-    from pathlib import Path
-
-    def full(path, content):
-        with path.open("wb") as file:
-            file.write(content[:50])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    assert cached(tmp_path, KEY, asked).tobytes() == FEATURES.tobytes()
-    assert "cannot be written (No space left on device); the next training" in capfd.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_name_follows_from_weights_planes_side_arithmetic_code_and_environment(tmp_path, shared, monkeypatch):
+def test_features_follow_from_weights_side_arithmetic_code_and_environment(tmp_path, shared, monkeypatch):
     from cxr.training import transfer
 
-    weights, planes = tmp_path / "w.h5", np.zeros((2, 8, 8), np.uint8)
+    weights, runtime = tmp_path / "w.h5", shared.runtime
     weights.write_bytes(b"weights")
-    runtime = shared.runtime
-
-    def key(name="vgg16", side=32, used=runtime, asked=planes):
-        return transfer.feature_key(transfer.origin_of(name, side, weights, used), asked)
-
-    keys = [
-        key(),
-        key(name="resnet50"),
-        key(side=48),
-        key(used=runtime.model_copy(update={"intra_op_threads": 1})),
-        key(asked=planes + np.uint8(1)),
-        key(asked=planes.reshape(2, 4, 16)),
+    origins = [
+        transfer.origin_of("vgg16", 32, weights, runtime),
+        transfer.origin_of("resnet50", 32, weights, runtime),
+        transfer.origin_of("vgg16", 48, weights, runtime),
+        transfer.origin_of("vgg16", 32, weights, runtime.model_copy(update={"intra_op_threads": 1})),
     ]
-    again = key()
+    assert transfer.origin_of("vgg16", 32, weights, runtime) == origins[0]
     weights.write_bytes(b"others")
-    keys.append(key())
+    origins.append(transfer.origin_of("vgg16", 32, weights, runtime))
     monkeypatch.setattr(transfer, "environment", lambda: {"numpy": "other"})
-    keys.append(key())
-    assert again == keys[0]
-    assert len(set(keys)) == len(keys)
+    origins.append(transfer.origin_of("vgg16", 32, weights, runtime))
+    assert all(one != other for number, one in enumerate(origins) for other in origins[:number])
