@@ -188,14 +188,14 @@ MOST_TRIES = 4  # of a slice: Ray gives it to another worker where one dies, and
 class Worker:
     """Screens slices; Ray makes one in each process, and another one in place of one that died."""
 
-    def __init__(self, shipment: WorkerPayload) -> None:
+    def __init__(self, payload: WorkerPayload) -> None:
         """Load the networks.
 
         Raises:
             DataError, ResumeError, ModelError: This machine cannot do what the one that began the run would.
         """
-        shipment.check_here()
-        self._shipment, self._models = shipment, shipment.models()
+        payload.check_here()
+        self._payload, self._models = payload, payload.models()
 
     def __call__(self, row: Slice) -> Slice:
         """Screen a slice and write its part.
@@ -210,8 +210,8 @@ class Worker:
         Raises:
             DataError: Every worker that had the slice died.
         """
-        shipment, number, candidates = self._shipment, int(row["part"]), _whole(row["candidates"])
-        tries = shipment.parts / f"{number:08d}{TRIES}"
+        payload, number, candidates = self._payload, int(row["part"]), _whole(row["candidates"])
+        tries = payload.parts / f"{number:08d}{TRIES}"
         with tries.open("ab") as file:
             file.write(b".")
         if tries.stat().st_size > MOST_TRIES:
@@ -219,16 +219,16 @@ class Worker:
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
             )
-        batches = screen(candidates, shipment.root, self._models, self._readers, shipment.keywords)
-        records = [record_of(outcome, shipment.schema) for outcomes in batches for outcome in outcomes]
-        places = write_part(shipment.parts, number, records)
+        batches = screen(candidates, payload.root, self._models, self._readers, payload.keywords)
+        records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
+        places = write_part(payload.parts, number, records)
         tries.unlink(missing_ok=True)
         return {"part": number, "places": places}
 
     @property
     def _readers(self) -> int:
         """A worker is a core, so files of a folder are read between the batches; those at an address are waited for."""
-        return IN_TURN if isinstance(self._shipment.root, Path) else 0
+        return IN_TURN if isinstance(self._payload.root, Path) else 0
 
 
 def packed(candidates: list[Candidate]) -> bytes:
@@ -275,7 +275,7 @@ class RayEngine:
             return
         assert isinstance(log, Parts)
         assert self._fingerprint is not None, "opened before"
-        shipment = worker_payload(work, log.folder, self._fingerprint)
+        payload = worker_payload(work, log.folder, self._fingerprint)
         first, candidates = log.next_number, work.selection.candidates
         slices = [todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)]
         with ray_session(self.address, available_cores()) as ray:
@@ -283,12 +283,12 @@ class RayEngine:
                 {"part": first + number, "candidates": packed([candidates[one] for one in some])}
                 for number, some in enumerate(slices)
             ]
-            for row in self._rows(ray, rows, shipment):
+            for row in self._rows(ray, rows, payload):
                 some = slices[int(row["part"]) - first]
                 yield some, [int(place) for place in np.atleast_1d(row["places"])]
                 listener.advanced(len(some))
 
-    def _rows(self, ray: Any, rows: list[Slice], shipment: WorkerPayload) -> Iterator[Slice]:
+    def _rows(self, ray: Any, rows: list[Slice], payload: WorkerPayload) -> Iterator[Slice]:
         """Give what workers return, as they do; only numbers come back.
 
         Raises:
@@ -298,7 +298,7 @@ class RayEngine:
         most = min(self.most or int(ray.cluster_resources().get("CPU", 1)), len(rows))
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Worker,
-            fn_constructor_args=(shipment,),
+            fn_constructor_args=(payload,),
             compute=ray.data.ActorPoolStrategy(min_size=1 if self.address else most, max_size=most),
             num_cpus=1,
         )

@@ -370,85 +370,86 @@ AnswerRule = Callable[[_AnswerCells], Clauses]
 
 
 def _prediction_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
-    said = _AnswerCells(cells, head)
-    if not any(said.numbers):
+    answer = _AnswerCells(cells, head)
+    if not any(answer.numbers):
         if cells["status"] == Status.OK:
-            yield f"status is 'ok', but {said.name('prediction')} is empty"
+            yield f"status is 'ok', but {answer.name('prediction')} is empty"
         return
-    if not all(said.numbers):
+    if not all(answer.numbers):
         yield f"the answer of {head.identity} is incomplete"
         return
-    values, prediction = said.probabilities, said["prediction"]
+    values, prediction = answer.probabilities, answer["prediction"]
     if abs(sum(values) - 1) > TOLERANCE:
         yield f"the probabilities of {head.identity} sum to {sum(values):.6f}"
     if prediction not in head.classes:
-        yield f"{said.name('prediction')} is {prediction!r}; expected one of {', '.join(head.classes)}"
+        yield f"{answer.name('prediction')} is {prediction!r}; expected one of {', '.join(head.classes)}"
     elif values[head.classes.index(prediction)] < max(values):
-        yield f"{said.name('prediction')} is {prediction!r}, which has not the largest probability"
+        yield f"{answer.name('prediction')} is {prediction!r}, which has not the largest probability"
 
 
 def _where_answered(name: str, rule: AnswerRule, head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
     """Apply a rule to the column `name` of a whole answer; where there is none, the cell must be empty."""
-    said = _AnswerCells(cells, head)
-    if all(said.numbers):
-        yield from rule(said)
-    elif not any(said.numbers) and said[name]:
-        yield f"{said.name(name)} is {said[name]!r}, but {said.name('prediction')} is empty"
+    answer = _AnswerCells(cells, head)
+    if all(answer.numbers):
+        yield from rule(answer)
+    elif not any(answer.numbers) and answer[name]:
+        yield f"{answer.name(name)} is {answer[name]!r}, but {answer.name('prediction')} is empty"
 
 
-def _confidence_rule(said: _AnswerCells) -> Clauses:
-    yield from _near(said, "confidence", max(said.probabilities))
+def _confidence_rule(answer: _AnswerCells) -> Clauses:
+    yield from _near(answer, "confidence", max(answer.probabilities))
 
 
-def _margin_rule(said: _AnswerCells) -> Clauses:
-    first, second = sorted(said.probabilities, reverse=True)[:2]
-    yield from _near(said, "margin", first - second)
+def _margin_rule(answer: _AnswerCells) -> Clauses:
+    first, second = sorted(answer.probabilities, reverse=True)[:2]
+    yield from _near(answer, "margin", first - second)
 
 
-def _near(said: _AnswerCells, name: str, expected: float) -> Clauses:
-    if abs(float(said[name]) - expected) > TOLERANCE:
-        yield f"{said.name(name)} is {said[name]}, the probabilities give {expected:.6f}"
+def _near(answer: _AnswerCells, name: str, expected: float) -> Clauses:
+    if abs(float(answer[name]) - expected) > TOLERANCE:
+        yield f"{answer.name(name)} is {answer[name]}, the probabilities give {expected:.6f}"
 
 
-def _set_rule(said: _AnswerCells) -> Clauses:
-    if said.head.applied is None:
+def _set_rule(answer: _AnswerCells) -> Clauses:
+    if answer.head.applied is None:
         return
-    classes = said.prediction_set
+    classes = answer.prediction_set
     if classes is None:
-        yield f"{said.name('prediction_set')} is {said['prediction_set']!r}; expected classes in order, or {EMPTY_SET}"
+        words, name = answer["prediction_set"], answer.name("prediction_set")
+        yield f"{name} is {words!r}; expected classes in order, or {EMPTY_SET}"
         return
-    for name, probability in zip(said.head.classes, said.probabilities, strict=True):
-        minimum = said.head.applied.minimum[name]
+    for name, probability in zip(answer.head.classes, answer.probabilities, strict=True):
+        minimum = answer.head.applied.minimum[name]
         if (probability >= minimum) != (name in classes) and abs(probability - minimum) > ROUNDED:
             verb = "lacks" if probability > minimum else "has"
-            yield f"{said.name('prediction_set')} {verb} {name}, whose probability {probability:.6f} says otherwise"
+            yield f"{answer.name('prediction_set')} {verb} {name}, whose probability {probability:.6f} says otherwise"
 
 
-def _decision_rule(said: _AnswerCells) -> Clauses:
-    decision, expected, applied = said["decision"], said.expected, said.head.applied
-    if applied is None and any(said[name] for name in DECISION_COLUMNS):
-        yield f"{said.name('decision')} is {decision!r}, but {said.head.identity} has no decisions"
+def _decision_rule(answer: _AnswerCells) -> Clauses:
+    decision, expected, applied = answer["decision"], answer.expected, answer.head.applied
+    if applied is None and any(answer[name] for name in DECISION_COLUMNS):
+        yield f"{answer.name('decision')} is {decision!r}, but {answer.head.identity} has no decisions"
     if applied is None or expected is None or decision == expected.word:
         return
-    rounded = abs(said.of_target - applied.threshold) <= ROUNDED
+    rounded = abs(answer.of_target - applied.threshold) <= ROUNDED
     if not (rounded and {decision, expected.word} == {applied.words[0], NOT_SUSPECTED}):
-        yield f"{said.name('decision')} is {decision!r}, the probabilities give {expected.word!r}"
+        yield f"{answer.name('decision')} is {decision!r}, the probabilities give {expected.word!r}"
 
 
-def _refer_rule(said: _AnswerCells) -> Clauses:
-    reason, expected, applied = said["refer_reason"], said.expected, said.head.applied
+def _refer_rule(answer: _AnswerCells) -> Clauses:
+    reason, expected, applied = answer["refer_reason"], answer.expected, answer.head.applied
     if applied is None or expected is None:
         return
-    if expected.reason is ReferReason.DISAGREEMENT and len(said.head.record.members) < 2:
-        yield f"{said.name('refer_reason')} is {reason!r}, but {said.head.identity} is no ensemble"
+    if expected.reason is ReferReason.DISAGREEMENT and len(answer.head.record.members) < 2:
+        yield f"{answer.name('refer_reason')} is {reason!r}, but {answer.head.identity} is no ensemble"
     given = expected.reason.value if expected.reason else ""
     if reason != given:
-        yield f"{said.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given!r}"
+        yield f"{answer.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given!r}"
 
 
-def _training_rule(said: _AnswerCells) -> Clauses:
-    if said.head.applied and said["in_training_set"] not in ("", "yes", "no"):
-        yield f"{said.name('in_training_set')} is {said['in_training_set']!r}; expected yes, no or nothing"
+def _training_rule(answer: _AnswerCells) -> Clauses:
+    if answer.head.applied and answer["in_training_set"] not in ("", "yes", "no"):
+        yield f"{answer.name('in_training_set')} is {answer['in_training_set']!r}; expected yes, no or nothing"
 
 
 def _six(value: float) -> str:

@@ -47,37 +47,37 @@ def work(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def shipment(work: Run, tmp_path: Path) -> WorkerPayload:
+def payload(work: Run, tmp_path: Path) -> WorkerPayload:
     folder = tmp_path / "r.csv.parts"
     fingerprint = fingerprint_of(work.models, work.request.naming, ())
     begin_parts(folder, fingerprint)
     return worker_payload(work, folder, fingerprint)
 
 
-def test_a_slice_becomes_a_part_with_a_record_a_file(work: Run, shipment: WorkerPayload) -> None:
+def test_a_slice_becomes_a_part_with_a_record_a_file(work: Run, payload: WorkerPayload) -> None:
     candidates = work.selection.candidates
-    done = Worker(pickle.loads(pickle.dumps(shipment)))({"part": 4, "candidates": packed(candidates)})
+    done = Worker(pickle.loads(pickle.dumps(payload)))({"part": 4, "candidates": packed(candidates)})
 
     assert done["part"] == 4
-    with Parts(shipment.parts) as parts:
+    with Parts(payload.parts) as parts:
         records = [parts.record_at(place) for place in done["places"]]
     assert [one.path for one in records] == ["0.png", "1.png", "2.png", "notes"]
     assert [one.cells is not None for one in records] == [True, True, True, False]
-    assert not list(shipment.parts.glob("*.tries"))
+    assert not list(payload.parts.glob("*.tries"))
 
 
-def test_a_slice_that_killed_every_worker_is_named(work: Run, shipment: WorkerPayload) -> None:
-    (shipment.parts / "00000000.tries").write_bytes(b"." * MOST_TRIES)
+def test_a_slice_that_killed_every_worker_is_named(work: Run, payload: WorkerPayload) -> None:
+    (payload.parts / "00000000.tries").write_bytes(b"." * MOST_TRIES)
     with pytest.raises(DataError, match=r"4 workers died one after the other while they screened 0\.png to notes"):
-        Worker(shipment)({"part": 0, "candidates": packed(work.selection.candidates)})
+        Worker(payload)({"part": 0, "candidates": packed(work.selection.candidates)})
 
 
-def test_a_node_with_another_decoder_is_refused(shipment: WorkerPayload) -> None:
-    other = {**shipment.fingerprint.decoder, "pillow": "1.0"}
+def test_a_node_with_another_decoder_is_refused(payload: WorkerPayload) -> None:
+    other = {**payload.fingerprint.decoder, "pillow": "1.0"}
     with pytest.raises(ResumeError, match=r"pillow then .*, now 1\.0.*install the same versions on every node"):
-        Worker(replace(shipment, fingerprint=replace(shipment.fingerprint, decoder=other)))
+        Worker(replace(payload, fingerprint=replace(payload.fingerprint, decoder=other)))
 
 
-def test_a_node_without_the_folder_is_refused(shipment: WorkerPayload, tmp_path: Path) -> None:
+def test_a_node_without_the_folder_is_refused(payload: WorkerPayload, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a worker cannot see .*elsewhere; .* every node has at the same path"):
-        Worker(replace(shipment, parts=tmp_path / "elsewhere"))
+        Worker(replace(payload, parts=tmp_path / "elsewhere"))
