@@ -83,20 +83,11 @@ def block_of(table: pd.DataFrame, change_points: Mapping[str, ChangePoint]) -> N
     return blocks
 
 
-def strongest_cut(features: Features) -> tuple[int, float]:
-    """Return how many rows lie below the cut with the largest Hotelling T2, and that T2.
-
-    Args:
-        features: float64 (n, k), rows in the order to be cut.
-    """
-    return _cut(_whitened(features))
-
-
 def _change_point(features: Features, groups: Groups, numbers: NDArray[np.int64], seed: int) -> ChangePoint:
     rng = np.random.default_rng(seed)
-    white = _whitened(features)
-    cut, observed = _cut(white)
-    chance = [_cut(rng.permutation(white))[1] for _ in range(PERMUTATIONS)]
+    white = whitened(features)
+    cut, observed = strongest_cut(white)
+    chance = [strongest_cut(rng.permutation(white))[1] for _ in range(PERMUTATIONS)]
     p = (1 + sum(value >= observed for value in chance)) / (1 + PERMUTATIONS)
     cut, scores = _refined(white, groups, cut, seed)
     auc = auc_of(scores, np.arange(len(scores)) >= cut)
@@ -114,7 +105,7 @@ def _refined(white: Features, groups: Groups, cut: int, seed: int) -> tuple[int,
     for _ in range(ROUNDS):
         above = np.arange(len(white)) >= cut
         scores = cross_validated(_discriminant(), white, above, groups, seed)[:, 1]
-        better, _ = _cut(scores[:, None])
+        better, _ = strongest_cut(scores[:, None])
         if better == cut:
             break
         cut = better
@@ -126,7 +117,7 @@ def _discriminant() -> LinearDiscriminantAnalysis:
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
 
 
-def _whitened(features: Features) -> Features:
+def whitened(features: Features) -> Features:
     """Return the columns robustly standardised, cut at `SPREADS`, and uncorrelated with variance 1."""
     low, middle, high = np.percentile(features, [25, 50, 75], axis=0)
     spread = (high - low) / 1.349  # of a normal distribution: its standard deviation
@@ -137,7 +128,12 @@ def _whitened(features: Features) -> Features:
     return np.asarray(centred @ (vectors / np.sqrt(values)))
 
 
-def _cut(white: Features) -> tuple[int, float]:
+def strongest_cut(white: Features) -> tuple[int, float]:
+    """Return how many rows lie below the cut with the largest Hotelling T2, and that T2.
+
+    Args:
+        white: float64 (n, k), as `whitened` returns them, rows in the order to be cut.
+    """
     count = len(white)
     below = np.arange(LEAST_BLOCK, count - LEAST_BLOCK + 1)
     sums = np.cumsum(white - white.mean(axis=0), axis=0)[below - 1]

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.manifest import file_numbers
-from cxr.dataset.audits.change_points import ChangePoint, block_of, find_change_points, strongest_cut
+from cxr.dataset.audits.change_points import ChangePoint, block_of, find_change_points, strongest_cut, whitened
 from tests.dataset.audits.tables import numbered
 
 
@@ -75,7 +75,7 @@ def test_the_strongest_cut_equals_a_search_through_all_cuts():
         cut: (gap := scaled[:cut].mean(0) - scaled[cut:].mean(0)) @ inverse @ gap * cut * (90 - cut) / 90
         for cut in range(20, 71)
     }
-    cut, value = strongest_cut(rows)
+    cut, value = strongest_cut(whitened(rows))
     assert cut == max(t2, key=t2.__getitem__)
     assert value == pytest.approx(max(t2.values()))
 
