@@ -174,9 +174,13 @@ class Clone:
     project: Path
     folder: Path
 
-    def fill(self, networks: Sequence[str]) -> None:
-        """Bring in what the stages that lead to `networks` start from and git does not have."""
-        cache = dvc(self.project, "cache", "dir").splitlines()[-1]
+    def fill(self, networks: Sequence[str], cache: str) -> None:
+        """Bring in what the stages that lead to `networks` start from and git does not have.
+
+        Args:
+            networks: By name.
+            cache: Folder of the project's DVC cache.
+        """
         links = "reflink,hardlink,symlink,copy"
         (self.folder / ".dvc/config.local").write_text(f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
         if (self.project / "weights").is_dir():
@@ -221,13 +225,14 @@ def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
     """Give a clone to train `networks` in, in the project's `.dvc/tmp`; it is gone afterwards, however the block ends.
 
     Raises:
-        DataError: `project` is none, or FOLLOWED differ from the last commit.
+        DataError: `project` is none, FOLLOWED differ from the last commit, or DVC fails.
     """
     _require_committed(project)
+    cache = dvc(project, "cache", "dir").splitlines()[-1]
     with sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project)) as folder:
         git(project, "clone", "--quiet", ".", folder)
         clone = Clone(project, Path(folder))
-        clone.fill(networks)
+        clone.fill(networks, cache)
         yield clone
 
 
