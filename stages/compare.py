@@ -27,7 +27,7 @@ def main(
 
     models = load_model(new), load_model(old)
 
-    report = compare(*models, project, shared.seed)
+    report = compare(*models, project, shared.seed, timed=False)
 
     write_json(output, report)
 

@@ -23,6 +23,7 @@ def comparison_tables(report: "ModelComparison") -> list[Table]:
 def remarks(report: "ModelComparison") -> list[str]:
     """Return what has to be said beside the tables."""
     half = report.half_precision
+    assert half is not None, "it was asked for"
     may_know = ["the old model does not say what it was trained on; it may have seen test images"]
     return [
         f"{report.images:,} test images; {report.known_to_old:,} more were left out, because the old model was "
@@ -45,6 +46,7 @@ def _figures(report: "ModelComparison") -> Table:
 
 def _costs(report: "ModelComparison") -> Table:
     new, old, speed = report.new, report.old, report.speed
+    assert speed is not None, "it was asked for"
     table = Table("stated and weighed", "new", "old")
     table.add_row("model", new.model, old.model)
     for name in ("worst_source_recall", "lift_over_frame", "lung_dependence", "gflop"):
@@ -158,14 +160,42 @@ def package(
     commit: Annotated[str, typer.Option(help="Commit of this repository that the model was trained by.")],
     card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("MODEL_CARD.md"),
     fast: Annotated[bool, typer.Option("--fast", help="Make it the one that 'cxr-batch --model fast' takes.")] = False,
+    compared: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Comparison that the model must have passed, such as release/compare.json."),
+    ] = None,
 ) -> None:
-    """Make SOURCE the packaged model and write MODEL_CARD.md from its description."""
+    """Make SOURCE the packaged model and write MODEL_CARD.md from its description.
+
+    Exit status: 0 packaged, 3 the comparison says that it is worse, 1 it cannot be packaged.
+    """
     from cxr.cli.batch_options import named_folder
     from cxr.evaluation.screening_model import package_model
 
     with user_errors():
+        if compared and not _passed(compared, source):
+            stderr().print(f"{source} is worse by {compared}; nothing was packaged", markup=False)
+            raise typer.Exit(WORSE)
         description = package_model(source, named_folder("fast" if fast else "packaged"), card, commit)
     stderr().print(f"packaged {description['name']} and wrote {card}")
+
+
+def _passed(compared: Path, source: Path) -> bool:
+    """Tell whether the comparison finds the model in `source` not worse. Raises ModelError where it is of another."""
+    from cxr.core.errors import ModelError
+    from cxr.core.files import read_json
+    from cxr.inference.model_folder import load_model
+
+    try:
+        found = read_json(compared)
+        identity, not_worse = str(found["new"]["model"]), bool(found["not_worse"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{compared} is no comparison ({error!r}); make it with: dvc repro release/dvc.yaml"
+        ) from error
+    if identity != load_model(source).identity:
+        raise ModelError(f"{compared} is of {identity}, not of the model in {source}; run: dvc repro release/dvc.yaml")
+    return not_worse
 
 
 app.command()(compare)

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -421,7 +421,7 @@ class ModelComparison:
         known_to_old: The others.
         old_may_know: Whether the old model does not say what it was trained on.
         figures: On those images.
-        speed: On some of them.
+        speed: On some of them; None where it was not to be measured, and so the next.
         half_precision: The new network in 16 bit.
         conditions: Under which the new model may ship.
         not_worse: Whether all of them hold.
@@ -434,13 +434,15 @@ class ModelComparison:
     known_to_old: int
     old_may_know: bool
     figures: Mapping[str, PairedFigure]
-    speed: PairedSpeed
-    half_precision: HalfPrecision
+    speed: PairedSpeed | None = field(metadata={"absent": True})
+    half_precision: HalfPrecision | None = field(metadata={"absent": True})
     conditions: tuple[Condition, ...]
     not_worse: bool
 
 
-def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) -> ModelComparison:
+def compare(
+    new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0, *, timed: bool = True
+) -> ModelComparison:
     """Measure both models on what the new one was not trained on, and judge the new one.
 
     Args:
@@ -448,6 +450,7 @@ def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) 
         old: The one that ships.
         run: Folder of the project in which the new model was made, with work/prepared and work/split.csv.
         seed: Of the bootstrap.
+        timed: Whether speed is measured too, which differs from run to run.
 
     Raises:
         DataError: The run is not there, or has nothing to compare on.
@@ -466,8 +469,8 @@ def compare(new: ScreeningModel, old: ScreeningModel, run: Path, seed: int = 0) 
         known_to_old=pair.known_to_old,
         old_may_know=pair.old_may_know,
         figures=figures,
-        speed=time_beside(new.network, old.network, _planes(table, images, "test")),
-        half_precision=compare_fp16(new, _planes(table, images, "validation")),
+        speed=time_beside(new.network, old.network, _planes(table, images, "test")) if timed else None,
+        half_precision=compare_fp16(new, _planes(table, images, "validation")) if timed else None,
         conditions=conditions,
         not_worse=all(one.holds for one in conditions),
     )

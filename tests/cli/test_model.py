@@ -4,12 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cxr.cli.model import app
 from cxr.core.files import read_json, write_json
 from cxr.core.manifest import write_images, write_table
-from cxr.inference.model_folder import packaged_folder
+from cxr.inference.model_folder import load_model, packaged_folder
 from tests.evaluation.cases import planes, split_table
 
 
@@ -57,3 +58,30 @@ class TestCompare:
         done, said = called("compare", audited(tmp_path / "new"), "packaged", "--data", tmp_path)
         assert done.exit_code == 1
         assert "split.csv cannot be read" in said
+
+
+class TestPackage:
+    def packaged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **said: object) -> tuple[int, str]:
+        """Package a model by a comparison; into a folder of the test's own."""
+        model, compared = audited(tmp_path / "new"), tmp_path / "compare.json"
+        identity = load_model(model).identity
+        write_json(compared, {"new": {"model": identity}, "not_worse": True} | said)
+        monkeypatch.setattr("cxr.cli.batch_options.named_folder", lambda _: tmp_path / "package")
+        card = tmp_path / "CARD.md"
+        done, text = called("package", model, "--commit", "abc", "--card", card, "--compared", compared)
+        assert card.exists() == (tmp_path / "package").exists() == (done.exit_code == 0)
+        return done.exit_code, text
+
+    def test_what_is_not_worse_is_packaged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        status, said = self.packaged(tmp_path, monkeypatch)
+        assert (status, "packaged cnn1" in said) == (0, True)
+
+    def test_what_is_worse_is_not(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        status, said = self.packaged(tmp_path, monkeypatch, not_worse=False)
+        assert status == 3
+        assert "nothing was packaged" in said
+
+    def test_a_comparison_of_another_model_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        status, said = self.packaged(tmp_path, monkeypatch, new={"model": "other-0123456789ab"})
+        assert status == 1
+        assert "is of other-0123456789ab, not of the model in" in said
