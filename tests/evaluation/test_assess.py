@@ -143,7 +143,7 @@ def project(tmp_path):
 
 
 def read(project):
-    return read_inputs(project / "prepared", project / "split.csv", project / "refits.csv", project / "reports")
+    return read_inputs(project / "prepared", project / "split.csv", project / "reports", project / "refits.csv")
 
 
 def test_masks_are_those_of_the_table_s_rows(project):

@@ -3,7 +3,7 @@
 A new audit is a module beside these, a line of `AUDITS`, and its row in docs/evaluation.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -108,24 +108,25 @@ def audit_networks(subjects: Sequence[Subject], data: AuditData) -> Audited:
     networks = {one.name: one.model.network.logits for one in subjects}
     answers = predict_variants(networks, full, data.planes, data.masks, data.seed)
     answered = [replace(one, answers=answers[one.name]) for one in subjects]
-    found: dict[str, list[Any]] = {}
+    found: dict[NetworkAudit, list[Any]] = {}
     records: list[AuditRecord] = []
     for audit in AUDITS:
         asked = answered if audit.PER_NETWORK else answered[:1]
-        found[audit.AUDIT.id] = figures = [audit.measure(one, data) for one in asked]
+        found[audit] = figures = [audit.measure(one, data) for one in asked]
         names = [one.name if audit.PER_NETWORK else None for one in asked]
         records += [audit.judge(each, name) for each, name in zip(figures, names, strict=True)]
-    shown = (
-        AuditFigures(
-            gain=found[appearance_floor.AUDIT.id][number].gain,
-            dependence=found[lung_dependence.AUDIT.id][number],
-            subgroups=measure_subgroups(one.test, one.predicted, data.looks, data.sides, data.blocks),
-            robustness=found[robustness.AUDIT.id][number],
-            shuffle=found[texture.AUDIT.id][number].shuffled,
-            frequencies=texture.frequencies(one.test.truth, one.answers),
-            cam=found[attention.AUDIT.id][number],
-            sources=found[leave_source_out.AUDIT.id][number].rows,
-        )
-        for number, one in enumerate(answered)
-    )
+    shown = (_shown(one, data, found, number) for number, one in enumerate(answered))
     return Audited(tuple(shown), tuple(records))
+
+
+def _shown(subject: Subject, data: AuditData, found: Mapping[NetworkAudit, list[Any]], number: int) -> AuditFigures:
+    return AuditFigures(
+        gain=found[appearance_floor][number].gain,
+        dependence=found[lung_dependence][number],
+        subgroups=measure_subgroups(subject.test, subject.predicted, data.looks, data.sides, data.blocks),
+        robustness=found[robustness][number],
+        shuffle=found[texture][number].shuffled,
+        frequencies=texture.frequencies(subject.test.truth, subject.answers),
+        cam=found[attention][number],
+        sources=found[leave_source_out][number].rows,
+    )

@@ -1,11 +1,12 @@
 """How far probabilities can be trusted, and the temperature that makes them so."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from cxr.core.records import parts
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import CELLS, Floats, Labels, rounded, wilson
 
@@ -137,7 +138,7 @@ def calibration(answers: Predictions, seed: int) -> Calibration:
     p = null_p(calibration_error(answers.confidence, answers.right, BINS[-1]), draws)
     low, high = np.percentile(draws, [5, 95])
     return Calibration(
-        **asdict(_errors_of(answers)),
+        **parts(_errors_of(answers)),
         null_low=rounded(low),
         null_high=rounded(high),
         p=rounded(p),

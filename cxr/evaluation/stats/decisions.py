@@ -1,12 +1,13 @@
 """Decisions and what they cost: prediction sets, operating points, selective answers; fitted on validation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
+from cxr.core.records import parts
 from cxr.evaluation.interval import UNDEFINED, Interval
 from cxr.evaluation.stats.calibration import fit_temperature
 from cxr.evaluation.stats.classification import Predictions
@@ -422,9 +423,8 @@ def reasoned_outcomes(
         judged: What the gate says.
     """
     referred = [one.reason if one else None for one in gated]
-    found = outcomes(test, target, gated)
     return ReasonedOutcomes(
-        **{one.name: getattr(found, one.name) for one in fields(found)},
+        **parts(outcomes(test, target, gated)),
         rejected_by=by_reason(judged.reasons.tolist(), REASONS),
         referred_by=by_reason(referred, tuple(ReferReason)),
         flags={str(flag): wilson(int(judged.flags[:, n].sum()), len(test)) for n, flag in enumerate(FLAGS)},
