@@ -12,6 +12,8 @@ from cxr.models.backend import keras
 
 BAR_WIDTH = 15  # so that the whole stands in 80 columns
 
+Logs = dict[str, Any] | None  # as Keras hands them on
+
 
 class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]
     """Print a line after every epoch to stderr; where that is a terminal, also show a bar while an epoch runs.
@@ -34,26 +36,26 @@ class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar = epoch_bar(self._console)
         self._task = self._bar.add_task("", total=None, best="", left="")
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras's
+    def on_train_begin(self, logs: Logs = None) -> None:  # noqa: ARG002 - Keras's
         """Show the bar."""
         # Keras says nothing when a fit breaks off, and the bar hides the cursor.
         atexit.register(self._bar.stop)
         self._bar.start()
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Empty the bar."""
         self._epoch, title = epoch, f"{self._name} {self._number(epoch)}"
         # All fields, because a reset forgets those that it is not given.
         best, left = self._best_so_far(), self._left(epoch)
         self._bar.reset(self._task, total=self.params["steps"], description=title, best=best, left=left)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Move the bar; Keras calls this after every few steps."""
         # Keras counts in calls of several steps, the last of which may hold fewer.
         done = min(batch + 1, self.params["steps"])
         self._bar.update(self._task, completed=done, left=self._left(self._epoch + done / self.params["steps"]))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Print; Keras calls this with `loss`, `accuracy`, `val_loss` and `val_accuracy`."""
         logs = logs or {}
         if logs["val_loss"] < self._best:
@@ -63,7 +65,7 @@ class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]
             f"val_accuracy {logs['val_accuracy']:.3f}  {self._best_so_far()}  {self._left(epoch + 1)}"
         )
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Take the bar away."""
         self._bar.stop()
         atexit.unregister(self._bar.stop)
