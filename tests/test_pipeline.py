@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.core.params import read_params
 from cxr.inference.gate import GATE_FILES
 from cxr.models import architecture
+from cxr.models import networks as trained_networks
 from tests.imports import ROOT, closure
 from tests.networks import NAMES
 
-NETWORKS = ("cnn1", "cnn3", "vgg16", "resnet50")
+NETWORKS = trained_networks(read_params(ROOT / "params.yaml"))
 TRAINED = [f"train_{name}" for name in NETWORKS]
 PIPELINES = {
     "dvc.yaml": ["prepare", "balance", "split", *TRAINED, "evaluate"],
