@@ -281,11 +281,11 @@ def main(
     """
     numbers = _seeds(seeds)
     with user_errors():
-        _require_known(networks)
         from cxr.core.files import write_json
         from cxr.core.manifest import write_table
         from cxr.validation.crossval import measure_folds, pool, with_groups
 
+        _require_known(networks)
         answers = with_groups(_answers(networks, folds, numbers))
         if predictions:
             write_table(predictions, answers)

@@ -22,7 +22,7 @@ FOLDS = [sys.executable, "-c", "from cxr.cli.folds import app; app()"]
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["cnn9"], "no network is called cnn9; expected one or more of cnn1, cnn3, vgg16, resnet50, lite0"),
+        (["cnn9"], "no network is called cnn9; expected one or more of cnn1, cnn3, vgg16, resnet50"),
         (["cnn1", "cnn1"], "a network is named twice"),
         (["cnn1", "--seeds", "7,7"], "got '7,7'; expected different whole numbers, such as 7,8"),
         (["cnn1", "--seeds", "7,"], "got '7,'; expected different whole numbers"),
