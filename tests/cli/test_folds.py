@@ -42,11 +42,14 @@ def test_outside_of_a_project_it_says_where_to_run(tmp_path):
     assert "run in the project's folder" in " ".join(done.stderr.split())
 
 
+CHANGED = "train_cnn1: {epochs: 9}\n"
+
+
 @pytest.fixture
 def committed(tmp_path, monkeypatch):
     """Give a git repository with what a training follows from, and work there."""
     for one in FOLLOWED:
-        (tmp_path / one).write_text("as committed\n")
+        (tmp_path / one).write_text("train_cnn1: {}\n")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
         run(tmp_path, "git", *command)
     monkeypatch.chdir(tmp_path)
@@ -55,20 +58,20 @@ def committed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_what_a_clone_would_not_have_is_to_be_committed_first(name, committed):
-    (committed / name).write_text("changed\n")
+    (committed / name).write_text(CHANGED)
     done = CliRunner().invoke(app, ["cnn1"])
     assert done.exit_code == 1
     assert f"{name} differ from the last commit" in " ".join(done.stderr.split())
-    assert (committed / name).read_text() == "changed\n"
+    assert (committed / name).read_text() == CHANGED
 
 
 def test_what_is_only_in_gits_index_is_to_be_committed_too(committed):
-    (committed / "params.yaml").write_text("changed\n")
+    (committed / "params.yaml").write_text(CHANGED)
     run(committed, "git", "add", "params.yaml")
     done = CliRunner().invoke(app, ["cnn1"])
     assert done.exit_code == 1
     assert "params.yaml differ from the last commit" in " ".join(done.stderr.split())
-    assert run(committed, "git", "show", ":params.yaml").stdout == "changed\n"
+    assert run(committed, "git", "show", ":params.yaml").stdout == CHANGED
 
 
 def test_the_time_left_goes_by_folds_that_were_trained_and_not_by_those_from_the_run_cache():
