@@ -231,6 +231,9 @@ def openvino_module() -> Any:
             del sys.modules["openvino.tools.ovc"]
     import openvino
 
+    # The first view of a tensor as an array makes tables of the binding; two threads that make them at the same time
+    # wait for each other for ever, one with the interpreter's lock and one with the tables'.
+    _ = openvino.Tensor(np.zeros(1, np.uint8)).data
     return openvino
 
 

@@ -55,7 +55,7 @@ def predict_fold(model: ScreeningModel, table: pd.DataFrame, images: Plane, seed
     if model.description["data"]["sha256"] != data_fingerprint(table):
         raise ModelError(
             f"{model.folder} was trained on another split than that of fold {fold} with seed {seed}; "
-            "let nothing else change the workspace meanwhile, and start again"
+            "start again, and let nothing else change data or params meanwhile"
         )
     asked = table[table["split"] != "train"]
     outputs = run_network(model, asked, images)

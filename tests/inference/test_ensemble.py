@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cxr.evaluation.audits.saliency import randomised_network
 
 from cxr.core.errors import ModelError
+from cxr.evaluation.audits.attention import randomised_network
 from cxr.inference.ensemble import assert_mean, ensemble, probes, read_members, write_ensemble
 from cxr.inference.model_folder import ScreeningModel, load_model
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, class_maps, openvino_module, read_linear_head

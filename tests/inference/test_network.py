@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -154,3 +156,28 @@ def test_probabilities_sum_to_one_and_do_not_overflow():
     assert rows[0].tolist() == [1.0, 0.0]
     assert rows[1] == pytest.approx([0.25, 0.75])
     assert rows.dtype == np.float64
+
+
+FIRST_ARRAYS = """
+import sys, threading
+from cxr.inference.model_folder import packaged_folder
+from cxr.inference.network import openvino_module
+sys.setswitchinterval(1e-6)
+compiled = openvino_module().Core().compile_model(str(packaged_folder() / "network.xml"), "CPU")
+tensors = [compiled.create_infer_request().get_input_tensor() for _ in range(4)]
+started = []
+def first(tensor):
+    while not started:
+        pass
+    tensor.data
+threads = [threading.Thread(target=first, args=(tensor,), daemon=True) for tensor in tensors]
+for thread in threads:
+    thread.start()
+started.append(True)
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_fill_their_first_tensors_at_once_do_not_wait_for_each_other_for_ever():
+    subprocess.run([sys.executable, "-c", FIRST_ARRAYS], timeout=60, check=True)
