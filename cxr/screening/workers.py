@@ -1,7 +1,8 @@
 """Processes that screen beside this one, each a core.
 
 Threads of one interpreter wait for one another between the pieces that run without its lock; processes do not. They
-are forked before this one has threads, so that they chunk what it has loaded, and wait for their duty.
+are forked before this one has threads, so that they share what it has loaded, and wait until it tells them what
+to do.
 """
 
 import multiprocessing
@@ -18,9 +19,7 @@ from cxr.core.errors import CxrError, ModelError
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
-from cxr.screening.journal import (
-    JournalRecord,
-)
+from cxr.screening.journal import JournalRecord
 from cxr.screening.predict import Outcome, record_of, screen
 from cxr.screening.read import IN_TURN
 from cxr.screening.schema import Schema

@@ -40,7 +40,8 @@ def write_params(project, params):
 
 
 def leave_source_out(project, *arguments):
-    command = [sys.executable, str(ROOT / "stages/leave_source_out.py"), *arguments]
+    places = ["--params", "params.yaml", "--output", "work/leave_source_out.csv"]
+    command = [sys.executable, str(ROOT / "stages/leave_source_out.py"), *places, *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
@@ -74,7 +75,7 @@ def test_an_unknown_target_stops_the_stage_before_tensorflow_loads(project):
     params["leave_source_out"]["target"] = "covid19"
     write_params(project, params)
     code = (
-        "import runpy, sys; sys.argv = ['leave_source_out.py']\n"
+        "import runpy, sys; sys.argv = ['leave_source_out.py', '--params', 'params.yaml']\n"
         f"try: runpy.run_path({str(ROOT / 'stages/leave_source_out.py')!r}, run_name='__main__')\n"
         "except SystemExit as status: print(status.code, 'tensorflow' in sys.modules)"
     )
