@@ -73,17 +73,17 @@ def test_audits_find_what_even_a_small_part_shows(audited):
         assert results[id].result == "warn"
         assert results[id].values["cramers_v"] > 0.8
         assert results[id].values["oracle_accuracy"] > 0.9
-    assert results["format_leak_header"]["result"] == "warn"  # by the size in bytes
-    assert results["format_leak_decoded"]["values"]["balanced_accuracy"] < 0.36
-    assert results["leak_across_splits"]["result"] == "pass"
+    assert results["format_leak_header"].result == "warn"  # by the size in bytes
+    assert results["format_leak_decoded"].values["balanced_accuracy"] < 0.36
+    assert results["leak_across_splits"].result == "pass"
 
 
 def test_the_pixels_show_where_the_normal_films_of_children_end(audited):
     changes = audited[0].change_points
     assert [label for label, change in changes.items() if change.found] == ["normal"]
     # The last file of the part before the change, which lies behind Normal-1341.
-    assert 1300 <= changes["normal"]["number"] <= 1410
-    assert changes["normal"]["auc"] > 0.85
+    assert 1300 <= changes["normal"].number <= 1410
+    assert changes["normal"].auc > 0.85
 
 
 def test_the_flow_adds_up_to_the_split(audited):

@@ -104,7 +104,7 @@ def test_fold_0_of_5_is_the_split_by_shares_and_every_fold_passes_the_audits():
     assert folds[0].equals(shares)
     assert not folds[1].equals(shares)
     for split in folds:
-        assert leak_across_splits(split)["result"] == split_hygiene(split, 7)["result"] == "pass"
+        assert leak_across_splits(split).result == split_hygiene(split, 7).result == "pass"
 
 
 @pytest.mark.parametrize(("folds", "fold"), [(5, None), (None, 0), (5, 5)])

@@ -58,7 +58,7 @@ def pictures(planes):
 def test_no_image_of_a_held_out_source_reaches_the_fit_loop(sourced, shared, recipe, received):
     table, images = sourced
     answers(sourced, shared, recipe)
-    assert [name for _, _, name in received] == [f"held out {number} of 4" for number in (1, 2, 3, 4)]
+    assert [phase.network for _, _, phase in received] == [f"held out {number} of 4" for number in (1, 2, 3, 4)]
     for source, (train, validation, _) in zip(["ward a", "ward b", "ward c"], received[1:], strict=True):
         seen = pictures(train.planes) | pictures(validation.planes)
         assert not seen & pictures(images[table.index[table["source"] == source]])

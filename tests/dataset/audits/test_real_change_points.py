@@ -24,8 +24,8 @@ def test_the_normal_class_changes_its_look_between_1341_and_1410():
     table["file"] = [f"Normal/images/{PurePosixPath(path).name}" for path in (*above, *below)]
     planes = np.stack([read_plane(path, 128)[0] for path in (*above, *below)])
     changes = find_change_points(table, appearance_features(planes), np.arange(300), seed=7)
-    assert changes["normal"]["found"]
-    assert 1341 <= changes["normal"]["number"] <= 1410
-    assert changes["normal"]["auc"] > 0.9
+    assert changes["normal"].found
+    assert 1341 <= changes["normal"].number <= 1410
+    assert changes["normal"].auc > 0.9
     lower = block_of(table, changes) == "lower"
-    assert np.array_equal(lower, file_numbers(table["file"]) <= changes["normal"]["number"])
+    assert np.array_equal(lower, file_numbers(table["file"]) <= changes["normal"].number)
