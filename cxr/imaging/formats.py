@@ -20,8 +20,10 @@ _SIGNATURES = (
 )
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
 _PREAMBLE = 128
-# Value representations that open a DICOM object without preamble: of (0002,0000), (0008,0001) to (0008,0018).
-_FIRST_VRS = (b"UL", b"CS", b"UI", b"DA", b"TM", b"SH", b"LO")
+# Value representations that open a DICOM object without preamble: of groups 0002 and 0008 up to these elements.
+_FIRST_VRS = (b"UL", b"CS", b"UI", b"DA", b"TM", b"DT", b"SH", b"LO", b"OB")
+_LAST_FIRST = {0x0002: 0x0016, 0x0008: 0x0080}
+_LAST_IMPLICIT = 0x0018
 _LONGEST_FIRST = 256
 
 
@@ -46,13 +48,17 @@ def recognise(head: bytes) -> str | None:
 def lacks_preamble(head: bytes) -> bool:
     """Tell whether a file begins with a data element of group 0002 or 0008 at once, as old DICOM files do.
 
-    Little endian, explicit or implicit value representation (PS3.5, 7.1).
+    Explicit value representation of either byte order, or implicit, little endian (PS3.5, 7.1).
     """
     if len(head) < 8 or head[_PREAMBLE:HEAD_BYTES] == b"DICM":
         return False
-    group, element = struct.unpack_from("<HH", head)
-    if (group, element) != (0x0002, 0x0000) and not (group == 0x0008 and 0x0000 <= element <= 0x0018):
-        return False
     if head[4:6] in _FIRST_VRS:
-        return bool(struct.unpack_from("<H", head, 6)[0] <= _LONGEST_FIRST)
-    return bool(0 < struct.unpack_from("<I", head, 4)[0] <= _LONGEST_FIRST)
+        return any(_begins_explicit(head, order) for order in "<>")
+    group, element, length = struct.unpack_from("<HHI", head)
+    return bool(group == 0x0008 and element <= _LAST_IMPLICIT and 0 < length <= _LONGEST_FIRST)
+
+
+def _begins_explicit(head: bytes, order: str) -> bool:
+    group, element = struct.unpack_from(f"{order}HH", head)
+    (length,) = struct.unpack_from(f"{order}H", head, 6)
+    return bool(element <= _LAST_FIRST.get(group, -1) and length <= _LONGEST_FIRST)

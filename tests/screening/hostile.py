@@ -214,8 +214,12 @@ FILES = [
         reason="multi_frame",
         **rejected | {"format": "DICOM"},
     ),
-    Hostile("no-pixels.dcm", dicom(PixelData=None), reason="not_an_image", **rejected | {"format": "DICOM"}),
-    Hostile("DICOMDIR", dicom(PixelData=None), status=NO_ROW),
+    Hostile("no-pixels.dcm", dicom(PixelData=None), reason="truncated", **error | {"format": "DICOM"}),
+    Hostile(
+        "DICOMDIR",
+        dicom(PixelData=None, Rows=None, Columns=None, SOPClassUID="1.2.840.10008.1.3.10"),
+        status=NO_ROW,
+    ),
     Hostile(
         "short.dcm",
         partial(shortened, make=dicom(**twelve), by=9000),
