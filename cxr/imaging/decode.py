@@ -7,15 +7,24 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.imaging.formats import HEAD_BYTES, recognise
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour, white_is_zero
-from cxr.imaging.png import with_stored_pixels
+from cxr.imaging.png import with_stored_pixels, without_notes
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Pillow warns above the limit and fails above twice the limit; `_decode_opened` refuses both, with a sentence.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -63,8 +72,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
         return decode_dicom(data)
     try:
-        with Image.open(BytesIO(with_stored_pixels(data) if found == "PNG" else data), formats=FORMATS) as image:
-            return _decode_opened(image, side)
+        return _decode_png(data, side) if found == "PNG" else _decode_by_pillow(data, side)
     except ImageError:
         raise
     except MemoryError as error:
@@ -73,6 +81,21 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read") from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
         raise named(error) from error
+
+
+def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    """Decode; where that fails, without what the file says beside its pixels: notes cost no picture."""
+    try:
+        return _decode_by_pillow(with_stored_pixels(data), side)
+    except (ImageError, MemoryError):
+        raise
+    except Exception:  # as in `decode_bytes`
+        return _decode_by_pillow(with_stored_pixels(without_notes(data)), side)
+
+
+def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        return _decode_opened(image, side)
 
 
 def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:
@@ -89,14 +112,14 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.MULTI_FRAME, f"{getattr(image, 'n_frames', 0)} frames; expected one picture")
     refuse_deep_colour(image)
     steps: list[str] = []
-    turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)  # asked first: loading a TIFF turns it already
+    turn = TURNS.get(_orientation(image))  # asked first: loading a TIFF turns it already
     if image.format == "JPEG" and min(width, height) >= 4 * side:
         image.draft(None, (2 * side, 2 * side))
         steps.append("reduced_dct")
     image.load()
     upright: Image.Image = image
-    if turned:
-        upright = ImageOps.exif_transpose(image)
+    if turn is not None:
+        upright = image if image.format == "TIFF" else image.transpose(turn)
         steps.append("exif_rotated")
     luminance, bit_depth = luminance_of(upright, steps)
     if white_is_zero(image):
@@ -104,3 +127,14 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         steps.append("inverted")
     synthetic, colour = SYNTHETIC_KEY in image.info, colour_of(upright)
     return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic, colour)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return which way up the file says that it is; 1, upright, where it says nothing or nonsense."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+        return found if isinstance(found, int) else 1
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise almost anything on hostile bytes; a note must not cost the picture
+        return 1
