@@ -4,6 +4,8 @@ Training and screening both call `decode` and `to_plane`, so they cannot disagre
 """
 
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from PIL import Image, UnidentifiedImageError
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.imaging.formats import HEAD_BYTES, recognise
-from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour, white_is_zero
+from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.png import with_stored_pixels, without_notes
+from cxr.imaging.tiff import for_pillow, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 TURNS = {
@@ -72,7 +75,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
         return decode_dicom(data)
     try:
-        return _decode_png(data, side) if found == "PNG" else _decode_by_pillow(data, side)
+        return DECODERS.get(found, _decode_by_pillow)(data, side)
     except ImageError:
         raise
     except MemoryError as error:
@@ -93,9 +96,23 @@ def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         return _decode_by_pillow(with_stored_pixels(without_notes(data)), side)
 
 
+def _decode_tiff(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    readable, is_inverse = for_pillow(data)
+    try:
+        luminance, facts = _decode_by_pillow(readable, side)
+    except (UnidentifiedImageError, KeyError) as error:  # its directory is whole, so that it is no damage
+        raise unsupported(data) from error
+    if is_inverse:
+        return 255 - luminance, replace(facts, steps=(*facts.steps, "inverted"))
+    return luminance, facts
+
+
 def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         return _decode_opened(image, side)
+
+
+DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG": _decode_png, "TIFF": _decode_tiff}
 
 
 def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:
@@ -122,9 +139,6 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         upright = image if image.format == "TIFF" else image.transpose(turn)
         steps.append("exif_rotated")
     luminance, bit_depth = luminance_of(upright, steps)
-    if white_is_zero(image):
-        luminance = 255 - luminance
-        steps.append("inverted")
     synthetic, colour = SYNTHETIC_KEY in image.info, colour_of(upright)
     return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic, colour)
 

@@ -30,7 +30,6 @@ FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detecto
 INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", "La", "F", *INTEGER_MODES)
 COLOUR_SIDE = 64  # about the side of the copy that colour is measured on: reading every pixel would cost as much again
-TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO = 262, 0
 
 
 def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
@@ -88,14 +87,8 @@ def refuse_deep_colour(image: Image.Image) -> None:
         raise ImageError(Reason.UNSUPPORTED, f"16-bit {image.mode}; save it as 16-bit greyscale")
 
 
-def white_is_zero(image: Image.Image) -> bool:
-    """Tell whether a TIFF's low values are bright and Pillow left them so: it inverts up to 8 bits, not above."""
-    tag = getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC, 1)
-    return image.mode.startswith("I") and bool(tag == TIFF_WHITE_IS_ZERO)
-
-
 def _over_black(image: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
+    image = image.convert("LA" if image.mode == "La" else image.mode).convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 
