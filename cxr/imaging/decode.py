@@ -13,7 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
-from cxr.imaging.formats import HEAD_BYTES, recognise
+from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
+from cxr.imaging.jpeg import frame_of
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.png import with_stored_pixels, without_notes
 from cxr.imaging.tiff import for_pillow, unsupported
@@ -69,7 +70,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.EMPTY, "the file has no bytes")
     found = recognise(data[:HEAD_BYTES])
     if found is None:
-        raise ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
+        raise why_unknown(data)
     if found == "DICOM":
         from cxr.imaging.dicom import decode_dicom
 
@@ -81,7 +82,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
     except UnidentifiedImageError as error:  # before its size could be read
-        raise ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read") from error
+        raise _without_header(data, found) from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
         raise named(error) from error
 
@@ -113,6 +114,16 @@ def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
 
 DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG": _decode_png, "TIFF": _decode_tiff}
+
+
+def _without_header(data: bytes, found: str) -> ImageError:
+    """Say why Pillow does not open a file that begins as it should."""
+    frame = frame_of(data) if found == "JPEG" else None
+    if frame is not None and frame[0] != 8:
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[0]} bits a sample; expected 8")
+    if frame is not None and frame[1] not in (1, 3, 4):
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[1]} samples a pixel; expected 1, 3 or 4")
+    return ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read")
 
 
 def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:

@@ -1,5 +1,7 @@
 """From decoded samples of any mode to 8-bit luminance: scaled, never clipped, never stretched to the range found."""
 
+import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,35 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five ti
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 
 TRUNCATED_WORDS = ("truncated", "incomplete", "unexpected end", "not enough", "less than expected")
+UNSUPPORTED_WORDS = ("unsupported", "not supported", "cannot handle", "not implemented")
+# What a decoder's mistake reads like, in contrast to what it says of a file; also addresses and places of a machine.
+INTERNAL = re.compile(
+    r"object at 0x|<class|<_io|object has no|NoneType|argument must be|positional|unpack|literal|subscript|index out"
+    r"|can't (de|en)code|/tmp/|/usr/|/home/|site-packages|Traceback|\bmodule\b"
+)
+MISTAKES = (
+    AttributeError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    NameError,
+    UnicodeError,
+    struct.error,
+    RecursionError,
+)
 
 
 def named(error: Exception) -> ImageError:
-    """Return what a decoder's exception says of the file, as one of `Reason`."""
-    text = str(error) or type(error).__name__
+    """Return what a decoder's exception says of the file, as one of `Reason`, in words for its owner."""
+    said = str(error) or type(error).__name__
+    is_internal = isinstance(error, MISTAKES) or INTERNAL.search(said) is not None
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
-    if any(word in text.lower() for word in TRUNCATED_WORDS):
-        return ImageError(Reason.TRUNCATED, text)
-    return ImageError(Reason.UNREADABLE, text)
+    if any(word in said.lower() for word in TRUNCATED_WORDS):
+        return ImageError(Reason.TRUNCATED, "its content ends early" if is_internal else said)
+    if any(word in said.lower() for word in UNSUPPORTED_WORDS) and not is_internal:
+        return ImageError(Reason.UNSUPPORTED, said)
+    return ImageError(Reason.UNREADABLE, "the decoder cannot make sense of its content" if is_internal else said)
 
 
 FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files

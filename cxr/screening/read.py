@@ -13,7 +13,7 @@ from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.dicom import dicom_attributes
-from cxr.imaging.formats import SUFFIXES, recognise
+from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
 from cxr.screening.candidates import Candidate
 from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
 
@@ -47,12 +47,13 @@ class Reading:
 
 def read(candidate: Candidate, root: Root, sides: Sequence[int], keywords: Sequence[str] = ()) -> Reading:
     """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data."""
-    claims = candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES
+    claims = _claims(candidate)
     reading = Reading(candidate)
     store = store_of(root)
     try:
         with store.opened(candidate, whole=claims) as file:
             reading = replace(reading, stamp=file.stamp, format=recognise(file.head) or "")
+            claims = claims or is_unread_picture(file.head)
             if not reading.format and not claims:
                 return replace(reading, is_image=False)
             if file.size > MAX_BYTES:
@@ -77,13 +78,18 @@ def may_have_row(candidate: Candidate, root: Root) -> bool:
 
     Only a DICOM object without pixels and without an image's name is taken for an image here, and not by `read`.
     """
-    if candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES:
+    if _claims(candidate):
         return True
     try:
         with store_of(root).opened(candidate, whole=False) as file:
-            return recognise(file.head) is not None
+            return recognise(file.head) is not None or is_unread_picture(file.head)
     except (OSError, ImageError):
         return True
+
+
+def _claims(candidate: Candidate) -> bool:
+    """Tell whether a candidate's owner takes it for an image."""
+    return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
 
 
 def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str]) -> Reading:
