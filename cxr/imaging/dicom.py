@@ -11,7 +11,8 @@ from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.image import ImageFacts, Plane
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import lacks_preamble
-from cxr.imaging.pixels import FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
+from cxr.imaging.jpeg import precision_of
+from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -194,7 +195,6 @@ LATERAL_WORDS = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFTLA
 LATERAL_CODES = frozenset({"399173006", "399198007", "399067008", "R-10236", "R-10232", "R-102CD"})
 
 
-CONVERT = "convert it to Explicit VR Little Endian with the program that wrote it"
 LONGEST_UID = 64  # characters (PS3.5, 9.1)
 # What the extra `dicom` decodes: JPEG baseline, extended and lossless, JPEG-LS, JPEG 2000, RLE (PS3.6, A-1).
 SYNTAXES_OF_EXTRA = frozenset(
@@ -350,10 +350,24 @@ def _check_length(dataset: "Dataset") -> None:
         )
     row = dataset.Columns * dataset.BitsAllocated // 8
     found, expected = len(element.value or b""), dataset.Rows * row
-    if encapsulated or expected <= found < expected + max(row, 2):
+    if encapsulated:
+        _check_precision(dataset)
+        return
+    if expected <= found < expected + max(row, 2):
         return
     reason = Reason.TRUNCATED if found < expected else Reason.UNREADABLE
     raise ImageError(reason, f"PixelData has {found:,} bytes; Rows x Columns x BitsAllocated / 8 are {expected:,}")
+
+
+def _check_precision(dataset: "Dataset") -> None:
+    """Refuse a compressed picture of fewer bits than the header says: it would be shown dark."""
+    from pydicom.encaps import get_frame
+
+    found = precision_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    if found is not None and found < dataset.BitsStored:
+        raise ImageError(
+            Reason.UNREADABLE, f"the compressed picture has {found} bits a sample; BitsStored = {dataset.BitsStored}"
+        )
 
 
 def check_keywords(keywords: Sequence[str]) -> None:

@@ -1,10 +1,20 @@
-"""JPEG: what its frame header says, without decoding (ITU-T T.81, B.2.2)."""
+"""What the headers of JPEG, JPEG-LS and JPEG 2000 say, without decoding (ITU-T T.81, B.2.2; T.87; T.800, A.5.1)."""
 
 import struct
 
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # but tables and an extension
+START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # no tables, no extension; JPEG-LS
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 FILL = 0xFF
+JPEG_2000 = b"\xff\x4f\xff\x51"
+SSIZ = 42  # where a JPEG 2000 codestream says bits, less one, and sign of its first samples
+
+
+def precision_of(data: bytes) -> int | None:
+    """Return the bits of a sample of any of them; None where the header does not tell."""
+    if data.startswith(JPEG_2000):
+        return (data[SSIZ] & 0x7F) + 1 if len(data) > SSIZ else None
+    frame = frame_of(data) if data.startswith(b"\xff\xd8") else None
+    return frame[0] if frame else None
 
 
 def frame_of(data: bytes) -> tuple[int, int] | None:

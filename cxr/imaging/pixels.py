@@ -17,6 +17,8 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 
 TRUNCATED_WORDS = ("truncated", "incomplete", "unexpected end", "not enough", "less than expected")
 UNSUPPORTED_WORDS = ("unsupported", "not supported", "cannot handle", "not implemented")
+# What helps where DICOM has a syntax that no decoder knows.
+CONVERT = "convert it to Explicit VR Little Endian with the program that wrote it"
 # What a decoder's mistake reads like, in contrast to what it says of a file; also addresses and places of a machine.
 INTERNAL = re.compile(
     r"object at 0x|<class|<_io|object has no|NoneType|argument must be|positional|unpack|literal|subscript|index out"
@@ -42,6 +44,9 @@ def named(error: Exception) -> ImageError:
         return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
     if any(word in said.lower() for word in TRUNCATED_WORDS):
         return ImageError(Reason.TRUNCATED, "its content ends early" if is_internal else said)
+    tried = [line.split(":", 1)[-1].strip() for line in said.splitlines()[1:] if line.strip()]  # by each DICOM decoder
+    if tried and all("does not support" in line for line in tried):
+        return ImageError(Reason.NO_DECODER, f"{tried[0]}; {CONVERT}")
     if any(word in said.lower() for word in UNSUPPORTED_WORDS) and not is_internal:
         return ImageError(Reason.UNSUPPORTED, said)
     return ImageError(Reason.UNREADABLE, "the decoder cannot make sense of its content" if is_internal else said)
