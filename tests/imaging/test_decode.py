@@ -339,3 +339,11 @@ class TestPlanes:
         mark.add_text("Synthetic", "yes")
         assert decode(save(tmp_path / "drawn.png", RAMP_8, pnginfo=mark), SIDE)[1].synthetic
         assert not decode(save(tmp_path / "plain.png", RAMP_8), SIDE)[1].synthetic
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+@pytest.mark.parametrize("exif", [b"rubbish", b"Exif\0\0rubbish", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*"])
+def test_damaged_exif_costs_no_picture(exif: bytes, suffix: str, tmp_path: Path) -> None:
+    Image.fromarray(RAMP_8).save(tmp_path / f"plain.{suffix}")
+    Image.fromarray(RAMP_8).save(tmp_path / f"damaged.{suffix}", exif=exif)
+    assert np.array_equal(luminance(tmp_path / f"damaged.{suffix}"), luminance(tmp_path / f"plain.{suffix}"))
