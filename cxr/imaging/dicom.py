@@ -325,9 +325,7 @@ def _check_decoder(dataset: "Dataset") -> None:
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ImageError(
-            Reason.NO_DECODER, f"the transfer syntax {str(syntax)[:LONGEST_UID]} is not DICOM's own; {CONVERT}"
-        )
+        raise ImageError(Reason.NO_DECODER, f"the transfer syntax {str(syntax)[:LONGEST_UID]} is unknown; {CONVERT}")
     if not syntax.is_compressed or syntax.is_deflated:
         return
     try:
