@@ -12,7 +12,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
 from cxr.imaging import dicom, isolation
-from cxr.screening.read import read as read_candidate
+from cxr.inference.model_folder import load_model
+from cxr.screening.journal import begin_parts, fingerprint_of
+from cxr.screening.ray_engine import Worker, packed, worker_payload
 from cxr.screening.workers import worker_config
 from tests.cli.batches import read, run
 from tests.dicoms import save_dicom
@@ -124,10 +126,52 @@ def test_more_pixels_than_the_header_says(elements: dict[str, Any], found: str, 
 
 
 def test_only_compressed_pixels_are_decoded_in_a_child(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_child(self: object) -> None:
+    def no_child(_: object) -> None:
         raise AssertionError("a child was started")
 
     isolation._end_idle()
     monkeypatch.setattr(isolation._Child, "__init__", no_child)
     (folder / "f.dcm").unlink()
     assert screened(folder, "--processes", 1)[0] == 0
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time limits that decoding is given."""
+    limits: list[float] = []
+
+    def noted(function: Any, *arguments: object, seconds: float) -> isolation.Answer:
+        limits.append(seconds)
+        return isolation.isolated(function, *arguments, seconds=seconds)
+
+    monkeypatch.setattr(dicom, "isolated", noted)
+    return limits
+
+
+@pytest.mark.parametrize("options", [("--processes", 1), ("--workers", 2), ("--threads", 1)])
+def test_the_time_limit_reaches_the_decoder(options: tuple[object, ...], folder: Path, told: list[float]) -> None:
+    assert screened(folder, *options)[0] == 0
+    assert screened(folder, *options, "--file-timeout", 7, "--overwrite")[0] == 0
+    assert screened(folder, *options, "--file-timeout", 0, "--overwrite")[0] == 0
+    assert told == [60, 7, 0]
+
+
+def test_the_time_limit_reaches_the_decoder_of_a_stream(folder: Path, told: list[float]) -> None:
+    assert run(folder, "-o", "-", "--file-timeout", 7, "--model", ungated(folder.parent / "model")).exit_code == 0
+    assert told == [7]
+
+
+def test_the_time_limit_reaches_other_processes(folder: Path, told: list[float]) -> None:
+    work = work_on(folder, [load_model(ungated(folder.parent / "model"))], seconds=7)
+    assert worker_config(work).seconds == 7
+    parts, fingerprint = folder.parent / "r.csv.parts", fingerprint_of(work.models, work.request.naming, ())
+    begin_parts(parts, fingerprint)
+    worker = Worker(worker_payload(work, parts, fingerprint))
+    worker({"part": 0, "candidates": packed(work.selection.candidates)})
+    assert told == [7]
+
+
+def test_a_run_goes_on_with_another_time_limit(folder: Path, told: list[float]) -> None:
+    assert screened(folder, "--processes", 1)[0] == 0
+    assert screened(folder, "--processes", 1, "--file-timeout", 7)[0] == 0
+    assert told == [60], "what has an answer is not screened again"
