@@ -22,7 +22,7 @@ from typing import IO
 from cxr.core.errors import ImageError, Reason
 
 FILE_SECONDS = 60.0  # that one file may take; 0: as long as it takes
-MEMORY_BYTES = 4 << 30  # of address space: ten times what decoding the largest picture that is read takes
+MEMORY_BYTES = 4 << 30  # of address space: twice what decoding the largest picture that is read takes
 
 _START_SECONDS = 120.0  # to start a child: a busy machine, a slow share
 _GRACE_SECONDS = 10.0  # after which a child whose parent was killed ends itself
