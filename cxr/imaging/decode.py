@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.imaging.jpeg import frame_of
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.png import with_stored_pixels, without_notes
@@ -46,10 +47,12 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise ImageError(Reason.MEMORY, "not enough memory for the file's bytes") from error
     return decode_bytes(data, side)
 
 
-def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
     """Decode a file's bytes into its luminance; colour profiles are not applied.
 
     From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
@@ -59,6 +62,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         data: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM; recognised by content.
         side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
             at a reduced DCT scale, never below twice `side`.
+        seconds: That decoding compressed DICOM pixels may take; 0: as long as it takes.
 
     Returns:
         uint8 of shape (height, width), 0 black, 255 white, upright; and the facts.
@@ -71,11 +75,11 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
     found = recognise(data[:HEAD_BYTES])
     if found is None:
         raise why_unknown(data)
-    if found == "DICOM":
-        from cxr.imaging.dicom import decode_dicom
-
-        return decode_dicom(data)
     try:
+        if found == "DICOM":
+            from cxr.imaging.dicom import decode_dicom
+
+            return decode_dicom(data, seconds)
         return DECODERS.get(found, _decode_by_pillow)(data, side)
     except ImageError:
         raise

@@ -14,6 +14,7 @@ from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.dicom import dicom_attributes
 from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
 from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
 
@@ -45,8 +46,17 @@ class Reading:
     attributes: tuple[str, ...] = ()
 
 
-def read(candidate: Candidate, root: Root, sides: Sequence[int], keywords: Sequence[str] = ()) -> Reading:
-    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data."""
+def read(
+    candidate: Candidate,
+    root: Root,
+    sides: Sequence[int],
+    keywords: Sequence[str] = (),
+    seconds: float = FILE_SECONDS,
+) -> Reading:
+    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data.
+
+    `seconds` as in `decode_bytes`.
+    """
     claims = _claims(candidate)
     reading = Reading(candidate)
     store = store_of(root)
@@ -68,7 +78,9 @@ def read(candidate: Candidate, root: Root, sides: Sequence[int], keywords: Seque
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
-            return _decoded(reading, data, sides, keywords)
+            return _decoded(reading, data, sides, keywords, seconds)
+    except MemoryError:
+        return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
     except ImageError as error:
         return replace(reading, error=error, is_image=claims or error.reason is not Reason.NOT_AN_IMAGE)
 
@@ -92,12 +104,12 @@ def _claims(candidate: Candidate) -> bool:
     return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
 
 
-def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str]) -> Reading:
+def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float) -> Reading:
     """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
     planes: dict[int, Plane] = {}
     facts = None
     for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side)
+        luminance, found = decode_bytes(data, side, seconds)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
     attributes = dicom_attributes(data, keywords) if keywords else ()
