@@ -17,6 +17,7 @@ import typer
 
 from cxr import __version__
 from cxr.core.errors import ModelError, UsageError
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
 from cxr.screening.paths import Naming, PathStyle, is_address, split_places
@@ -272,6 +273,15 @@ class Options:
         int,
         _speed(min=0, max=1024, help="Threads of the network in one process; 0: by its cost beside that of decoding."),
     ] = 0
+    file_timeout: Annotated[
+        int,
+        _speed(
+            min=0,
+            max=86400,
+            metavar="SECONDS",
+            help="What decoding the pixels of one compressed DICOM file may take, tried twice; 0: as long as it takes.",
+        ),
+    ] = int(FILE_SECONDS)
     fail_on: Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")] = (
         FailOn.ANY
     )

@@ -146,7 +146,19 @@ def _prepare(
     request = replace(request, model_sources=[source for _, source in named])
     threads = reading_threads(options)
     batch = options.batch_size or BATCH * models[0].network.threads
-    return Run(request, found, selection, models, schema, wanted, options.partitions, options.keywords, threads, batch)
+    return Run(
+        request,
+        found,
+        selection,
+        models,
+        schema,
+        wanted,
+        options.partitions,
+        options.keywords,
+        threads,
+        batch,
+        options.file_timeout,
+    )
 
 
 def _work(options: Options, engine: "Engine", work: Run, files: OutputFiles | None, reporter: Reporter) -> Tally:

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     NETWORK = "network_failure"
     MEMORY = "out_of_memory"
     NO_DECODER = "no_decoder"
+    CRASHED = "decoder_crashed"
     TOO_SMALL = "too_small"
     EXTREME_ASPECT = "extreme_aspect"
     BLANK = "blank"

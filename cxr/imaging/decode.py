@@ -4,18 +4,32 @@ Training and screening both call `decode` and `to_plane`, so they cannot disagre
 """
 
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
-from cxr.imaging.formats import HEAD_BYTES, recognise
-from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour, white_is_zero
-from cxr.imaging.png import with_stored_pixels
+from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
+from cxr.imaging.isolation import FILE_SECONDS
+from cxr.imaging.jpeg import frame_of
+from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
+from cxr.imaging.png import with_stored_pixels, without_notes
+from cxr.imaging.tiff import for_pillow, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Pillow warns above the limit and fails above twice the limit; `_decode_opened` refuses both, with a sentence.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -33,10 +47,12 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise ImageError(Reason.MEMORY, "not enough memory for the file's bytes") from error
     return decode_bytes(data, side)
 
 
-def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
     """Decode a file's bytes into its luminance; colour profiles are not applied.
 
     From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
@@ -46,6 +62,7 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         data: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM; recognised by content.
         side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
             at a reduced DCT scale, never below twice `side`.
+        seconds: That decoding compressed DICOM pixels may take; 0: as long as it takes.
 
     Returns:
         uint8 of shape (height, width), 0 black, 255 white, upright; and the facts.
@@ -57,22 +74,60 @@ def decode_bytes(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.EMPTY, "the file has no bytes")
     found = recognise(data[:HEAD_BYTES])
     if found is None:
-        raise ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
-    if found == "DICOM":
-        from cxr.imaging.dicom import decode_dicom
-
-        return decode_dicom(data)
+        raise why_unknown(data)
     try:
-        with Image.open(BytesIO(with_stored_pixels(data) if found == "PNG" else data), formats=FORMATS) as image:
-            return _decode_opened(image, side)
+        if found == "DICOM":
+            from cxr.imaging.dicom import decode_dicom
+
+            return decode_dicom(data, seconds)
+        return DECODERS.get(found, _decode_by_pillow)(data, side)
     except ImageError:
         raise
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
     except UnidentifiedImageError as error:  # before its size could be read
-        raise ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read") from error
+        raise _without_header(data, found) from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
         raise named(error) from error
+
+
+def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    """Decode; where that fails, without what the file says beside its pixels: notes cost no picture."""
+    try:
+        return _decode_by_pillow(with_stored_pixels(data), side)
+    except (ImageError, MemoryError):
+        raise
+    except Exception:  # as in `decode_bytes`
+        return _decode_by_pillow(with_stored_pixels(without_notes(data)), side)
+
+
+def _decode_tiff(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    readable, is_inverse = for_pillow(data)
+    try:
+        luminance, facts = _decode_by_pillow(readable, side)
+    except (UnidentifiedImageError, KeyError) as error:  # its directory is whole, so that it is no damage
+        raise unsupported(data) from error
+    if is_inverse:
+        return 255 - luminance, replace(facts, steps=(*facts.steps, "inverted"))
+    return luminance, facts
+
+
+def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        return _decode_opened(image, side)
+
+
+DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG": _decode_png, "TIFF": _decode_tiff}
+
+
+def _without_header(data: bytes, found: str) -> ImageError:
+    """Say why Pillow does not open a file that begins as it should."""
+    frame = frame_of(data) if found == "JPEG" else None
+    if frame is not None and frame[0] != 8:
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[0]} bits a sample; expected 8")
+    if frame is not None and frame[1] not in (1, 3, 4):
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[1]} samples a pixel; expected 1, 3 or 4")
+    return ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read")
 
 
 def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:
@@ -89,18 +144,26 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.MULTI_FRAME, f"{getattr(image, 'n_frames', 0)} frames; expected one picture")
     refuse_deep_colour(image)
     steps: list[str] = []
-    turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)  # asked first: loading a TIFF turns it already
+    turn = TURNS.get(_orientation(image))  # asked first: loading a TIFF turns it already
     if image.format == "JPEG" and min(width, height) >= 4 * side:
         image.draft(None, (2 * side, 2 * side))
         steps.append("reduced_dct")
     image.load()
     upright: Image.Image = image
-    if turned:
-        upright = ImageOps.exif_transpose(image)
+    if turn is not None:
+        upright = image if image.format == "TIFF" else image.transpose(turn)
         steps.append("exif_rotated")
     luminance, bit_depth = luminance_of(upright, steps)
-    if white_is_zero(image):
-        luminance = 255 - luminance
-        steps.append("inverted")
     synthetic, colour = SYNTHETIC_KEY in image.info, colour_of(upright)
     return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic, colour)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return which way up the file says that it is; 1, upright, where it says nothing or nonsense."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+        return found if isinstance(found, int) else 1
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise almost anything on hostile bytes; a note must not cost the picture
+        return 1

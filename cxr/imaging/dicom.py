@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.image import ImageFacts, Plane
+from cxr.imaging.codestream import size_of
+from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import lacks_preamble
-from cxr.imaging.pixels import MAX_PIXELS, named, scale_to_8_bit
+from cxr.imaging.isolation import FILE_SECONDS, Answer, isolated
+from cxr.imaging.jpeg import precision_of
+from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -28,65 +32,144 @@ def luminance_of_stored(stored: Values, dataset: "Dataset") -> tuple[Plane, list
         dataset: What they belong to.
 
     Raises:
-        ImageError: An attribute of the transformations makes no sense.
+        ImageError: An attribute of the transformations makes no sense, or contradicts the values.
     """
     steps: list[str] = []
-    bits, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation", 0)) == 1
+    _check_stream(stored, dataset)
+    bits, signed = integer(dataset, "BitsStored"), _is_signed(dataset)
     values: Values = stored.astype(np.int64)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     if int(values.min()) < low or int(values.max()) > high:
-        raise ImageError(Reason.UNSUPPORTED, f"stored values do not fit BitsStored = {bits}")
+        raise ImageError(
+            Reason.UNSUPPORTED,
+            f"stored values from {values.min()} to {values.max()} do not fit BitsStored = {bits}",
+        )
     values, low, high = _modality(values, low, high, dataset, steps)
-    if dataset.get("VOILUTSequence"):
-        values, high = _looked_up(values, dataset.VOILUTSequence[0])
+    table = first_item(dataset, "VOILUTSequence", "LUTDescriptor", "LUTData")
+    if table is not None:
+        values, high = _looked_up(values, table, low < 0, _is_big_endian(dataset), steps)
         steps.append("voi_lut")
         return _scaled(values, 0, high), steps
-    if "WindowCenter" in dataset and "WindowWidth" in dataset:
-        return np.rint(255 * _windowed(values, dataset, steps)).astype(np.uint8), steps
+    window = _window(dataset, steps)
+    if window is not None:
+        return np.rint(255 * _windowed(values, *window, dataset, steps)).astype(np.uint8), steps
     steps.append(f"divided_by_{high - low:g}")
     return _scaled(values, low, high), steps
+
+
+def _check_stream(stored: Values, dataset: "Dataset") -> None:
+    """Refuse a compressed picture of another size or kind than the header says."""
+    expected = integer(dataset, "Rows"), integer(dataset, "Columns")
+    if stored.shape != expected:
+        found = " x ".join(map(str, stored.shape))
+        raise ImageError(
+            Reason.UNREADABLE, f"the compressed picture is {found}; Rows x Columns are {expected[0]} x {expected[1]}"
+        )
+    if not np.issubdtype(stored.dtype, np.integer):
+        raise ImageError(Reason.UNSUPPORTED, "its samples are not integers")
+
+
+def _is_signed(dataset: "Dataset") -> bool:
+    return integer(dataset, "PixelRepresentation", 0) == 1
+
+
+def _is_big_endian(dataset: "Dataset") -> bool:
+    return dataset.original_encoding[1] is False
 
 
 def _modality(
     values: Values, low: float, high: float, dataset: "Dataset", steps: list[str]
 ) -> tuple[Values, float, float]:
     """Apply the modality LUT or rescale to values and to the range that they can have."""
-    if dataset.get("ModalityLUTSequence"):
-        values, high = _looked_up(values, dataset.ModalityLUTSequence[0])
+    table = first_item(dataset, "ModalityLUTSequence", "LUTDescriptor", "LUTData")
+    if table is not None:
+        values, high = _looked_up(values, table, low < 0, _is_big_endian(dataset), steps)
         steps.append("modality_lut")
         return values, 0, high
-    slope, intercept = (
-        float(dataset.get(name, default)) for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
-    )
+    found = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    slope, intercept = (1.0 if found[0] is None else found[0]), found[1] or 0.0
     if (slope, intercept) == (1.0, 0.0):
         return values, low, high
-    if slope == 0 or not np.isfinite([slope, intercept]).all():
-        raise ImageError(Reason.UNSUPPORTED, f"RescaleSlope = {slope:g}, RescaleIntercept = {intercept:g}")
+    if slope == 0:
+        steps.append(f"rescale_ignored=0:{intercept:g}")
+        return values, low, high
     steps.append(f"rescaled={slope:g}:{intercept:g}")
     ends = sorted((low * slope + intercept, high * slope + intercept))
     return values * slope + intercept, ends[0], ends[1]
 
 
-def _looked_up(values: Values, item: "Dataset") -> tuple[Values, int]:
+def _looked_up(values: Values, item: "Dataset", signed: bool, big_endian: bool, steps: list[str]) -> tuple[Values, int]:
     """Apply a LUT; what lies before its first or after its last entry gets that entry. Also the largest output."""
-    entries, first, bits = (int(number) for number in item.LUTDescriptor)
-    entries = entries or 2**16
+    entries, first, bits = _descriptor(item, signed)
+    table = _entries(item, entries, bits, big_endian)
+    largest = int(table.max())
+    if largest >= 2**bits:
+        raise ImageError(Reason.UNREADABLE, f"a LUT of {bits} bits has the entry {largest}")
+    # Devices say 16 bits of tables of 12, whose picture would be all but black.
+    full_scale = min(2**bits - 1, next(scale for scale in FULL_SCALES if scale >= largest))
+    if full_scale < 2**bits - 1:
+        steps.append(f"lut_bits={full_scale.bit_length()}")
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
+    return table.astype(np.int64)[places], full_scale
+
+
+def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:
+    """Return number of entries, first value mapped and bits of an entry (PS3.3, C.11.1.1)."""
+    found = item.get("LUTDescriptor")
+    numbers = list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else []
+    if len(numbers) != 3 or not all(isinstance(one, int) for one in numbers):
+        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor has {len(numbers)} numbers; expected 3")
+    entries, first, bits = numbers
     if bits not in LUT_BITS:
         raise ImageError(Reason.UNSUPPORTED, f"a LUT of {bits} bits; expected 8 to 16")
-    data = item.LUTData
-    table = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.atleast_1d(np.asarray(data, np.int64))
-    if len(table) < entries:
-        raise ImageError(Reason.TRUNCATED, f"a LUT of {len(table)} entries; expected {entries}")
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
-    return table[:entries].astype(np.int64)[places], 2**bits - 1
+    if signed and first >= 2**15:  # written as US where SS was meant
+        first -= 2**16
+    return entries % 2**16 or 2**16, first, bits
 
 
-def _windowed(values: Values, dataset: "Dataset", steps: list[str]) -> NDArray[np.float64]:
-    """Apply the first window; return 0 (black) to 1."""
-    center, width = (_first(dataset[name].value) for name in ("WindowCenter", "WindowWidth"))
-    function = str(dataset.get("VOILUTFunction", "") or "LINEAR").upper()
-    if not np.isfinite([center, width]).all() or width <= 0 or (function == "LINEAR" and width < 1):
+def _entries(item: "Dataset", entries: int, bits: int, big_endian: bool) -> NDArray[np.uint16]:
+    """Return the table, whether its entries are words, or bytes packed two a word (PS3.3, C.11.1.1.1)."""
+    words = _words(item, big_endian)
+    if bits == 8 and len(words) == (entries + 1) // 2:
+        return words.astype("<u2").view(np.uint8)[:entries].astype(np.uint16)
+    if len(words) < entries:
+        raise ImageError(Reason.TRUNCATED, f"a LUT of {len(words)} entries; expected {entries}")
+    if len(words) > entries + 1:
+        raise ImageError(Reason.UNREADABLE, f"a LUT of {len(words)} entries; LUTDescriptor says {entries}")
+    return words[:entries]
+
+
+def _words(item: "Dataset", big_endian: bool) -> NDArray[np.uint16]:
+    data = item.get("LUTData")
+    if isinstance(data, (bytes, bytearray)):
+        swapped = big_endian and item["LUTData"].VR != "OB"
+        return np.frombuffer(bytes(data) + b"\0" * (len(data) % 2), ">u2" if swapped else "<u2").astype(np.uint16)
+    try:
+        return np.atleast_1d(np.asarray([] if data is None else data, np.int64)).astype(np.uint16)
+    except (TypeError, ValueError) as error:
+        raise ImageError(Reason.UNREADABLE, "LUTData are no numbers") from error
+
+
+def _window(dataset: "Dataset", steps: list[str]) -> tuple[float, float] | None:
+    """Return center and width of the first window; None where there is none, or one that shows nothing."""
+    center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
+    if center is None or width is None:
+        return None
+    if width < 0:
         raise ImageError(Reason.UNSUPPORTED, f"a window of center {center:g} and width {width:g}")
+    if width == 0 or (width < 1 and _voi_function(dataset) == "LINEAR"):
+        steps.append(f"window_ignored={center:g}:{width:g}")
+        return None
+    return center, width
+
+
+def _voi_function(dataset: "Dataset") -> str:
+    return (text(dataset, "VOILUTFunction") or "LINEAR").upper()
+
+
+def _windowed(values: Values, center: float, width: float, dataset: "Dataset", steps: list[str]) -> NDArray[np.float64]:
+    """Apply a window; return 0 (black) to 1."""
+    function = _voi_function(dataset)
     if function == "SIGMOID":
         steps.append(f"window_sigmoid={center:g}:{width:g}")
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))))
@@ -94,15 +177,11 @@ def _windowed(values: Values, dataset: "Dataset", steps: list[str]) -> NDArray[n
         steps.append(f"window_exact={center:g}:{width:g}")
         return np.clip((values - center) / width + 0.5, 0, 1)
     if function != "LINEAR":
-        raise ImageError(Reason.UNSUPPORTED, f"the VOI LUT function {function}")
+        raise ImageError(Reason.UNSUPPORTED, f"the VOI LUT function {function[:LONGEST_QUOTE]}")
     steps.append(f"window={center:g}:{width:g}")
     if width == 1:
         return (values > center - 0.5).astype(np.float64)
     return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
-
-
-def _first(value: Any) -> float:
-    return float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "__getitem__") else value)
 
 
 def _scaled(values: Values, low: float, high: float) -> Plane:
@@ -118,8 +197,15 @@ LATERAL_WORDS = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFTLA
 LATERAL_CODES = frozenset({"399173006", "399198007", "399067008", "R-10236", "R-10232", "R-102CD"})
 
 
-def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
-    """Decode a DICOM object in memory.
+LONGEST_UID = 64  # characters (PS3.5, 9.1)
+# What the extra `dicom` decodes: JPEG baseline, extended and lossless, JPEG-LS, JPEG 2000, RLE (PS3.6, A-1).
+SYNTAXES_OF_EXTRA = frozenset(
+    f"1.2.840.10008.1.2.{last}" for last in ["4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5"]
+)
+
+
+def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
+    """Decode a DICOM object in memory; compressed pixels in a child that has `seconds` for it, see `isolated`.
 
     Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
     else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
@@ -129,37 +215,40 @@ def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
 
     Raises:
-        ImageError: Multi-frame, colour, without pixels, broken, or in a transfer syntax without a decoder.
+        ImageError: Multi-frame, colour, without pixels, broken, in a transfer syntax without a decoder, or its decoder
+            crashed.
     """
     import pydicom
 
     bare = lacks_preamble(data)
     try:
-        dataset = pydicom.dcmread(BytesIO(data), force=bare)
+        dataset = pydicom.dcmread(BytesIO(data), force=True)
         if "PixelData" not in dataset:
-            raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
+            raise _without_pixels(data)
         _check_shape(dataset)
+        _fill_transfer_syntax(dataset)
         _check_decoder(dataset)
-        luminance, steps = luminance_of_stored(dataset.pixel_array, dataset)
+        _check_length(dataset)
+        luminance, steps = luminance_of_stored(_stored_values(dataset, seconds), dataset)
     except ImageError:
         raise
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
     except Exception as error:  # as in images.decode_bytes: hostile bytes raise anything
         raise named(error) from error
-    photometric = str(dataset.PhotometricInterpretation)
+    photometric = text(dataset, "PhotometricInterpretation")
     if photometric == "MONOCHROME1":
         luminance = np.subtract(255, luminance, dtype=np.uint8)
         steps.append("inverted")
     # The two say the same (PS3.3 C.8.11.1); where they do not, the mandatory one, of the pixels, is followed.
-    if dataset.get("PresentationLUTShape", "") == {"MONOCHROME1": "IDENTITY", "MONOCHROME2": "INVERSE"}[photometric]:
+    if text(dataset, "PresentationLUTShape") == {"MONOCHROME1": "IDENTITY", "MONOCHROME2": "INVERSE"}[photometric]:
         steps.append("presentation_contradicts")
     steps = ["no_preamble", *steps] if bare else steps
     facts = ImageFacts(
-        width=int(dataset.Columns),
-        height=int(dataset.Rows),
+        width=luminance.shape[1],
+        height=luminance.shape[0],
         mode=photometric,
-        bit_depth=int(dataset.BitsStored),
+        bit_depth=integer(dataset, "BitsStored"),
         format="DICOM",
         steps=tuple(steps),
         lateral=_is_lateral(dataset),
@@ -177,38 +266,178 @@ def _is_lateral(dataset: "Dataset") -> bool:
     return position.upper() in LATERAL_WORDS or not codes.isdisjoint(LATERAL_CODES)
 
 
+def _without_pixels(data: bytes) -> ImageError:
+    """Say why an object has no pixel data: it is of another kind, or the file stops before their end.
+
+    pydicom drops a whole dataset when its last element of undefined length has no end, so the header is read again.
+    """
+    import pydicom
+
+    header = pydicom.dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
+        return ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
+    kind = text(header, "SOPClassUID") or text(header.file_meta, "MediaStorageSOPClassUID")
+    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
+        return ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
+    return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its pixel data")
+
+
 def _check_shape(dataset: "Dataset") -> None:
-    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    """Refuse what is not one grey picture of 8 or 16 bits; write defaults for what is empty and has one."""
+    frames = integer(dataset, "NumberOfFrames", 1)
     if frames > 1:
         raise ImageError(Reason.MULTI_FRAME, f"{frames} frames; expected one picture")
-    if int(dataset.Rows) * int(dataset.Columns) > MAX_PIXELS:
-        raise ImageError(Reason.TOO_LARGE, f"{dataset.Columns} x {dataset.Rows} is more than {MAX_PIXELS:,} pixels")
-    if str(dataset.PhotometricInterpretation) not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ImageError(Reason.UNSUPPORTED, f"photometric interpretation {dataset.PhotometricInterpretation}")
-    if int(dataset.SamplesPerPixel) != 1:
-        raise ImageError(Reason.UNSUPPORTED, f"{dataset.SamplesPerPixel} samples per pixel; expected 1")
-    bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
+    rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
+    if rows * columns > MAX_PIXELS:
+        raise ImageError(Reason.TOO_LARGE, f"{columns} x {rows} is more than {MAX_PIXELS:,} pixels")
+    if rows * columns == 0:
+        raise ImageError(Reason.UNREADABLE, f"Rows x Columns are {rows} x {columns}")
+    photometric = text(dataset, "PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        said = photometric[:LONGEST_QUOTE] or "absent or empty"
+        raise ImageError(Reason.UNSUPPORTED, f"photometric interpretation {said}")
+    samples = integer(dataset, "SamplesPerPixel", 1)
+    if samples != 1:
+        raise ImageError(Reason.UNSUPPORTED, f"{samples} samples per pixel; expected 1")
+    bits, allocated = integer(dataset, "BitsStored"), integer(dataset, "BitsAllocated")
     if allocated not in (8, 16) or bits not in range(1, allocated + 1):
         raise ImageError(Reason.UNSUPPORTED, f"{bits} of {allocated} bits a sample; expected 8 or 16")
-    if int(dataset.get("HighBit", bits - 1)) != bits - 1:
-        raise ImageError(Reason.UNSUPPORTED, f"HighBit = {dataset.HighBit} with {bits} of {allocated} bits")
+    high_bit = integer(dataset, "HighBit", bits - 1)
+    if high_bit != bits - 1:
+        raise ImageError(Reason.UNSUPPORTED, f"HighBit = {high_bit} with {bits} of {allocated} bits")
+    dataset.NumberOfFrames, dataset.SamplesPerPixel = frames, samples
+    dataset.PixelRepresentation, dataset.HighBit = int(_is_signed(dataset)), high_bit
+
+
+def _fill_transfer_syntax(dataset: "Dataset") -> None:
+    """Write the transfer syntax that the bytes were read in where the file does not say one."""
+    from pydicom import uid
+
+    if text(dataset.file_meta, "TransferSyntaxUID"):
+        return
+    if dataset["PixelData"].is_undefined_length:
+        raise ImageError(Reason.NO_DECODER, f"TransferSyntaxUID is absent or empty, the pixels compressed; {CONVERT}")
+    implicit, little = dataset.original_encoding
+    plain = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
 
 
 def _check_decoder(dataset: "Dataset") -> None:
-    """Refuse a compressed transfer syntax that no installed library decodes, with what to install."""
+    """Refuse a transfer syntax that no installed library decodes, with what to do."""
     from pydicom import pixels
 
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if syntax is None or not syntax.is_compressed or syntax.is_deflated:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise ImageError(Reason.NO_DECODER, f"the transfer syntax {str(syntax)[:LONGEST_UID]} is unknown; {CONVERT}")
+    if not syntax.is_compressed or syntax.is_deflated:
         return
     try:
         available = pixels.get_decoder(syntax).is_available  # type: ignore[attr-defined]
     except NotImplementedError:
         available = False
     if not available:
+        remedy = "try: pip install 'cxr-batch[dicom]'" if syntax in SYNTAXES_OF_EXTRA else CONVERT
+        raise ImageError(Reason.NO_DECODER, f"no decoder for the transfer syntax {syntax} ({syntax.name}); {remedy}")
+
+
+def _check_length(dataset: "Dataset") -> None:
+    """Compare the bytes of the pixel data with what the header says they are."""
+    element = dataset["PixelData"]
+    syntax = dataset.file_meta.TransferSyntaxUID
+    encapsulated = syntax.is_compressed and not syntax.is_deflated
+    if encapsulated != element.is_undefined_length:
         raise ImageError(
-            Reason.NO_DECODER, f"no decoder for the transfer syntax {syntax.name}; try: pip install 'cxr-batch[dicom]'"
+            Reason.UNREADABLE, f"the transfer syntax is {syntax.name}, the pixel data {'not ' * encapsulated}compressed"
         )
+    row = dataset.Columns * dataset.BitsAllocated // 8
+    found, expected = len(element.value or b""), dataset.Rows * row
+    if encapsulated:
+        _check_precision(dataset)
+        return
+    if expected <= found < expected + max(row, 2):
+        return
+    reason = Reason.TRUNCATED if found < expected else Reason.UNREADABLE
+    raise ImageError(reason, f"PixelData has {found:,} bytes; Rows x Columns x BitsAllocated / 8 are {expected:,}")
+
+
+def _check_precision(dataset: "Dataset") -> None:
+    """Refuse a compressed picture of fewer bits than the header says: it would be shown dark."""
+    from pydicom.encaps import get_frame
+
+    found = precision_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    if found is not None and found < dataset.BitsStored:
+        raise ImageError(
+            Reason.UNREADABLE, f"the compressed picture has {found} bits a sample; BitsStored = {dataset.BitsStored}"
+        )
+
+
+# What decoding looks at; nothing else of the object goes to the child.
+PIXEL_KEYWORDS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "PixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
+
+
+def _stored_values(dataset: "Dataset", seconds: float) -> Values:
+    """Return integers of (Rows, Columns); compressed ones are decoded in a child.
+
+    Raises:
+        ImageError: There are more or fewer samples than the header says, or the child gave no answer.
+    """
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    if syntax is not None and syntax.is_encapsulated:
+        _check_codestream(dataset)
+        label, data = isolated(_decoded, _pixels_of(dataset), seconds=seconds)
+        kind, *shape = label.split()
+        values: Values = np.frombuffer(data, kind).reshape([int(length) for length in shape])
+    else:
+        values = dataset.pixel_array
+    expected = (int(dataset.Rows), int(dataset.Columns))
+    if values.shape != expected:
+        found, said = (" x ".join(map(str, shape)) for shape in (values.shape, expected))
+        raise ImageError(Reason.UNREADABLE, f"its pixel data are {found} samples; Rows x Columns is {said}")
+    return values
+
+
+def _check_codestream(dataset: "Dataset") -> None:
+    """Refuse a codestream that contradicts the header, before it is given memory for what it claims."""
+    from pydicom.encaps import get_frame
+
+    size = size_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    said = (int(dataset.Columns), int(dataset.Rows))
+    if size is not None and size != said:
+        raise ImageError(
+            Reason.UNREADABLE,
+            f"its compressed data are of {size[0]} x {size[1]} pixels; Columns x Rows is {said[0]} x {said[1]}",
+        )
+
+
+def _pixels_of(dataset: "Dataset") -> "Dataset":
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    pixels = Dataset()
+    for keyword in PIXEL_KEYWORDS:
+        if keyword in dataset:
+            pixels.add(dataset[keyword])
+    pixels.file_meta = FileMetaDataset()
+    pixels.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    return pixels
+
+
+def _decoded(pixels: "Dataset") -> Answer:
+    """Return type and shape as text, and the values; what the child computes."""
+    values = pixels.pixel_array
+    return " ".join((values.dtype.str, *map(str, values.shape))), values.tobytes()
 
 
 def check_keywords(keywords: Sequence[str]) -> None:
@@ -236,9 +465,9 @@ def dicom_attributes(data: bytes, keywords: Sequence[str]) -> tuple[str, ...]:
     try:
         dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(keywords), force=True)
         values = [dataset.get(keyword) for keyword in keywords]
+        return tuple(
+            "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+            for value in values
+        )
     except Exception:  # its picture could be decoded: an odd header must not cost the answer
         return ("",) * len(keywords)
-    return tuple(
-        "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
-        for value in values
-    )

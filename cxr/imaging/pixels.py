@@ -1,5 +1,7 @@
 """From decoded samples of any mode to 8-bit luminance: scaled, never clipped, never stretched to the range found."""
 
+import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -14,23 +16,46 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's own limit, five ti
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 
 TRUNCATED_WORDS = ("truncated", "incomplete", "unexpected end", "not enough", "less than expected")
+UNSUPPORTED_WORDS = ("unsupported", "not supported", "cannot handle", "not implemented")
+# What helps where DICOM has a syntax that no decoder knows.
+CONVERT = "convert it to Explicit VR Little Endian with the program that wrote it"
+# What a decoder's mistake reads like, in contrast to what it says of a file; also addresses and places of a machine.
+INTERNAL = re.compile(
+    r"object at 0x|<class|<_io|object has no|NoneType|argument must be|positional|unpack|literal|subscript|index out"
+    r"|can't (de|en)code|/tmp/|/usr/|/home/|site-packages|Traceback|\bmodule\b"
+)
+MISTAKES = (
+    AttributeError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    NameError,
+    UnicodeError,
+    struct.error,
+    RecursionError,
+)
 
 
 def named(error: Exception) -> ImageError:
-    """Return what a decoder's exception says of the file, as one of `Reason`."""
-    text = str(error) or type(error).__name__
+    """Return what a decoder's exception says of the file, as one of `Reason`, in words for its owner."""
+    said = str(error) or type(error).__name__
+    is_internal = isinstance(error, MISTAKES) or INTERNAL.search(said) is not None
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
-    if any(word in text.lower() for word in TRUNCATED_WORDS):
-        return ImageError(Reason.TRUNCATED, text)
-    return ImageError(Reason.UNREADABLE, text)
+    if any(word in said.lower() for word in TRUNCATED_WORDS):
+        return ImageError(Reason.TRUNCATED, "its content ends early" if is_internal else said)
+    tried = [line.split(":", 1)[-1].strip() for line in said.splitlines()[1:] if line.strip()]  # by each DICOM decoder
+    if tried and all("does not support" in line for line in tried):
+        return ImageError(Reason.NO_DECODER, f"{tried[0]}; {CONVERT}")
+    if any(word in said.lower() for word in UNSUPPORTED_WORDS) and not is_internal:
+        return ImageError(Reason.UNSUPPORTED, said)
+    return ImageError(Reason.UNREADABLE, "the decoder cannot make sense of its content" if is_internal else said)
 
 
 FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files
 INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY_MODES = ("1", "L", "LA", "La", "F", *INTEGER_MODES)
 COLOUR_SIDE = 64  # about the side of the copy that colour is measured on: reading every pixel would cost as much again
-TIFF_PHOTOMETRIC, TIFF_WHITE_IS_ZERO = 262, 0
 
 
 def luminance_of(image: Image.Image, steps: list[str]) -> tuple[Plane, int]:
@@ -88,14 +113,8 @@ def refuse_deep_colour(image: Image.Image) -> None:
         raise ImageError(Reason.UNSUPPORTED, f"16-bit {image.mode}; save it as 16-bit greyscale")
 
 
-def white_is_zero(image: Image.Image) -> bool:
-    """Tell whether a TIFF's low values are bright and Pillow left them so: it inverts up to 8 bits, not above."""
-    tag = getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC, 1)
-    return image.mode.startswith("I") and bool(tag == TIFF_WHITE_IS_ZERO)
-
-
 def _over_black(image: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
+    image = image.convert("LA" if image.mode == "La" else image.mode).convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import Found
@@ -48,6 +49,7 @@ class Run:
         keywords: DICOM attributes to read.
         workers: Decoding threads, where one process screens; 0 is one for each core.
         batch: Files that are taken together; no answer depends on it.
+        seconds: That decoding one file may take; 0: as long as it takes.
     """
 
     request: RunRequest
@@ -60,6 +62,7 @@ class Run:
     keywords: tuple[str, ...] = ()
     workers: int = 0
     batch: int = BATCH
+    seconds: float = FILE_SECONDS
 
 
 # Numbers of candidates, and the position of the record of each.

@@ -99,7 +99,7 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
     root = work.request.naming.root
 
     def made(record: Record) -> tuple[Record, bytes | None]:
-        return record, _thumbnail(record, candidates[record["path"]], root)
+        return record, _thumbnail(record, candidates[record["path"]], root, work.seconds)
 
     def records() -> Iterator[Record]:
         rows = read_table(files.results, work.format)
@@ -116,11 +116,11 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
     )
 
 
-def _thumbnail(record: Record, candidate: Candidate, root: Root) -> bytes | None:
+def _thumbnail(record: Record, candidate: Candidate, root: Root, seconds: float) -> bytes | None:
     """Return the picture of a row, or None where there is none or the file has changed since."""
     if not record["width"]:
         return None
-    reading = read(candidate, root, [SIDE])
+    reading = read(candidate, root, [SIDE], seconds=seconds)
     same = reading.sha256 == record["sha256"]
     return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import ImageFacts, Plane, pixels_digest
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import PIXEL_DIGITS, Decision, disagreeing
 from cxr.inference.gate import Flag, Verdict, judge
 from cxr.inference.model_folder import ScreeningModel
@@ -97,6 +98,7 @@ def screen(
     workers: int = 0,
     keywords: Sequence[str] = (),
     batch: int = BATCH,
+    seconds: float = FILE_SECONDS,
 ) -> Generator[list[Outcome], None, None]:
     """Give what became of each candidate, in their order, a batch at a time.
 
@@ -107,13 +109,14 @@ def screen(
         workers: Reading threads; 0 is as many as suit the root, IN_TURN none: files are read between the batches.
         keywords: DICOM attributes to read.
         batch: Files that are taken together, at least 1; no answer depends on it.
+        seconds: That decoding one file may take; 0: as long as it takes.
 
     Raises:
         DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
     sides = [model.plane_side for model in models]
-    decode = partial(read, root=root, sides=sides, keywords=keywords)
+    decode = partial(read, root=root, sides=sides, keywords=keywords, seconds=seconds)
     store = store_of(root)
     workers = workers or store.workers
     readings = prefetch(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)

@@ -126,6 +126,7 @@ class WorkerPayload:
         points: The operating point in force of each; empty without decisions.
         root: Where the pictures lie; a store opens connections of its own.
         keywords: DICOM attributes to read.
+        seconds: That decoding one file may take; 0: as long as it takes.
         schema: Of the table.
         parts: Folder of parts, which every worker must see.
         fingerprint: That of the run, where it began.
@@ -134,6 +135,7 @@ class WorkerPayload:
     points: Sequence[str]
     root: Root
     keywords: tuple[str, ...]
+    seconds: float
     schema: Schema
     parts: Path
     fingerprint: Fingerprint
@@ -175,6 +177,7 @@ def worker_payload(work: Run, parts: Path, fingerprint: Fingerprint) -> WorkerPa
         points=[model.operating_point for model in models],
         root=work.request.naming.root,
         keywords=work.keywords,
+        seconds=work.seconds,
         schema=work.schema,
         parts=parts,
         fingerprint=fingerprint,
@@ -219,7 +222,8 @@ class Worker:
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
             )
-        batches = screen(candidates, payload.root, self._models, self._readers, payload.keywords)
+        readers, seconds = self._readers, payload.seconds
+        batches = screen(candidates, payload.root, self._models, readers, payload.keywords, seconds=seconds)
         records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)
         tries.unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.dicom import dicom_attributes
-from cxr.imaging.formats import SUFFIXES, recognise
+from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
 from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
 
@@ -45,14 +46,24 @@ class Reading:
     attributes: tuple[str, ...] = ()
 
 
-def read(candidate: Candidate, root: Root, sides: Sequence[int], keywords: Sequence[str] = ()) -> Reading:
-    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data."""
-    claims = candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES
+def read(
+    candidate: Candidate,
+    root: Root,
+    sides: Sequence[int],
+    keywords: Sequence[str] = (),
+    seconds: float = FILE_SECONDS,
+) -> Reading:
+    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data.
+
+    `seconds` as in `decode_bytes`.
+    """
+    claims = _claims(candidate)
     reading = Reading(candidate)
     store = store_of(root)
     try:
         with store.opened(candidate, whole=claims) as file:
             reading = replace(reading, stamp=file.stamp, format=recognise(file.head) or "")
+            claims = claims or is_unread_picture(file.head)
             if not reading.format and not claims:
                 return replace(reading, is_image=False)
             if file.size > MAX_BYTES:
@@ -67,7 +78,9 @@ def read(candidate: Candidate, root: Root, sides: Sequence[int], keywords: Seque
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
-            return _decoded(reading, data, sides, keywords)
+            return _decoded(reading, data, sides, keywords, seconds)
+    except MemoryError:
+        return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
     except ImageError as error:
         return replace(reading, error=error, is_image=claims or error.reason is not Reason.NOT_AN_IMAGE)
 
@@ -77,21 +90,26 @@ def may_have_row(candidate: Candidate, root: Root) -> bool:
 
     Only a DICOM object without pixels and without an image's name is taken for an image here, and not by `read`.
     """
-    if candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES:
+    if _claims(candidate):
         return True
     try:
         with store_of(root).opened(candidate, whole=False) as file:
-            return recognise(file.head) is not None
+            return recognise(file.head) is not None or is_unread_picture(file.head)
     except (OSError, ImageError):
         return True
 
 
-def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str]) -> Reading:
+def _claims(candidate: Candidate) -> bool:
+    """Tell whether a candidate's owner takes it for an image."""
+    return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
+
+
+def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float) -> Reading:
     """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
     planes: dict[int, Plane] = {}
     facts = None
     for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side)
+        luminance, found = decode_bytes(data, side, seconds)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
     attributes = dicom_attributes(data, keywords) if keywords else ()

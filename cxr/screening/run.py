@@ -167,7 +167,8 @@ class LocalEngine:
         candidates = work.selection.candidates
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
-        for outcomes in screen(chosen, work.request.naming.root, work.models, work.workers, work.keywords, work.batch):
+        root, models = work.request.naming.root, work.models
+        for outcomes in screen(chosen, root, models, work.workers, work.keywords, work.batch, work.seconds):
             numbers = [next(waiting) for _ in outcomes]
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
             yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
@@ -319,7 +320,8 @@ def stream_table(work: Run, stream: BinaryIO, listener: ProgressListener) -> Tal
 def _streamed_rows(work: Run, tally: Tally, text: io.TextIOWrapper, listener: ProgressListener) -> Iterator[list[str]]:
     candidates = work.selection.candidates
     listener.resumed(0, 0, len(candidates))
-    for outcomes in screen(candidates, work.request.naming.root, work.models, work.workers, work.keywords):
+    root, models = work.request.naming.root, work.models
+    for outcomes in screen(candidates, root, models, work.workers, work.keywords, seconds=work.seconds):
         for outcome in outcomes:
             if outcome.row is None:
                 tally.not_images.append(outcome.candidate.cell)

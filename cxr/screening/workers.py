@@ -37,6 +37,7 @@ class WorkerConfig:
         points: The operating point in force of each; empty without decisions.
         root: Where the pictures lie.
         keywords: DICOM attributes to read.
+        seconds: That decoding one file may take; 0: as long as it takes.
         schema: Of the table.
     """
 
@@ -44,6 +45,7 @@ class WorkerConfig:
     points: Sequence[str]
     root: Root
     keywords: tuple[str, ...]
+    seconds: float
     schema: Schema
 
     def check(self, models: Sequence[ScreeningModel]) -> None:
@@ -59,6 +61,7 @@ def worker_config(work: Run) -> WorkerConfig:
         points=[model.operating_point for model in work.models],
         root=work.request.naming.root,
         keywords=work.keywords,
+        seconds=work.seconds,
         schema=work.schema,
     )
 
@@ -100,7 +103,7 @@ def worker_main(
         models = at_points(models, config.points)
         while True:
             some = [candidates[number] for number in connection.recv()]
-            screened = screen(some, config.root, models, IN_TURN, config.keywords)
+            screened = screen(some, config.root, models, IN_TURN, config.keywords, seconds=config.seconds)
             outcomes = [outcome for outcomes in screened for outcome in outcomes]
             failed = [outcome for outcome in outcomes if outcome.row is not None and outcome.row.reason is not None]
             connection.send(([record_of(outcome, config.schema) for outcome in outcomes], failed))
@@ -283,7 +286,7 @@ def _feed(pool: WorkerPool, chunks: _Chunks) -> None:
 
 def _own(numbers: Sequence[int], log: Log, work: Run, listener: ProgressListener) -> Done:
     some = [work.selection.candidates[number] for number in numbers]
-    batches = screen(some, work.request.naming.root, work.models, IN_TURN, work.keywords)
+    batches = screen(some, work.request.naming.root, work.models, IN_TURN, work.keywords, seconds=work.seconds)
     outcomes = [outcome for batch in batches for outcome in batch]
     places = log.append([record_of(outcome, work.schema) for outcome in outcomes])
     listener.screened(outcomes)

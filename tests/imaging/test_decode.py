@@ -299,9 +299,9 @@ class TestDicom:
         (tmp_path / "a.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:-50])
         assert refusal(tmp_path / "a.dcm").reason is Reason.TRUNCATED
 
-    def test_an_object_without_pixels_is_no_image(self, tmp_path: Path) -> None:
+    def test_an_object_of_a_picture_without_pixels_is_truncated(self, tmp_path: Path) -> None:
         save_dicom(tmp_path / "a.dcm", RAMP_8, PixelData=None)
-        assert refusal(tmp_path / "a.dcm").reason is Reason.NOT_AN_IMAGE
+        assert refusal(tmp_path / "a.dcm").reason is Reason.TRUNCATED
 
     def test_a_header_that_promises_too_many_pixels_is_refused(self, tmp_path: Path) -> None:
         save_dicom(tmp_path / "a.dcm", RAMP_8, Rows=60_000, Columns=60_000)
@@ -339,3 +339,11 @@ class TestPlanes:
         mark.add_text("Synthetic", "yes")
         assert decode(save(tmp_path / "drawn.png", RAMP_8, pnginfo=mark), SIDE)[1].synthetic
         assert not decode(save(tmp_path / "plain.png", RAMP_8), SIDE)[1].synthetic
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+@pytest.mark.parametrize("exif", [b"rubbish", b"Exif\0\0rubbish", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*"])
+def test_damaged_exif_costs_no_picture(exif: bytes, suffix: str, tmp_path: Path) -> None:
+    Image.fromarray(RAMP_8).save(tmp_path / f"plain.{suffix}")
+    Image.fromarray(RAMP_8).save(tmp_path / f"damaged.{suffix}", exif=exif)
+    assert np.array_equal(luminance(tmp_path / f"damaged.{suffix}"), luminance(tmp_path / f"plain.{suffix}"))

@@ -26,6 +26,7 @@ from tests.dicoms import save_dicom
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 TWELVE = {"BitsStored": 12, "HighBit": 11}
+BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 EXACT = np.round(RAMP / 4095 * 255)
 
 
@@ -242,10 +243,10 @@ def test_a_syntax_without_decoder_is_named_with_what_to_install(written: Any, mo
         ({"HighBit": 15}, Reason.UNSUPPORTED),
         ({"Rows": 30000, "Columns": 30000}, Reason.TOO_LARGE),
         ({"Rows": 65}, Reason.TRUNCATED),
-        ({"PixelData": None}, Reason.NOT_AN_IMAGE),
-        ({"WindowCenter": 5, "WindowWidth": 0}, Reason.UNSUPPORTED),
+        ({"PixelData": None}, Reason.TRUNCATED),
+        ({"PixelData": None, "Rows": None, "Columns": None, "SOPClassUID": BASIC_TEXT_SR}, Reason.NOT_AN_IMAGE),
+        ({"WindowCenter": 5, "WindowWidth": -5}, Reason.UNSUPPORTED),
         ({"WindowCenter": 5, "WindowWidth": 5, "VOILUTFunction": "CURVED"}, Reason.UNSUPPORTED),
-        ({"RescaleSlope": 0, "RescaleIntercept": 1}, Reason.UNSUPPORTED),
         ({"Rows": None}, Reason.UNREADABLE),
     ],
     ids=str,

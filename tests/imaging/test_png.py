@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cxr.core.errors import ImageError
+from cxr.core.errors import ImageError, Reason
 from cxr.imaging import png
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.png import with_stored_pixels
@@ -85,15 +85,20 @@ def test_what_is_interlaced_or_too_long_is_left_to_pillow(monkeypatch: pytest.Mo
     assert with_stored_pixels(bytes(data)) == data
     monkeypatch.undo()
     data[28] = 1
-    assert with_stored_pixels(bytes(data)) == data
+    assert with_stored_pixels(checked(data)) == data
+
+
+def checked(data: bytearray) -> bytes:
+    """Write the CRC that belongs to a header."""
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
 @pytest.mark.parametrize("rows", [36, 38])
 def test_a_stream_of_another_length_than_the_header_says_is_left_to_pillow(rows: int) -> None:
     short = bytearray(saved(PICTURES["L"]))
     struct.pack_into(">I", short, 20, rows)
-
-    assert with_stored_pixels(bytes(short)) == short
+    assert with_stored_pixels(checked(short)) == short
 
 
 def judged(data: bytes) -> object:
@@ -106,13 +111,79 @@ def judged(data: bytes) -> object:
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
-def test_a_damaged_file_is_judged_as_pillow_alone_judges_it(draw: st.DataObject) -> None:
-    data = bytearray(in_parts(saved(PICTURES[draw.draw(st.sampled_from(sorted(PICTURES)))]), 200))
+def test_a_damaged_file_is_answered_as_the_whole_one_or_not_at_all(draw: st.DataObject) -> None:
+    whole = in_parts(saved(PICTURES[draw.draw(st.sampled_from(sorted(PICTURES)))]), 200)
+    data = bytearray(whole)
     for _ in range(draw.draw(st.integers(1, 3))):
         data[draw.draw(st.integers(8, len(data) - 1))] = draw.draw(st.integers(0, 255))
-    damaged = bytes(data[: draw.draw(st.integers(8, len(data)))])
-    ours = judged(damaged)
+    found = judged(bytes(data[: draw.draw(st.integers(8, len(data)))]))
+    assert found in (judged(whole), Reason.UNREADABLE, Reason.TRUNCATED)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxr.imaging.decode.with_stored_pixels", lambda data: data)
-        assert ours == judged(damaged)
+
+def chunk(kind: bytes, content: bytes, crc: int | None = None) -> bytes:
+    crc = zlib.crc32(kind + content) if crc is None else crc
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+
+HUGE = zlib.compress(bytes(2 << 20))
+NOTES = {
+    "text with a wrong checksum": chunk(b"tEXt", b"Comment\0words", 1),
+    "2 MB of text": chunk(b"iTXt", b"Comment\0\1\0\0\0" + HUGE),
+    "2 MB of old text": chunk(b"zTXt", b"Comment\0\0" + HUGE),
+    "text in an unknown compression": chunk(b"zTXt", b"Comment\0\7words"),
+    "EXIF of rubbish": chunk(b"eXIf", b"rubbish"),
+    "EXIF with a wrong checksum": chunk(b"eXIf", b"II*\0\10\0\0\0\0\0", 1),
+    "old EXIF of rubbish": chunk(b"tEXt", b"Raw profile type exif\0rubbish"),
+    "a profile of rubbish": chunk(b"iCCP", b"name\0\7rubbish"),
+    "a huge profile": chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(80 << 20))),
+    "a short header of resolution": chunk(b"pHYs", b"\0"),
+}
+
+
+@pytest.mark.parametrize("mode", ["L", "P"])
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+@pytest.mark.parametrize("note", NOTES)
+def test_notes_cost_no_pixel(note: str, place: str, mode: str) -> None:
+    whole = saved(PICTURES[mode])
+    start = whole.index(b"IDAT") - 4 if place == "before the pixels" else whole.index(b"IEND") - 4
+    plane, facts = decode_bytes(whole[:start] + NOTES[note] + whole[start:], 8)
+    expected, expected_facts = decode_bytes(whole, 8)
+    assert np.array_equal(plane, expected)
+    assert facts == expected_facts
+
+
+def test_a_damaged_note_does_not_cost_the_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = saved(PICTURES["L"], exif=exif)
+    start = whole.index(b"IDAT") - 4
+    damaged = whole[:start] + NOTES["2 MB of text"] + whole[start:]
+    assert judged(damaged) == judged(whole)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("part", ["stream", "checksum of the stream", "checksum of the chunk"])
+def test_checksums_of_pixels_are_believed(part: str, interlaced: bool) -> None:
+    data = bytearray(saved(PICTURES["L"]))
+    data[28] = interlaced
+    start = data.index(b"IDAT")
+    end = start + 4 + struct.unpack_from(">I", data, start - 4)[0]
+    data[{"stream": start + 60, "checksum of the stream": end - 1, "checksum of the chunk": end}[part]] ^= 0xFF
+    if part != "checksum of the chunk":
+        struct.pack_into(">I", data, end, zlib.crc32(data[start:end]))
+    assert judged(checked(data)) in (Reason.UNREADABLE, Reason.TRUNCATED)
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tRNS"])
+def test_checksums_of_header_palette_and_transparency_are_believed(kind: bytes) -> None:
+    data = bytearray(saved(PICTURES["P"], transparency=3))
+    start = data.index(kind)
+    data[start + 4 + struct.unpack_from(">I", data, start - 4)[0]] ^= 1
+    assert judged(bytes(data)) is Reason.UNREADABLE
+
+
+def test_a_copy_whose_end_is_zeros_is_no_film_with_a_black_half() -> None:
+    for mode in PICTURES:
+        whole = saved(PICTURES[mode])
+        half = len(whole) // 2
+        assert judged(whole[:half] + bytes(len(whole) - half)) in (Reason.UNREADABLE, Reason.TRUNCATED)

@@ -1,0 +1,239 @@
+"""Work on bytes that nobody vouches for, done in a process that may die.
+
+A decoder written in C can abort, jump to nowhere, run for ever or take all memory there is, and no `except` helps. Here
+it does so in a child, which has limits. A child is started when one is needed, serves one thread at a time, is kept for
+the next file, and ends when this process does. What it answers is bytes and a text, never a pickle: what it worked on
+may have taken it over.
+"""
+
+import atexit
+import math
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+from cxr.core.errors import ImageError, Reason
+
+FILE_SECONDS = 60.0  # that one file may take; 0: as long as it takes
+MEMORY_BYTES = 4 << 30  # of address space: twice what decoding the largest picture that is read takes
+
+_START_SECONDS = 120.0  # to start a child: a busy machine, a slow share
+_GRACE_SECONDS = 10.0  # after which a child whose parent was killed ends itself
+_MOST_TEXT, _MOST_DATA = 1 << 16, 1 << 30  # bytes of an answer
+_REQUEST = struct.Struct("<dQ")  # seconds, bytes of the pickle
+_ANSWER = struct.Struct("<BQQ")  # kind, bytes of the text, bytes of the data
+_DONE, _RAISED, _NO_MEMORY = range(3)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # the stacks of others would be counted as memory
+
+Answer = tuple[str, bytes]
+
+
+class DecoderError(Exception):
+    """What the function raised in the child, as text."""
+
+
+def isolated(function: Callable[..., Answer], *arguments: object, seconds: float = FILE_SECONDS) -> Answer:
+    """Return `function(*arguments)`, computed in a child; where that ends badly, once more in a fresh one.
+
+    Args:
+        function: A function of a module, which the child imports; its text and bytes are what comes back.
+        arguments: What can be pickled.
+        seconds: That it may take, each time; 0: as long as it takes.
+
+    Raises:
+        DecoderError: The function raised an exception, whose text this has.
+        ImageError: The child crashed, was not done in time or needed too much memory, twice.
+    """
+    request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+    try:
+        return _answered(_idle.pop() if _idle else None, request, seconds)
+    except ImageError:  # perhaps of what earlier files have left there
+        return _answered(None, request, seconds)
+
+
+def _answered(child: "_Child | None", request: bytes, seconds: float) -> Answer:
+    """Ask a child, or a new one, and keep it where it can be asked again."""
+    child = child or _Child()
+    try:
+        kind, text, data = child.ask(request, seconds)
+    except BaseException:
+        child.close()
+        raise
+    if kind == _NO_MEMORY:  # what it holds by now is not known
+        child.close()
+        raise ImageError(Reason.MEMORY, f"decoding needs more than the {_size()} of memory that it may use")
+    _idle.append(child)
+    if kind == _RAISED:
+        raise DecoderError(text)
+    return text, data
+
+
+class _Child:
+    """A process that computes what it is asked."""
+
+    def __init__(self) -> None:
+        """Start it. Raises ImageError where that is impossible."""
+        start = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+        self._late = False
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", start],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # decoders write there what they think of a file
+                env=os.environ | _ONE_THREAD,
+            )
+        except OSError as error:
+            raise ImageError(Reason.CRASHED, f"its decoder cannot be started: {error.strerror}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        try:
+            self._exchange(b"", _START_SECONDS)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, request: bytes, seconds: float) -> tuple[int, str, bytes]:
+        """Return kind, text and bytes of the answer. Raises ImageError where there is none."""
+        return self._exchange(_REQUEST.pack(seconds, len(request)) + request, seconds)
+
+    def _exchange(self, sent: bytes, seconds: float) -> tuple[int, str, bytes]:
+        # A timer works with pipes of every system, and where what is sent is not taken.
+        timer = threading.Timer(seconds, self._too_late) if seconds else None
+        try:
+            if timer:
+                timer.daemon = True
+                timer.start()
+            self._input.write(sent)
+            self._input.flush()
+            kind, *lengths = _ANSWER.unpack(_exactly(self._output, _ANSWER.size))
+            if lengths[0] > _MOST_TEXT or lengths[1] > _MOST_DATA:
+                raise EOFError
+            text, data = (_exactly(self._output, length) for length in lengths)
+            return kind, text.decode("utf-8", "replace"), data
+        except (OSError, EOFError) as error:
+            raise ImageError(Reason.CRASHED, self._ending(seconds)) from error
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _too_late(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def _ending(self, seconds: float) -> str:
+        """Say how it ended; the limits are named where they may be the cause."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        if self._late:
+            return f"decoding was not done after {seconds:g} s"
+        status = self._process.returncode
+        if status is not None and status < 0:
+            how = f"by {signal.Signals(-status).name}" if -status in set(signal.Signals) else f"by signal {-status}"
+            return f"its decoder was ended {how}; it may use {_size()} of memory"
+        return "its decoder ended without an answer"
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this process's ends; at the end of the last copy of its input, the child ends."""
+        for end in (self._input, self._output):
+            with suppress(OSError):  # of what was not taken
+                end.close()
+        if self._process.returncode is None:  # it is another process's child, or none of whom anybody asks
+            self._process.returncode = 0
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+def _size() -> str:
+    return f"{MEMORY_BYTES >> 30} GiB"
+
+
+_idle: list[_Child] = []  # `pop` and `append` are whole, whatever thread calls them
+
+
+def _end_idle() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+def _forget_idle() -> None:
+    """Leave the children to the process that was forked from."""
+    while _idle:
+        _idle.pop().forget()
+
+
+atexit.register(_end_idle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_idle)
+
+
+def serve() -> None:
+    """Answer requests until the input ends. The child does nothing else."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # decoders write to what they take for the terminal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    import pydicom.pixels  # noqa: F401  before the clock starts
+
+    _limit_memory()
+    _answer(answers, _DONE)
+    with suppress(OSError):  # the parent is gone
+        while head := requests.read(_REQUEST.size):
+            seconds, length = _REQUEST.unpack(head)
+            _limit_time(seconds)
+            _answer(answers, *_computed(requests.read(length)))
+            _limit_time(0)
+
+
+def _computed(request: bytes) -> tuple[int, str, bytes]:
+    try:
+        function, arguments = pickle.loads(request)
+        return (_DONE, *function(*arguments))
+    except MemoryError:
+        return _NO_MEMORY, "", b""
+    except Exception as error:
+        return _RAISED, str(error) or type(error).__name__, b""
+
+
+def _answer(answers: IO[bytes], kind: int, text: str = "", data: bytes = b"") -> None:
+    told = text.encode("utf-8", "replace")[:_MOST_TEXT]
+    answers.write(_ANSWER.pack(kind, len(told), len(data)))
+    answers.write(told)
+    answers.write(data)
+    answers.flush()
+
+
+def _limit_memory() -> None:
+    """Limit the address space, and write no image of it to the disk after a crash; where there are such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for what, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]
+        with suppress(ValueError, OSError):
+            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _limit_time(seconds: float) -> None:
+    """Let the system end this process where nobody else does, because the parent was killed."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(seconds + _GRACE_SECONDS) if seconds else 0)

@@ -1,0 +1,174 @@
+"""TIFF: depth, sign and polarity come from the file's tags, and Pillow gets a form of them that it reads.
+
+Pillow knows a list of combinations of tags. It takes an absent PhotometricInterpretation for WhiteIsZero, opens deep
+WhiteIsZero in one byte order only, misreads planes of 16 bits, and takes signed bytes for unsigned ones. Here the
+directory is read first, what has no defined black and white is refused, and the rest is written as the one form of it
+that Pillow has: BlackIsZero, not planar. The pixels themselves are not touched.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cxr.core.errors import ImageError, Reason
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
+STRIPS, PLANAR, TILES, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 324, 338, 339
+WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
+UNSIGNED, SIGNED, UNDEFINED = 1, 2, 4
+SHORT = 3
+NUMBERS = {1: "B", SHORT: "H", 4: "I", 16: "Q"}  # types of entries that hold unsigned integers
+MOST_VALUES = 16  # of a tag that is looked at: a picture has no more samples a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a file writes directories: `order` for struct; classic, or BigTIFF with longer offsets."""
+
+    order: str
+    is_big: bool
+
+    @property
+    def offset(self) -> str:
+        return self.order + ("Q" if self.is_big else "I")
+
+    @property
+    def count(self) -> str:
+        return self.order + ("Q" if self.is_big else "H")
+
+    @property
+    def entry(self) -> str:
+        return self.order + ("HHQ8s" if self.is_big else "HHI4s")
+
+    @property
+    def start(self) -> int:
+        """Where the place of the first directory is written."""
+        return 8 if self.is_big else 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """The first directory of a file: its entries as they are, their integers, and where the next one is."""
+
+    form: _Form
+    entries: Mapping[int, bytes]
+    values: Mapping[int, tuple[int, ...]]
+    following: int
+
+    def first(self, tag: int, default: int) -> int:
+        return self.values.get(tag, (default,))[0]
+
+
+def for_pillow(data: bytes) -> tuple[bytes, bool]:
+    """Return a TIFF of the same pixels that Pillow reads, and whether its luminance is then to be inverted.
+
+    Raises:
+        ImageError: The directory is not whole, or black and white of its samples are not defined.
+    """
+    directory = _read(data)
+    _check(directory)
+    if directory.first(SAMPLES, 1) != 1:
+        return data, False
+    photometric = directory.values.get(PHOTOMETRIC, (None,))[0]
+    is_inverse = photometric == WHITE_IS_ZERO and _bits(directory) > 8  # up to 8 Pillow inverts by itself
+    wanted = {PHOTOMETRIC: BLACK_IS_ZERO} if photometric is None or is_inverse else {}
+    if directory.first(PLANAR, 1) != 1:  # one sample a pixel has one plane
+        wanted[PLANAR] = 1
+    if directory.first(SAMPLE_FORMAT, UNSIGNED) == UNDEFINED:
+        wanted[SAMPLE_FORMAT] = UNSIGNED
+    return (_rewritten(data, directory, wanted) if wanted else data), is_inverse
+
+
+def unsupported(data: bytes) -> ImageError:
+    """Say why a decoder refuses a file whose directory is whole: the combination of its tags."""
+    directory = _read(data)
+    if not directory.values.keys() >= {WIDTH, HEIGHT} or not directory.values.keys() & {STRIPS, TILES}:
+        return ImageError(Reason.UNREADABLE, "a TIFF directory without size or place of its pixels")
+    names = {
+        "BitsPerSample": BITS,
+        "SampleFormat": SAMPLE_FORMAT,
+        "PhotometricInterpretation": PHOTOMETRIC,
+        "Compression": COMPRESSION,
+    }
+    said = ", ".join(
+        f"{name} {' '.join(map(str, directory.values[tag]))}" for name, tag in names.items() if tag in directory.values
+    )
+    order = "little-endian" if directory.form.order == "<" else "big-endian"
+    kind = "BigTIFF" if directory.form.is_big else "TIFF"
+    return ImageError(Reason.UNSUPPORTED, f"no decoder for a {order} {kind} of {said}")
+
+
+def _bits(directory: _Directory) -> int:
+    return max(directory.values.get(BITS, (1,)))
+
+
+def _check(directory: _Directory) -> None:
+    """Refuse samples whose black and white are not defined."""
+    bits, formats = _bits(directory), set(directory.values.get(SAMPLE_FORMAT, (UNSIGNED,)))
+    if formats - {UNSIGNED, SIGNED, UNDEFINED}:
+        raise ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
+    if SIGNED in formats and bits <= 8:
+        raise ImageError(Reason.UNSUPPORTED, f"signed samples of {bits} bits have no defined black and white")
+    colours = directory.first(SAMPLES, 1) - len(directory.values.get(EXTRA_SAMPLES, ()))
+    if bits > 8 and (colours > 1 or directory.first(PHOTOMETRIC, BLACK_IS_ZERO) == PALETTE):
+        raise ImageError(Reason.UNSUPPORTED, f"{bits}-bit colour; save it as 16-bit greyscale")
+
+
+def _read(data: bytes) -> _Directory:
+    form = _Form("<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+"))
+    try:
+        (place,) = struct.unpack_from(form.offset, data, form.start)
+        (count,) = struct.unpack_from(form.count, data, place)
+        start, size = place + struct.calcsize(form.count), struct.calcsize(form.entry)
+        entries: dict[int, bytes] = {}
+        for number in range(count):
+            entry = data[start + number * size : start + (number + 1) * size]
+            entries.setdefault(struct.unpack(form.entry, entry)[0], entry)
+        (following,) = struct.unpack_from(form.offset, data, start + count * size)
+    except struct.error as error:
+        raise ImageError(
+            Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its TIFF directory"
+        ) from error
+    values = {tag: found for tag, entry in entries.items() if (found := _values(entry, form, data))}
+    return _Directory(form, entries, values, following)
+
+
+def _values(entry: bytes, form: _Form, data: bytes) -> tuple[int, ...]:
+    """Return the first integers of an entry; none where it holds something else, or they lie beyond the file."""
+    _, kind, count, inside = struct.unpack(form.entry, entry)
+    if kind not in NUMBERS:
+        return ()
+    pattern = f"{form.order}{min(count, MOST_VALUES)}{NUMBERS[kind]}"
+    is_inside = count * struct.calcsize(NUMBERS[kind]) <= len(inside)
+    place = 0 if is_inside else struct.unpack(form.offset, inside)[0]
+    try:
+        return struct.unpack_from(pattern, inside if is_inside else data, place)
+    except struct.error:
+        return ()
+
+
+def _rewritten(data: bytes, directory: _Directory, wanted: Mapping[int, int]) -> bytes:
+    """Return the file with its first directory written anew at its end, with `wanted` in place of what it says."""
+    form = directory.form
+    room = 8 if form.is_big else 4
+    entries = dict(directory.entries)
+    for tag, value in wanted.items():
+        entries[tag] = struct.pack(form.entry, tag, SHORT, 1, struct.pack(f"{form.order}H", value).ljust(room, b"\0"))
+    padding = b"\0" * (-len(data) % 8)
+    place = struct.pack(form.offset, len(data) + len(padding))
+    return b"".join(
+        (
+            data[: form.start],
+            place,
+            data[form.start + len(place) :],
+            padding,
+            *_parts(entries, form, directory.following),
+        )
+    )
+
+
+def _parts(entries: Mapping[int, bytes], form: _Form, following: int) -> Iterable[bytes]:
+    yield struct.pack(form.count, len(entries))
+    for tag in sorted(entries):
+        yield entries[tag]
+    yield struct.pack(form.offset, following)

@@ -1,0 +1,285 @@
+"""Absence, emptiness and contradiction in DICOM headers, and objects that are not whole."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread, dcmwrite
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from cxr.core.errors import ImageError, Reason
+from cxr.core.image import Plane
+from cxr.imaging.decode import decode_bytes
+from cxr.screening.candidates import Candidate
+from cxr.screening.read import read
+from tests.dicoms import save_dicom
+
+RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+EXACT = np.round(RAMP / 4095 * 255).astype(np.uint8)
+INPUTS = Path(__file__).parents[1] / "inputs"
+HTJ2K = "1.2.840.10008.1.2.4.201"
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Any:
+    """Return a function that draws a 12-bit object with elements; None removes one."""
+
+    def draw(**elements: Any) -> Dataset:
+        save_dicom(tmp_path / "x.dcm", RAMP, **({"BitsStored": 12, "HighBit": 11} | elements))
+        return dcmread(tmp_path / "x.dcm")
+
+    return draw
+
+
+def written(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
+    buffer = io.BytesIO()
+    little = syntax != ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if not little:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    dcmwrite(buffer, dataset, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=little)
+    return buffer.getvalue()
+
+
+def with_text(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert len(old) == len(new)
+    assert data.count(old) == 1
+    return data.replace(old, new)
+
+
+def decoded(data: bytes) -> tuple[Plane, tuple[str, ...]]:
+    plane, facts = decode_bytes(data, 16)
+    return plane, facts.steps
+
+
+def refusal(data: bytes) -> ImageError:
+    with pytest.raises(ImageError) as error:
+        decode_bytes(data, 16)
+    return error.value
+
+
+EMPTY: list[dict[str, Any]] = [
+    {"WindowCenter": "", "WindowWidth": 4096},
+    {"WindowCenter": 2048, "WindowWidth": ""},
+    {"WindowCenter": "", "WindowWidth": ""},
+    {"RescaleSlope": "", "RescaleIntercept": 0},
+    {"RescaleSlope": 1, "RescaleIntercept": ""},
+    {"VOILUTSequence": []},
+    {"VOILUTSequence": [Dataset()]},
+    {"ModalityLUTSequence": [Dataset()]},
+    {"NumberOfFrames": ""},
+    {"PresentationLUTShape": ""},
+]
+
+
+@pytest.mark.parametrize("elements", EMPTY, ids=str)
+def test_an_empty_element_is_as_absent(elements: dict[str, Any], drawn: Any) -> None:
+    plane, steps = decoded(written(drawn(**elements)))
+    assert np.array_equal(plane, EXACT)
+    assert steps == ("divided_by_4095",)
+
+
+@pytest.mark.parametrize("keyword", ["SamplesPerPixel", "PixelRepresentation", "HighBit"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_numbers_that_have_one_possible_value_may_be_empty_or_absent(keyword: str, empty: bool, drawn: Any) -> None:
+    dataset = drawn()
+    if empty:
+        dataset[keyword].value = None
+    else:
+        del dataset[keyword]
+    assert np.array_equal(decoded(written(dataset))[0], EXACT)
+
+
+def test_a_blank_window_is_as_absent(drawn: Any) -> None:
+    data = written(drawn(WindowCenter="2048", WindowWidth="4096"))
+    assert decoded(with_text(with_text(data, b"2048", b"    "), b"4096", b"    "))[1] == ("divided_by_4095",)
+
+
+@pytest.mark.parametrize(
+    ("elements", "step"),
+    [
+        ({"WindowCenter": 5, "WindowWidth": 0}, "window_ignored=5:0"),
+        ({"WindowCenter": 0, "WindowWidth": 0}, "window_ignored=0:0"),
+        ({"WindowCenter": 5, "WindowWidth": 0.5}, "window_ignored=5:0.5"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 7}, "rescale_ignored=0:7"),
+    ],
+    ids=str,
+)
+def test_what_would_show_nothing_is_ignored_with_a_step(elements: dict[str, Any], step: str, drawn: Any) -> None:
+    plane, steps = decoded(written(drawn(**elements)))
+    assert np.array_equal(plane, EXACT)
+    assert steps == (step, "divided_by_4095")
+
+
+@pytest.mark.parametrize("value", ["20,5", "abcd", "nan ", "inf "])
+def test_text_where_a_number_belongs_is_quoted(value: str, drawn: Any) -> None:
+    data = with_text(written(drawn(WindowCenter="7531", WindowWidth="4096")), b"7531", value.encode())
+    error = refusal(data)
+    assert error.reason is Reason.UNSUPPORTED
+    assert f"WindowCenter is '{value.strip()}'" in error.detail
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsStored", "BitsAllocated", "PhotometricInterpretation"])
+def test_what_has_no_default_is_named_where_it_is_empty(keyword: str, drawn: Any) -> None:
+    dataset = drawn()
+    dataset[keyword].value = None
+    assert "absent or empty" in refusal(written(dataset)).detail
+
+
+def table(data: bytes, descriptor: list[int], vr: str = "OW") -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", descriptor)
+    item.add_new("LUTData", vr, data)
+    return item
+
+
+def test_a_table_of_bytes_packed_in_words_is_read(drawn: Any) -> None:
+    packed = (np.arange(4096) // 16).astype(np.uint8).tobytes()
+    assert np.array_equal(decoded(written(drawn(VOILUTSequence=[table(packed, [4096, 0, 8])])))[0], RAMP // 16)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_big_endian_table_is_read_right(packed: bool, drawn: Any) -> None:
+    entries = np.arange(4096) // 16
+    data = entries.astype(np.uint8).view("<u2").astype(">u2") if packed else entries.astype(">u2")
+    dataset = drawn(VOILUTSequence=[table(data.tobytes(), [4096, 0, 8])])
+    assert np.array_equal(decoded(written(dataset, ExplicitVRBigEndian))[0], RAMP // 16)
+
+
+def test_a_table_that_says_more_bits_than_it_has_is_not_shown_dark(drawn: Any) -> None:
+    dataset = drawn(VOILUTSequence=[table(np.arange(4096, dtype="<u2").tobytes(), [4096, 0, 16])])
+    plane, steps = decoded(written(dataset))
+    assert np.array_equal(plane, EXACT)
+    assert steps == ("lut_bits=12", "voi_lut")
+
+
+@pytest.mark.parametrize(
+    ("entries", "descriptor", "numbers"),
+    [
+        (4096, [8192, 0, 12], ("4096", "8192")),
+        (8192, [4096, 0, 16], ("8192", "4096")),
+        (4096, [4096, 0, 8], ("4095", "8 bits")),
+        (4096, [4096, 0], ("2", "3")),
+        (4096, [4096, 0, 20], ("20 bits", "16")),
+    ],
+    ids=str,
+)
+def test_a_table_that_contradicts_its_descriptor_is_refused_with_both_numbers(
+    entries: int, descriptor: list[int], numbers: tuple[str, str], drawn: Any
+) -> None:
+    dataset = drawn(VOILUTSequence=[table(np.arange(entries, dtype="<u2").tobytes(), descriptor)])
+    detail = refusal(written(dataset)).detail
+    assert all(number in detail for number in numbers)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("form", ["no syntax", "no meta", "bare"])
+def test_without_a_syntax_an_object_is_read_as_its_bytes_show(syntax: str, form: str, drawn: Any) -> None:
+    whole = written(drawn(), syntax)
+    meta = 132 + 12 + int.from_bytes(whole[140:144], "little")
+    head = whole[: {"no syntax": meta, "no meta": 132, "bare": 0}[form]]
+    if form == "no syntax":
+        uid = dcmread(io.BytesIO(whole)).file_meta["TransferSyntaxUID"].value.encode()
+        uid += b"\0" * (len(uid) % 2)
+        element = b"\x02\0\x10\0UI" + len(uid).to_bytes(2, "little") + uid
+        head = with_length(head.replace(element, b""), len(element))
+    plane, steps = decoded(head + whole[meta:])
+    assert np.array_equal(plane, EXACT)
+    assert steps == (("no_preamble",) if form == "bare" else ()) + ("divided_by_4095",)
+
+
+def with_length(head: bytes, fewer: int) -> bytes:
+    return head[:140] + (int.from_bytes(head[140:144], "little") - fewer).to_bytes(4, "little") + head[144:]
+
+
+@pytest.mark.parametrize("syntax", [HTJ2K, "1.2.3", "1.2.840.113619.5.2"])
+def test_an_unknown_syntax_is_named_with_a_remedy(syntax: str, drawn: Any) -> None:
+    dataset = drawn(compress=True)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+    error = refusal(buffer.getvalue())
+    assert error.reason is Reason.NO_DECODER
+    assert syntax in error.detail
+    assert "convert it to Explicit VR Little Endian" in error.detail
+    assert "pip" not in error.detail
+
+
+def test_an_empty_syntax_of_compressed_pixels_is_no_decoder(drawn: Any) -> None:
+    data = io.BytesIO()
+    drawn(compress=True).save_as(data)
+    uid = b"1.2.840.10008.1.2.5\0"
+    element = b"\x02\0\x10\0UI"
+    whole = data.getvalue().replace(element + b"\x14\0" + uid, element + b"\0\0")
+    assert refusal(with_length(whole, len(uid))).reason is Reason.NO_DECODER
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [(8190, Reason.TRUNCATED), (2 * 8192, Reason.UNREADABLE), (8192 + 128, Reason.UNREADABLE)],
+)
+def test_pixel_data_of_another_length_are_refused_with_both_numbers(pixels: int, reason: Reason, drawn: Any) -> None:
+    error = refusal(written(drawn(PixelData=bytes(pixels))))
+    assert error.reason is reason
+    assert f"{pixels:,} bytes" in error.detail
+    assert "8,192" in error.detail
+
+
+def test_a_few_bytes_of_padding_are_no_contradiction(drawn: Any) -> None:
+    assert np.array_equal(decoded(written(drawn(PixelData=RAMP.tobytes() + bytes(10))))[0], EXACT)
+
+
+@pytest.mark.parametrize("kept", [136, 150, 200, 300, 420, 1000, 8000])
+def test_an_object_that_stops_anywhere_is_truncated(kept: int, drawn: Any) -> None:
+    assert refusal(written(drawn())[:kept]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("name", ["IM0001", "film.dcm", "notes.txt"])
+def test_a_compressed_film_that_stops_has_a_row_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes((INPUTS / "cut-j2k.dcm").read_bytes())
+    reading = read(Candidate(name, name), tmp_path, [16])
+    assert reading.is_image
+    assert reading.error is not None
+    assert reading.error.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "place", "value"),
+    [("JPEG2000Lossless", b"\xff\x4f\xff\x51", 42, 11), ("JPEGLosslessProcess14_1", b"\xff\xc3", 4, 12)],
+)
+def test_compressed_pixels_of_fewer_bits_than_the_header_says_are_refused(
+    kind: str, mark: bytes, place: int, value: int, drawn: Any, tmp_path: Path
+) -> None:
+    gdcm = pytest.importorskip("gdcm", reason="the extra 'dicom' is not installed")
+    drawn()
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "x.dcm"))
+    assert reader.Read()
+    changer = gdcm.ImageChangeTransferSyntax()
+    changer.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, kind)))
+    changer.SetInput(reader.GetImage())
+    assert changer.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "y.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(changer.GetOutput())
+    assert writer.Write()
+    dataset = dcmread(tmp_path / "y.dcm")
+    dataset.BitsStored, dataset.HighBit = 16, 15
+    dataset.save_as(tmp_path / "y.dcm")
+    data = bytearray((tmp_path / "y.dcm").read_bytes())
+    data[data.index(mark) + place] = value
+    error = refusal(bytes(data))
+    assert error.reason is Reason.UNREADABLE
+    assert "12 bits" in error.detail
+    assert "BitsStored = 16" in error.detail
+
+
+def test_a_form_that_every_decoder_refuses_has_no_decoder_and_a_remedy() -> None:
+    error = refusal((INPUTS / "jpeg-extended-12bit.dcm").read_bytes())
+    assert error.reason is Reason.NO_DECODER
+    assert "12-bit precision" in error.detail
+    assert "convert it" in error.detail

@@ -1,0 +1,85 @@
+"""Whatever a file's content causes is an ImageError, and never ends who reads it."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from cxr.core.errors import ImageError, Reason
+from cxr.imaging import dicom
+from cxr.imaging.decode import decode, decode_bytes
+from cxr.imaging.dicom import dicom_attributes
+from tests.dicoms import save_dicom
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> bytes:
+    save_dicom(tmp_path / "x.dcm", np.arange(4096, dtype=np.uint16).reshape(64, 64), PatientID="7")
+    return (tmp_path / "x.dcm").read_bytes()
+
+
+def nested(data: bytes, depth: int) -> bytes:
+    """Return an object with sequences in sequences."""
+    begin = struct.pack("<HH2sHI", 0x0008, 0x1115, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    place = data.index(struct.pack("<HH", 0x0010, 0x0020))
+    return data[:place] + begin * depth + end * depth + data[place:]
+
+
+def test_sequences_nested_deeper_than_the_interpreter_goes(data: bytes) -> None:
+    assert decode_bytes(nested(data, 10), 16)[0].shape == (64, 64)
+    with pytest.raises(ImageError) as error:
+        decode_bytes(nested(data, 5000), 16)
+    assert error.value.reason is Reason.UNREADABLE
+    assert dicom_attributes(nested(data, 10), ["PatientID"]) == ("7",)
+    assert dicom_attributes(nested(data, 5000), ["PatientID"]) == ("",)
+
+
+@pytest.mark.parametrize("raised", [RecursionError, SystemError, struct.error, OSError, ValueError, MemoryError])
+def test_what_decoding_raises(raised: type[Exception], data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Any:
+        raise raised("odd")
+
+    for place in ("luminance_of_stored", "_is_lateral", "decode_dicom"):
+        with monkeypatch.context() as patch:
+            patch.setattr(dicom, place, fails)
+            with pytest.raises(ImageError) as error:
+                decode_bytes(data, 16)
+        assert error.value.reason is (Reason.MEMORY if raised is MemoryError else Reason.UNREADABLE)
+
+
+def test_ctrl_c_is_not_a_files_fault(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dicom, "decode_dicom", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        decode_bytes(data, 16)
+
+
+def test_a_file_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "x.png").touch()
+    monkeypatch.setattr(Path, "read_bytes", full)
+    with pytest.raises(ImageError) as error:
+        decode(tmp_path / "x.png", 16)
+    assert error.value.reason is Reason.MEMORY
+
+
+class Odd:
+    """A value that has no text."""
+
+    def __str__(self) -> str:
+        raise RecursionError
+
+
+def test_an_attribute_that_has_no_text_is_empty(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pydicom, "dcmread", lambda *_, **__: {"PatientID": Odd(), "StudyDate": "20200101"})
+    assert dicom_attributes(data, ["PatientID", "StudyDate"]) == ("", "")

@@ -1,0 +1,142 @@
+import contextlib
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.core.errors import ImageError, Reason
+from cxr.core.image import Plane
+from cxr.imaging.decode import decode_bytes
+
+INPUTS = Path(__file__).parents[1] / "inputs"
+RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16 + 15  # to 65535
+GREY = np.round(RAMP / 65535 * 255).astype(int)
+DEFLATE = 8
+
+
+def tiff(samples: NDArray[Any], order: str = "<", big: bool = False, **tags: int | None) -> bytes:
+    """Write one strip; `tags` replace or, with None, remove."""
+    planes = samples.shape[0] if samples.ndim == 3 else 1
+    form, size = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind], samples.dtype.itemsize
+    pixels = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    pixels = zlib.compress(pixels) if tags.get("Compression") == DEFLATE else pixels
+    start = 16
+    values = {
+        256: samples.shape[-1], 257: samples.shape[-2], 258: 8 * size, 259: tags.get("Compression", 1),
+        262: tags.get("Photometric", 1), 273: start, 277: planes, 278: samples.shape[-2], 279: len(pixels),
+        284: tags.get("Planar", 1), 339: tags.get("SampleFormat", form),
+    }  # fmt: skip
+    entry, count, offset = ("HHQQ", "Q", "Q") if big else ("HHII", "H", "I")
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
+    head += struct.pack(f"{order}HH", 8, 0) if big else b""
+    head += struct.pack(order + offset, start + len(pixels))
+    directory = b"".join(
+        struct.pack(order + entry, tag, 16 if big else 4, 1, value)
+        for tag, value in values.items()
+        if value is not None
+    )
+    number = sum(value is not None for value in values.values())
+    return head.ljust(start, b"\0") + pixels + struct.pack(order + count, number) + directory + bytes(8)
+
+
+def luminance(data: bytes) -> Plane:
+    return decode_bytes(data, 16)[0]
+
+
+def refusal(data: bytes) -> ImageError:
+    with pytest.raises(ImageError) as error:
+        decode_bytes(data, 16)
+    return error.value
+
+
+@pytest.mark.parametrize("compression", [1, DEFLATE])
+@pytest.mark.parametrize("planar", [1, 2, None])
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+@pytest.mark.parametrize("photometric", [0, 1, None])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_every_form_of_the_same_grey_picture_is_the_same_picture(
+    bits: int, photometric: int | None, order: str, big: bool, planar: int | None, compression: int
+) -> None:
+    samples = RAMP if bits == 16 else GREY.astype(np.uint8)
+    samples = np.iinfo(samples.dtype).max - samples if photometric == 0 else samples
+    data = tiff(samples, order, big, Photometric=photometric, Planar=planar, Compression=compression)
+    plane, facts = decode_bytes(data, 16)
+    assert np.abs(plane.astype(int) - GREY).max() <= (photometric == 0)
+    assert facts.bit_depth == bits
+    assert ("inverted" in facts.steps) == (photometric == 0 and bits == 16)
+
+
+def test_samples_of_undefined_format_are_unsigned() -> None:
+    assert np.array_equal(luminance(tiff(RAMP, SampleFormat=4)), GREY)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        RAMP.astype(np.float16),
+        RAMP.astype(np.float32),
+        RAMP.astype(np.float64),
+        GREY.astype(np.int8),
+        RAMP.astype(np.int16),
+        np.full((9, 9), 2**20, np.uint32),
+        RAMP.astype(np.uint64),
+    ],
+    ids=lambda samples: str(samples.dtype),
+)
+def test_samples_without_black_and_white_are_unsupported_and_not_damaged(samples: NDArray[Any], order: str) -> None:
+    error = refusal(tiff(samples, order))
+    assert error.reason is Reason.UNSUPPORTED
+    assert "object" not in error.detail
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_deep_colour_is_unsupported(order: str, planar: int) -> None:
+    error = refusal(tiff(np.stack([RAMP] * 3), order, Photometric=2, Planar=planar))
+    assert error.reason is Reason.UNSUPPORTED
+    assert "16-bit colour" in error.detail
+
+
+def test_an_unknown_compression_is_named() -> None:
+    error = refusal(tiff(RAMP, Compression=34712))
+    assert error.reason is Reason.UNSUPPORTED
+    assert "Compression 34712" in error.detail
+
+
+def test_associated_alpha_lies_over_black() -> None:
+    data = (INPUTS / "tiff-grey-associated-alpha.tif").read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        premultiplied = np.frombuffer(image.tobytes(), np.uint8)[::2].reshape(image.height, image.width)
+    assert np.abs(luminance(data).astype(int) - premultiplied).max() <= 1
+
+
+def test_what_pillow_does_not_open_is_named() -> None:
+    error = refusal(tiff(RAMP, ">", big=True))
+    assert error.reason is Reason.UNSUPPORTED
+    assert "big-endian BigTIFF" in error.detail
+
+
+def test_a_file_that_stops_before_its_directory_ends_is_truncated() -> None:
+    data = tiff(RAMP)
+    assert {refusal(data[:kept]).reason for kept in (6, 100, len(data) - 150, len(data) - 30)} == {Reason.TRUNCATED}
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_damage_of_a_directory_is_refused_with_a_reason(draw: st.DataObject) -> None:
+    data = bytearray(tiff(RAMP[:8, :8], draw.draw(st.sampled_from("<>")), draw.draw(st.booleans())))
+    for _ in range(draw.draw(st.integers(1, 3))):
+        place = draw.draw(st.integers(0, len(data) - 1))
+        if not 16 <= place < 16 + 128:
+            data[place] = draw.draw(st.integers(0, 255))
+    with contextlib.suppress(ImageError):
+        decode_bytes(bytes(data), 16)

@@ -1,0 +1,171 @@
+"""A file whose decoder takes its process with it gets a row of its own, and changes no other."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
+
+from cxr.imaging import dicom, isolation
+from cxr.inference.model_folder import load_model
+from cxr.screening.journal import begin_parts, fingerprint_of
+from cxr.screening.ray_engine import Worker, packed, worker_payload
+from cxr.screening.workers import worker_config
+from tests.cli.batches import read, run
+from tests.dicoms import save_dicom
+from tests.imaging import faults
+from tests.screening.hostile import deep, drawn, encoded, picture
+from tests.screening.works import work_on
+from tests.shipped import ungated
+
+GOOD = ("a.png", "f.dcm", "m.png", "r.dcm", "z.png")
+BAD = {
+    "b-segfault.dcm": (faults.SEGFAULT, "decoder_crashed"),
+    "g-abort.dcm": (faults.ABORT, "decoder_crashed"),
+    "n-hang.dcm": (faults.HANG, "decoder_crashed"),
+    "s-memory.dcm": (faults.DEVOUR, "out_of_memory"),
+}
+
+
+def jpeg_dicom(path: Path, data: bytes, rows: int, columns: int) -> None:
+    """Write a DICOM object around a JPEG."""
+    save_dicom(path, np.zeros((rows, columns), np.uint8))
+    dataset = dcmread(path)
+    dataset.PixelData = encapsulate([data])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.save_as(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five pictures: three that need no child, one that is compressed, one that is not."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("a.png", "m.png", "z.png"):
+        (scans / name).write_bytes(encoded(picture()))
+    save_dicom(scans / "f.dcm", deep(12), compress=True, BitsStored=12, HighBit=11)
+    save_dicom(scans / "r.dcm", deep(12), BitsStored=12, HighBit=11)
+    return scans
+
+
+def screened(folder: Path, *options: object) -> tuple[int, list[dict[str, str]]]:
+    output = folder.parent / "r.csv"
+    model = folder.parent / "model"
+    result = run(folder, "-o", output, "--model", model if model.exists() else ungated(model), *options)
+    assert "Traceback" not in result.output
+    return result.exit_code, read(output)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_decoders_that_crash_hang_and_devour(processes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--processes", processes, "--file-timeout", 2, "--batch-size", 2)
+    status, alone = screened(folder, *options, "--overwrite")
+    assert (status, [row["path"] for row in alone]) == (0, list(GOOD))
+    monkeypatch.setattr(dicom, "_decoded", faults.decoded)
+    for name, (fault, _) in BAD.items():
+        save_dicom(folder / name, np.zeros((fault, 100), np.uint8), compress=True)
+    status, rows = screened(folder, *options, "--overwrite")
+    assert status == 3
+    assert [row for row in rows if row["path"] in GOOD] == alone
+    failed = {row["path"]: row for row in rows if row["path"] not in GOOD}
+    assert {name: row["reason"] for name, row in failed.items()} == {name: reason for name, (_, reason) in BAD.items()}
+    assert {row["status"] for row in failed.values()} == {"error"}
+    assert failed["n-hang.dcm"]["detail"] == "decoding was not done after 2 s"
+    monkeypatch.undo()
+    status, again = screened(folder, *options)
+    assert [row for row in again if row["path"] in GOOD] == alone
+    assert {row["status"] for row in again} == {"ok"}, "they are tried again, and now they can be decoded"
+
+
+def test_a_jpeg_that_aborts_the_decoder_of_today(folder: Path) -> None:
+    """GDCM calls `abort` where the version of JFIF is none that it knows; another decoder may read the picture."""
+    buffer = io.BytesIO()
+    Image.fromarray(drawn()).save(buffer, "JPEG", quality=95)
+    data = buffer.getvalue()
+    place = data.index(b"JFIF\0") + 5
+    jpeg_dicom(folder / "c.dcm", data, *drawn().shape)
+    jpeg_dicom(folder / "k.dcm", data[:place] + b"\x02" + data[place + 1 :], *drawn().shape)
+    _, rows = screened(folder, "--processes", 2)
+    assert [row["path"] for row in rows] == sorted([*GOOD, "c.dcm", "k.dcm"])
+    results = {row["path"]: (row["status"], row["reason"]) for row in rows}
+    assert results.pop("k.dcm") in (("error", "decoder_crashed"), ("ok", ""))
+    assert set(results.values()) == {("ok", "")}
+
+
+def test_a_compressed_picture_larger_than_its_header_is_not_decoded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jpeg_dicom(folder / "c.dcm", encoded(picture(size=(300, 200)), "JPEG"), 160, 160)
+    monkeypatch.setattr(dicom, "_decoded", faults.raising)
+    _, rows = screened(folder, "--processes", 1)
+    (row,) = [row for row in rows if row["path"] == "c.dcm"]
+    assert (row["status"], row["reason"]) == ("error", "unreadable")
+    assert row["detail"] == "its compressed data are of 300 x 200 pixels; Columns x Rows is 160 x 160"
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_more_pixels_than_the_header_says(frames: int, folder: Path) -> None:
+    save_dicom(folder / "c.dcm", np.zeros((100, 100), np.uint8), PixelData=bytes(frames * 100 * 100))
+    _, rows = screened(folder, "--processes", 1)
+    (row,) = [row for row in rows if row["path"] == "c.dcm"]
+    assert (row["status"], row["reason"]) == ("error", "unreadable")
+    assert row["detail"]
+
+
+def test_only_compressed_pixels_are_decoded_in_a_child(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_child(_: object) -> None:
+        raise AssertionError("a child was started")
+
+    isolation._end_idle()
+    monkeypatch.setattr(isolation._Child, "__init__", no_child)
+    (folder / "f.dcm").unlink()
+    assert screened(folder, "--processes", 1)[0] == 0
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time limits that decoding is given."""
+    limits: list[float] = []
+
+    def noted(function: Any, *arguments: object, seconds: float) -> isolation.Answer:
+        limits.append(seconds)
+        return isolation.isolated(function, *arguments, seconds=seconds)
+
+    monkeypatch.setattr(dicom, "isolated", noted)
+    return limits
+
+
+@pytest.mark.parametrize("options", [("--processes", 1), ("--workers", 2), ("--threads", 1)])
+def test_the_time_limit_reaches_the_decoder(options: tuple[object, ...], folder: Path, told: list[float]) -> None:
+    assert screened(folder, *options)[0] == 0
+    assert screened(folder, *options, "--file-timeout", 7, "--overwrite")[0] == 0
+    assert screened(folder, *options, "--file-timeout", 0, "--overwrite")[0] == 0
+    assert told == [60, 7, 0]
+
+
+def test_the_time_limit_reaches_the_decoder_of_a_stream(folder: Path, told: list[float]) -> None:
+    assert run(folder, "-o", "-", "--file-timeout", 7, "--model", ungated(folder.parent / "model")).exit_code == 0
+    assert told == [7]
+
+
+def test_the_time_limit_reaches_other_processes(folder: Path, told: list[float]) -> None:
+    work = work_on(folder, [load_model(ungated(folder.parent / "model"))], seconds=7)
+    assert worker_config(work).seconds == 7
+    parts, fingerprint = folder.parent / "r.csv.parts", fingerprint_of(work.models, work.request.naming, ())
+    begin_parts(parts, fingerprint)
+    worker = Worker(worker_payload(work, parts, fingerprint))
+    worker({"part": 0, "candidates": packed(work.selection.candidates)})
+    assert told == [7]
+
+
+def test_a_run_goes_on_with_another_time_limit(folder: Path, told: list[float]) -> None:
+    assert screened(folder, "--processes", 1)[0] == 0
+    assert screened(folder, "--processes", 1, "--file-timeout", 7)[0] == 0
+    assert told == [60], "what has an answer is not screened again"
