@@ -13,7 +13,7 @@ PARAMS = [Path("params.yaml"), Path("release/params.yaml")]
 def main(
     images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-    output: Annotated[Path, typer.Option(help="Table of the answers.")] = Path("release/work/leave_source_out.csv"),
+    output: Annotated[Path, typer.Option(help="Table of the answers.")] = Path("release/leave_source_out.csv"),
     params: Annotated[list[Path], typer.Option(help="Parameters; the recipe is that of train_cnn1.")] = PARAMS,
 ) -> None:
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""

@@ -57,7 +57,7 @@ def evaluate(folder, before="", after="", file="release/dvc.yaml"):
 
 
 def saved_outputs(project, name):
-    return read_outputs(project / f"release/work/outputs/{name}.npz")
+    return read_outputs(project / f"release/outputs/{name}.npz")
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_everything_that_the_pipeline_promises_was_written(project):
     outs = [out for file, name in STAGES if name != "compare" for out in resolved(file, name, "outs")]
     assert "reports/split.json" in outs
     assert [out for out in outs if not (project / out).exists()] == []
-    for folder, names in (("work/outputs", NETWORKS), ("release/work/outputs", MEASURED)):
+    for folder, names in (("work/outputs", NETWORKS), ("release/outputs", MEASURED)):
         assert sorted(path.name for path in (project / folder).iterdir()) == sorted(f"{name}.npz" for name in names)
     written = {path.relative_to(project).as_posix() for path in (project / "reports").rglob("*") if path.is_file()}
     assert {file for file in written if not file.startswith(tuple(outs))} == set()
@@ -184,7 +184,7 @@ def test_thresholds_come_from_the_validation_split_of_the_saved_outputs(project)
 
 
 def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
-    folders = ("release/reports", "release/models/screening", "release/models/fast", "release/work/outputs")
+    folders = ("release/reports", "release/models/screening", "release/models/fast", "release/outputs")
     before = {path: path.read_bytes() for folder in folders for path in (project / folder).rglob("*") if path.is_file()}
     done = evaluate(project, "import sys", "assert not {'tensorflow', 'keras'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
