@@ -40,7 +40,7 @@ def write_params(project, params):
 
 
 def leave_source_out(project, *arguments):
-    places = ["--params", "params.yaml", "--output", "work/leave_source_out.csv"]
+    places = ["--params", "params.yaml", "--output", "release/leave_source_out.csv"]
     command = [sys.executable, str(ROOT / "stages/leave_source_out.py"), *places, *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
@@ -48,11 +48,11 @@ def leave_source_out(project, *arguments):
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_runs_write_the_same_bytes_with_rows_for_every_source_that_can_be_held_out(project):
-    for output in ("work/leave_source_out.csv", "again.csv"):
+    for output in ("release/leave_source_out.csv", "again.csv"):
         done = leave_source_out(project, "--output", output)
         assert done.returncode == 0, done.stderr
         assert "clinic a cannot be held out" in done.stderr
-    assert (project / "again.csv").read_bytes() == (project / "work/leave_source_out.csv").read_bytes()
+    assert (project / "again.csv").read_bytes() == (project / "release/leave_source_out.csv").read_bytes()
     table = pd.read_csv(project / "again.csv", keep_default_na=False)
     assert table.columns.tolist() == ["held_out", "file", "actual", *(f"probability_{label}" for label in LABELS)]
     assert table["held_out"].value_counts().to_dict() == {"": 4, "clinic b": 5}
@@ -67,7 +67,7 @@ def test_a_class_of_one_source_gives_the_header_alone(project):
     assert done.returncode == 0, done.stderr
     assert "nothing to hold out" in done.stderr
     header = "held_out,file,actual,probability_covid,probability_normal,probability_viral_pneumonia\n"
-    assert (project / "work/leave_source_out.csv").read_text() == header
+    assert (project / "release/leave_source_out.csv").read_text() == header
 
 
 def test_an_unknown_target_stops_the_stage_before_tensorflow_loads(project):
@@ -82,7 +82,7 @@ def test_an_unknown_target_stops_the_stage_before_tensorflow_loads(project):
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["1", "False"]
     assert "leave_source_out.target is 'covid19'" in " ".join(done.stderr.split())
-    assert not (project / "work/leave_source_out.csv").exists()
+    assert not (project / "release/leave_source_out.csv").exists()
 
 
 def test_help_loads_nothing_heavy_and_names_the_outputs(project):
@@ -94,4 +94,4 @@ def test_help_loads_nothing_heavy_and_names_the_outputs(project):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1].split() == ["LOADED"]
-    assert "work/leave_source_out.csv" in done.stdout
+    assert "release/leave_source_out.csv" in done.stdout
