@@ -279,7 +279,7 @@ class Options:
             min=0,
             max=86400,
             metavar="SECONDS",
-            help="What decoding the pixels of one compressed DICOM file may take, tried twice; 0: as long as it takes.",
+            help="What decoding one file may take that is no plain PNG or JPEG, tried twice; 0: as long as it takes.",
         ),
     ] = int(FILE_SECONDS)
     fail_on: Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")] = (

@@ -12,7 +12,6 @@ from cxr.core.image import ImageFacts, Plane
 from cxr.imaging.codestream import size_of
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import lacks_preamble
-from cxr.imaging.isolation import FILE_SECONDS, Answer, isolated
 from cxr.imaging.jpeg import precision_of
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
@@ -204,8 +203,8 @@ SYNTAXES_OF_EXTRA = frozenset(
 )
 
 
-def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
-    """Decode a DICOM object in memory; compressed pixels in a child that has `seconds` for it, see `isolated`.
+def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
+    """Decode a DICOM object in memory.
 
     Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
     else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
@@ -215,8 +214,7 @@ def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, Ima
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
 
     Raises:
-        ImageError: Multi-frame, colour, without pixels, broken, in a transfer syntax without a decoder, or its decoder
-            crashed.
+        ImageError: Multi-frame, colour, without pixels, broken, or in a transfer syntax without a decoder.
     """
     import pydicom
 
@@ -229,7 +227,7 @@ def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, Ima
         _fill_transfer_syntax(dataset)
         _check_decoder(dataset)
         _check_length(dataset)
-        luminance, steps = luminance_of_stored(_stored_values(dataset, seconds), dataset)
+        luminance, steps = luminance_of_stored(_stored_values(dataset), dataset)
     except ImageError:
         raise
     except MemoryError as error:
@@ -371,37 +369,15 @@ def _check_precision(dataset: "Dataset") -> None:
         )
 
 
-# What decoding looks at; nothing else of the object goes to the child.
-PIXEL_KEYWORDS = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PixelData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-)
-
-
-def _stored_values(dataset: "Dataset", seconds: float) -> Values:
-    """Return integers of (Rows, Columns); compressed ones are decoded in a child.
+def _stored_values(dataset: "Dataset") -> Values:
+    """Return integers of (Rows, Columns).
 
     Raises:
-        ImageError: There are more or fewer samples than the header says, or the child gave no answer.
+        ImageError: There are more or fewer samples than the header says.
     """
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if syntax is not None and syntax.is_encapsulated:
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_codestream(dataset)
-        label, data = isolated(_decoded, _pixels_of(dataset), seconds=seconds)
-        kind, *shape = label.split()
-        values: Values = np.frombuffer(data, kind).reshape([int(length) for length in shape])
-    else:
-        values = dataset.pixel_array
+    values = dataset.pixel_array
     expected = (int(dataset.Rows), int(dataset.Columns))
     if values.shape != expected:
         found, said = (" x ".join(map(str, shape)) for shape in (values.shape, expected))
@@ -420,24 +396,6 @@ def _check_codestream(dataset: "Dataset") -> None:
             Reason.UNREADABLE,
             f"its compressed data are of {size[0]} x {size[1]} pixels; Columns x Rows is {said[0]} x {said[1]}",
         )
-
-
-def _pixels_of(dataset: "Dataset") -> "Dataset":
-    from pydicom.dataset import Dataset, FileMetaDataset
-
-    pixels = Dataset()
-    for keyword in PIXEL_KEYWORDS:
-        if keyword in dataset:
-            pixels.add(dataset[keyword])
-    pixels.file_meta = FileMetaDataset()
-    pixels.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    return pixels
-
-
-def _decoded(pixels: "Dataset") -> Answer:
-    """Return type and shape as text, and the values; what the child computes."""
-    values = pixels.pixel_array
-    return " ".join((values.dtype.str, *map(str, values.shape))), values.tobytes()
 
 
 def check_keywords(keywords: Sequence[str]) -> None:

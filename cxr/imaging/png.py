@@ -68,7 +68,7 @@ def with_stored_pixels(data: bytes) -> bytes:
     if data[8:16] != b"\0\0\0\x0dIHDR":
         return data
     pixels = _pixels(data)
-    length = _inflated_length(data)
+    length = inflated_length(data)
     inflated = _inflate(pixels.compressed, length) if 0 < length <= MAX_INFLATED else None
     if inflated is None:
         _check_stream(pixels.compressed, data)
@@ -123,7 +123,7 @@ def _stored_blocks(inflated: memoryview) -> Iterator[bytes | memoryview]:
         yield block
 
 
-def _inflated_length(data: bytes) -> int:
+def inflated_length(data: bytes) -> int:
     """Return how many bytes the rows have, each with that of its filter; 0 where the header does not tell."""
     width, height, depth, colour, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     if compression or filtering or interlace or colour not in CHANNELS:

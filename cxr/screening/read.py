@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
-from cxr.imaging.decode import decode_bytes
-from cxr.imaging.dicom import dicom_attributes
+from cxr.imaging import isolation
+from cxr.imaging.decode import attributes_of, decode_bytes
 from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
@@ -112,7 +112,7 @@ def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequ
         luminance, found = decode_bytes(data, side, seconds)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
-    attributes = dicom_attributes(data, keywords) if keywords else ()
+    attributes = attributes_of(data, keywords, seconds)
     return replace(reading, planes=planes, facts=facts, attributes=attributes)
 
 
@@ -123,11 +123,13 @@ Result = TypeVar("Result")
 
 @contextmanager
 def _pool(workers: int, stop: Callable[[], None]) -> Iterator[ThreadPoolExecutor]:
-    """Stop without working off the queue, so that Ctrl-C ends after the files that are being decoded."""
+    """Stop without working off the queue or waiting for decoders, so that Ctrl-C ends at once."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         yield pool
     except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        isolation.stop()
         stop()
         raise
     finally:

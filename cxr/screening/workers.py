@@ -6,8 +6,10 @@ to do.
 """
 
 import multiprocessing
+import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from cxr.core.errors import CxrError, ModelError
+from cxr.imaging import isolation
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -81,6 +84,7 @@ def _digests(model: ScreeningModel) -> str:
 
 
 CANNOT_LOAD = 1  # exit status of one that cannot load the networks
+ENDED = 2  # and of one that is told to end
 
 
 def worker_main(
@@ -91,6 +95,7 @@ def worker_main(
 ) -> None:
     """Screen what comes through `connection`, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that is helped closes the connection
+    signal.signal(signal.SIGTERM, _end)
     for other in others:  # else they would stay open when that one is gone
         other.close()
     with suppress(EOFError, ConnectionError):
@@ -109,7 +114,14 @@ def worker_main(
             connection.send(([record_of(outcome, config.schema) for outcome in outcomes], failed))
 
 
-SHUTDOWN_SECONDS = 5.0  # seconds that a worker has to end after it is dismissed
+def _end(*_: object) -> None:
+    """End at once, and whatever decodes for this process."""
+    isolation.stop()
+    os._exit(ENDED)
+
+
+DISMISSED_SECONDS = 1.0  # that all workers together have to end by themselves
+SHUTDOWN_SECONDS = 5.0  # that a worker has to end after it is told to
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +214,14 @@ class WorkerPool:
                 yield ChunkResult(worker.given.popleft(), records, failed)
 
     def shutdown(self) -> None:
-        """End the workers: those at work finish the few files that they have, whose rows are lost."""
+        """End the workers; the rows of the few files that those at work have are lost."""
         for worker in self._workers:
             worker.connection.close()
+        deadline = time.monotonic() + DISMISSED_SECONDS
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+        for worker in self._workers:
+            worker.process.terminate()
         for worker in self._workers:
             worker.process.join(SHUTDOWN_SECONDS)
             if worker.process.is_alive():

@@ -217,6 +217,7 @@ def test_an_object_without_preamble_is_read(written: Any) -> None:
     assert steps(written()[132:]) == ("no_preamble", "divided_by_4095")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_syntax_without_decoder_is_named_with_what_to_install(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import pydicom.pixels
 

@@ -40,6 +40,7 @@ def test_sequences_nested_deeper_than_the_interpreter_goes(data: bytes) -> None:
     assert dicom_attributes(nested(data, 5000), ["PatientID"]) == ("",)
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("raised", [RecursionError, SystemError, struct.error, OSError, ValueError, MemoryError])
 def test_what_decoding_raises(raised: type[Exception], data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> Any:
@@ -53,6 +54,7 @@ def test_what_decoding_raises(raised: type[Exception], data: bytes, monkeypatch:
         assert error.value.reason is (Reason.MEMORY if raised is MemoryError else Reason.UNREADABLE)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_ctrl_c_is_not_a_files_fault(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> Any:
         raise KeyboardInterrupt
