@@ -5,7 +5,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
 TRAININGS := $(filter-out train-gate,$(shell sed -n 's/^  train_\([a-z0-9]*\):.*/train-\1/p' dvc.yaml))
 
-.PHONY: help setup demo repro-parallel test lint check-slow verify-model release constraints clean $(TRAININGS)
+.PHONY: help setup demo repro-parallel test fuzz check-slow verify-model release constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
@@ -56,8 +56,14 @@ test: setup      ## lint, types and tests; without the long checks
 	mypy
 	pytest -m 'not long'
 
+SECONDS := 300
+fuzz: setup      ## decode mutated files for some time: make fuzz SECONDS=300; what goes wrong is kept in work/fuzz
+	python -m tests.fuzz --seconds $(SECONDS)
+
 check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full disks, 20,000 files; then the benchmarks
 	pytest -m long
+	$(MAKE) --no-print-directory fuzz
+	python benchmarks/mutated_files.py
 	python benchmarks/help_time.py
 	python benchmarks/screening.py --large
 

@@ -68,15 +68,25 @@ class Reason(StrEnum):
     NOT_A_RADIOGRAPH = "not_a_radiograph"
 
 
+LONGEST_DETAIL = 300
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text that may quote what a file holds: single spaces, `?` for what cannot be seen, not too long."""
+    seen = "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
+    return seen if len(seen) <= LONGEST_DETAIL else f"{seen[: LONGEST_DETAIL - 3]}..."
+
+
 class ImageError(CxrError):
     """One image file cannot be used; data to a batch, an error to whoever asked for that file.
 
     Attributes:
         reason: One of `Reason`.
-        detail: A clause for people, without the file's name.
+        detail: A clause for people, without the file's name: one line of at most `LONGEST_DETAIL` characters.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
+        detail = _on_one_line(detail)
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail

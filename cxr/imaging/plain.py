@@ -5,7 +5,7 @@ undoing the compression can cost. All other files go to a child, see `cxr.imagin
 """
 
 from cxr.imaging.jpeg import SEQUENTIAL, frame_of
-from cxr.imaging.png import HEADER_END, inflated_length
+from cxr.imaging.png import HEADER_BEGIN, HEADER_END, inflated_length
 
 MOST_PIXELS = 1 << 24  # twice what most detectors have
 MOST_NOTES = 1 << 20  # bytes beyond those of the pixels: so many can be a million chunks, each looked at
@@ -21,6 +21,8 @@ def is_plain(data: bytes, kind: str) -> bool:
 
 def _is_plain_png(data: bytes) -> bool:
     if len(data) < HEADER_END:  # nothing to decode
+        return True
+    if data[8:16] != HEADER_BEGIN:  # refused
         return True
     width, height = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))
     return width * height <= MOST_PIXELS and len(data) <= inflated_length(data) + MOST_NOTES
