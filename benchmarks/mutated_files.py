@@ -47,7 +47,7 @@ class Found:
     ended: list[str] = field(default_factory=list)
     changed: int = 0
     other: int = 0
-    peak: int = 0
+    peaks: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -97,7 +97,8 @@ def batch(numbers: Sequence[int], options: Sequence[str], good: Rows, found: Fou
         found.ended.append(f"{numbers[0]}-{numbers[-1]} {' '.join(options)}: status {status}, {again}: {last}")
     found.missing += len(numbers) + len(good) - len(rows)
     found.changed += sum(rows.get(name) != row for name, row in good.items())
-    found.peak = max(found.peak, peak)
+    how = " ".join(options[:2])
+    found.peaks[how] = max(found.peaks.get(how, 0), peak)
     found.reasons.update(row[2] or "ok" for name, row in rows.items() if name not in good)
 
 
@@ -139,10 +140,12 @@ def main() -> int:
         batch(numbers, how, good, found)
         print(f"{numbers[0]}-{numbers[-1]} {' '.join(how)}: twice, {time.monotonic() - begin:.0f} s", flush=True)
     slowest = slowest_of(numbers_of(list(seeds()), options.files))
+    peaks = ", ".join(f"{size / 1e9:.2f} GB with {how}" for how, size in found.peaks.items())
     print(
-        f"rows missing {found.missing}; runs ended {len(found.ended)}; neighbours' rows changed {found.changed}; tables "
-        f"that another run changed {found.other}\nlongest file {slowest}\n"
-        f"memory of all processes at most {found.peak / 1e9:.2f} GB (resident, shared pages counted in each)\n"
+        f"rows missing {found.missing}; runs ended {len(found.ended)}; neighbours' rows changed {found.changed}",
+        f"tables that another run changed {found.other}",
+        f"longest file {slowest}",
+        f"memory of all processes at most {peaks} (resident, shared pages counted in each)",
         f"reasons: {', '.join(f'{name} {number:,}' for name, number in found.reasons.most_common())}",
         *found.ended,
         sep="\n",

@@ -3,8 +3,8 @@
 `mutated(n)` is a function of n. Each mutation takes bytes and a `Random` and returns other bytes.
 
 Why not Atheris, which installs on Linux for each Python that is supported: it is led by coverage, and has none of the
-decoders, which are compiled without it; it runs in one process, and the faults to be found end or hang processes; and bits
-that it flips in a PNG end at a checksum, where knowing the format gets past it.
+decoders, which are compiled without it; it runs in one process, and the faults to be found end or hang processes; and
+bits that it flips in a PNG end at a checksum, where knowing the format gets past it.
 """
 
 import struct
