@@ -24,7 +24,8 @@ from cxr.cli.batch_setup import (
 )
 from cxr.cli.console import status_of
 from cxr.cli.reporters import Reporter, reporter_of
-from cxr.core.errors import CxrError, DataError
+from cxr.core.errors import CxrError, DataError, OutputError
+from cxr.core.files import refused
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found
 from cxr.screening.discovery import Selection, select
@@ -53,6 +54,11 @@ def run(options: Options) -> int:
             # Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except OSError as error:
+            if error.errno is None:  # a library's, not the system's
+                raise
+            reporter.failed(str(refused(error)))
+            return status_of(OutputError())
         except KeyboardInterrupt:
             reporter.interrupted(kept=not options.to_stdout and not options.dry_run)
             return INTERRUPTED

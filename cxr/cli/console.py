@@ -1,6 +1,5 @@
 """The two consoles, bars, the one place where a user's error becomes an exit status, and the watchdog of DVC."""
 
-import errno
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from cxr.core.errors import CxrError, UsageError
+from cxr.core.files import refused
 
 PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
 SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")
@@ -81,17 +81,6 @@ def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
 FATAL = 1
 USAGE = 2
 INTERRUPTED = 130
-# What helps where the system refuses to write.
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "this user's share of the disk is used up: free some of it",
-    errno.EFBIG: "larger files are not allowed here: raise 'ulimit -f'",
-    errno.EACCES: "let this user read and write there",
-    errno.EPERM: "let this user read and write there",
-    errno.EROFS: "the disk is read-only: work on another one",
-}
-# NumPy's whole message, without a number, where a file took fewer values than there are.
-NUMPY_WROTE_LESS = " requested and "
 # Top-level modules of the extra `pipeline`: absent after a plain `pip install .`
 PIPELINE_MODULES = frozenset(
     {
@@ -124,7 +113,7 @@ def stderr(quiet: bool = False) -> Console:
 def user_errors() -> Iterator[None]:
     """Turn what is not this program's fault into one line on stderr and an exit status.
 
-    1 for a CxrError, a missing extra and a file that cannot be written; 2 for a UsageError; 130 for Ctrl-C. Any other
+    1 for a CxrError, a missing extra and whatever the system refuses; 2 for a UsageError; 130 for Ctrl-C. Any other
     exception is a bug and keeps its trace. A stage that DVC runs ends with its DVC.
     """
     start_parent_watchdog()
@@ -137,11 +126,9 @@ def user_errors() -> Iterator[None]:
             raise
         _fail(f"{error.name} is not installed; this command needs the extra 'pipeline': pip install '.[pipeline]'")
     except OSError as error:
-        number = errno.ENOSPC if NUMPY_WROTE_LESS in str(error) else error.errno
-        if number not in REMEDIES:
+        if error.errno is None:  # a library's, not the system's
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{os.strerror(number)}; {REMEDIES[number]}, then run the same command again")
+        _fail(str(refused(error)))
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as ended:

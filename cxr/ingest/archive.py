@@ -16,7 +16,7 @@ from typing import IO, cast
 from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from cxr.core.errors import DataError
-from cxr.core.files import Track, untracked
+from cxr.core.files import Track, guarded, make_folder, untracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _unpack_tar_member(
     if hasattr(tarfile, "data_filter"):
         tarfile.data_filter(member, str(into))
     if member.isdir():
-        (into / path).mkdir(parents=True, exist_ok=True)
+        make_folder(into / path)
         return written
     source = tar.extractfile(member)
     assert source is not None  # only links and folders have none
@@ -190,7 +190,7 @@ def unpack_zip(archive: Path, into: Path, limits: Limits, track: Track) -> None:
         paths = [names.add(member.orig_filename, member.is_dir()) for member in members]
         for member, path in track(zip(members, paths, strict=True), "unpacking", len(members)):
             if member.is_dir():
-                (into / path).mkdir(parents=True, exist_ok=True)
+                make_folder(into / path)
             else:
                 written = _unpack_zip_member(file, member, into / path, written, limits)
 
@@ -333,8 +333,8 @@ def write_member(source: IO[bytes], target: Path, written: int, limits: Limits) 
     Returns:
         `written` and the bytes of this member.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
+    make_folder(target.parent)
+    with guarded(target), target.open("xb") as file:
         while chunk := source.read(CHUNK):
             written += len(chunk)
             limits.check_total(written)

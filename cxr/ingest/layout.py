@@ -1,12 +1,12 @@
 """Find the folder whose folders are the classes, lay its files out as `data/` has them, and move patients' table."""
 
 import csv
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
+from cxr.core.files import copy_file, whole_file
 from cxr.dataset.release import MASK_FOLDER, METADATA_SUFFIX, PATIENTS_FILE, is_image, is_mask, label_of
 from cxr.ingest.archive import SUFFIXES, Listing
 
@@ -202,9 +202,9 @@ def move_patients_table(source: Path, target: Path, places: Mapping[PurePosixPat
         if place is not None:
             kept.append([*row[:column], str(place), *row[column + 1 :]])
     if kept == rows:
-        shutil.copyfile(source, target)
+        copy_file(source, target)
         return 0
-    with target.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *kept])
     return len(rows) - len(kept)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cxr.core.errors import DataError, OutputError, UsageError
+from cxr.core.files import make_folder
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import cleaned, is_address
 
@@ -253,9 +254,9 @@ def scratch_results(address: str, scratch: Path | None) -> Path:
     digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
     folder = scratch or cache_folder() / "output" / digest
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; give another with --scratch") from error
+        make_folder(folder)
+    except OutputError as error:
+        raise OutputError(f"{error}, or give another folder with --scratch") from error
     return folder / name
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cxr import __version__
 from cxr.core.errors import CxrError, DataError, OutputError, UsageError
+from cxr.core.files import guarded, remove
 from cxr.core.processor import available_cores
 from cxr.core.records import as_json
 from cxr.inference.model_folder import ScreeningModel
@@ -215,7 +216,7 @@ class Worker:
         """
         payload, number, candidates = self._payload, int(row["part"]), _whole(row["candidates"])
         tries = payload.parts / f"{number:08d}{TRIES}"
-        with tries.open("ab") as file:
+        with guarded(tries), tries.open("ab") as file:
             file.write(b".")
         if tries.stat().st_size > MOST_TRIES:
             raise DataError(
@@ -226,7 +227,7 @@ class Worker:
         batches = screen(candidates, payload.root, self._models, readers, payload.keywords, seconds=seconds)
         records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)
-        tries.unlink(missing_ok=True)
+        remove(tries)
         return {"part": number, "places": places}
 
     @property
@@ -270,7 +271,7 @@ class RayEngine:
         if not overwrite:
             refuse_leftovers(files, files.journal, "local")
         parts = begin_parts(files.parts, fingerprint)
-        files.journal.unlink(missing_ok=True)
+        remove(files.journal)
         return parts
 
     def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from cxr.core.errors import DataError, OutputError
+from cxr.core.errors import DataError
 from cxr.core.files import write_json
 from cxr.core.records import as_json
 from cxr.inference.gate import GATE_REASONS
@@ -78,18 +78,12 @@ def finalize(
         OutputError: A file cannot be written; the older ones stay.
     """
     tally = Tally(work.schema)
-    try:
-        with whole_table(files.results, partitioned=work.partitioned) as temporary:
-            rows = _table_rows(journal, work.selection.candidates, positions, tally)
-            write_table(temporary, work.format, work.schema.columns, rows)
-            results = results_record(temporary, files.results.name, work.format, tally)
-        computed_on = journal.instructions()
-        write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
-            f"same command again"
-        ) from error
+    with whole_table(files.results, partitioned=work.partitioned) as temporary:
+        rows = _table_rows(journal, work.selection.candidates, positions, tally)
+        write_table(temporary, work.format, work.schema.columns, rows)
+        results = results_record(temporary, files.results.name, work.format, tally)
+    computed_on = journal.instructions()
+    write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
     return tally
 
 
@@ -154,10 +148,7 @@ class LocalEngine:
             remove_parts(files.parts)
             return create_journal(files.journal, fingerprint)
         check_same(begun, fingerprint, str(files.journal))
-        try:
-            return Journal(files.journal)
-        except OSError as error:
-            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
+        return Journal(files.journal)
 
     def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
         """See `Engine`; in the order of `todo` where there is no pool."""

@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from cxr.core.errors import DataError, UsageError
-from cxr.core.files import named_errors, sha256_of, whole_file
+from cxr.core.errors import DataError, OutputError, UsageError
+from cxr.core.files import guarded, make_folder, move, scratch_folder, sha256_of, whole_file
 
 
 class Kind(StrEnum):
@@ -138,17 +136,18 @@ def whole_table(path: Path, *, partitioned: bool) -> AbstractContextManager[Path
 @contextmanager
 def _whole_folder(path: Path) -> Iterator[Path]:
     """As `whole_file`; a folder cannot be replaced in one step, so for a moment there is none."""
-    with (
-        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as scratch,
-        named_errors(path),
-    ):
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
+    with scratch_folder(path) as scratch, guarded(path):
+        new, old = scratch / "new", scratch / "old"
+        make_folder(new)
         yield new
         if path.exists():
-            path.replace(old)
-        new.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
+            move(path, old)
+        try:
+            move(new, path)
+        except OutputError:
+            if old.exists():
+                move(old, path)
+            raise
 
 
 class Format(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.errors import ParamsError
-from cxr.core.files import JsonObject, require_room, whole_file, write_json
+from cxr.core.files import JsonObject, make_folder, require_room, whole_file, write_json
 from cxr.core.image import Plane
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
@@ -150,7 +150,7 @@ def write_trained(folder: Path, trained: Trained) -> None:
     Raises:
         ModelError: The export does not agree with Keras.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     require_room(folder / WEIGHTS_FILE, room_for(trained.model))
     # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
     trained.model.save_weights(folder / WEIGHTS_FILE)

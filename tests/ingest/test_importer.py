@@ -133,9 +133,9 @@ def test_a_full_disk_is_a_sentence_and_changes_nothing(tmp_path: Path, project: 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cxr.ingest.importer.shutil.copyfile", full)
+    monkeypatch.setattr("cxr.core.files.shutil.copyfile", full)
     text = refused(write_tree(tmp_path / "source", release_files()), project)
-    assert "data/ is as it was: [Errno 28] No space left on device" in text
+    assert "/data/COVID/images/COVID-1.png: No space left on device; free some space, then run" in text
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
