@@ -166,6 +166,13 @@ class Options:
         _input(parser=_shard, metavar="I/N", help="Take the I-th of N parts; cxr-batch-merge joins their tables."),
     ] = None
     limit: Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")] = None
+    any_dicom: Annotated[
+        bool,
+        _input(
+            "--any-dicom",
+            help="Screen DICOM of any modality and body part, also what its header calls no radiograph of the chest.",
+        ),
+    ] = False
     dry_run: Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")] = False
     model: Annotated[
         list[str],

@@ -147,7 +147,7 @@ def _prepare(
     named = model_folders(options.models, options.repo)
     models = load_models(options, [folder for folder, _ in named], helped=helped)
     reporter.loaded(models)
-    schema = schema_for(models, options.keywords)
+    schema = schema_for(models, options.keywords, any_dicom=options.any_dicom)
     check_words(options, schema)
     request = replace(request, model_sources=[source for _, source in named])
     threads = reading_threads(options)

@@ -46,7 +46,8 @@ class ResumeError(CxrError):
 class Reason(StrEnum):
     """Why an image file has no answer: the closed vocabulary of the column `reason`.
 
-    The last five are said only where a network has a gate: of pictures that were decoded and are no chest radiograph.
+    The last five are said only where a network has a gate: of pictures that were decoded and are no chest radiograph;
+    the two before them of DICOM objects whose header says so.
     """
 
     EMPTY = "empty_file"
@@ -61,6 +62,8 @@ class Reason(StrEnum):
     MEMORY = "out_of_memory"
     NO_DECODER = "no_decoder"
     CRASHED = "decoder_crashed"
+    OTHER_MODALITY = "other_modality"
+    OTHER_BODY_PART = "other_body_part"
     TOO_SMALL = "too_small"
     EXTREME_ASPECT = "extreme_aspect"
     BLANK = "blank"

@@ -57,7 +57,9 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
     return decode_bytes(data, side)
 
 
-def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
+def decode_bytes(
+    data: bytes, side: int, seconds: float = FILE_SECONDS, *, any_dicom: bool = False
+) -> tuple[Plane, ImageFacts]:
     """Decode a file's bytes into its luminance; colour profiles are not applied.
 
     From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
@@ -69,6 +71,7 @@ def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple
         side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
             at a reduced DCT scale, never below twice `side`.
         seconds: That decoding in a child may take; 0: as long as it takes.
+        any_dicom: Whether DICOM is decoded whose header says another modality or part of the body.
 
     Returns:
         uint8 of shape (height, width), 0 black, 255 white, upright; and the facts.
@@ -82,9 +85,9 @@ def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple
     if found is None:
         raise why_unknown(data)
     if is_plain(data, found):
-        return decode_here(data, side, found)
+        return decode_here(data, side, found, any_dicom)
     try:
-        return _read_answer(*isolated(_answered, data, side, found, seconds=seconds))
+        return _read_answer(*isolated(_answered, data, side, found, any_dicom, seconds=seconds))
     except DecoderError as error:
         raise named(error) from error
 
@@ -99,13 +102,13 @@ def attributes_of(data: bytes, keywords: Sequence[str], seconds: float = FILE_SE
     return ("",) * len(keywords)
 
 
-def decode_here(data: bytes, side: int, found: str) -> tuple[Plane, ImageFacts]:
+def decode_here(data: bytes, side: int, found: str, any_dicom: bool = False) -> tuple[Plane, ImageFacts]:
     """Decode in this process a file that `recognise` took for `found`; as `decode_bytes`."""
     try:
         if found == "DICOM":
             from cxr.imaging.dicom import decode_dicom
 
-            return decode_dicom(data)
+            return decode_dicom(data, any_dicom)
         return DECODERS.get(found, _decode_by_pillow)(data, side)
     except ImageError:
         raise
@@ -124,10 +127,10 @@ def _attributes(data: bytes, keywords: Sequence[str]) -> Answer:
     return json.dumps(dicom_attributes(data, keywords)), b""
 
 
-def _answered(data: bytes, side: int, found: str) -> Answer:
+def _answered(data: bytes, side: int, found: str, any_dicom: bool) -> Answer:
     """Return facts or the error as JSON, and the luminance; what the child computes."""
     try:
-        luminance, facts = decode_here(data, side, found)
+        luminance, facts = decode_here(data, side, found, any_dicom)
     except ImageError as error:
         if error.reason is Reason.MEMORY:  # once more in a fresh child
             raise MemoryError from error

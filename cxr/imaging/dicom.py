@@ -12,6 +12,7 @@ from cxr.core.image import ImageFacts, Plane
 from cxr.imaging.codestream import size_of
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import lacks_preamble
+from cxr.imaging.headers import check_header, class_of
 from cxr.imaging.jpeg import precision_of
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
@@ -203,8 +204,10 @@ SYNTAXES_OF_EXTRA = frozenset(
 )
 
 
-def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
+def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFacts]:
     """Decode a DICOM object in memory.
+
+    First `check_header` refuses what its header calls another modality or part of the body, unless `any_dicom`.
 
     Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
     else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
@@ -214,15 +217,19 @@ def decode_dicom(data: bytes) -> tuple[Plane, ImageFacts]:
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
 
     Raises:
-        ImageError: Multi-frame, colour, without pixels, broken, or in a transfer syntax without a decoder.
+        ImageError: By its header no radiograph of the chest, multi-frame, colour, without pixels, broken, or in a
+            transfer syntax without a decoder.
     """
     import pydicom
 
     bare = lacks_preamble(data)
     try:
         dataset = pydicom.dcmread(BytesIO(data), force=True)
-        if "PixelData" not in dataset:
-            raise _without_pixels(data)
+        header = dataset if "PixelData" in dataset else _header_without_pixels(data)
+        if not any_dicom:
+            check_header(header)
+        if header is not dataset:
+            raise _without_pixels(header, len(data))
         _check_shape(dataset)
         _fill_transfer_syntax(dataset)
         _check_decoder(dataset)
@@ -264,20 +271,28 @@ def _is_lateral(dataset: "Dataset") -> bool:
     return position.upper() in LATERAL_WORDS or not codes.isdisjoint(LATERAL_CODES)
 
 
-def _without_pixels(data: bytes) -> ImageError:
-    """Say why an object has no pixel data: it is of another kind, or the file stops before their end.
+def _header_without_pixels(data: bytes) -> "Dataset":
+    """Return the header of an object whose pixel data were not found.
 
     pydicom drops a whole dataset when its last element of undefined length has no end, so the header is read again.
+
+    Raises:
+        ImageError: It is an object of another kind, which has none.
     """
     import pydicom
 
     header = pydicom.dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    kind = class_of(header)
+    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
+        raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
+    return header
+
+
+def _without_pixels(header: "Dataset", length: int) -> ImageError:
+    """Say why an object of a picture has no pixel data; `length` is the file's, in bytes."""
     if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
         return ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
-    kind = text(header, "SOPClassUID") or text(header.file_meta, "MediaStorageSOPClassUID")
-    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
-        return ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
-    return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its pixel data")
+    return ImageError(Reason.TRUNCATED, f"the file ends after {length:,} bytes, before the end of its pixel data")
 
 
 def _check_shape(dataset: "Dataset") -> None:

@@ -35,6 +35,7 @@ from cxr.core.params import DataParams, read_params, section, top_level
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.release import PATIENTS_FILE, read_sources
 from cxr.imaging.decode import decode
+from cxr.imaging.headers import HEADER_REASONS
 from cxr.ingest.archive import Limits, Listing, list_folder, unpack
 from cxr.ingest.layout import Layout, find_class_folders, lay_out, move_patients_table
 
@@ -51,12 +52,14 @@ class Inspected:
         kind: Bits and mode as stored, e.g. `8-bit L`; empty when unreadable.
         size: Width x height in pixels, e.g. `299x299`; empty when unreadable.
         error: Why it is unreadable, else empty.
+        by_header: Whether it is so because its DICOM header calls it no radiograph of the chest.
     """
 
     file: PurePosixPath
     kind: str = ""
     size: str = ""
     error: str = ""
+    by_header: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,21 @@ def inspect(root: Path, files: Sequence[PurePosixPath], side: int, track: Track 
 
 
 def require_readable(inspected: Sequence[Inspected]) -> None:
-    """Raise DataError naming the first unreadable files, if there are any."""
+    """Raise DataError naming the first unreadable files, if there are any, and how many their headers refuse."""
     bad = [item for item in inspected if item.error]
     if not bad:
         return
     named = "; ".join(f"{item.file} ({item.error})" for item in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     raise DataError(
-        f"{len(bad)} of {len(inspected)} images cannot be read: {named}{more}. Nothing was imported. Replace or remove "
-        "them, or import all the same with --allow-unreadable"
+        f"{len(bad)} of {len(inspected)} images cannot be used{_by_header(bad)}: {named}{more}. Nothing was imported. "
+        "Replace or remove them, or import all the same with --allow-unreadable"
     )
+
+
+def _by_header(bad: Sequence[Inspected]) -> str:
+    number = sum(item.by_header for item in bad)
+    return f", {number} of them by their DICOM headers no radiographs of the chest" if number else ""
 
 
 def count_classes(
@@ -105,7 +113,7 @@ def _inspect_one(root: Path, file: PurePosixPath, side: int) -> Inspected:
     try:
         _, facts = decode(root / file, side)
     except ImageError as error:
-        return Inspected(file, error=str(error))
+        return Inspected(file, error=str(error), by_header=error.reason in HEADER_REASONS)
     return Inspected(file, f"{facts.bit_depth}-bit {facts.mode}", f"{facts.width}x{facts.height}")
 
 

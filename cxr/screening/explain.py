@@ -262,7 +262,7 @@ def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[
 
     def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
-        reading = read(candidate, naming.root, [side, SIDE], seconds=work.seconds)
+        reading = read(candidate, naming.root, [side, SIDE], seconds=work.seconds, any_dicom=work.schema.any_dicom)
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
         if reading.sha256 != record["sha256"] or not reading.planes:
             return _Decoded(record, stem, None, None)

@@ -45,6 +45,7 @@ PARTS = {
     "paths": "another form of paths",
     "root": "another folder that paths are relative to",
     "attributes": "other DICOM attributes",
+    "any_dicom": "another setting of --any-dicom",
 }
 
 
@@ -81,9 +82,12 @@ class Fingerprint:
     paths: PathsPrint
     root: str
     attributes: tuple[str, ...]
+    any_dicom: bool = False
 
 
-def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str]) -> Fingerprint:
+def fingerprint_of(
+    models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str], *, any_dicom: bool = False
+) -> Fingerprint:
     """Return that of a run; equal ones mean that equal files give equal rows."""
     hashed = naming.style is PathStyle.HASHED
     root = escape(str(naming.root))
@@ -98,6 +102,7 @@ def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: S
         # Without its name where names are secret.
         root=hashlib.sha256(naming.key + root.encode()).hexdigest()[:16] if hashed else root,
         attributes=tuple(keywords),
+        any_dicom=any_dicom,
     )
 
 
@@ -133,6 +138,8 @@ def check_same(begun: Mapping[str, object], now: Fingerprint, journal: str, reme
 def _change(part: str, found: object, expected: object) -> str:
     if part == "models":
         return f"then {_models(found)}, now {_models(expected)}"
+    if part == "any_dicom":
+        return f"then {'with' if found else 'without'} it, now {'with' if expected else 'without'}"
     if part == "gate":
         then, now = (str(gate)[:12] if gate else "none" for gate in (found, expected))
         return f"then {then}, now {now}"

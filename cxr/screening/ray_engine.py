@@ -223,8 +223,15 @@ class Worker:
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
             )
-        readers, seconds = self._readers, payload.seconds
-        batches = screen(candidates, payload.root, self._models, readers, payload.keywords, seconds=seconds)
+        batches = screen(
+            candidates,
+            payload.root,
+            self._models,
+            self._readers,
+            payload.keywords,
+            seconds=payload.seconds,
+            any_dicom=payload.schema.any_dicom,
+        )
         records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)
         remove(tries)

@@ -52,10 +52,12 @@ def read(
     sides: Sequence[int],
     keywords: Sequence[str] = (),
     seconds: float = FILE_SECONDS,
+    *,
+    any_dicom: bool = False,
 ) -> Reading:
     """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data.
 
-    `seconds` as in `decode_bytes`.
+    `seconds` and `any_dicom` as in `decode_bytes`.
     """
     claims = _claims(candidate)
     reading = Reading(candidate)
@@ -78,7 +80,7 @@ def read(
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
-            return _decoded(reading, data, sides, keywords, seconds)
+            return _decoded(reading, data, sides, keywords, seconds, any_dicom)
     except MemoryError:
         return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
     except ImageError as error:
@@ -104,12 +106,14 @@ def _claims(candidate: Candidate) -> bool:
     return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
 
 
-def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float) -> Reading:
+def _decoded(
+    reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float, any_dicom: bool
+) -> Reading:
     """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
     planes: dict[int, Plane] = {}
     facts = None
     for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side, seconds)
+        luminance, found = decode_bytes(data, side, seconds, any_dicom=any_dicom)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
     attributes = attributes_of(data, keywords, seconds)

@@ -12,7 +12,6 @@ from typing import BinaryIO
 from cxr.core.errors import DataError
 from cxr.core.files import write_json
 from cxr.core.records import as_json
-from cxr.inference.gate import GATE_REASONS
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Engine, Log, ProgressListener, Run
 from cxr.screening.journal import (
@@ -45,7 +44,7 @@ from cxr.screening.run_manifest import (
     skipped_record,
     tool_record,
 )
-from cxr.screening.schema import Status
+from cxr.screening.schema import JUDGED, Status
 from cxr.screening.storage import FileVersion, Root, store_of
 from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
 from cxr.screening.workers import WorkerPool, run_pool
@@ -159,7 +158,17 @@ class LocalEngine:
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
         root, models = work.request.naming.root, work.models
-        for outcomes in screen(chosen, root, models, work.workers, work.keywords, work.batch, work.seconds):
+        screened = screen(
+            chosen,
+            root,
+            models,
+            work.workers,
+            work.keywords,
+            work.batch,
+            work.seconds,
+            any_dicom=work.schema.any_dicom,
+        )
+        for outcomes in screened:
             numbers = [next(waiting) for _ in outcomes]
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
             yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
@@ -184,7 +193,7 @@ def run(
         DataError: The connection to the files is lost, or the earlier table is of another revision.
     """
     started = datetime.now(UTC)
-    fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords)
+    fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords, any_dicom=work.schema.any_dicom)
     request = work.request
     if request.earlier and request.changes:
         _check_baseline(request.earlier, fingerprint, request.changes.since.commit)
@@ -252,8 +261,8 @@ def _baseline_records(
 def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
-    Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects
-    the same picture again.
+    Valid is the last record of a file that has not been replaced since, and that did not fail. What was judged is
+    judged so again.
     """
     latest = {record.path: position for position, record in journal.records()}
     positions, retried = array("q"), 0
@@ -263,7 +272,7 @@ def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
         if position != NOT_DONE:
             record = journal.record_at(position)
             status, reason = record.cells[:2] if record.cells else (Status.OK, "")
-            failed = status != Status.OK and reason not in GATE_REASONS
+            failed = status != Status.OK and reason not in JUDGED
             retried += failed
             same = record.stamp == stamp != ()
             if failed or not same or (record.cells is None and candidate.named):
@@ -312,7 +321,16 @@ def _streamed_rows(work: Run, tally: Tally, text: io.TextIOWrapper, listener: Pr
     candidates = work.selection.candidates
     listener.resumed(0, 0, len(candidates))
     root, models = work.request.naming.root, work.models
-    for outcomes in screen(candidates, root, models, work.workers, work.keywords, seconds=work.seconds):
+    screened = screen(
+        candidates,
+        root,
+        models,
+        work.workers,
+        work.keywords,
+        seconds=work.seconds,
+        any_dicom=work.schema.any_dicom,
+    )
+    for outcomes in screened:
         for outcome in outcomes:
             if outcome.row is None:
                 tally.not_images.append(outcome.candidate.cell)

@@ -243,8 +243,10 @@ class RunResult:
     @property
     def schema(self) -> Schema:
         """The schema that its networks, its gate and DICOM attributes give."""
-        manifest = self.manifest
-        return schema_of(manifest.models, manifest.fingerprint.attributes, manifest.references, manifest.gate)
+        manifest, prints = self.manifest, self.manifest.fingerprint
+        return schema_of(
+            manifest.models, prints.attributes, manifest.references, manifest.gate, any_dicom=prints.any_dicom
+        )
 
     @property
     def format(self) -> Format:

@@ -173,7 +173,8 @@ def rescore(
     drawn = _draw(table, number, seed)
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
-    batches = screen(candidates, naming.root, models, keywords=table.manifest.fingerprint.attributes)
+    prints = table.manifest.fingerprint
+    batches = screen(candidates, naming.root, models, keywords=prints.attributes, any_dicom=prints.any_dicom)
     outcomes = (outcome for batch in batches for outcome in batch)
     exact = table.computed_on == {instructions()}
     findings = []
@@ -250,7 +251,7 @@ def _beyond_tolerance(
 def _at_a_threshold(candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    planes = read(candidate, root, [model.plane_side for model in models]).planes
+    planes = read(candidate, root, [model.plane_side for model in models], any_dicom=schema.any_dicom).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]

@@ -108,7 +108,15 @@ def worker_main(
         models = at_points(models, config.points)
         while True:
             some = [candidates[number] for number in connection.recv()]
-            screened = screen(some, config.root, models, IN_TURN, config.keywords, seconds=config.seconds)
+            screened = screen(
+                some,
+                config.root,
+                models,
+                IN_TURN,
+                config.keywords,
+                seconds=config.seconds,
+                any_dicom=config.schema.any_dicom,
+            )
             outcomes = [outcome for outcomes in screened for outcome in outcomes]
             failed = [outcome for outcome in outcomes if outcome.row is not None and outcome.row.reason is not None]
             connection.send(([record_of(outcome, config.schema) for outcome in outcomes], failed))
@@ -303,7 +311,15 @@ def _feed(pool: WorkerPool, chunks: _Chunks) -> None:
 
 def _own(numbers: Sequence[int], log: Log, work: Run, listener: ProgressListener) -> Done:
     some = [work.selection.candidates[number] for number in numbers]
-    batches = screen(some, work.request.naming.root, work.models, IN_TURN, work.keywords, seconds=work.seconds)
+    batches = screen(
+        some,
+        work.request.naming.root,
+        work.models,
+        IN_TURN,
+        work.keywords,
+        seconds=work.seconds,
+        any_dicom=work.schema.any_dicom,
+    )
     outcomes = [outcome for batch in batches for outcome in batch]
     places = log.append([record_of(outcome, work.schema) for outcome in outcomes])
     listener.screened(outcomes)

@@ -66,7 +66,7 @@ def test_unreadable_images_stop_the_import_unless_allowed(tmp_path: Path, projec
     before = digest(project)
     result = run("import", source, "--root", project, "--no-dvc")
     assert result.exit_code == 1
-    assert "1 of 7 images cannot be read: Normal/images/bad[1].png (" in result.stderr
+    assert "1 of 7 images cannot be used: Normal/images/bad[1].png (" in result.stderr
     assert digest(project) == before
     allowed = run("import", source, "--root", project, "--no-dvc", "--allow-unreadable")
     assert allowed.exit_code == 0, allowed.output

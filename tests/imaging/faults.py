@@ -69,7 +69,7 @@ def marked(data: bytes, fault: int) -> bytes:
     return data + MARK + str(fault).encode()
 
 
-def answered(data: bytes, side: int, found: str) -> Answer:
+def answered(data: bytes, side: int, found: str, any_dicom: bool) -> Answer:
     """Stand for `cxr.imaging.decode._answered`."""
     _, mark, fault = data[-8:].partition(MARK)
-    return fail(data, int(fault)) if mark else _answered(data, side, found)
+    return fail(data, int(fault)) if mark else _answered(data, side, found, any_dicom)
