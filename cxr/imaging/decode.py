@@ -17,9 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.core.records import as_json, from_json
+from cxr.imaging.codestream import frame_of
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
-from cxr.imaging.jpeg import frame_of
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.plain import is_plain
 from cxr.imaging.png import with_stored_pixels, without_notes

@@ -4,7 +4,7 @@ A grey or coloured PNG and a sequential JPEG, of no more pixels than a detector 
 undoing the compression can cost. All other files go to a child, see `cxr.imaging.isolation` and ADR 24.
 """
 
-from cxr.imaging.jpeg import SEQUENTIAL, frame_of
+from cxr.imaging.codestream import SOF0, SOF1, frame_of
 from cxr.imaging.png import HEADER_BEGIN, HEADER_END, inflated_length
 
 MOST_PIXELS = 1 << 24  # twice what most detectors have
@@ -31,7 +31,7 @@ def _is_plain_png(data: bytes) -> bool:
 def _is_plain_jpeg(data: bytes) -> bool:
     """Each scan goes over the whole picture, and costs a file ten bytes: one, then."""
     frame = frame_of(data)
-    if frame is None or frame.marker not in SEQUENTIAL or data.count(START_OF_SCAN, frame.place) != 1:
+    if frame is None or frame.marker not in (SOF0, SOF1) or data.count(START_OF_SCAN, frame.place) != 1:
         return False
     pixels = frame.width * frame.height
     return pixels <= MOST_PIXELS and len(data) <= pixels * frame.samples + MOST_NOTES

@@ -14,6 +14,7 @@ from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
 from cxr.core.records import as_json
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_decisions
@@ -155,7 +156,13 @@ ANOTHER_CLASS = 1e-5  # of a probability, or of a gate's score: what another ord
 
 
 def rescore(
-    table: RunResult, models: Sequence[ScreeningModel], root: Root | None, key: bytes, number: int, seed: int
+    table: RunResult,
+    models: Sequence[ScreeningModel],
+    root: Root | None,
+    key: bytes,
+    number: int,
+    seed: int,
+    seconds: float = FILE_SECONDS,
 ) -> Check:
     """Screen `number` rows, drawn at random with `seed`, again.
 
@@ -166,6 +173,7 @@ def rescore(
         key: Secret of hashed names; empty otherwise.
         number: At most; all rows where there are fewer.
         seed: Of the draw.
+        seconds: That decoding one file may take; 0: as long as it takes.
 
     Raises:
         DataError: The manifest does not say where the files were and `root` is None.
@@ -174,7 +182,9 @@ def rescore(
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
     prints = table.manifest.fingerprint
-    batches = screen(candidates, naming.root, models, keywords=prints.attributes, any_dicom=prints.any_dicom)
+    batches = screen(
+        candidates, naming.root, models, keywords=prints.attributes, seconds=seconds, any_dicom=prints.any_dicom
+    )
     outcomes = (outcome for batch in batches for outcome in batch)
     exact = table.computed_on == {instructions()}
     findings = []
@@ -185,7 +195,7 @@ def rescore(
         if differing and not exact and row["sha256"] == again["sha256"]:
             differing = _beyond_tolerance(table.schema, row, again, differing)
             if differing:
-                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema)
+                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema, seconds)
                 differing = [name for name in differing if name not in excused]
         findings += [f"{row['path']}: {clause}" for clause in _clauses(row, again, differing)]
     return Check(f"{len(drawn)} rows screened again", tuple(findings))
@@ -248,10 +258,13 @@ def _beyond_tolerance(
     return [name for name in differing if not near(name)]
 
 
-def _at_a_threshold(candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema) -> set[str]:
+def _at_a_threshold(
+    candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema, seconds: float
+) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    planes = read(candidate, root, [model.plane_side for model in models], any_dicom=schema.any_dicom).planes
+    sides = [model.plane_side for model in models]
+    planes = read(candidate, root, sides, seconds=seconds, any_dicom=schema.any_dicom).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]

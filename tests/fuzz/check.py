@@ -19,9 +19,9 @@ from pydicom import dcmread
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane
 from cxr.imaging import isolation
+from cxr.imaging.codestream import frame_of
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.formats import HEAD_BYTES, recognise
-from cxr.imaging.jpeg import frame_of
 
 SIDE = 160
 FILE_SECONDS = 10  # of one try in a child; a plain file must not take longer either

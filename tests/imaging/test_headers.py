@@ -243,7 +243,7 @@ HIDDEN_BEHIND = [
 def test_the_header_speaks_before_the_pixels(
     elements: dict[str, Any], drawn: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dicom, "_stored_values", lambda _: pytest.fail("pixels were decoded"))
+    monkeypatch.setattr(dicom, "stored_values", lambda _: pytest.fail("pixels were decoded"))
     for said, reason in (
         ({"Modality": "MR"}, Reason.OTHER_MODALITY),
         ({"BodyPartExamined": "HIP"}, Reason.OTHER_BODY_PART),
