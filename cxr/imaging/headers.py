@@ -201,12 +201,12 @@ def _vocabulary(spelt: str) -> frozenset[str]:
 CHEST = _vocabulary("""
     chest chst cxr pcxr lung rib ribcage sternum heart cardiac mediastinum bronchus bronchi pleura
     chestabdomen chestabdpelvis neckchest neckchestabdomen neckchestabdpelv
-    lunge lungen bettlunge brustkorb rippe rippen herz
+    lunge lungen bettlunge brustkorb brustbein rippe rippen herz
     poitrine poumon côte gril grill coeur
-    pecho pulmón pulmones costilla parrilla costal corazón
-    petto torace polmone polmoni coste costale cuore
-    peito pulmão pulmões costela coração
-    borstkas longen ribben hart
+    pecho pulmón pulmones costilla parrilla costal esternón corazón
+    petto torace emitorace polmone polmoni coste costale sterno cuore
+    peito pulmão pulmões costela costais esterno coração
+    borstkas borstbeen longen ribben hart
 """)
 THORACIC = _vocabulary("""
     thoracic thorakal thorakale thoracique thoraciques torácico torácica toraciche thoracaal thoracale
@@ -214,14 +214,14 @@ THORACIC = _vocabulary("""
 SPINE = _vocabulary("""
     spine spinal vertebra vertebrae vertebral cspine tspine lspine ctspine tlspine lsspine sspine wholespine
     wirbelsäule wirbel halswirbelsäule brustwirbelsäule lendenwirbelsäule
-    rachis vertèbre vertébrale columna colonna vertebre coluna wervelkolom wervel
+    rachis colonne vertèbre vertébrale columna rachide colonna vertebre coluna wervelkolom wervel
 """)
 _SPINE_AND_PELVIS = """
-    lumbar cervical lumbosacral thoracolumbar dorsolumbar cervicothoracic sacrum sacral sacroiliac sijoint coccyx
-    scoliosis pelvis pelvic hip hipjoint ilium acetabulum
-    hws bws lws hwk bwk lwk kreuzbein steißbein iliosakralgelenk skoliose becken hüfte hüftgelenk
+    lumbar lumb cervical cerv lumbosacral thoracolumbar dorsolumbar cervicothoracic sacrum sacral sacroiliac sijoint
+    coccyx scoliosis pelvis pelvic pelv hip hipjoint ilium acetabulum
+    hws bws lws hwk bwk lwk kreuzbein steißbein iliosakralgelenk isg skoliose becken hüfte hüften hüft hüftgelenk
     lombaire scoliose bassin hanche
-    lumbares lumbosacra cervicales sacro cóccix escoliosis cadera
+    lumbares lumbosacra cervicales sacro cóccix coxis escoliosis cadera
     lombare lombosacrale cervicale scoliosi coccige bacino
     lombar lombossacra escoliose bacia quadril
     lumbale lumbaal cwk twk heiligbeen stuitbeen bekken heup
@@ -229,20 +229,20 @@ _SPINE_AND_PELVIS = """
 _HEAD_AND_NECK = """
     head headneck skull cranium cranial brain neck facial jaw mandible maxilla orbit orbital optic opticcanal eye ear
     iac auditory sinus sinuses paranasal nose nasal mastoid zygoma zygomatic sella tmj temporomandibular larynx parotid
-    submandibular dental tooth teeth panorex panoramic opg cephalogram thyroid
+    submandibular dental tooth teeth panorex panoramic opg orthopantomogram cephalogram thyroid
     kopf schädel gehirn hals gesicht kiefer unterkiefer oberkiefer auge nase nasenbein nasennebenhöhlen nnh jochbein
-    zahn zähne gebiss
-    tête crâne cerveau cou mâchoire mandibule maxillaire oeil nez dents orbite
-    cabeza cráneo cerebro cuello mandíbula maxilar ojo nariz paranasales dientes órbita
-    testa cranio cervello collo mandibola mascella occhio naso denti
-    cabeça crânio pescoço olho dentes
+    zahn zähne gebiss mandibula orthopantomogramm
+    tête crâne cerveau cou mâchoire mandibule maxillaire oeil nez dents dentaire panoramique orbite
+    cabeza cráneo cerebro cuello mandíbula maxilar ojo nariz paranasales cavum dientes órbita ortopantomografía
+    testa cranio cervello collo mandibola mascella occhio naso nasali denti dentarie ortopantomografia
+    cabeça crânio pescoço olho paranasais dentes panorâmica
     hoofd schedel hersenen kaak oog neus neusbijholten tand tanden gebit
 """
 _ARM = """
-    shoulder clavicle clavicular scapula acjoint acromioclavicular humerus arm upperarm upperlimb elbow forearm radius
-    ulna wrist carpal scaphoid hand metacarpal metacarpus finger thumb
+    shoulder shldr clavicle clavicula clavicular scapula acjoint acromioclavicular humerus arm upperarm upperlimb elbow
+    forearm radius ulna wrist carpal scaphoid hand metacarpal metacarpus finger digit thumb
     schulter schlüsselbein schulterblatt oberarm ellenbogen ellbogen unterarm handgelenk handwurzel kahnbein mittelhand
-    hände daumen
+    hände daumen knochenalter
     épaule clavicule omoplate humérus bras coude avantbras poignet mains doigt pouce
     hombro clavícula escápula húmero brazo codo antebrazo muñeca mano dedo pulgar
     spalla clavicola scapola omero braccio gomito avambraccio polso dito dita pollice
@@ -250,34 +250,37 @@ _ARM = """
     schouder sleutelbeen schouderblad bovenarm elleboog onderarm pols vinger duim
 """
 _LEG = """
-    femur thigh knee patella leg longleg lowerleg lowerlimb tibia fibula tibfib tibiafibula ankle foot feet heel
-    calcaneus calcaneum tarsal tarsus metatarsal toe sesamoid extremity extremities limb pelvislowextremt exm
+    femur thigh knee patella leg longleg lowerleg lowerlimb tibia tib fibula tibfib tibiafibula ankle foot feet heel
+    forefoot midfoot hindfoot calcaneus calcaneum tarsal tarsus metatarsal toe sesamoid extremity extremities
+    upperextremity lowerextremity extrm uextrm lextrm limb pelvislowextremt exm
     oberschenkel knie kniescheibe bein beine ganzbein unterschenkel schienbein wadenbein sprunggelenk osg knöchel fuß
     füße vorfuß mittelfuß rückfuß ferse fersenbein zehe zehen großzehe extremität extremitäten
-    fémur cuisse genou genoux rotule jambe cheville pied talon orteil extrémité
-    muslo rodilla rótula pierna tobillo pie pies talón ortejo extremidad extremidades
+    fémur cuisse genou genoux rotule jambe cheville pied avantpied talon orteil extrémité pangonogramme
+    muslo rodilla rótula pierna tobillo pie pies antepié talón ortejo extremidad extremidades
     femore coscia ginocchio ginocchia gamba caviglia piede piedi tallone calcagno alluce estremità arto
     fêmur coxa joelho perna tornozelo pés calcâneo extremidade
     dijbeen bovenbeen knieschijf onderbeen enkel voet voeten voorvoet middenvoet hiel hielbeen
 """
 _ABDOMEN_AND_BREAST = """
-    abdomen abdominal abd abdomenpelvis kub kidney renal bladder ureter urethra urinary uprurinarytract urogram
-    urography ivp ivu stomach bowel colon intestine intestinal smallintestine largeintestine duodenum jejunum ileum
-    rectum anus esophagus oesophagus liver gallbladder bile biliary bileduct biliarytract commonbileduct pancbileduct
-    pancreas pancreatic pancreaticduct spleen prostate uterus fallopian breast mammo mammogram mammography
+    abdomen abdominal abdo abd abdomenpelvis kub kidney renal bladder ureter urethra urinary uprurinarytract urogram
+    urography ivp ivu ugi stomach enema bowel colon intestine intestinal smallintestine largeintestine duodenum jejunum
+    ileum rectum anus esophagus oesophagus liver gallbladder bile biliary bileduct biliarytract commonbileduct
+    pancbileduct pancreas pancreatic pancreaticduct spleen prostate uterus fallopian breast mammo mammogram mammography
     bauch niere nieren harnblase magen darm dünndarm dickdarm leber gallenblase speiseröhre mamma mammographie
-    ventre vessie estomac intestin foie oesophage
+    asp ventre vessie uiv estomac intestin foie oesophage
     riñón riñones vejiga estómago hígado esófago mama mamas mamografía
     addome addominale reni vescica stomaco fegato esofago mammella mammografia
     abdome rins bexiga estômago fígado esôfago
-    buik blaas maag darmen slokdarm mammografie
+    buik boz blaas maag darmen slokdarm mammografie
 """
 OTHER = SPINE | _vocabulary(_SPINE_AND_PELVIS + _HEAD_AND_NECK + _ARM + _LEG + _ABDOMEN_AND_BREAST)
-# Hand, hip, foot, face and back, which mean other things too: only in a code, or beside an article or a side.
+# Hand, hip, foot, face and back, which mean other things too: only in a code, or, as below, beside an article or a side.
+# The age of bones is read from a hand.
 OTHER_IF_CODED = _vocabulary("back face main anca pé mão seno")
 _PHRASES = re.compile(
-    r"\b(?:FACE BONES?|MAIN (?:DROITE|GAUCHE|DTE|GCHE|D|G|FACE|PROFIL)|(?:LA|RX) MAIN"
-    r"|ANCA (?:DX|SX|DESTRA|SINISTRA|BILATERALE)|(?:PE|MAO) (?:DIREIT[AO]|ESQUERD[AO]))\b"
+    r"\b(?:MAIN (?:DROITE|GAUCHE|DTE|GCHE|D|G|FACE|PROFIL)|(?:LA|RX) MAIN|ANCA (?:DX|SX|DESTRA|SINISTRA|BILATERALE)"
+    r"|(?:PE|MAO) (?:DIREIT[AO]|ESQUERD[AO])|FACE BONES?|SEIOS DA FACE|(?:AC|SI|TM) JOINTS?"
+    r"|BONE AGE|AGE OSSEUX|EDAD OSEA|ETA OSSEA|IDADE OSSEA)\b"
 )
 # What names a part and means none: a device, a distance, how somebody stands or lies, a hospital.
 _IDIOMS = re.compile(
