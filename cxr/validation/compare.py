@@ -15,12 +15,12 @@ from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import (
     Floats,
+    Interval,
     percentile,
     resample,
     rounded,

@@ -17,8 +17,8 @@ from cxr.evaluation.audits import AUDITS
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
 from cxr.inference.model_folder import load_model, packaged_folder
-from cxr.inference.outputs import read_outputs
 from cxr.phantom.sample import write_sample
+from tests.evaluation.cases import read_outputs
 from tests.imports import ROOT
 from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
 
