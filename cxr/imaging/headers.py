@@ -274,7 +274,7 @@ _ABDOMEN_AND_BREAST = """
     buik boz blaas maag darmen slokdarm mammografie
 """
 OTHER = SPINE | _vocabulary(_SPINE_AND_PELVIS + _HEAD_AND_NECK + _ARM + _LEG + _ABDOMEN_AND_BREAST)
-# Hand, hip, foot, face and back, which mean other things too: only in a code, or, as below, beside an article or a side.
+# Hand, hip, foot, face and back, which mean other things too: only in a code, or, as below, beside an article or side.
 # The age of bones is read from a hand.
 OTHER_IF_CODED = _vocabulary("back face main anca pé mão seno")
 _PHRASES = re.compile(
