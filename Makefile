@@ -50,11 +50,13 @@ $(TRAININGS): train-%:
 	@set -o pipefail; PYTHONUNBUFFERED=1 dvc --wait-for-lock repro -s train_$* 2>&1 \
 	    | (trap '' INT; while IFS= read -r line; do printf '%-8s | %s\n' $* "$$line"; done)
 
+# Two processes of pytest: a short training or a command keeps one core busy and no second. What a file's tests share is
+# made once, so a file stays whole; in the order of collection, so that those that train come neither first nor last.
 test: setup      ## lint, types and tests; without the long checks
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest -m 'not long'
+	pytest -m 'not long' -n 2 --dist loadfile --no-loadscope-reorder
 
 SECONDS := 300
 fuzz: setup      ## decode mutated files for some time: make fuzz SECONDS=300; what goes wrong is kept in work/fuzz

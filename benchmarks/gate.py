@@ -1,7 +1,7 @@
 """What the gate rejects and flags: radiographs, radiographs that something was done to, and what is no radiograph.
 
     pip install scikit-image scikit-learn matplotlib     (pictures that the held-out kinds are made of)
-    python benchmarks/gate.py models/gate data --split work/split.csv
+    python benchmarks/gate.py release/models/gate data --split work/split.csv
 
 Of the radiographs those of the test split are asked about, or all where no table is given. Held-out kinds are never
 drawn for training, and no threshold is set by them. Caught is what is rejected or flagged. Nothing is fitted here.
@@ -24,6 +24,7 @@ from PIL import Image
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.dataset.audits.probes import auc_of
+from cxr.evaluation.reporting.format import NUMBER
 from cxr.evaluation.stats.intervals import wilson
 from cxr.imaging.decode import decode, decode_bytes
 from cxr.inference.gate import FLAGS, Gate, Sign, load_gate
@@ -126,8 +127,7 @@ def line(title: str, said: Said, known: Said, *signs: str) -> tuple[int, int]:
 
 
 def share(count: int, n: int) -> str:
-    found = wilson(count, n)
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return NUMBER.interval(wilson(count, n))
 
 
 def section(title: str, kinds: Mapping[str, list[Judged]], gate: Gate, known: Said) -> None:

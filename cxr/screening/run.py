@@ -51,7 +51,7 @@ from cxr.screening.workers import WorkerPool, run_pool
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class Clock:
     """When a run began, and how many files it has to screen."""
 
     started: datetime
@@ -69,7 +69,7 @@ class _Clock:
 
 
 def finalize(
-    journal: Log, work: Run, positions: Sequence[int], files: OutputFiles, fingerprint: Fingerprint, times: _Clock
+    journal: Log, work: Run, positions: Sequence[int], files: OutputFiles, fingerprint: Fingerprint, times: Clock
 ) -> Tally:
     """Write table and manifest of a run whose every candidate is in the journal, at `positions`.
 
@@ -208,7 +208,7 @@ def run(
         listener.resumed(len(positions) - len(todo), retried, len(positions))
         _screen(engine, journal, work, todo, positions, listener)
         journal.sync()
-        return finalize(journal, work, positions, files, fingerprint, _Clock(started, len(todo)))
+        return finalize(journal, work, positions, files, fingerprint, Clock(started, len(todo)))
 
 
 def _keep(journal: Log, records: Iterator[JournalRecord]) -> None:
