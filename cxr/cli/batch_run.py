@@ -22,10 +22,9 @@ from cxr.cli.batch_setup import (
     worker_pool_of,
     write_explained,
 )
-from cxr.cli.console import status_of
+from cxr.cli.console import FATAL, OF_THE_SYSTEM, status_of, told_of_the_system
 from cxr.cli.reporters import Reporter, reporter_of
-from cxr.core.errors import CxrError, DataError, OutputError
-from cxr.core.files import refused
+from cxr.core.errors import CxrError, DataError
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found
 from cxr.screening.discovery import Selection, select
@@ -51,17 +50,23 @@ def run(options: Options) -> int:
             return status_of(error)
         except BrokenPipeError:
             reporter.failed("whoever read the rows from stdout has closed it")
-            # Python would complain again when it flushes stdout at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except OSError as error:
-            if error.errno is None:  # a library's, not the system's
+            _drop_stdout()
+            return FATAL
+        except OF_THE_SYSTEM as error:
+            if (told := told_of_the_system(error)) is None:
                 raise
-            reporter.failed(str(refused(error)))
-            return status_of(OutputError())
+            reporter.failed(str(told))
+            if options.to_stdout:
+                _drop_stdout()
+            return FATAL
         except KeyboardInterrupt:
             reporter.interrupted(kept=not options.to_stdout and not options.dry_run)
             return INTERRUPTED
+
+
+def _drop_stdout() -> None:
+    """Let Python not complain again when it flushes stdout at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: Options, reporter: Reporter) -> int:
@@ -129,7 +134,7 @@ def _list(request: RunRequest, selection: Selection, reporter: Reporter) -> int:
     listed = 0
     for candidate in selection.candidates:
         if may_have_row(candidate, request.naming.root):
-            sys.stdout.write(f"{candidate.cell}\n")
+            sys.stdout.buffer.write(f"{candidate.cell}\n".encode())  # as tables are, whatever the locale says
             listed += 1
     sys.stdout.flush()
     reporter.listed(listed, len(selection.candidates) - listed)

@@ -1,5 +1,6 @@
 """The two consoles, bars, the one place where a user's error becomes an exit status, and the watchdog of DVC."""
 
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from cxr.core.errors import CxrError, UsageError
 from cxr.core.files import refused
+from cxr.core.processor import limit_error
 
 PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
 SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")
@@ -81,6 +83,8 @@ def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
 FATAL = 1
 USAGE = 2
 INTERRUPTED = 130
+# What may be an error of the system, rather than a bug.
+OF_THE_SYSTEM = (OSError, MemoryError, RuntimeError, ImportError)
 # Top-level modules of the extra `pipeline`: absent after a plain `pip install .`
 PIPELINE_MODULES = frozenset(
     {
@@ -100,7 +104,9 @@ PIPELINE_MODULES = frozenset(
 
 
 def stdout() -> Console:
-    """Return a console for results."""
+    """Return a console for results; a name that it cannot show is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(soft_wrap=True)
 
 
@@ -113,8 +119,9 @@ def stderr(quiet: bool = False) -> Console:
 def user_errors() -> Iterator[None]:
     """Turn what is not this program's fault into one line on stderr and an exit status.
 
-    1 for a CxrError, a missing extra and whatever the system refuses; 2 for a UsageError; 130 for Ctrl-C. Any other
-    exception is a bug and keeps its trace. A stage that DVC runs ends with its DVC.
+    1 for a CxrError, a missing extra and whatever the system refuses, be it a file, memory or a thread; 2 for a
+    UsageError; 130 for Ctrl-C. Any other exception is a bug and keeps its trace. A stage that DVC runs ends with its
+    DVC.
     """
     start_parent_watchdog()
     try:
@@ -125,10 +132,10 @@ def user_errors() -> Iterator[None]:
         if (error.name or "").split(".")[0] not in PIPELINE_MODULES:
             raise
         _fail(f"{error.name} is not installed; this command needs the extra 'pipeline': pip install '.[pipeline]'")
-    except OSError as error:
-        if error.errno is None:  # a library's, not the system's
+    except OF_THE_SYSTEM as error:
+        if (told := told_of_the_system(error)) is None:
             raise
-        _fail(str(refused(error)))
+        _fail(str(told))
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as ended:
@@ -136,6 +143,13 @@ def user_errors() -> Iterator[None]:
         if ended.code != INTERRUPTED or isinstance(ended, _Interrupted):
             raise
         _interrupted()
+
+
+def told_of_the_system(error: Exception) -> CxrError | None:
+    """Return the sentence where the system refuses something or has no more of it; None of what a library says."""
+    if isinstance(error, OSError):
+        return None if error.errno is None else refused(error)
+    return limit_error(error, "to go on")
 
 
 @contextmanager

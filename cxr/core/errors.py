@@ -39,6 +39,10 @@ class OutputError(CxrError):
     """Results cannot be written where they were asked for."""
 
 
+class LimitError(CxrError):
+    """This machine, or what a user may have of it, has too little memory or too few threads left."""
+
+
 class ResumeError(CxrError):
     """An earlier run's journal does not belong to what is asked for now."""
 

@@ -74,7 +74,9 @@ def refused(error: OSError, path: Path | None = None, doing: str = "write", kept
     if path is not None and (not named or named == str(path) or f".{path.name}." in named):
         where = f"cannot {doing} {path}"
     else:
-        where = f"cannot read or write {named}" if named else "cannot read or write"
+        where = f"cannot read or write {named}" if named else "the system refuses to go on"
+    if path is None and not named and error.errno == errno.ENOENT:
+        return OutputError("the folder that the command was started in is gone; change into one that is there")
     remedy = _REMEDIES.get(error.errno or 0, _CONNECTION)
     return OutputError(
         f"{where}: {reason_of(error)}; {kept}{': ' * bool(kept)}{remedy}, then run the same command again"

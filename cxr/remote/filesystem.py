@@ -231,10 +231,20 @@ READ_ONLY = ("http", "https", "zip", "tar", "dvc", "git", "github", "libarchive"
 
 
 def cache_folder() -> Path:
-    """Return the folder below the user's cache folder where this package keeps what may be deleted."""
+    """Return the folder below the user's cache folder where this package keeps what may be deleted.
+
+    Raises:
+        OutputError: The user has no home.
+    """
     from platformdirs import user_cache_path
 
-    return user_cache_path("cxr-batch", appauthor=False, opinion=False)
+    try:
+        folder = user_cache_path("cxr-batch", appauthor=False, opinion=False)
+    except RuntimeError:  # of newer versions; older ones give a folder named ~
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise OutputError("this user has no home folder: name one for what may be deleted with XDG_CACHE_HOME")
+    return folder
 
 
 def scratch_results(address: str, scratch: Path | None) -> Path:

@@ -123,11 +123,11 @@ def _packed(candidate: Candidate) -> bytes:
     """Return a candidate as bytes, which sort as cells do."""
     relative = "" if candidate.relative == candidate.cell else candidate.relative
     parts = (candidate.cell, relative, "named" if candidate.named else "", candidate.mark)
-    return SEPARATOR.join(part.encode("utf-8", "surrogateescape") for part in parts)
+    return SEPARATOR.join(part.encode("utf-8", "surrogatepass") for part in parts)
 
 
 def _whole(record: bytes) -> Candidate:
-    cell, relative, named, mark = (part.decode("utf-8", "surrogateescape") for part in record.split(SEPARATOR))
+    cell, relative, named, mark = (part.decode("utf-8", "surrogatepass") for part in record.split(SEPARATOR))
     return Candidate(cell, relative or cell, bool(named), mark)
 
 

@@ -13,6 +13,7 @@ from cxr.inference.pictures import image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
+from cxr.screening.paths import printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
 from cxr.screening.storage import store_of
@@ -144,8 +145,8 @@ def _about(work: Run, files: OutputFiles, tally: Tally) -> dict[str, str]:
         **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
         **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
         **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
-        "results": files.results.name,
-        "manifest": files.manifest.name,
+        "results": printable(files.results.name),
+        "manifest": printable(files.manifest.name),
         "rows": f"{tally.rows:,}",
         **{f"{status}": f"{count:,}" for status, count in sorted(tally.statuses.items())},
     }

@@ -225,7 +225,11 @@ class Closing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OutputError:
+            if error is None:  # else that came first, and says more
+                raise
 
     def close(self) -> None:
         """Close what is open."""
@@ -241,8 +245,9 @@ class Records(Closing):
             self._reader = path.open("rb")
 
     def close(self) -> None:
-        """Close the file."""
-        self._reader.close()
+        """Close the file. Raises OutputError where the system refuses that."""
+        with guarded(self.path, "read"):
+            self._reader.close()
 
     def record_at(self, position: int) -> JournalRecord:
         """Read back the record that starts at `position`."""

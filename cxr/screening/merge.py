@@ -10,6 +10,7 @@ from cxr.core.files import whole_file, write_json
 from cxr.screening.discovery import Shard
 from cxr.screening.journal import PARTS
 from cxr.screening.output import OutputFiles
+from cxr.screening.paths import printable
 from cxr.screening.run_manifest import (
     ResultsRecord,
     RunManifest,
@@ -123,6 +124,7 @@ def _manifest(shards: Sequence[RunResult], tally: Tally, results: ResultsRecord)
             seconds=round(sum(one.seconds for one in times), 3),
         ),
         merged_from=tuple(
-            ShardRecord(str(_part(shard)), shard.path.name, shard.manifest.results.sha256) for shard in ordered
+            ShardRecord(str(_part(shard)), printable(shard.path.name), shard.manifest.results.sha256)
+            for shard in ordered
         ),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cxr.core.errors import OutputError
 from cxr.core.files import alone, read_json, reason_of
+from cxr.screening.paths import printable
 from cxr.screening.tables import is_partitioned
 
 
@@ -86,7 +87,7 @@ def _check_manifest(files: OutputFiles) -> None:
         return
     except (OSError, ValueError, KeyError, TypeError):
         described = None
-    if described != files.results.name:
+    if described != printable(files.results.name):
         raise OutputError(
             f"{files.manifest} describes {described or 'something else'}, not {files.results.name}; give an output of "
             f"another name or move that file away"

@@ -491,7 +491,7 @@ def tool_record(computed_on: Collection[str]) -> ToolRecord:
 def results_record(path: Path, name: str, wanted: Format, tally: Tally) -> ResultsRecord:
     """Describe the table at `path`, which will be called `name`."""
     return ResultsRecord(
-        file=name,
+        file=printable(name),
         format=wanted,
         schema=SCHEMA_VERSION,
         columns=tuple(column.name for column in tally.schema.columns),

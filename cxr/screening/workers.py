@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from cxr.core.errors import CxrError, ModelError
+from cxr.core.files import reason_of
 from cxr.imaging import isolation
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
@@ -167,14 +168,20 @@ class WorkerPool:
         """
         context = multiprocessing.get_context("fork")
         self._workers: list[_Worker] = []
+        self.crashed: list[str] = []
         for _ in range(size):
             ours, theirs = context.Pipe()
             ends = [worker.connection for worker in self._workers] + [ours]
             process = context.Process(target=worker_main, args=(theirs, ends, candidates, load), daemon=True)
-            process.start()
-            theirs.close()
+            try:
+                process.start()
+            except OSError as error:  # this user may have no more processes, so those that are there do its share
+                self.crashed.append(f"could not be started: {reason_of(error)}")
+                ours.close()
+                break
+            finally:
+                theirs.close()
             self._workers.append(_Worker(process, ours))
-        self.crashed: list[str] = []
 
     def begin(self, config: WorkerConfig) -> None:
         """Tell the workers what they have to do."""

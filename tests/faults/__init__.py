@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Fault:
-    """The `nth` of a call fails with `number`; 0: every one."""
+    """The `nth` of a call fails with `number`; a negative one: that and all after it."""
 
     call: str
     number: int

@@ -1,11 +1,13 @@
 /* Answers of file systems that a test machine has not: an LD_PRELOAD shim.
 
-   FAULT=call:errno:nth lets the nth `call` (0: every one) on a path that begins with FAULT_PATH fail with `errno`.
+   FAULT=call:errno:nth lets the nth `call` on a path that begins with FAULT_PATH fail with `errno`; -nth: that one and
+   all after it.
    FAULT_COUNT names a file of one long in which the calls are counted, over all processes that share it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +47,7 @@ static int fails(const char *call, const char *path) {
     int saved = errno;
     long counted = count_call();
     errno = saved;
-    if (nth && counted != nth) return 0;
+    if (nth > 0 ? counted != nth : counted < -nth) return 0;
     errno = number;
     return 1;
 }
@@ -133,4 +135,17 @@ int close(int file) {
     if (!refused) return closed;
     errno = number;
     return -1;
+}
+
+/* A machine that starts no more threads or processes. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *), void *with) {
+    if (fails("thread", getenv("FAULT_PATH"))) return errno;
+    REAL(int, "pthread_create", pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    return real(thread, how, work, with);
+}
+
+pid_t fork(void) {
+    if (fails("fork", getenv("FAULT_PATH"))) return -1;
+    REAL(pid_t, "fork", void);
+    return real();
 }

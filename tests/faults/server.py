@@ -10,6 +10,8 @@ LOADED = (
     "PIL.Image",
     "cxr.cli.batch_run",
     "cxr.cli.data",
+    "cxr.dataset.audits",
+    "cxr.dataset.prepare",
     "cxr.ingest.importer",
     "cxr.screening.explain",
     "cxr.screening.gallery",
