@@ -17,7 +17,7 @@ from cxr.core.errors import DataError
 
 HEAD = 1 << 16  # bytes by which a form is told
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-AS_UTF8 = "in Excel as 'CSV UTF-8 (Comma delimited)', in Notepad with the encoding UTF-8"
+_SAVE = "save it in Excel as 'CSV UTF-8 (Comma delimited)', in Notepad with the encoding UTF-8"
 _MARKS = (  # the longer first: that of UTF-32 begins as that of UTF-16 does
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -118,7 +118,7 @@ def refuse_workbook(head: bytes, name: str) -> None:
     """Raise DataError for a workbook where text is expected, with how to save it."""
     for mark, what in _WORKBOOKS:
         if head.startswith(mark):
-            raise DataError(f"{name} is {what}, and no text; save the table {AS_UTF8}")
+            raise DataError(f"{name} is {what}, and no text; {_SAVE}")
 
 
 class Row(NamedTuple):
@@ -186,7 +186,10 @@ def table_of(
     unknown = set() if optional is None else set(names) - {*required, *optional}
     if unknown or not set(names) >= set(required):
         shown = ", ".join(column or "one without a name" for column in names)
-        raise DataError(f"{name} has the columns {shown}; expected {expected}. Name its columns so, in its first row")
+        raise DataError(
+            f"{name} has the columns {shown}; expected {expected}. Name its columns so in its first row, "
+            "with commas, semicolons or tabs between"
+        )
     return Table(names, _checked(numbered, len(names), name, SEPARATORS[separator]))
 
 
@@ -248,7 +251,7 @@ def read_lines(path: Path, form: TextForm, name: str) -> Iterator[str]:
         with path.open(encoding=form.codec, newline="") as file:
             for number, line in enumerate(file, start=1):
                 if "\0" in line:
-                    raise DataError(f"{name}, line {number}, has a byte of value zero, as no text has; {_save(name)}")
+                    raise _no_text(name, number)
                 yield line
     except OSError as error:
         raise unreadable(name, error) from error
@@ -270,16 +273,18 @@ def require_utf8(line: bytes, number: int, name: str) -> None:
         shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:_SHOWN])
         raise DataError(
             f"{name}, line {number}, is not UTF-8 but perhaps Windows-1252: "
-            f"'{shown}{'...' if len(text) > _SHOWN else ''}'; {_save(name)}"
+            f"'{shown}{'...' if len(text) > _SHOWN else ''}'; {_SAVE}"
         ) from error
 
 
 def _refuse_bytes(data: bytes, form: TextForm, name: str) -> NoReturn:
     if form.encoding == "UTF-8":
+        if b"\0" in data:
+            raise _no_text(name, data[: data.index(b"\0")].count(b"\n") + 1)
         for number, line in enumerate(data.splitlines(), start=1):
             require_utf8(line, number, name)
-    raise DataError(f"{name} is {form.encoding}, and damaged or not whole; copy it again, or {_save(name)}")
+    raise DataError(f"{name} is {form.encoding}, and damaged or not whole; copy it again, or {_SAVE}")
 
 
-def _save(name: str) -> str:
-    return f"save {name.rpartition('/')[2]} as UTF-8: {AS_UTF8}"
+def _no_text(name: str, number: int) -> DataError:
+    return DataError(f"{name}, line {number}, has a byte of value zero, as no text has; copy it again, or {_SAVE}")

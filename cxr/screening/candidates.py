@@ -17,6 +17,7 @@ from cxr.core.text_files import HEAD, decode_text, form_of, refuse_workbook, req
 from cxr.imaging.formats import SUFFIXES
 
 _PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
+_BLANKS = ",;\t "  # that a spreadsheet puts behind a name, and alone into an empty row
 RUN = 1 << 16  # records that are sorted at once
 SEPARATOR = b"\0"  # no name of a file has it, and it sorts before everything else
 
@@ -283,7 +284,7 @@ def _meant(line: str) -> str:
     there = next(filter(os.path.lexists, spellings), None)
     if there is not None:
         return there
-    likeliest = spellings[2]
+    likeliest = spellings[-2]
     is_comment = likeliest.startswith("#") and PurePath(likeliest).suffix.lower() not in SUFFIXES
     return "" if is_comment else likeliest
 
@@ -291,7 +292,7 @@ def _meant(line: str) -> str:
 def _spellings(line: str) -> tuple[str, ...]:
     bare = line.strip()
     name = _unquoted(bare)
-    return line, bare, name, _unquoted(bare.rstrip(",;\t")), name.replace("\\", "/")
+    return line, bare, name, _unquoted(bare.rstrip(_BLANKS)), name.replace("\\", "/")
 
 
 def _unquoted(text: str) -> str:

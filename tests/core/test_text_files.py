@@ -94,8 +94,11 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     [
         (b"", "t.csv is empty; expected the columns path,label; fill it in, or remove it"),
         (b"\xef\xbb\xbf\r\n ; \r\n", "t.csv is empty"),
-        ("path,name\n", "t.csv has the columns path, name; expected the columns path,label. Name its columns so"),
-        ("path|label\n", "t.csv has the columns path|label; expected"),
+        ("path,name\n", "t.csv has the columns path, name; expected the columns path,label. Name its columns so in"),
+        (
+            "path|label\n",
+            "t.csv has the columns path|label; expected the columns path,label. Name its columns so",
+        ),
         ("path,label,Label \n", "t.csv has the column label twice; remove or rename one of them"),
         (
             "path;label\na.png;covid\nb.png\n",
@@ -105,18 +108,21 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
         ("path;label\na;b.png;covid\n", "put a cell that holds a semicolon between quotation marks"),
         ('path,label\n"a.png,covid\n', "row 2, has a quotation mark that does not end its cell; close it"),
         ('path,label\n"a"b.png,covid\n', "row 2, has a quotation mark"),
-        (b"path,label\n\0\0\0,covid\n", "t.csv, line 2, has a byte of value zero, as no text has; save t.csv as UTF-8"),
+        (
+            b"path,label\n\0\0\0,covid\n",
+            "t.csv, line 2, has a byte of value zero, as no text has; copy it again, or save it in Excel as 'CSV UTF-8",
+        ),
         (
             b"path,label\r\nM\xfcller.png,covid\r\n",
-            "t.csv, line 2, is not UTF-8 but perhaps Windows-1252: 'Müller.png,",
+            "t.csv, line 2, is not UTF-8 but perhaps Windows-1252: 'Müller.png,covid'; save it in Excel as",
         ),
         (b"path,label\r\nM\xfcller.png,covid\r\n", "in Excel as 'CSV UTF-8 (Comma delimited)'"),
         (b"path,label\n" + b"a.png,covid\n" * 9000 + b"\xe9,covid\n", "line 9002, is not UTF-8"),
         (b"path,label\n\x81\x8d" + b"x" * 500, "'\ufffd\ufffd" + "x" * 98 + "...'; save"),
         ("path,label\n".encode("utf-16") + b"\0", "t.csv is UTF-16, and damaged or not whole; copy it again"),
-        (b"PK\3\4rest", "t.csv is an Excel workbook or another zip file, and no text; save the table in Excel as"),
+        (b"PK\3\4rest", "t.csv is an Excel workbook or another zip file, and no text; save it in Excel as"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "t.csv is an Excel workbook of the old kind, .xls, and no text"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "t.csv"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "t.csv, line 3, has a byte of value zero, as no text has"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence_with_a_remedy(tmp_path: Path, content: str | bytes, words: str) -> None:

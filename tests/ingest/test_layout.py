@@ -3,10 +3,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from cxr.core.errors import DataError
+from cxr.dataset.release import read_patients
 from cxr.ingest.archive import Limits
 from cxr.ingest.importer import open_project, put_in_place, staged
 from cxr.ingest.layout import move_patients_table
 from tests.dataset.releases import make_project, png, write_tree
+from tests.imports import ROOT
 
 PLACES = {PurePosixPath("COVID/a.png"): PurePosixPath("COVID/images/a.png")}
 
@@ -76,6 +78,23 @@ def test_metadata_sheets_come_with_their_class_folder(tmp_path: Path, name: str)
     folder = "COVID" if name.startswith("covid") else "Normal"
     assert found == ({folder + name[name.index(".") :].lower()} if name in wanted else set())
     assert release.counts[folder.lower()].sources == {"https://a" if name in wanted else "unknown": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("empty.csv", "patients.csv is empty; expected the columns file,patient_id; fill it in, or remove it"),
+        ("twice.csv", "patients.csv, row 3, names COVID/images/COVID-1.png twice; give each file one patient"),
+        ("windows-1252.csv", "perhaps Windows-1252: 'COVID/images/COVID-1.png,Müller'; save it in Excel as"),
+    ],
+)
+def test_import_and_prepare_refuse_the_same_tables_in_the_same_words(tmp_path: Path, file: str, words: str) -> None:
+    content = (ROOT / "tests" / "inputs" / "patients" / file).read_bytes()
+    with pytest.raises(DataError) as at_import:
+        moved(tmp_path, content)
+    with pytest.raises(DataError) as at_prepare:
+        read_patients(tmp_path)
+    assert words in str(at_import.value) == str(at_prepare.value)
 
 
 def test_a_table_above_the_class_folders_is_read_from_where_it_lies(tmp_path: Path) -> None:

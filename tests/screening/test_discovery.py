@@ -8,7 +8,10 @@ from cxr.core.errors import DataError, UsageError
 from cxr.screening.candidates import Found, Query, common_root, read_names
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming, PathStyle
+from tests.imports import ROOT
 from tests.screening.drawings import save
+
+LISTS = ROOT / "tests" / "inputs" / "lists"
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -91,6 +94,7 @@ def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
         (b"", []),
         (b"\xef\xbb\xbf", []),
         (b"\r\n\r\n", []),
+        (b"a.png;;\r\n;;\r\n", ["a.png"]),
     ],
 )
 def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
@@ -116,6 +120,17 @@ def test_a_name_of_other_bytes_is_taken_where_there_is_such_a_file(
         list(read_names(b"a.png\n\xfc.png\n", "list.txt"))
     touch(tmp_path, os.fsdecode(b"\xfc.png"))
     assert list(read_names(b"a.png\n\xfc.png\n", "list.txt")) == ["a.png", "\udcfc.png"]
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in LISTS.iterdir()))
+def test_lists_of_windows_name_the_files_that_are_there(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.png", "b c.png", "ü.png")
+    names = list(read_names((LISTS / file).read_bytes(), file))
+    assert names
+    assert {os.path.normpath(name) for name in names} <= {"a.png", "b c.png", "ü.png"}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def test_absent_or_unreadable_labels_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"absent\.csv cannot be read: No such file or directory"):
         read_labels(tmp_path / "absent.csv", escape)
     (tmp_path / "latin.csv").write_bytes(b"path,label\n\xfc.png,covid\n")
-    with pytest.raises(DataError, match=r"latin\.csv, line 2, is not UTF-8 .*'ü\.png,covid'; save latin\.csv as UTF-8"):
+    with pytest.raises(
+        DataError, match=r"latin\.csv, line 2, is not UTF-8 .*'ü\.png,covid'; save it in Excel as 'CSV UTF-8"
+    ):
         read_labels(tmp_path / "latin.csv", escape)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images in class folders"):
