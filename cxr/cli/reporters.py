@@ -266,7 +266,7 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
     if tally.not_images:
         yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
     for unread, count in tally.formats_not_read:
-        yield _warning(f"{count:,} files are {unread.words}")
+        yield _warning(f"{count:,} {'file is' if count == 1 else 'files are'} {unread.words}")
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:
             yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

@@ -99,6 +99,7 @@ def _missing(
 
 
 IMAGE_FOLDER = "images"
+_PATIENTS_NAMES = (PATIENTS_FILE, "patients.xlsx", "patients.xls")  # in any case of letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,19 @@ def _sheets(listing: Listing, found: ClassFolders) -> Iterator[tuple[PurePosixPa
 
 
 def _patients(listing: Listing, base: PurePosixPath) -> PurePosixPath | None:
-    """Return the nearest table: beside the class folders, or in a folder around them."""
-    files = set(listing.files)
-    return next((folder / PATIENTS_FILE for folder in (base, *base.parents) if folder / PATIENTS_FILE in files), None)
+    """Return the nearest table: beside the class folders, or in a folder around them.
+
+    Raises:
+        DataError: It is a workbook, and leaving it out in silence would put one patient's images into two splits.
+    """
+    around = {folder: depth for depth, folder in enumerate((base, *base.parents))}
+    found = [file for file in listing.files if file.parent in around and file.name.lower() in _PATIENTS_NAMES]
+    nearest = min(found, key=lambda file: (around[file.parent], _PATIENTS_NAMES.index(file.name.lower())), default=None)
+    if nearest is not None and nearest.name.lower() != PATIENTS_FILE:
+        raise DataError(
+            f"{nearest} is an Excel workbook; save it in Excel as 'CSV UTF-8', as {PATIENTS_FILE} beside it"
+        )
+    return nearest
 
 
 def _count_images(listing: Listing, folder: PurePosixPath) -> int:

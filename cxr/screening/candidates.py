@@ -263,12 +263,15 @@ def read_names(data: bytes, name: str) -> Iterator[str]:
         DataError: It is no list of names.
     """
     refuse_workbook(data, name)
-    is_utf8 = form_of(data[:HEAD]).codec == "utf-8"
+    form = form_of(data[:HEAD])
+    is_utf8 = form.codec == "utf-8"
     if is_utf8 and b"\0" in data:
         yield from (os.fsdecode(item) for item in data.split(b"\0") if item)
         return
     lines = data if is_utf8 else decode_text(data, name).encode()
     for number, line in enumerate(lines.splitlines(), start=1):
+        if number == 1 and form.is_told:
+            continue
         meant = _meant(os.fsdecode(line))
         if not meant.isprintable() and not os.path.lexists(meant):
             require_utf8(line, number, name)

@@ -229,11 +229,11 @@ class TestNothingIsRead:
         (scans / "old.zip").write_bytes((INPUTS / "e.zip").read_bytes())
         result = run(scans, "-o", scans.parent / "r.csv")
         assert result.exit_code == 0
-        assert "warning: 1 files are zip, which is not read; unpack it first, or screen the address" in result.stderr
+        assert "warning: 1 file is zip, which is not read; unpack it first, or screen the address" in result.stderr
         save_unread(scans)
         result = run(scans, "-o", scans.parent / "r.csv")
         assert result.exit_code == 3
-        assert "warning: 1 files are HEIC, which is not read; export it as PNG or TIFF" in result.stderr
+        assert "warning: 1 file is HEIC, which is not read; export it as PNG or TIFF" in result.stderr
         assert "nothing was screened" not in result.stderr
 
     def test_a_picture_that_cannot_be_read_is_one(self, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -95,6 +96,26 @@ def test_import_and_prepare_refuse_the_same_tables_in_the_same_words(tmp_path: P
     with pytest.raises(DataError) as at_prepare:
         read_patients(tmp_path)
     assert words in str(at_import.value) == str(at_prepare.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"set/Patients.CSV": b"file;patient_id\r\nCOVID/a.png;1\r\n"}, ""),
+        ({"set/patients.csv": b"file,patient_id\nCOVID/a.png,1\n", "set/patients.xlsx": b"PK"}, ""),
+        ({"set/patients.xlsx": b"PK"}, "set/patients.xlsx is an Excel workbook; save it in Excel as 'CSV UTF-8', as"),
+        ({"PATIENTS.XLS": b"\xd0"}, "PATIENTS.XLS is an Excel workbook"),
+    ],
+)
+def test_patients_are_never_left_out_in_silence(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
+    source = write_tree(tmp_path / "source", files | {"set/COVID/a.png": png(1), "set/Normal/b.png": png(2)})
+    project = make_project(tmp_path / "project")
+    with (
+        pytest.raises(DataError, match=words) if words else nullcontext(),
+        staged(source, open_project(project, dvc=False), Limits()) as release,
+    ):
+        put_in_place(release, dvc=False)
+        assert read_patients(project / "data") == {"COVID/images/a.png": "1"}
 
 
 def test_a_table_above_the_class_folders_is_read_from_where_it_lies(tmp_path: Path) -> None:

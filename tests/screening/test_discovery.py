@@ -94,7 +94,7 @@ def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
         (b"", []),
         (b"\xef\xbb\xbf", []),
         (b"\r\n\r\n", []),
-        (b"a.png;;\r\n;;\r\n", ["a.png"]),
+        (b"sep=;\r\na.png;;\r\n;;\r\n", ["a.png"]),
     ],
 )
 def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
