@@ -141,7 +141,7 @@ def _nothing_read(root: Root, tally: Tally) -> str:
         ends = Counter(PurePosixPath(cell).suffix.lower() for cell in tally.not_images if not unread_by_name(cell))
         kinds.append(f"{others:,} others{_endings(ends)}")
     return (
-        f"nothing was screened: none of the {total:,} files below {root} can be read as an image. There are "
+        f"nothing was screened: of {total:,} files below {root}, none can be read as an image: "
         f"{'; '.join(kinds)}. Expected PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM"
     )
 

@@ -229,6 +229,8 @@ def _one_part(archive: Path) -> DataError:
 
 
 def _check_headers(members: list[ZipInfo], limits: Limits) -> None:
+    if not members:
+        raise DataError("The zip is empty; give the downloaded archive or the unpacked folder")
     limits.check_members(len(members))
     limits.check_total(sum(member.file_size for member in members))
     for member in members:

@@ -210,7 +210,7 @@ class TestNothingIsRead:
         result = run(tmp_path / "scans", "-o", tmp_path / "r.csv", *more)
         assert result.exit_code == 3
         said = result.stderr.splitlines()[-1]
-        assert said.startswith(f"error: nothing was screened: none of the {len(files)} files below ")
+        assert said.startswith(f"error: nothing was screened: of {len(files)} files below ")
         for name, count in (seen or {}).items():
             assert f"{count} {name} (" in said
         assert others in said

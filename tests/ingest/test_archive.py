@@ -11,6 +11,7 @@ import pytest
 from cxr.core.errors import DataError
 from cxr.ingest.archive import Limits, safe_path, unpack, write_member
 from tests.dataset.releases import digest, png, write_tar, write_tree, write_zip
+from tests.imports import ROOT
 from tests.ingest.refusals import refused
 
 FILES = {"top/COVID/a.png": png(1), "top/Normal/b c.png": png(2), "top/read me.txt": b""}
@@ -204,6 +205,10 @@ def test_one_part_of_a_zip_in_several_is_named(tmp_path: Path, into: Path, part:
     struct.pack_into("<H", raw, end + 4, 1)
     (tmp_path / "a.zip").write_bytes(b"PK\7\x08" + raw[:end] if part == "first" else raw)
     assert "a.zip is one part of a zip in several files; put all parts into one" in refused(tmp_path / "a.zip", into)
+
+
+def test_an_empty_zip_is_named(into: Path) -> None:
+    assert refused(ROOT / "tests" / "inputs" / "unread" / "e.zip", into).startswith("The zip is empty; give the")
 
 
 def test_a_zip64_is_unpacked(tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
