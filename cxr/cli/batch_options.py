@@ -440,7 +440,12 @@ def query_of(options: Options, listed: Sequence[Path], own: frozenset[str]) -> Q
 
 
 def listed_names(options: Options) -> list[str]:
-    """Read --files-from; '-' is stdin. Raises UsageError where it cannot be read or names nothing."""
+    """Read --files-from; '-' is stdin.
+
+    Raises:
+        UsageError: It cannot be read or names nothing.
+        DataError: Its content is no list of names.
+    """
     from cxr.screening.candidates import read_names
 
     if options.files_from is None:
@@ -449,7 +454,8 @@ def listed_names(options: Options) -> list[str]:
         data = sys.stdin.buffer.read() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
     except OSError as error:
         raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
-    names = list(read_names(data))
+    shown = "stdin" if options.files_from == STDOUT else options.files_from
+    names = list(read_names(data, f"--files-from {shown}"))
     if not names and not options.inputs and not options.addresses:
         raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
     return names

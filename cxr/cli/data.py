@@ -89,7 +89,9 @@ def import_(
 ) -> None:
     """Check a release of class folders in full, then make it the project's data/ and track it with DVC.
 
-    The class folders may lie at any depth, with images/ and masks/ in them or flat. Nothing changes when a check fails.
+    The class folders may lie at any depth, with images/ and masks/ in them or flat. Beside them may lie patients.csv
+    (file, patient_id) and sheets CLASS.metadata.xlsx or .csv (FILE NAME, URL), as spreadsheets save them.
+    Nothing changes when a check fails.
     """
     from cxr.ingest.archive import Limits
     from cxr.ingest.importer import only_import, open_project, put_in_place, require_readable, staged

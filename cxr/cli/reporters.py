@@ -265,6 +265,8 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
     if tally.not_images:
         yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
+    for unread, count in tally.formats_not_read:
+        yield _warning(f"{count:,} {'file is' if count == 1 else 'files are'} {unread.words}")
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:
             yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
@@ -412,6 +414,7 @@ class JsonLinesReporter:
             },
             drift=as_json(drift_records(tally)),
             not_an_image=len(tally.not_images),
+            formats_not_read={unread.name: count for unread, count in tally.formats_not_read},
             seconds=round(time.monotonic() - self._start, 3),
         )
 

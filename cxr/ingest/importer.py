@@ -31,7 +31,7 @@ from cxr.core.files import (
     write_bytes,
     write_text,
 )
-from cxr.core.params import DataParams, read_params, section, top_level
+from cxr.core.params import DataParams, params_text, read_params, section, top_level
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.release import PATIENTS_FILE, read_sources
 from cxr.imaging.decode import decode
@@ -223,7 +223,7 @@ def open_project(root: Path, dvc: bool) -> Project:
     """
     values = read_params(root / PARAMS_FILE)
     data, prepare = top_level(values, DataParams), section(values, "prepare", PrepareParams)
-    with_expected_files((root / PARAMS_FILE).read_text(encoding="utf-8"), 1)  # fails now rather than after the work
+    with_expected_files(params_text(root / PARAMS_FILE), 1)  # fails now rather than after the work
     if dvc:
         require_dvc(root)
     return Project(root, data, prepare.discard)
@@ -382,8 +382,7 @@ def put_in_place(release: Staged, dvc: bool) -> None:
         # The sample's remote lies in the repository: it must never receive the user's images. Before DVC looks, which
         # stages what it writes where `core.autostage` is set; without DVC too, for `dvc repro` writes the file anew.
         drop_remote(tracked)
-        text = params.read_bytes().decode("utf-8")
-        write_text(params, with_expected_files(text, release.expected_files))
+        write_text(params, with_expected_files(params_text(params), release.expected_files))
         if dvc:
             dvc_add(root)
 

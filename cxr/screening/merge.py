@@ -20,6 +20,7 @@ from cxr.screening.run_manifest import (
     TimesRecord,
     counts_record,
     drift_records,
+    formats_record,
     results_record,
 )
 from cxr.screening.tables import Format, digest_of, write_table
@@ -117,7 +118,7 @@ def _manifest(shards: Sequence[RunResult], tally: Tally, results: ResultsRecord)
         results=results,
         counts=counts_record(skipped, tally),
         drift=drift_records(tally),
-        aside=replace(first.aside, not_an_image=tuple(tally.not_images)),
+        aside=replace(first.aside, not_an_image=tuple(tally.not_images), formats_not_read=formats_record(tally)),
         times=TimesRecord(
             started=min(one.started for one in times),
             finished=max(one.finished for one in times),

@@ -6,14 +6,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.imaging import isolation
 from cxr.imaging.decode import attributes_of, decode_bytes
-from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
+from cxr.imaging.formats import claims_picture, is_unread_picture, recognise
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
 from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
@@ -103,7 +102,7 @@ def may_have_row(candidate: Candidate, root: Root) -> bool:
 
 def _claims(candidate: Candidate) -> bool:
     """Tell whether a candidate's owner takes it for an image."""
-    return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
+    return candidate.named or claims_picture(candidate.relative)
 
 
 def _decoded(

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cxr import __version__
-from cxr.core.errors import DataError
+from cxr.core.errors import DataError, Reason
 from cxr.core.files import read_json
 from cxr.core.records import from_json
+from cxr.imaging.formats import Unread, unread_by_detail, unread_by_name
 from cxr.inference.decisions import Reference, ReferReason
 from cxr.inference.gate import GateRecord
 from cxr.screening.candidates import Candidate, Found, Query
@@ -164,12 +165,17 @@ class FolderRecord:
 
 @dataclass(frozen=True, slots=True)
 class AsideRecord:
-    """The files without a row that nobody asked to leave aside, and the folders that were not searched."""
+    """The files without a row that nobody asked to leave aside, and the folders that were not searched.
+
+    Attributes:
+        formats_not_read: Numbers of files by the format, with a row and without; None where there are none.
+    """
 
     not_an_image: tuple[str, ...]
     special: tuple[str, ...]
     folders_not_searched: Mapping[str, int]
     folders: tuple[FolderRecord, ...]
+    formats_not_read: Mapping[str, int] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +368,7 @@ class Tally:
         agreement: Rows by agreement; empty with one network.
         examples: The first rows without an answer: path, reason, detail.
         not_images: Cells of files that have no row because neither name nor content is an image's.
+        unread: Rows by the format that is not read.
     """
 
     schema: Schema
@@ -377,6 +384,7 @@ class Tally:
     agreement: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str, str]] = field(default_factory=list)
     not_images: list[str] = field(default_factory=list)
+    unread: Counter[Unread] = field(default_factory=Counter)
     _names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -397,6 +405,8 @@ class Tally:
             self.agreement[row["agreement"]] += 1
         if row["reason"]:
             self.reasons[row["reason"]] += 1
+            if unread := unread_by_detail(row["detail"]):
+                self.unread[unread] += 1
             if len(self.examples) < EXAMPLES:
                 self.examples.append((row["path"], row["reason"], row["detail"]))
 
@@ -404,6 +414,16 @@ class Tally:
     def rows(self) -> int:
         """Number of rows."""
         return self.statuses.total()
+
+    @property
+    def formats_not_read(self) -> list[tuple[Unread, int]]:
+        """Files by the format that is not read, with a row and without, in the order of its name."""
+        return sorted((self.unread + Counter(filter(None, map(unread_by_name, self.not_images)))).items())
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there is no file that could be read as an image, damaged ones among them."""
+        return self.rows == self.reasons[Reason.NOT_AN_IMAGE]
 
     @property
     def ok(self) -> int:
@@ -556,4 +576,10 @@ def aside_record(found: Found, tally: Tally) -> AsideRecord:
         special=tuple(found.special),
         folders_not_searched=dict(sorted(folders.items())),
         folders=tuple(FolderRecord(cell, why) for cell, why in found.folders),
+        formats_not_read=formats_record(tally),
     )
+
+
+def formats_record(tally: Tally) -> dict[str, int] | None:
+    """Count files by the format that is not read; None where there are none."""
+    return {unread.name: count for unread, count in tally.formats_not_read} or None

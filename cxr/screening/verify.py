@@ -14,6 +14,7 @@ from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
 from cxr.core.records import as_json
+from cxr.core.text_files import HEAD, form_of
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record
@@ -27,7 +28,7 @@ from cxr.screening.read import read
 from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
 from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
 from cxr.screening.storage import Root
-from cxr.screening.tables import Kind, bytes_of, digest_of
+from cxr.screening.tables import Format, Kind, bytes_of, digest_of
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
 
@@ -48,6 +49,8 @@ class Check:
 def verify_table(table: RunResult) -> list[Check]:
     """Check bytes, header, every row, order and counts of a table against its manifest and the contract.
 
+    A table that another program saved fails by its bytes; its rows are read and checked all the same.
+
     Raises:
         DataError: The table cannot be read at all.
     """
@@ -60,11 +63,24 @@ def verify_table(table: RunResult) -> list[Check]:
     rows = Check("rows", tuple(_first(_rows(table, tally))))
     found = {"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}
     return [
-        Check("bytes", tuple(_differences(found, as_json(results)))),
+        Check("bytes", (*_saved_otherwise(table), *_differences(found, as_json(results)))),
         Check("columns"),
         rows,
         Check("counts", tuple(_counts(table, tally))),
     ]
+
+
+def _saved_otherwise(table: RunResult) -> Iterator[str]:
+    """Say what a CSV has that cxr-batch does not write, as where somebody opened it in a spreadsheet and saved it."""
+    if table.format is not Format.CSV:
+        return
+    with table.path.open("rb") as file:
+        oddities = form_of(file.read(HEAD)).oddities
+    if oddities:
+        yield (
+            f"another program saved it: it has {', '.join(oddities)}; cxr-batch writes plain UTF-8, commas and LF. "
+            "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
+        )
 
 
 def verify_models(table: RunResult, folders: Sequence[Path]) -> Check:

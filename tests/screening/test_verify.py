@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,27 @@ def test_a_changed_byte_is_found_by_the_hash(table: Path) -> None:
     assert "bytes" in failing(table)
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "words"),
+    [
+        (";", "utf-8-sig", "a byte order mark, semicolons between cells, lines that end in CR LF"),
+        ("\t", "utf-16", "the encoding UTF-16, tabs between cells, lines that end in CR LF"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_fails_by_its_bytes_alone_and_is_told_why(
+    table: Path, separator: str, encoding: str, words: str
+) -> None:
+    rows = read(table)
+    with table.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
+        writer.writeheader()
+        writer.writerows(rows)
+    findings = failing(table)
+    assert list(findings) == ["bytes"]
+    assert findings["bytes"][0].startswith(f"another program saved it: it has {words}; cxr-batch writes plain UTF-8")
+    assert findings["bytes"][1].startswith("sha256 is ")
+
+
 def test_a_dropped_row_is_found_even_where_the_hash_was_made_to_fit(table: Path) -> None:
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join(lines[:5] + lines[6:]))
@@ -117,7 +139,7 @@ def test_a_table_of_other_columns_is_found(table: Path) -> None:
 def test_a_table_that_is_no_table_is_an_error(table: Path) -> None:
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join([*lines[:3], "a,b\n", *lines[3:]]))
-    with pytest.raises(DataError, match="row 3 has 2 cells"):
+    with pytest.raises(DataError, match="row 4, has too few cells: 2"):
         verify_table(read_run_result(table))
 
 
