@@ -110,6 +110,8 @@ def _from_codestream(data: bytes, dataset: "Dataset") -> Values:
     if header is None:
         raise ImageError(Reason.UNREADABLE, f"its compressed data have no header of {_kind(dataset)}")
     _check_header(header, dataset)
+    if header.marker == SIZ:  # out of a JP2 file, whose palette and colours are none of DICOM's
+        data = data[header.place - 2 :]
     values = _decompressed(data, _decoder_of(header, dataset))
     if header.is_signed:  # from 0 on so far, as Pillow gives them
         values -= 1 << (header.bits - 1)

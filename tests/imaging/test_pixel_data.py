@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
@@ -257,6 +258,14 @@ def test_jpeg_2000_called_high_throughput_is_read() -> None:
     dataset = of("jpeg-2000-lossless-u12")
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
     assert np.array_equal(luminance(written(dataset)), expected_plane("u12"))
+
+
+def test_a_jp2_file_around_the_codestream_changes_nothing() -> None:
+    """DICOM forbids it, and devices write it."""
+    buffer = io.BytesIO()
+    Image.fromarray(drawn("u8").astype(np.uint8)).save(buffer, "JPEG2000", irreversible=False)
+    assert buffer.getvalue().startswith(b"\0\0\0\x0cjP")
+    assert np.array_equal(luminance(with_frame(of("jpeg-2000-lossless-u8"), buffer.getvalue())), drawn("u8"))
 
 
 @pytest.mark.parametrize("name", WITH_CODESTREAM)
