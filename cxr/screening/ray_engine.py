@@ -20,6 +20,7 @@ from cxr.core.errors import CxrError, DataError, OutputError, UsageError
 from cxr.core.files import guarded, remove
 from cxr.core.processor import available_cores
 from cxr.core.records import as_json
+from cxr.imaging.plain import suspected
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -209,7 +210,7 @@ class Worker:
 
         Returns:
             `part`, and `places`, the position of each file's record, in the order of the candidates. A slice that was
-            done before, by a worker that died, gives the same part again.
+            done before, by a worker that died, gives the same part again; its files are decoded in a child.
 
         Raises:
             DataError: Every worker that had the slice died.
@@ -218,7 +219,8 @@ class Worker:
         tries = payload.parts / f"{number:08d}{TRIES}"
         with guarded(tries), tries.open("ab") as file:
             file.write(b".")
-        if tries.stat().st_size > MOST_TRIES:
+        begun = tries.stat().st_size
+        if begun > MOST_TRIES:
             raise DataError(
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
@@ -232,7 +234,8 @@ class Worker:
             seconds=payload.seconds,
             any_dicom=payload.schema.any_dicom,
         )
-        records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
+        with suspected(begun > 1):
+            records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)
         remove(tries)
         return {"part": number, "places": places}

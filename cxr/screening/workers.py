@@ -20,6 +20,7 @@ from pathlib import Path
 from cxr.core.errors import CxrError, ModelError
 from cxr.core.files import reason_of
 from cxr.imaging import isolation
+from cxr.imaging.plain import suspected
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -270,9 +271,7 @@ class _Chunks:
         return len(self.returned) - (self._next - len(self._todo)) // self._size
 
     def take(self) -> Sequence[int]:
-        """Return the next one; empty where there is none."""
-        if self.returned:
-            return self.returned.popleft()
+        """Return the next one that nobody had; empty where there is none."""
         some = list(self._todo[self._next : self._next + self._size])
         self._next += len(some)
         return some
@@ -281,17 +280,20 @@ class _Chunks:
 def run_pool(pool: WorkerPool, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
     """Screen the candidates numbered `todo` with the pool, and give what is in the log, in any order.
 
-    Nobody waits for anybody until the end, where chunks become small. What a worker had that is no more is done by the
-    others.
+    Nobody waits for anybody until the end, where chunks become small. What a worker had that is no more is done here,
+    decoded in a child, whatever the format: a file of it may be why.
     """
     chunks = _Chunks(todo, work.batch)
     try:
         pool.begin(worker_config(work))
         while True:
             _feed(pool, chunks)
-            mine = chunks.take()
+            is_suspected = bool(chunks.returned)
+            mine = chunks.returned.popleft() if is_suspected else chunks.take()
             if mine:
-                yield _own(mine, log, work, listener)
+                with suspected(is_suspected):
+                    done = _own(mine, log, work, listener)
+                yield done
             if not mine and not pool.busy:
                 return
             for chunk in pool.done(waiting=not mine):

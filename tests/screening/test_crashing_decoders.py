@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from cxr.cli.tables import verify_app
 from cxr.imaging import decode, isolation, pixel_data
 from cxr.inference.model_folder import load_model
-from cxr.screening.journal import begin_parts, fingerprint_of
+from cxr.screening.journal import TRIES, Parts, begin_parts, fingerprint_of
 from cxr.screening.ray_engine import Worker, packed, worker_payload
 from cxr.screening.workers import worker_config
 from tests.cli.batches import read, run
@@ -92,6 +92,41 @@ def test_decoders_that_crash_hang_and_devour(processes: int, folder: Path, monke
     status, again = screened(folder, *options)
     assert [row for row in again if row["path"] in GOOD] == alone
     assert {row["status"] for row in again} == {"ok"}, "they are tried again, and now they can be decoded"
+
+
+@pytest.fixture
+def killer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a PNG that ends every process in which it is decoded."""
+
+    def killed(data: bytes, *arguments: Any) -> Any:
+        if faults.MARK not in data:
+            return decode_here(data, *arguments)
+        assert os.getpid() != own, "the process that must survive decodes it"
+        return os.kill(os.getpid(), signal.SIGKILL)
+
+    own, decode_here = os.getpid(), decode.decode_here
+    monkeypatch.setattr(decode, "decode_here", killed)
+    monkeypatch.setattr(decode, "_answered", faults.answered)
+    path = folder / "0.png"
+    path.write_bytes(faults.marked(encoded(picture()), faults.SEGFAULT))
+    return path
+
+
+def test_a_plain_file_that_ends_a_helping_process(killer: Path) -> None:
+    _, rows = screened(killer.parent, "--processes", 2, "--batch-size", 1)  # the first files are given to the helper
+    assert {row["path"]: row["reason"] for row in rows} == {"0.png": "decoder_crashed"} | dict.fromkeys(GOOD, "")
+
+
+def test_a_plain_file_that_ended_a_worker_of_ray(killer: Path) -> None:
+    folder = killer.parent
+    work = work_on(folder, [load_model(ungated(folder.parent / "model"))])
+    parts, fingerprint = folder.parent / "r.csv.parts", fingerprint_of(work.models, work.request.naming, ())
+    begin_parts(parts, fingerprint)
+    (parts / f"00000000{TRIES}").write_bytes(b".")  # of the one that died
+    Worker(worker_payload(work, parts, fingerprint))({"part": 0, "candidates": packed(work.selection.candidates)})
+    with Parts(parts) as log:
+        reasons = {record.path: record.cells[1] for _, record in log.records() if record.cells}
+    assert reasons == {"0.png": "decoder_crashed"} | dict.fromkeys(GOOD, "")
 
 
 def test_an_odd_version_of_jfif_costs_no_picture(folder: Path) -> None:
