@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cxr.cli.batch_options import NAMES, DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, UsageError
+from cxr.core.files import guarded
 from cxr.core.processor import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
@@ -182,7 +183,8 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
     words = parse_words(options.explain_rows or SUSPECTED, work.schema)
     limit = options.explain_limit or LIMIT
     records, more = choose_rows(read_table(files.results, work.format), words, limit)
-    return explain(folder, records, more, work, work.models[0])
+    with guarded(folder, kept="the table is whole"):
+        return explain(folder, records, more, work, work.models[0])
 
 
 def _is_below(path: Path, folder: Path) -> bool:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from cxr.cli.console import sigterm_like_ctrl_c, stderr, stdout, user_errors
 from cxr.core.errors import DataError
+from cxr.core.files import make_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,10 +201,10 @@ class Clone:
             cache: Folder of the project's DVC cache.
         """
         links = "reflink,hardlink,symlink,copy"
-        (self.folder / ".dvc/config.local").write_text(f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
+        write_text(self.folder / ".dvc/config.local", f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
         if (self.project / "weights").is_dir():
             shutil.copytree(self.project / "weights", self.folder / "weights", dirs_exist_ok=True)
-        (self.project / FEATURES).mkdir(exist_ok=True)
+        make_folder(self.project / FEATURES)
         (self.folder / FEATURES).symlink_to(self.project / FEATURES)
         # What the cache lacks is made again by its stage.
         self._dvc("checkout", "--quiet", "--allow-missing", "--with-deps", *map(self._stage, networks))
@@ -250,7 +251,8 @@ def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
     """
     _require_committed(project)
     cache = dvc(project, "cache", "dir").splitlines()[-1]
-    with sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project)) as folder:
+    made = tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project), ignore_cleanup_errors=True)
+    with sigterm_like_ctrl_c(), made as folder:
         git(project, "clone", "--quiet", ".", folder)
         clone = Clone(project, Path(folder), pipelines(project))
         clone.fill(networks, cache)
@@ -260,7 +262,7 @@ def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
 def _temporary(project: Path) -> Path:
     """Return a folder that git and DVC do not look at, on the disk of DVC's cache, where a link is enough."""
     folder = project / ".dvc/tmp"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     return folder
 
 
