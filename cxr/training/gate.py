@@ -154,11 +154,12 @@ def thresholds_of(scores: Scores, params: GateParams) -> dict[Sign, float]:
 
     Args:
         scores: (n, len(Sign)) of upright radiographs of validation.
-        params: Its shares; a probability's threshold is at least `params.least`.
+        params: Its shares; a probability's threshold is at least `params.least`, that to reject `params.rejects`.
     """
     allowed = dict.fromkeys(Sign, params.flagged)
     allowed |= {Sign.NOT_A_RADIOGRAPH: 1 - params.accept, Sign.OUT_OF_DISTRIBUTION: params.unusual}
     lowest = dict.fromkeys(Sign, params.least) | {Sign.OUT_OF_DISTRIBUTION: 0.0}
+    lowest[Sign.NOT_A_RADIOGRAPH] = params.rejects
     return {
         sign: max(lowest[sign], lowest_threshold(column, allowed[sign]))
         for sign, column in zip(Sign, scores.T, strict=True)
