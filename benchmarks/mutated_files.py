@@ -56,7 +56,6 @@ class Found:
     changed: int = 0
     other: int = 0
     peaks: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
 
 
