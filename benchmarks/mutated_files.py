@@ -31,7 +31,15 @@ NEIGHBOURS = (
     "l.png", "16-bit.png", "rgba.png", "l.jpg", "progressive.jpg", "raw.tif", "16-bit-lzw.tif", "l.bmp", "lossy.webp",
     "still.gif", "explicit.dcm", "rle.dcm", "jpeg-2000.dcm",
 )  # fmt: skip
-COMPRESSED = ("rle.dcm", "jpeg.dcm", "lossless.dcm", "jpeg-ls.dcm", "jpeg-2000.dcm", "extended.dcm")
+COMPRESSED = (
+    "rle.dcm",
+    "jpeg.dcm",
+    "lossless.dcm",
+    "jpeg-ls.dcm",
+    "jpeg-2000.dcm",
+    "extended.dcm",
+    "high-throughput.dcm",
+)
 FILE_TIMEOUT = 10  # seconds
 SAMPLE = 0.05  # seconds between looks at the memory
 ENDS = (0, 3)  # exit statuses of a run that has written its table
@@ -48,7 +56,6 @@ class Found:
     changed: int = 0
     other: int = 0
     peaks: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -122,7 +129,7 @@ def good_rows(options: Sequence[str]) -> Rows:
 
 def batches(files: int, streams: int) -> Iterator[tuple[list[int], list[str]]]:
     """Give the numbers and the options of each batch."""
-    numbers = [*numbers_of(list(seeds()), files), *(one for one in numbers_of(COMPRESSED, streams))]
+    numbers = [*numbers_of(list(seeds()), files), *numbers_of(COMPRESSED, streams)]
     yield numbers[:BATCH], ["--engine", "ray", "--workers", "2"]
     for place in range(0, len(numbers), BATCH):
         yield numbers[place : place + BATCH], ["--processes", str(1 + place // BATCH % 2)]

@@ -1,4 +1,4 @@
-"""The 51 drawn files that are mutated: every format, nine transfer syntaxes of DICOM and one more."""
+"""The 51 drawn files that are mutated: every format, eleven transfer syntaxes of DICOM."""
 
 import io
 from collections.abc import Iterator
@@ -18,16 +18,21 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
     RLELossless,
 )
 
 from tests.dicoms import save_dicom
 from tests.screening.hostile import deep, encoded, oriented, picture
 
-INPUTS = Path(__file__).parents[1] / "inputs"
-SIZE = (96, 80)  # of the codestreams in INPUTS as well
+SYNTAXES = Path(__file__).parents[1] / "inputs/syntaxes"
+# Syntaxes that nothing here writes; each holds another drawn picture.
+OTHERS = {
+    "lossless.dcm": "jpeg-lossless-sv1-u16.dcm",
+    "jpeg-ls.dcm": "jpeg-ls-lossless-u16.dcm",
+    "extended.dcm": "jpeg-extended-u12.dcm",
+    "high-throughput.dcm": "htj2k-lossless-u16.dcm",
+}
+SIZE = (96, 80)
 BITS = {"BitsStored": 12, "HighBit": 11}
 
 
@@ -91,22 +96,18 @@ def _others() -> Iterator[tuple[str, bytes]]:
 def _dicom() -> Iterator[tuple[str, bytes]]:
     grey, shallow = np.asarray(_deep()), np.asarray(_grey())
     yield "explicit.dcm", _written(grey, WindowCenter="2048", WindowWidth="3000.5")
-    yield (
-        "inverted.dcm",
-        _written(grey, PhotometricInterpretation="MONOCHROME1", RescaleSlope="2", RescaleIntercept="-9"),
-    )
     yield "lut.dcm", _written(grey, VOILUTSequence=[_lut()], ViewPosition="PA", PatientName="Drawn^Film")
-    yield "no-preamble.dcm", _written(grey)[132:]
+    rescaled = {"RescaleSlope": "2", "RescaleIntercept": "-9"}
+    yield "no-preamble.dcm", _written(grey, PhotometricInterpretation="MONOCHROME1", **rescaled)[132:]
     yield "implicit.dcm", _written(grey, ImplicitVRLittleEndian)
     yield "big-endian.dcm", _written(grey.byteswap(), ExplicitVRBigEndian)
     yield "deflated.dcm", _written(grey, DeflatedExplicitVRLittleEndian)
     yield "rle.dcm", _compressed(grey)
     jpegs = {"quality": 95, "subsampling": 0}
     yield "jpeg.dcm", _around(encoded(_grey(), "JPEG", **jpegs), shallow, JPEGBaseline8Bit)
-    yield "lossless.dcm", _around((INPUTS / "jpeg-lossless.jpg").read_bytes(), grey, JPEGLosslessSV1)
-    yield "jpeg-ls.dcm", _around((INPUTS / "jpeg-ls.jls").read_bytes(), grey, JPEGLSLossless)
     yield "jpeg-2000.dcm", _around(encoded(_grey(), "JPEG2000", no_jp2=True), shallow, JPEG2000Lossless)
-    yield "extended.dcm", (INPUTS / "jpeg-extended-12bit.dcm").read_bytes()
+    for name, drawn in OTHERS.items():
+        yield name, (SYNTAXES / drawn).read_bytes()
 
 
 def _lut() -> Dataset:
