@@ -15,19 +15,14 @@ from cxr.screening.paths import Naming, PathStyle
 from cxr.screening.run_manifest import RunResult, read_run_result
 from cxr.screening.verify import Check, rescore, verify_table
 from tests.cli.batches import read
-from tests.screening.drawings import save
+from tests.screening.drawings import save, save_mixed
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness, deciding_model
 from tests.screening.works import run_in, work_on
 
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    folder = tmp_path / "scans"
-    for number in range(30):
-        save(folder, f"{number:02}.png", (number, 3 * number, 5 * number))
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "notes").write_text("no image")
-    return folder
+    return save_mixed(tmp_path / "scans")
 
 
 @pytest.fixture
