@@ -64,7 +64,7 @@ def test_mcnemar_raises_a_false_alarm_at_most_as_often_as_it_says(record_propert
     discordant = generator.binomial(717, 0.05, size=1000)
     only_first = generator.binomial(discordant, 0.5)
     alarms = [mcnemar_p(*counts) < 0.05 for counts in np.column_stack([only_first, discordant - only_first])]
-    record_property("type_1_error", np.mean(alarms))
+    record_property("type_1_error", float(np.mean(alarms)))
     assert 0.01 < np.mean(alarms) <= 0.05
 
 

@@ -215,7 +215,7 @@ def test_random_confidence_gives_half_the_error_as_area(record_property):
     generator = np.random.default_rng(3)
     wrong = generator.random(20_000) < 0.1
     area = augrc(generator.random(20_000), wrong)
-    record_property("augrc_by_half_error", area / (wrong.mean() / 2))
+    record_property("augrc_by_half_error", float(area / (wrong.mean() / 2)))
     assert area == pytest.approx(wrong.mean() / 2, rel=0.05)
 
 

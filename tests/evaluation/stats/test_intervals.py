@@ -94,5 +94,5 @@ def test_bootstrap_intervals_of_grouped_images_hold_what_they_promise(record_pro
         draws = weighted_balanced_accuracy(truth, right, draw_weights(truth, group, seed, draws=600))
         bounds = percentile(right.mean(), draws)
         held += bounds.low <= 0.95 <= bounds.high
-    record_property("coverage", held / 500)
+    record_property("coverage", float(held / 500))
     assert 0.92 <= held / 500 <= 0.97
