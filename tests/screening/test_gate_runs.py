@@ -13,6 +13,7 @@ from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import read_json, sha256_of, write_json
 from cxr.core.image import Plane
 from cxr.inference.decisions import DECISIONS_FILE, read_decisions
+from cxr.inference.decisions import ReferReason
 from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE, Sign, gate_fingerprint, limits_form
 from cxr.inference.network import DESCRIPTION_FILE
 from cxr.screening.discovery import Shard
@@ -104,8 +105,7 @@ def test_the_manifest_says_what_judged_and_what_came_of_it(table: Path) -> None:
     assert counts["flags"] == flags | {"underexposed": 1}
     rows = read(table)
     assert counts["decisions"][IDENTITY]["refer_reasons"] == {
-        reason: Counter(row["refer_reason"] for row in rows)[reason]
-        for reason in ("out_of_distribution", "empty_set", "several_classes", "disagreement")
+        reason: Counter(row["refer_reason"] for row in rows)[reason] for reason in ReferReason
     }
     assert counts["decisions"][IDENTITY]["refer_reasons"]["out_of_distribution"] == 3
 
