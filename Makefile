@@ -5,7 +5,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
 TRAININGS := $(filter-out train-gate,$(shell sed -n 's/^  train_\([a-z0-9]*\):.*/train-\1/p' dvc.yaml))
 
-.PHONY: help setup demo repro-parallel test lint check-slow verify-model release constraints clean $(TRAININGS)
+.PHONY: help setup demo repro-parallel test fuzz check-slow verify-model release constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
@@ -50,14 +50,22 @@ $(TRAININGS): train-%:
 	@set -o pipefail; PYTHONUNBUFFERED=1 dvc --wait-for-lock repro -s train_$* 2>&1 \
 	    | (trap '' INT; while IFS= read -r line; do printf '%-8s | %s\n' $* "$$line"; done)
 
+# Two processes of pytest: a short training or a command keeps one core busy and no second. What a file's tests share is
+# made once, so a file stays whole; in the order of collection, so that those that train come neither first nor last.
 test: setup      ## lint, types and tests; without the long checks
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest -m 'not long'
+	pytest -m 'not long' -n 2 --dist loadfile --no-loadscope-reorder
+
+SECONDS := 300
+fuzz: setup      ## decode mutated files for some time: make fuzz SECONDS=300; what goes wrong is kept in work/fuzz
+	python -m tests.fuzz --seconds $(SECONDS)
 
 check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full disks, 20,000 files; then the benchmarks
 	pytest -m long
+	$(MAKE) --no-print-directory fuzz
+	python benchmarks/mutated_files.py
 	python benchmarks/help_time.py
 	python benchmarks/screening.py --large
 

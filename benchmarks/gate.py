@@ -1,10 +1,11 @@
 """What the gate rejects and flags: radiographs, radiographs that something was done to, and what is no radiograph.
 
-    pip install scikit-image scikit-learn matplotlib     (pictures that the held-out kinds are made of)
-    python benchmarks/gate.py models/gate data --split work/split.csv
+    pip install scikit-image scikit-learn matplotlib nibabel nilearn dipy     (pictures of the held-out kinds)
+    python benchmarks/gate.py release/models/gate data --split work/split.csv --others radiographs_of_other_hospitals
 
-Of the radiographs those of the test split are asked about, or all where no table is given. Held-out kinds are never
-drawn for training, and no threshold is set by them. Caught is what is rejected or flagged. Nothing is fitted here.
+Of the radiographs those of the test split are asked about, or all where no table is given; of --others all, each
+folder apart. Training has seen none of the held-out pictures, and no threshold is set by them; kinds that it draws too
+are drawn in another way here. Caught is what is rejected or flagged. Nothing is fitted here.
 """
 
 import argparse
@@ -12,18 +13,21 @@ import csv
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 import gate_films as films
 import gate_pictures as pictures
+import gate_solids as solids
 import numpy as np
 from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.dataset.audits.probes import auc_of
+from cxr.evaluation.reporting.format import NUMBER
 from cxr.evaluation.stats.intervals import wilson
 from cxr.imaging.decode import decode, decode_bytes
 from cxr.inference.gate import FLAGS, Gate, Sign, load_gate
@@ -41,6 +45,12 @@ HELD_OUT: Mapping[str, Callable[[], Iterable[pictures.Picture]]] = {
     "faces": pictures.faces,
     "digits": pictures.digits,
     "slices of a head": pictures.slices,
+    "CT": pictures.ct_slices,
+    "MR": pictures.mr_slices,
+    "MR of brains": pictures.brains,
+    "ultrasound": pictures.ultrasounds,
+    **{f"{part}, of voxels": partial(solids.seen_through, part) for part in solids.PARTS},
+    "slices, of voxels": solids.cut_through,
     "terrains": pictures.terrains,
     "charts": pictures.charts,
     "logos": pictures.logos,
@@ -113,6 +123,10 @@ def radiographs(folder: Path, split: Path | None, side: int) -> tuple[list[Judge
     return judged, whole
 
 
+def folders(whole: Path) -> list[Path]:
+    return sorted(path for path in whole.iterdir() if path.is_dir())
+
+
 def line(title: str, said: Said, known: Said, *signs: str) -> tuple[int, int]:
     """Print one kind; return how many were caught, of how many."""
     caught, n = said.count(*(*Reason, *signs) if signs else ()), len(said.signs)
@@ -126,8 +140,7 @@ def line(title: str, said: Said, known: Said, *signs: str) -> tuple[int, int]:
 
 
 def share(count: int, n: int) -> str:
-    found = wilson(count, n)
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return NUMBER.interval(wilson(count, n))
 
 
 def section(title: str, kinds: Mapping[str, list[Judged]], gate: Gate, known: Said) -> None:
@@ -176,6 +189,7 @@ def main() -> None:
     parser.add_argument("gate", type=Path, help="folder with gate.json, gate.xml and gate.bin")
     parser.add_argument("radiographs", type=Path, help="folder of frontal chest radiographs")
     parser.add_argument("--split", type=Path, help="table by the stage split; the test split is asked about")
+    parser.add_argument("--others", type=Path, help="folder with a folder of frontal radiographs for each collection")
     options = parser.parse_args()
     gate = load_gate(options.gate)
     judged, whole = radiographs(options.radiographs, options.split, gate.plane_side)
@@ -188,6 +202,9 @@ def main() -> None:
         f"  {'flagged, not rejected':26}{known.count() - known.rejected:5}  {share(known.count() - known.rejected, n)}"
     )
     print(f"\nthe same radiographs, changed\n  {'':26}    n  rej. caught rejected or with the sign AUROC   most often")
+    if options.others:
+        others = {folder.name: radiographs(folder, None, gate.plane_side)[0] for folder in folders(options.others)}
+        section("radiographs of other hospitals, as they are", others, gate, known)
     rng = np.random.default_rng(9)
     for name, (change, signs) in films.DONE.items():
         line(name, judge(gate, [as_file(change(film, rng), gate.plane_side) for film in whole]), known, *signs)

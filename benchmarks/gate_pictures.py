@@ -124,6 +124,53 @@ def slices() -> Iterator[Picture]:
     return grey(windows([head, *skimage_data("phantom.png")], smallest=0.6))
 
 
+def dicom_frames(modality: str, *names: str) -> list[Picture]:
+    """Read the first frames of pydicom's test files of a modality, at the whole range and, of CT, at three windows."""
+    pictures: list[Picture] = []
+    for path in shipped("pydicom", *(f"data/test_files/{name}" for name in names)):
+        dataset = importlib.import_module("pydicom").dcmread(path)
+        frames = dataset.pixel_array.astype(np.float64)
+        frames = frames.mean(axis=-1) if dataset.SamplesPerPixel == 3 else frames
+        for frame in frames[::8] if frames.ndim == 3 else [frames]:
+            pictures.append(windowed(frame, *np.quantile(frame, [0.002, 0.998])))
+        if modality == "CT":
+            units = frames * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+            pictures += [windowed(units, low, high) for low, high in ((-1200, 300), (-160, 240), (-300, 1500))]
+    return pictures
+
+
+def ct_slices() -> Iterator[Picture]:
+    """Slices of a head and of a back by computed tomography, whole and windows of them."""
+    return windows(dicom_frames("CT", "CT_small.dcm", "J2K_pixelrep_mismatch.dcm", "693_J2KI.dcm"), smallest=0.7)
+
+
+def mr_slices() -> Iterator[Picture]:
+    """Slices of a belly and a knee by magnetic resonance, whole and windows of them."""
+    return windows(dicom_frames("MR", "examples_overlay.dcm", "MR_small.dcm"), smallest=0.7)
+
+
+def ultrasounds() -> Iterator[Picture]:
+    """Pictures of a heart, a lymph node and a belly as ultrasound scanners show them."""
+    names = ("examples_ybr_color.dcm", "examples_rgb_color.dcm", "examples_palette.dcm")
+    return windows(dicom_frames("US", *names), smallest=0.7)
+
+
+def brains() -> Iterator[Picture]:
+    """Slices of brains by magnetic resonance, in three directions: a mean of 152 heads, and single ones."""
+    volumes = [
+        *shipped("nilearn", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"),
+        *shipped("dipy", "data/files/S0_10slices.nii.gz", "data/files/aniso_vox.nii.gz"),
+        *shipped("nibabel", "tests/data/example4d.nii.gz"),
+    ]
+    load = importlib.import_module("nibabel").load
+    for path in volumes:
+        volume = np.asarray(load(path).dataobj, np.float64).reshape(*load(path).shape[:3], -1)[..., 0]
+        for axis in range(3) if min(volume.shape) > 50 else (2,):
+            for share in (0.35, 0.45, 0.55, 0.65):
+                cut = np.rot90(volume.take(int(share * volume.shape[axis]), axis))
+                yield windowed(cut, *np.quantile(cut, [0.002, 0.998]))
+
+
 def terrains() -> Iterator[Picture]:
     """Heights of land and sea as grey levels."""
     (jacksboro, topobathy) = shipped(
@@ -186,6 +233,11 @@ def phantoms() -> Iterator[Picture]:
 def enlarged(picture: Picture, side: int = 128) -> Picture:
     """Bring a tiny picture to a usual size, smoothly."""
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def windowed(values: NDArray[np.float64], low: float, high: float) -> Picture:
+    """Bring what lies between two numbers to 0..255."""
+    return levels(np.clip(values, low, max(high, low + 1e-6)))
 
 
 def levels(values: NDArray[np.float64]) -> Picture:

@@ -80,12 +80,13 @@ def peak_megabytes(command: Sequence[str | Path]) -> float:
     peak = 0
     with _started(command) as process:
         while process.poll() is None:
-            peak = max(peak, _resident(process.pid), _high_water(process.pid))
+            peak = max(peak, resident(process.pid), _high_water(process.pid))
             time.sleep(SAMPLE)
     return peak / 1e6
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Return the sum of the resident memory of a process and those below it, in bytes; 0 where it has ended."""
     try:
         root = psutil.Process(pid)
         tree = [root, *root.children(recursive=True)]

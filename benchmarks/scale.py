@@ -18,6 +18,7 @@ import tempfile
 import time
 from array import array
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,9 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
     """Write `files` records a slice at a time, then table and manifest, or find out what is done."""
     from cxr.screening.candidates import Candidate, Found, Gathering
     from cxr.screening.discovery import select
-    from cxr.screening.journal import begin_parts, create_journal, write_part
+    from cxr.screening.journal import JournalRecord, begin_parts, create_journal, fingerprint_of, write_part
     from cxr.screening.output import OutputFiles
-    from cxr.screening.run import done_before, finalize
+    from cxr.screening.run import Clock, done_before, finalize
     from cxr.screening.schema import Prediction, Row
     from tests.screening.works import work_on
 
@@ -95,16 +96,17 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
         found = Found(gathering.sorted())
         selection = select(found.candidates, None, None)
         row = Row("", answers=(Prediction("covid", (0.5, 0.25, 0.25)),), format="DICOM", sha256="0" * 64)
-        cells = small.schema.cells(row)[1:]
+        cells = tuple(small.schema.cells(row)[1:])
+        fingerprint = fingerprint_of(small.models, small.request.naming, small.keywords)
         positions = array("q", [-1]) * files
         slices = list(range(0, files, SLICE))
         if shuffled:
             random.Random(0).shuffle(slices)
         begin, where = (begin_parts, folder / "parts") if in_parts else (create_journal, folder / "journal")
-        with begin(where, {"fingerprint": {}}) as log:
+        with begin(where, fingerprint) as log:
             for count, first in enumerate(slices):
                 numbers = range(first, min(first + SLICE, files))
-                records = [{"path": selection.candidates[n].cell, "stamp": [1, n], "cells": cells} for n in numbers]
+                records = [JournalRecord(selection.candidates[n].cell, (1, n), cells) for n in numbers]
                 places = write_part(where, count, records) if in_parts else log.append(records)
                 for number, place in zip(numbers, places, strict=True):
                     positions[number] = place
@@ -114,7 +116,7 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
                 done_before(log, work)
                 print(f"{time.perf_counter() - start:.1f} s, {megabytes() - before:.0f} MB")
                 return
-            finalize(log, work, positions, OutputFiles(folder / "r.csv"), {}, {"started": "2026-01-01T00:00:00+00:00"})
+            finalize(log, work, positions, OutputFiles(folder / "r.csv"), fingerprint, Clock(datetime.now(UTC), files))
             print(f"{time.perf_counter() - start:.1f} s, {megabytes() - before:.0f} MB")
 
 

@@ -1,7 +1,7 @@
 """Draws DICOM files."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,16 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, RLELossless
 
 
-def save_dicom(path: Path, pixels: NDArray[np.integer[Any]], compress: bool = False, **elements: Any) -> None:
+def save_dicom(
+    path: Path | BinaryIO, pixels: NDArray[np.integer[Any]], compress: bool = False, **elements: Any
+) -> None:
     """Write `pixels` as MONOCHROME2 that uses all bits of its type; `elements` replace or, with None, remove."""
     bits = pixels.dtype.itemsize * 8
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     values = {
         "SOPClassUID": meta.MediaStorageSOPClassUID,
         "SOPInstanceUID": "1.2.3",

@@ -166,6 +166,13 @@ class Options:
         _input(parser=_shard, metavar="I/N", help="Take the I-th of N parts; cxr-batch-merge joins their tables."),
     ] = None
     limit: Annotated[int | None, _input(min=1, metavar="N", help="Take the first N files only.")] = None
+    any_dicom: Annotated[
+        bool,
+        _input(
+            "--any-dicom",
+            help="Screen DICOM of any modality and body part, also what its header calls no radiograph of the chest.",
+        ),
+    ] = False
     dry_run: Annotated[bool, _input("--dry-run", help="Only list on stdout what would be screened.")] = False
     model: Annotated[
         list[str],
@@ -279,7 +286,7 @@ class Options:
             min=0,
             max=86400,
             metavar="SECONDS",
-            help="What decoding the pixels of one compressed DICOM file may take, tried twice; 0: as long as it takes.",
+            help="What decoding one file may take that is no plain PNG or JPEG, tried twice; 0: as long as it takes.",
         ),
     ] = int(FILE_SECONDS)
     fail_on: Annotated[FailOn, _talk(help="Exit with 3 when any, when all, or never when files have no answer.")] = (
@@ -433,7 +440,12 @@ def query_of(options: Options, listed: Sequence[Path], own: frozenset[str]) -> Q
 
 
 def listed_names(options: Options) -> list[str]:
-    """Read --files-from; '-' is stdin. Raises UsageError where it cannot be read or names nothing."""
+    """Read --files-from; '-' is stdin.
+
+    Raises:
+        UsageError: It cannot be read or names nothing.
+        DataError: Its content is no list of names.
+    """
     from cxr.screening.candidates import read_names
 
     if options.files_from is None:
@@ -442,7 +454,8 @@ def listed_names(options: Options) -> list[str]:
         data = sys.stdin.buffer.read() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
     except OSError as error:
         raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
-    names = list(read_names(data))
+    shown = "stdin" if options.files_from == STDOUT else options.files_from
+    names = list(read_names(data, f"--files-from {shown}"))
     if not names and not options.inputs and not options.addresses:
         raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
     return names

@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
 from cxr.cli.batch_setup import (
@@ -22,9 +23,10 @@ from cxr.cli.batch_setup import (
     worker_pool_of,
     write_explained,
 )
-from cxr.cli.console import status_of
+from cxr.cli.console import FATAL, OF_THE_SYSTEM, status_of, told_of_the_system
 from cxr.cli.reporters import Reporter, reporter_of
 from cxr.core.errors import CxrError, DataError
+from cxr.imaging.formats import unread_by_name
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found
 from cxr.screening.discovery import Selection, select
@@ -37,6 +39,7 @@ from cxr.screening.storage import Root
 from cxr.screening.tables import Format, check_format, format_of
 
 SOME_FAILED = 3
+ENDINGS = 3  # of names, in a sentence
 INTERRUPTED = 130
 
 
@@ -50,12 +53,23 @@ def run(options: Options) -> int:
             return status_of(error)
         except BrokenPipeError:
             reporter.failed("whoever read the rows from stdout has closed it")
-            # Python would complain again when it flushes stdout at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            _drop_stdout()
+            return FATAL
+        except OF_THE_SYSTEM as error:
+            if (told := told_of_the_system(error)) is None:
+                raise
+            reporter.failed(str(told))
+            if options.to_stdout:
+                _drop_stdout()
+            return FATAL
         except KeyboardInterrupt:
             reporter.interrupted(kept=not options.to_stdout and not options.dry_run)
             return INTERRUPTED
+
+
+def _drop_stdout() -> None:
+    """Let Python not complain again when it flushes stdout at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: Options, reporter: Reporter) -> int:
@@ -83,6 +97,10 @@ def _run(options: Options, reporter: Reporter) -> int:
         if upload:
             upload.send()
     reporter.finished(tally, work, options)
+    # A shard may have no image, and a revision none that is new.
+    if tally.nothing_read and options.shard is None and not selection.unchanged:
+        reporter.failed(_nothing_read(request.naming.root, tally))
+        return SOME_FAILED
     return SOME_FAILED if _fails(options.fail_on, tally, found) else 0
 
 
@@ -110,11 +128,32 @@ def _nothing(root: Root, found: Found) -> str:
         remedy = "a folder could not be listed; ask its owner for permission to read it"
     elif found.excluded:
         remedy = f"--include and --exclude left aside {found.excluded:,} files; give wider or fewer patterns"
+    elif found.hidden:
+        remedy = f"the names of {found.hidden:,} files begin with a dot, and such files are left aside; rename them"
     elif found.folders:
         remedy = f"{len(found.folders):,} folders were not searched; name them, or drop --no-recursive or --exclude"
     else:
         remedy = "expected a folder with image files"
     return f"there is nothing to screen below {root}: {remedy}"
+
+
+def _nothing_read(root: Root, tally: Tally) -> str:
+    """Say that no file could be read as an image, and what there is instead."""
+    kinds = [f"{count:,} {unread.name} ({unread.remedy})" for unread, count in tally.formats_not_read]
+    total = tally.rows + len(tally.not_images)
+    others = total - sum(count for _, count in tally.formats_not_read)
+    if others:
+        ends = Counter(PurePosixPath(cell).suffix.lower() for cell in tally.not_images if not unread_by_name(cell))
+        kinds.append(f"{others:,} others{_endings(ends)}")
+    return (
+        f"nothing was screened: of {total:,} files below {root}, none can be read as an image: "
+        f"{'; '.join(kinds)}. Expected PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM"
+    )
+
+
+def _endings(ends: Counter[str]) -> str:
+    named = ", ".join(f"{count:,} {end}" for end, count in ends.most_common(ENDINGS) if end)
+    return f" ({named})" if named else ""
 
 
 def _list(request: RunRequest, selection: Selection, reporter: Reporter) -> int:
@@ -123,7 +162,7 @@ def _list(request: RunRequest, selection: Selection, reporter: Reporter) -> int:
     listed = 0
     for candidate in selection.candidates:
         if may_have_row(candidate, request.naming.root):
-            sys.stdout.write(f"{candidate.cell}\n")
+            sys.stdout.buffer.write(f"{candidate.cell}\n".encode())  # as tables are, whatever the locale says
             listed += 1
     sys.stdout.flush()
     reporter.listed(listed, len(selection.candidates) - listed)
@@ -141,7 +180,7 @@ def _prepare(
     named = model_folders(options.models, options.repo)
     models = load_models(options, [folder for folder, _ in named], helped=helped)
     reporter.loaded(models)
-    schema = schema_for(models, options.keywords)
+    schema = schema_for(models, options.keywords, any_dicom=options.any_dicom)
     check_words(options, schema)
     request = replace(request, model_sources=[source for _, source in named])
     threads = reading_threads(options)

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cxr.cli.batch_options import NAMES, DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
-from cxr.core.errors import ModelError, OutputError, UsageError
+from cxr.core.errors import ModelError, UsageError
+from cxr.core.files import guarded
 from cxr.core.processor import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
@@ -182,13 +183,8 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
     words = parse_words(options.explain_rows or SUSPECTED, work.schema)
     limit = options.explain_limit or LIMIT
     records, more = choose_rows(read_table(files.results, work.format), words, limit)
-    try:
+    with guarded(folder, kept="the table is whole"):
         return explain(folder, records, more, work, work.models[0])
-    except OSError as error:
-        raise OutputError(
-            f"the maps cannot be written to {folder}: {error.strerror}; the table is whole: give another folder, or "
-            "free some space, and run the same command again"
-        ) from error
 
 
 def _is_below(path: Path, folder: Path) -> bool:

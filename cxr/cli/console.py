@@ -1,6 +1,6 @@
 """The two consoles, bars, the one place where a user's error becomes an exit status, and the watchdog of DVC."""
 
-import errno
+import io
 import os
 import signal
 import sys
@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from cxr.core.errors import CxrError, UsageError
+from cxr.core.files import refused
+from cxr.core.processor import limit_error
 
 PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
 SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")
@@ -81,17 +83,8 @@ def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
 FATAL = 1
 USAGE = 2
 INTERRUPTED = 130
-# What helps where the system refuses to write.
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "this user's share of the disk is used up: free some of it",
-    errno.EFBIG: "larger files are not allowed here: raise 'ulimit -f'",
-    errno.EACCES: "let this user read and write there",
-    errno.EPERM: "let this user read and write there",
-    errno.EROFS: "the disk is read-only: work on another one",
-}
-# NumPy's whole message, without a number, where a file took fewer values than there are.
-NUMPY_WROTE_LESS = " requested and "
+# What may be an error of the system, rather than a bug.
+OF_THE_SYSTEM = (OSError, MemoryError, RuntimeError, ImportError)
 # Top-level modules of the extra `pipeline`: absent after a plain `pip install .`
 PIPELINE_MODULES = frozenset(
     {
@@ -111,7 +104,9 @@ PIPELINE_MODULES = frozenset(
 
 
 def stdout() -> Console:
-    """Return a console for results."""
+    """Return a console for results; a name that it cannot show is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(soft_wrap=True)
 
 
@@ -124,8 +119,9 @@ def stderr(quiet: bool = False) -> Console:
 def user_errors() -> Iterator[None]:
     """Turn what is not this program's fault into one line on stderr and an exit status.
 
-    1 for a CxrError, a missing extra and a file that cannot be written; 2 for a UsageError; 130 for Ctrl-C. Any other
-    exception is a bug and keeps its trace. A stage that DVC runs ends with its DVC.
+    1 for a CxrError, a missing extra and whatever the system refuses, be it a file, memory or a thread; 2 for a
+    UsageError; 130 for Ctrl-C. Any other exception is a bug and keeps its trace. A stage that DVC runs ends with its
+    DVC.
     """
     start_parent_watchdog()
     try:
@@ -136,12 +132,10 @@ def user_errors() -> Iterator[None]:
         if (error.name or "").split(".")[0] not in PIPELINE_MODULES:
             raise
         _fail(f"{error.name} is not installed; this command needs the extra 'pipeline': pip install '.[pipeline]'")
-    except OSError as error:
-        number = errno.ENOSPC if NUMPY_WROTE_LESS in str(error) else error.errno
-        if number not in REMEDIES:
+    except OF_THE_SYSTEM as error:
+        if (told := told_of_the_system(error)) is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{os.strerror(number)}; {REMEDIES[number]}, then run the same command again")
+        _fail(str(told))
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as ended:
@@ -149,6 +143,13 @@ def user_errors() -> Iterator[None]:
         if ended.code != INTERRUPTED or isinstance(ended, _Interrupted):
             raise
         _interrupted()
+
+
+def told_of_the_system(error: Exception) -> CxrError | None:
+    """Return the sentence where the system refuses something or has no more of it; None of what a library says."""
+    if isinstance(error, OSError):
+        return None if error.errno is None else refused(error)
+    return limit_error(error, "to go on")
 
 
 @contextmanager

@@ -84,20 +84,23 @@ def import_(
     allow_unreadable: Annotated[
         bool, typer.Option("--allow-unreadable", help="Import although images cannot be read.")
     ] = False,
-    no_dvc: Annotated[bool, typer.Option("--no-dvc", help="Leave data.dvc alone; do not run 'dvc add data'.")] = False,
+    no_dvc: Annotated[bool, typer.Option("--no-dvc", help="Do not run 'dvc add data'.")] = False,
     max_gigabytes: Annotated[float, typer.Option(min=0.001, help="Largest unpacked size of an archive, GB.")] = 20.0,
 ) -> None:
     """Check a release of class folders in full, then make it the project's data/ and track it with DVC.
 
-    The class folders may lie at any depth, with images/ and masks/ in them or flat. Nothing changes when a check fails.
+    The class folders may lie at any depth, with images/ and masks/ in them or flat. Beside them may lie patients.csv
+    (file, patient_id) and sheets CLASS.metadata.xlsx or .csv (FILE NAME, URL), as spreadsheets save them.
+    Nothing changes when a check fails.
     """
     from cxr.ingest.archive import Limits
-    from cxr.ingest.importer import open_project, put_in_place, require_readable, staged
+    from cxr.ingest.importer import only_import, open_project, put_in_place, require_readable, staged
 
     with user_errors(), sigterm_like_ctrl_c():
         project = open_project(root, dvc=not no_dvc)
-        _warn_of_leftovers(root)
-        with staged(path, project, Limits(total_bytes=int(max_gigabytes * 1e9)), bars) as release:
+        limits = Limits(total_bytes=int(max_gigabytes * 1e9))
+        with only_import(root) as kept, staged(path, project, limits, bars) as release:
+            _warn_of(kept)
             if not allow_unreadable:
                 require_readable(release.inspected)
             for table in tables(release):
@@ -148,11 +151,12 @@ def weights(
         stdout().print(f"{escape(str(path))}: {words}", highlight=False)
 
 
-def _warn_of_leftovers(root: Path) -> None:
-    from cxr.ingest.importer import leftovers
-
-    for folder in leftovers(root):
-        text = f"[yellow]warning:[/yellow] {escape(str(folder))} is what a killed import left; remove it"
+def _warn_of(folders: list[Path]) -> None:
+    for folder in folders:
+        text = (
+            f"[yellow]warning:[/yellow] {escape(str(folder))} is the data from before an import that was killed; "
+            f"remove {escape(folder.parent.name)} when nobody needs it"
+        )
         stderr().print(text, highlight=False, soft_wrap=True)
 
 

@@ -19,8 +19,7 @@ from rich.table import Table
 
 from cxr.cli.console import sigterm_like_ctrl_c, stderr, stdout, user_errors
 from cxr.core.errors import DataError
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import NUMBER
+from cxr.core.files import make_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +64,9 @@ def tables(report: "CrossValidation") -> Iterator[Table]:
 
 
 def _table(name: str, figures: "Mapping[str, FoldFigure]", caption: str) -> Table:
+    from cxr.evaluation.reporting.format import NUMBER
+    from cxr.evaluation.stats.intervals import Interval
+
     table = Table(title=name, caption=caption, box=None, pad_edge=False, title_justify="left", header_style="dim")
     for number, column in enumerate(HEADER):
         table.add_column(column, justify="right" if number else "left", no_wrap=column != HEADER[-1])
@@ -151,7 +153,22 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 # What a training follows from, apart from the data; an uncommitted change of it would be left out of a clone unseen.
 FOLLOWED = ("cxr", "stages", "release", "data.dvc", "dvc.lock", "dvc.yaml", "params.yaml")
-SECOND = ("lite0",)  # networks that the second pipeline trains, see release/dvc.yaml
+
+
+def pipelines(project: Path) -> dict[str, Path]:
+    """Return the folder of the pipeline that trains each network: that of dvc.yaml where release/dvc.yaml does as well.
+
+    Raises:
+        ParamsError: A params.yaml is absent, or has a section of no network.
+    """
+    from cxr.core.params import read_params
+    from cxr.models import networks
+
+    found: dict[str, Path] = {}
+    for folder in (Path(), Path("release")):
+        for network in networks(read_params(project / folder / "params.yaml")):
+            found.setdefault(network, folder)
+    return found
 
 
 def dvc(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
@@ -169,10 +186,12 @@ class Clone:
     Attributes:
         project: Where it was cloned from.
         folder: Where it is.
+        pipelines: The folder of the pipeline that trains each network, in the clone.
     """
 
     project: Path
     folder: Path
+    pipelines: Mapping[str, Path]
 
     def fill(self, networks: Sequence[str], cache: str) -> None:
         """Bring in what the stages that lead to `networks` start from and git does not have.
@@ -182,13 +201,13 @@ class Clone:
             cache: Folder of the project's DVC cache.
         """
         links = "reflink,hardlink,symlink,copy"
-        (self.folder / ".dvc/config.local").write_text(f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
+        write_text(self.folder / ".dvc/config.local", f'[cache]\n    dir = "{cache}"\n    type = "{links}"\n')
         if (self.project / "weights").is_dir():
             shutil.copytree(self.project / "weights", self.folder / "weights", dirs_exist_ok=True)
-        (self.project / FEATURES).mkdir(exist_ok=True)
+        make_folder(self.project / FEATURES)
         (self.folder / FEATURES).symlink_to(self.project / FEATURES)
         # What the cache lacks is made again by its stage.
-        self._dvc("checkout", "--quiet", "--allow-missing", "--with-deps", *map(_stage, networks))
+        self._dvc("checkout", "--quiet", "--allow-missing", "--with-deps", *map(self._stage, networks))
 
     def train_fold(self, networks: Sequence[str], folds: int, fold: int, seed: int) -> None:
         """Train `networks` on one fold, as an experiment of the project named `fold-<folds>-<fold>-seed-...`.
@@ -202,14 +221,17 @@ class Clone:
         name = f"fold-{folds}-{fold}-seed-{seed}-{'-'.join(networks)}"
         settings = (f"split.folds={folds}", f"split.fold={fold}", f"seed={seed}")
         options = [word for setting in settings for word in ("--set-param", setting)]
-        self._dvc("exp", "run", "--name", name, *options, *map(_stage, networks))
+        self._dvc("exp", "run", "--name", name, *options, *map(self._stage, networks))
         head = git(self.folder, "rev-parse", "HEAD").strip()
         experiments = f"refs/exps/{head[:2]}/{head[2:]}/*"
         git(self.project, "fetch", "--quiet", str(self.folder), f"+{experiments}:{experiments}")
 
     def model(self, network: str) -> Path:
         """Return the folder of a network that was trained last."""
-        return self.folder / ("release/models" if network in SECOND else "models") / network
+        return self.folder / self.pipelines[network] / "models" / network
+
+    def _stage(self, network: str) -> str:
+        return f"{self.pipelines[network] / 'dvc.yaml'}:train_{network}"
 
     def _dvc(self, *arguments: str) -> None:
         # With the clone's code; what DVC notes of its files goes with it.
@@ -229,9 +251,10 @@ def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
     """
     _require_committed(project)
     cache = dvc(project, "cache", "dir").splitlines()[-1]
-    with sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project)) as folder:
+    made = tempfile.TemporaryDirectory(prefix="folds-", dir=_temporary(project), ignore_cleanup_errors=True)
+    with sigterm_like_ctrl_c(), made as folder:
         git(project, "clone", "--quiet", ".", folder)
-        clone = Clone(project, Path(folder))
+        clone = Clone(project, Path(folder), pipelines(project))
         clone.fill(networks, cache)
         yield clone
 
@@ -239,12 +262,8 @@ def cloned(project: Path, networks: Sequence[str]) -> Iterator[Clone]:
 def _temporary(project: Path) -> Path:
     """Return a folder that git and DVC do not look at, on the disk of DVC's cache, where a link is enough."""
     folder = project / ".dvc/tmp"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     return folder
-
-
-def _stage(network: str) -> str:
-    return f"{'release/dvc.yaml:' if network in SECOND else ''}train_{network}"
 
 
 def _require_committed(project: Path) -> None:
@@ -320,10 +339,7 @@ def _answers(networks: list[str], folds: int, seeds: list[int]) -> "pd.DataFrame
 
 
 def _require_known(names: list[str]) -> None:
-    from cxr.core.params import read_params
-    from cxr.models import networks
-
-    known = (*networks(read_params(Path("params.yaml"))), *SECOND)
+    known = pipelines(Path())
     wrong = [name for name in names if name not in known]
     if wrong or len(set(names)) < len(names):
         said = f"no network is called {wrong[0]}" if wrong else "a network is named twice"

@@ -8,8 +8,6 @@ import typer
 from rich.table import Table
 
 from cxr.cli.console import FATAL, stderr, stdout, user_errors
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.reporting.format import FINE_CHANGE, FINE_NUMBER, NUMBER, Notation
 
 if TYPE_CHECKING:
     from cxr.validation.compare import ModelComparison
@@ -36,6 +34,8 @@ def remarks(report: "ModelComparison") -> list[str]:
 
 
 def _figures(report: "ModelComparison") -> Table:
+    from cxr.evaluation.reporting.format import FINE_CHANGE, FINE_NUMBER
+
     table = Table("on the same images", "new", "old", "difference", "95 % interval")
     for name, figure in report.figures.items():
         new, old = map(FINE_NUMBER.number, (figure.new, figure.old))
@@ -45,6 +45,9 @@ def _figures(report: "ModelComparison") -> Table:
 
 
 def _costs(report: "ModelComparison") -> Table:
+    from cxr.evaluation.reporting.format import NUMBER, Notation
+    from cxr.evaluation.stats.intervals import Interval
+
     new, old, speed = report.new, report.old, report.speed
     assert speed is not None, "it was asked for"
     table = Table("stated and weighed", "new", "old")

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from rich.text import Text
 from cxr.cli.batch_options import Options, Verbosity
 from cxr.cli.console import bar, stderr
 from cxr.core.errors import Reason
+from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import ReferReason
 from cxr.inference.gate import GATE_REASONS
 from cxr.inference.model_folder import ScreeningModel
@@ -219,10 +220,23 @@ def _gate_line(tally: Tally) -> Text:
     gate = tally.schema.gate
     if gate is None:
         return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
-    rejected = [(reason, tally.reasons[reason]) for reason in Reason if reason in GATE_REASONS]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected if count)
-    total = sum(count for _, count in rejected)
+    total, reasons = _rejected(tally, GATE_REASONS)
     return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
+
+
+def _header_lines(tally: Tally) -> Iterator[str]:
+    """Give the line that says what DICOM headers decided, where they decided anything, or were not asked."""
+    total, reasons = _rejected(tally, HEADER_REASONS)
+    if total:
+        yield f"headers  rejected {total:,} DICOM files: {reasons}; --any-dicom screens them all the same"
+    if tally.schema.any_dicom:
+        yield "headers  --any-dicom: of DICOM, every modality and part of the body is answered"
+
+
+def _rejected(tally: Tally, reasons: Collection[Reason]) -> tuple[int, str]:
+    """Return how many files have one of `reasons`, and how many have each, in words."""
+    counts = [(reason, tally.reasons[reason]) for reason in Reason if reason in reasons and tally.reasons[reason]]
+    return sum(count for _, count in counts), ", ".join(f"{count:,} {reason}" for reason, count in counts)
 
 
 def _decision_lines(tally: Tally) -> Iterator[Text]:
@@ -256,9 +270,12 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
     if tally.not_images:
         yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
+    for unread, count in tally.formats_not_read:
+        yield _warning(f"{count:,} {'file is' if count == 1 else 'files are'} {unread.words}")
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:
             yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    yield from _header_lines(tally)
     yield _gate_line(tally)
     yield from _decision_lines(tally)
     for model in work.models:
@@ -402,6 +419,7 @@ class JsonLinesReporter:
             },
             drift=as_json(drift_records(tally)),
             not_an_image=len(tally.not_images),
+            formats_not_read={unread.name: count for unread, count in tally.formats_not_read},
             seconds=round(time.monotonic() - self._start, 3),
         )
 

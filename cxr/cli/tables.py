@@ -9,6 +9,7 @@ import typer
 from cxr.cli.batch_options import named_model
 from cxr.cli.console import FATAL, stderr, stdout, user_errors
 from cxr.core.errors import OutputError, UsageError
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.storage import Root
 from cxr.screening.tables import Format
 
@@ -78,6 +79,12 @@ def verify_command(
         typer.Option(metavar="URL", help="Repository of dvc: models. [default: that of the working directory]"),
     ] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Secret of hashed names.")] = None,
+    file_timeout: Annotated[
+        int,
+        typer.Option(
+            min=0, max=86400, metavar="SECONDS", help="As the run's own, for --rescore; 0: as long as it takes."
+        ),
+    ] = int(FILE_SECONDS),
 ) -> None:
     """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
     from cxr.cli.batch_setup import model_folders
@@ -105,9 +112,8 @@ def verify_command(
                 at_operating_point(loaded, head.applied.operating_point) if head.applied else loaded
                 for loaded, head in zip(map(by_sha.__getitem__, shas), table.schema.heads, strict=True)
             ]
-            checks.append(
-                screen_again(table, models, _root_of(root, table), read_key(key) if key else b"", rescore, seed)
-            )
+            where, secret = _root_of(root, table), read_key(key) if key else b""
+            checks.append(screen_again(table, models, where, secret, rescore, seed, file_timeout))
     for check in checks:
         stdout().print(f"{'ok  ' if check.holds else 'FAIL'}  {check.name}", highlight=False, markup=False)
         for finding in check.findings:

@@ -39,6 +39,10 @@ class OutputError(CxrError):
     """Results cannot be written where they were asked for."""
 
 
+class LimitError(CxrError):
+    """This machine, or what a user may have of it, has too little memory or too few threads left."""
+
+
 class ResumeError(CxrError):
     """An earlier run's journal does not belong to what is asked for now."""
 
@@ -46,7 +50,8 @@ class ResumeError(CxrError):
 class Reason(StrEnum):
     """Why an image file has no answer: the closed vocabulary of the column `reason`.
 
-    The last five are said only where a network has a gate: of pictures that were decoded and are no chest radiograph.
+    The last five are said only where a network has a gate: of pictures that were decoded and are no chest radiograph;
+    the two before them of DICOM objects whose header says so.
     """
 
     EMPTY = "empty_file"
@@ -61,6 +66,8 @@ class Reason(StrEnum):
     MEMORY = "out_of_memory"
     NO_DECODER = "no_decoder"
     CRASHED = "decoder_crashed"
+    OTHER_MODALITY = "other_modality"
+    OTHER_BODY_PART = "other_body_part"
     TOO_SMALL = "too_small"
     EXTREME_ASPECT = "extreme_aspect"
     BLANK = "blank"
@@ -68,15 +75,25 @@ class Reason(StrEnum):
     NOT_A_RADIOGRAPH = "not_a_radiograph"
 
 
+LONGEST_DETAIL = 300
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text that may quote what a file holds: single spaces, `?` for what cannot be seen, not too long."""
+    seen = "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
+    return seen if len(seen) <= LONGEST_DETAIL else f"{seen[: LONGEST_DETAIL - 3]}..."
+
+
 class ImageError(CxrError):
     """One image file cannot be used; data to a batch, an error to whoever asked for that file.
 
     Attributes:
         reason: One of `Reason`.
-        detail: A clause for people, without the file's name.
+        detail: A clause for people, without the file's name: one line of at most `LONGEST_DETAIL` characters.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
+        detail = _on_one_line(detail)
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -103,5 +103,6 @@ def read_images(path: Path) -> Plane:
 
 def write_images(path: Path, images: Plane) -> None:
     """Write the array of planes, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("w+b") as file:
+        # Not "wb": into such a file NumPy writes by itself, and loses what the system says when it refuses.
         np.save(file, images)

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cxr.core.errors import ParamsError
+from cxr.core.errors import DataError, ParamsError
+from cxr.core.text_files import HEAD, decode_text, form_of
 
 # What may stand at the top level besides one section `train_<network>` for each network: values that several stages
 # share, then one section a stage. A test compares.
@@ -80,7 +81,8 @@ def read_params(*paths: Path) -> dict[str, Any]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        values = YAML(typ="safe").load(path)
+        params_text(path)
+        values = YAML(typ="safe").load(path)  # itself, so that its errors name the file
     except OSError as error:
         raise ParamsError(f"{path} cannot be read ({error.strerror}); run in the project's folder") from error
     except YAMLError as error:
@@ -92,6 +94,23 @@ def _read_file(path: Path) -> dict[str, Any]:
         faults = [f"{path}: no stage reads '{key}'{_nearest(key, KNOWN_KEYS)}" for key in unknown]
         raise ParamsError(_known(faults, KNOWN_KEYS))
     return values
+
+
+def params_text(path: Path) -> str:
+    """Return the text of a file of parameters, with its own line ends.
+
+    Raises:
+        OSError: It cannot be read.
+        ParamsError: It is not UTF-8, which alone DVC reads.
+    """
+    data = path.read_bytes()
+    form = form_of(data[:HEAD])
+    if form.encoding != "UTF-8":
+        raise ParamsError(f"{path} is {form.encoding}, and DVC reads UTF-8 alone; save it as UTF-8")
+    try:
+        return decode_text(data, str(path))
+    except DataError as error:
+        raise ParamsError(str(error)) from error
 
 
 def section(values: Mapping[str, Any], name: str, kind: type[AnySection]) -> AnySection:

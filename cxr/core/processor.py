@@ -1,8 +1,10 @@
-"""The processor: how many cores there are to use, and which instructions decide how float32 numbers are added."""
+"""The machine: its cores, the instructions that decide how float32 numbers are added, and where it has no more."""
 
 import os
 import platform
 from collections.abc import Iterable, Mapping
+
+from cxr.core.errors import LimitError
 
 # From the oldest on; as far as it decides how float32 numbers are added, and no finer.
 INSTRUCTIONS = ("sse", "avx", "avx2", "avx512")
@@ -15,6 +17,42 @@ ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# What Python and the runtimes say of it, in lower case.
+MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
+# The last is all that OpenVINO says where no library that reads networks could be loaded.
+_LIMIT_WORDS = (
+    *MEMORY_WORDS,
+    "can't alloc",
+    "failed to map segment",
+    "resource temporarily unavailable",
+    "can't start new thread",
+    "available frontends:\n",
+)
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is about memory, as far as its kind or its words say so."""
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS)
+
+
+def limit_error(error: BaseException, doing: str) -> LimitError | None:
+    """Return the sentence for an error that means too little memory or too few threads; None for any other.
+
+    One sentence for both: a thread needs memory, and where it gets none, that is reported as too few threads.
+
+    Args:
+        error: Of Python or of a runtime.
+        doing: What was tried, such as `to load network.xml`.
+    """
+    words = str(error).lower()
+    if not isinstance(error, MemoryError) and not any(word in words for word in _LIMIT_WORDS):
+        return None
+    return LimitError(
+        f"too little memory or too few threads are left {doing}: end other programs, or raise the limits ('ulimit -v' "
+        "and 'ulimit -u'), then run the same command again"
+    )
 
 
 def instructions() -> str:

@@ -99,7 +99,7 @@ def prepare_table(
     if unreadable and params.unreadable == "stop":
         first = "; ".join(f"{file} ({error})" for file, error in list(unreadable.items())[:5])
         raise DataError(
-            f"{len(unreadable)} image files cannot be read: {first}. Repair or remove them, or set "
+            f"{len(unreadable)} image files cannot be used: {first}. Repair or remove them, or set "
             f"prepare.unreadable: drop in params.yaml to go on without them"
         )
     readable = [item for item in decoded if not item.error]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
 from cxr.core.image import Plane
+from cxr.core.text_files import Table, read_csv, table_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -21,6 +22,7 @@ Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all 
 MASK_FOLDER = "masks"
 PATIENTS_FILE = "patients.csv"
 METADATA_SUFFIX = ".metadata.xlsx"
+SHEET_NAME = re.compile(r"(?P<folder>.+)\.metadata\.(xlsx|xls|csv)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,18 @@ def _files_below(folder: Path, root: Path) -> list[Path]:
 
 
 NAME_COLUMN, SOURCE_COLUMN = "FILE NAME", "URL"
-PATIENT_COLUMNS = ["file", "patient_id"]
+PATIENT_COLUMNS = ("file", "patient_id")
+_WORKBOOK = b"PK\3\4"
+
+
+def sheet_folder(name: str) -> str | None:
+    """Return the class folder that a metadata sheet belongs to by its name; None for other files."""
+    found = SHEET_NAME.fullmatch(name)
+    return found["folder"] if found else None
 
 
 def read_sources(root: Path) -> dict[str, str]:
-    """Read the `<CLASS>.metadata.xlsx` sheets of a release.
+    """Read the sheets `<CLASS>.metadata.xlsx` or `<CLASS>.metadata.csv` of a release.
 
     The sheets spell names as they like (`NORMAL-12` for `Normal-12.png`), so a class is compared by its label
     and a file by the last number of its name.
@@ -121,12 +130,11 @@ def read_sources(root: Path) -> dict[str, str]:
         Source by POSIX path relative to `root`; files that no sheet names are absent.
 
     Raises:
-        DataError: A sheet cannot be read or lacks a column.
+        DataError: A sheet cannot be read or lacks a column, or a class has two.
     """
     images = read_release(root).images
     found: dict[str, str] = {}
-    for sheet in sorted(root.glob(f"*{METADATA_SUFFIX}")):
-        label = label_of(sheet.name.removesuffix(METADATA_SUFFIX))
+    for label, sheet in _sheets(root).items():
         by_key = _sheet(sheet)
         for path in images.get(label, []):
             source = by_key.get(_key(path.stem))
@@ -135,37 +143,100 @@ def read_sources(root: Path) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class PatientsTable:
+    """`patients.csv`.
+
+    Attributes:
+        header: Names of its columns, `file` and `patient_id` among them.
+        rows: Its cells, as they stand there.
+        files: POSIX paths, one a row, each once.
+    """
+
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    files: list[str]
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column."""
+        number = self.header.index(name)
+        return [cells[number] for cells in self.rows]
+
+
 def read_patients(root: Path) -> dict[str, str]:
-    """Read `patients.csv` (columns file, patient_id) where there is one.
+    """Read `patients.csv` where there is one; see `read_patients_table`.
 
     Returns:
         Patient by POSIX path relative to `root`; unknown patients are absent.
-
-    Raises:
-        DataError: The table lacks a column or names a file twice.
     """
     path = root / PATIENTS_FILE
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if not set(PATIENT_COLUMNS) <= set(table.columns):
-        raise DataError(f"{path} has the columns {list(table.columns)}; expected {PATIENT_COLUMNS}")
-    twice = table.loc[table["file"].duplicated(), "file"]
-    if len(twice):
-        raise DataError(f"{path} names {twice.iloc[0]} twice; each file has one patient")
-    return {file: patient for file, patient in zip(table["file"], table["patient_id"], strict=True) if patient}
+    table = read_patients_table(path)
+    named = zip(table.files, table.column("patient_id"), strict=True)
+    return {file: patient for file, patient in named if patient}
+
+
+def read_patients_table(path: Path) -> PatientsTable:
+    r"""Read a table of patients, with the columns file and patient_id and any others; for import and for `prepare`.
+
+    Args:
+        path: In any form that `cxr.core.text_files` reads; paths in it may be written with `\` or `./`.
+
+    Raises:
+        DataError: It cannot be read, lacks a column, or names no file in a row or a file twice.
+    """
+    table = read_csv(path, PATIENT_COLUMNS, name=path.name)
+    number_of_file = table.header.index("file")
+    rows: list[list[str]] = []
+    files: dict[str, None] = {}
+    for number, cells in table.rows:
+        file = PurePosixPath(cells[number_of_file].replace("\\", "/")).as_posix()
+        if file == ".":
+            raise DataError(f"{path.name}, row {number}, names no file; fill in its cell 'file', or remove the row")
+        if file in files:
+            raise DataError(f"{path.name}, row {number}, names {file} twice; give each file one patient")
+        files[file] = None
+        rows.append(cells)
+    return PatientsTable(table.header, rows, list(files))
+
+
+def _sheets(root: Path) -> dict[str, Path]:
+    """Return the sheets by label, sorted by name."""
+    found: dict[str, Path] = {}
+    for sheet in sorted(root.iterdir()):
+        folder = sheet_folder(sheet.name)
+        if folder is not None and not sheet.name.startswith("."):
+            label = label_of(folder)
+            if label in found:
+                raise DataError(f"{found[label].name} and {sheet.name} are both of the class '{label}'; remove one")
+            found[label] = sheet
+    return found
 
 
 def _sheet(path: Path) -> dict[str, str]:
+    table = _sheet_table(path)
+    name, source = map(table.header.index, (NAME_COLUMN, SOURCE_COLUMN))
+    return {_key(Path(cells[name]).stem): cells[source].strip() for _, cells in table.rows}
+
+
+def _sheet_table(path: Path) -> Table:
+    """Begin to read a sheet, a workbook or text, whatever its name says."""
+    required = (NAME_COLUMN, SOURCE_COLUMN)
+    with path.open("rb") as file:
+        if file.read(len(_WORKBOOK)) != _WORKBOOK:
+            return read_csv(path, required, name=path.name)
+    return table_of(_workbook_rows(path), required, name=path.name)
+
+
+def _workbook_rows(path: Path) -> Iterator[list[str]]:
     try:
-        table = pd.read_excel(path, dtype=str, keep_default_na=False)
+        table = pd.read_excel(path, header=None, dtype=str, keep_default_na=False, engine="openpyxl")
     except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
-        raise DataError(f"{path} cannot be read as an Excel workbook: {error}; repair or remove it") from error
-    if not {NAME_COLUMN, SOURCE_COLUMN} <= set(table.columns):
-        raise DataError(f"{path} has the columns {list(table.columns)}; expected {NAME_COLUMN} and {SOURCE_COLUMN}")
-    return {
-        _key(Path(name).stem): url.strip() for name, url in zip(table[NAME_COLUMN], table[SOURCE_COLUMN], strict=True)
-    }
+        raise DataError(f"{path.name} cannot be read as an Excel workbook; save it anew in Excel, or remove it") from (
+            error
+        )
+    return (list(map(str, cells)) for cells in table.itertuples(index=False))
 
 
 def _key(stem: str) -> str:

@@ -6,14 +6,8 @@ from dataclasses import dataclass, field
 from cxr.core.audit import AuditRecord, Result
 from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import FlowStep
-from cxr.evaluation.audits.appearance_floor import GainOverBaseline
-from cxr.evaluation.audits.attention import Attention
-from cxr.evaluation.audits.leave_source_out import HeldOutSource
-from cxr.evaluation.audits.lung_dependence import LungDependence
-from cxr.evaluation.audits.robustness import Perturbed
+from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
-from cxr.evaluation.audits.subgroups import Subgroup
-from cxr.evaluation.audits.texture import Filtered, Shuffled
 from cxr.evaluation.stats.calibration import CalibrationByTemperature
 from cxr.evaluation.stats.classification import (
     ClassMetrics,
@@ -27,7 +21,7 @@ from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, PredictionSets, SelectiveRisk
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NetworkMetrics:
     """What is measured of a network on the test split, with what was fitted on validation.
 
@@ -81,9 +75,9 @@ class ShownImage:
     loss: float | None = field(default=None, metadata={"absent": True})
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReport:
-    """All that the report says of one network: what it is, `NetworkMetrics`, what audits found, and images.
+@dataclass(frozen=True)
+class DescribedNetwork:
+    """What a network is.
 
     Attributes:
         name: Of the network.
@@ -95,17 +89,6 @@ class ModelReport:
         epochs: That were trained; None for an ensemble.
         best_epoch: Whose weights were kept; None for an ensemble.
         validation_log_loss: Uncalibrated; decides which network screens.
-        gain: Over the shortcut baselines.
-        dependence: On the lungs.
-        subgroups: Share of right answers in each.
-        robustness: A row a change to the pictures.
-        shuffle: A row a grid.
-        frequencies: A row a filter.
-        cam: What class activation maps are worth.
-        sources: Recall of the target class by held-out source.
-        errors: The wrong answers of largest loss.
-        examples: Images of median probability, of each class.
-        confusion_rows: Each row of the confusion over its sum; None where a class does not occur.
     """
 
     name: str
@@ -117,27 +100,19 @@ class ModelReport:
     epochs: int | None
     best_epoch: int | None
     validation_log_loss: float
-    n: int
-    metrics: Metrics
-    classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    calibration: CalibrationByTemperature
-    operating_points: tuple[MeasuredPoint, ...]
-    selective: SelectiveRisk
-    conformal: PredictionSets
-    answering: Answering
-    decision_curve: tuple[NetBenefit, ...]
-    roc: tuple[RocCurve, ...]
-    pr: tuple[PrecisionRecallCurve, ...]
-    distributions: tuple[Distribution, ...]
-    gain: GainOverBaseline = field(metadata={"key": "lift"})
-    dependence: LungDependence
-    subgroups: tuple[Subgroup, ...]
-    robustness: tuple[Perturbed, ...]
-    shuffle: tuple[Shuffled, ...]
-    frequencies: tuple[Filtered, ...]
-    cam: Attention
-    sources: tuple[HeldOutSource, ...]
+
+
+# Fields of the last base come first: the report says what a network is, what was measured, what audits found.
+@dataclass(frozen=True)
+class ModelReport(AuditFigures, NetworkMetrics, DescribedNetwork):
+    """All that the report says of one network.
+
+    Attributes:
+        errors: The wrong answers of largest loss.
+        examples: Images of median probability, of each class.
+        confusion_rows: Each row of the confusion over its sum; None where a class does not occur.
+    """
+
     errors: tuple[ShownImage, ...]
     examples: tuple[ShownImage, ...]
     confusion_rows: tuple[tuple[float | None, ...], ...]

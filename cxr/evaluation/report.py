@@ -15,7 +15,6 @@ from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.leave_source_out import worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.candidates import Candidate
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.limitations import banner, limitations
 from cxr.evaluation.records import (
     CountedStep,
@@ -33,7 +32,7 @@ from cxr.evaluation.reporting.document import standards
 from cxr.evaluation.reporting.format import BARE_PERCENT, SHARE
 from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
-from cxr.evaluation.stats.intervals import Probabilities
+from cxr.evaluation.stats.intervals import Interval, Probabilities
 from cxr.inference.outputs import SavedOutputs
 
 

@@ -1,12 +1,11 @@
 """Choose the network that screens folders, describe it so that a number can be traced, and package it."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import ModelError, ParamsError
-from cxr.core.files import JsonObject, sha256_of, write_json, write_text
+from cxr.core.files import JsonObject, copy_file, make_folder, remove, sha256_of, write_bytes, write_json, write_text
 from cxr.core.records import as_json
 from cxr.evaluation.candidates import BEST, Candidate, EvaluateParams
 from cxr.evaluation.records import Report
@@ -58,9 +57,9 @@ def write_screening(
     folder: Path, candidate: Candidate, report: Report, values: Mapping[str, Any], gate: Path | None = None
 ) -> JsonObject:
     """Copy the exported network and the gate in `gate`, write decisions and description, and return the description."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
-        shutil.copyfile(candidate.model.folder / name, folder / name)
+        copy_file(candidate.model.folder / name, folder / name)
     write_json(folder / DECISIONS_FILE, candidate.decided)
     decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
     named = copy_gate(gate, folder) if gate else {}
@@ -93,11 +92,10 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
     if description["data"]["synthetic_images"]:
         raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
     packaged = description | {"commit": commit}
-    package.mkdir(parents=True, exist_ok=True)
     for name in (DECISIONS_FILE, *GATE_FILES):
-        (package / name).unlink(missing_ok=True)  # of the model that was there before
+        remove(package / name)  # of the model that was there before
     for file in files:
-        (package / file.name).write_bytes(file.read_bytes())
+        write_bytes(package / file.name, file.read_bytes())
     write_json(package / DESCRIPTION_FILE, packaged)
     write_text(card, render_card(packaged))
     return packaged

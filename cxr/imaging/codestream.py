@@ -1,40 +1,93 @@
-"""What a compressed picture says of its own size, read from its first bytes: nothing is decoded."""
+"""What the header of a JPEG, JPEG-LS or JPEG 2000 codestream says; nothing is decoded.
+
+ITU-T T.81, B.2.2; T.87, C.2.2; T.800, A.5.1.
+"""
 
 import struct
+from dataclasses import dataclass
 
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"  # of JPEG and JPEG-LS; of JPEG 2000, with the marker of SIZ
-JP2 = b"\0\0\0\x0cjP  "  # a file around a JPEG 2000 codestream, which the standard forbids and devices write
-# Start of frame: every SOF of JPEG (T.81, B.1.1.3), which leaves out DHT, JPG and DAC, and SOF55 of JPEG-LS (T.87).
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
-START_OF_SCAN = 0xDA
+END = b"\xff\xd9"  # of all of them; no coded data contain it
+JP2 = b"\0\0\0\x0cjP  "  # a file around a JPEG 2000 codestream, which DICOM forbids and devices write
+SIZ, SOF55 = 0x51, 0xF7  # frame headers of JPEG 2000 and of JPEG-LS
+SOF0, SOF1, SOF2, SOF3 = range(0xC0, 0xC4)  # of JPEG: baseline, extended, progressive, lossless
+# Of JPEG there are more, which DICOM has retired; DHT, JPG and DAC are none.
+STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF55}
+
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
+_START_OF_SCAN = 0xDA
+_SIZ_BYTES = 43  # from the start of the codestream up to bits and sign of its first component
 
 
-def size_of(data: bytes) -> tuple[int, int] | None:
-    """Return width and height in pixels that a JPEG, JPEG-LS or JPEG 2000 codestream declares; None where it does not.
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What a codestream says of its picture.
 
-    Args:
-        data: Of one frame.
+    Attributes:
+        place: Of its marker, in bytes.
+        marker: Second byte of it: one of `STARTS_OF_FRAME`, or `SIZ`.
+        width: Pixels.
+        height: Pixels; 0 in JPEG where it is told after the first scan only.
+        bits: Of a sample.
+        samples: Of a pixel.
+        is_signed: Of samples; JPEG and JPEG-LS do not tell.
+        is_whole: Whether the end of the codestream is there.
     """
+
+    place: int
+    marker: int
+    width: int
+    height: int
+    bits: int
+    samples: int
+    is_signed: bool
+    is_whole: bool
+
+
+def frame_of(data: bytes) -> FrameHeader | None:
+    """Return the frame header of a codestream, that of JPEG 2000 also from within a JP2 file; None: there is none."""
     if data.startswith(SOI):
         return _of_jpeg(data)
-    start = data.find(SOC) if data.startswith((SOC, JP2)) else -1
-    if start < 0 or len(data) < start + 24:
+    if data.startswith((SOC, JP2)):
+        return _of_jpeg_2000(data, data.find(SOC))
+    return None
+
+
+def is_start(data: bytes) -> bool:
+    """Tell whether a picture begins here."""
+    return data.startswith((SOI, SOC, JP2))
+
+
+def _of_jpeg_2000(data: bytes, start: int) -> FrameHeader | None:
+    if start < 0 or len(data) < start + _SIZ_BYTES:
         return None
-    right, low, left, top = struct.unpack(">4I", data[start + 8 : start + 24])
-    return (right - left, low - top) if right > left and low > top else None
+    right, low, left, top = struct.unpack_from(">4I", data, start + 8)
+    samples, bits = struct.unpack_from(">HB", data, start + 40)
+    if right <= left or low <= top:
+        return None
+    return FrameHeader(
+        start + 2,
+        SIZ,
+        width=right - left,
+        height=low - top,
+        bits=(bits & 0x7F) + 1,
+        samples=samples,
+        is_signed=bits > 0x7F,
+        is_whole=data.rfind(END) > start,
+    )
 
 
-def _of_jpeg(data: bytes) -> tuple[int, int] | None:
+def _of_jpeg(data: bytes) -> FrameHeader | None:
     place = 2
-    while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
+    while (place := data.find(b"\xff", place)) >= 0 and place + 10 <= len(data):
         marker = data[place + 1]
-        if marker in FRAMES:
-            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
-            return (width, height) if width and height else None  # 0: told after the first scan
-        if marker == START_OF_SCAN:
+        if marker in STARTS_OF_FRAME:
+            bits, height, width, samples = struct.unpack_from(">BHHB", data, place + 4)
+            is_whole = data.rfind(END) > place
+            return FrameHeader(place, marker, width, height, bits, samples, is_signed=False, is_whole=is_whole)
+        if marker == _START_OF_SCAN:
             return None
-        if marker == 0xFF or marker == 0 or marker in ALONE:
+        if marker == 0xFF or marker == 0 or marker in _ALONE:
             place += 1
         else:
             place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")

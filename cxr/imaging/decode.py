@@ -3,20 +3,25 @@
 Training and screening both call `decode` and `to_plane`, so they cannot disagree about a file.
 """
 
+import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
+from cxr.core.records import as_json, from_json
+from cxr.imaging.codestream import frame_of
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
-from cxr.imaging.isolation import FILE_SECONDS
-from cxr.imaging.jpeg import frame_of
+from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
+from cxr.imaging.plain import is_plain
 from cxr.imaging.png import with_stored_pixels, without_notes
 from cxr.imaging.tiff import for_pillow, unsupported
 
@@ -52,17 +57,21 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
     return decode_bytes(data, side)
 
 
-def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
+def decode_bytes(
+    data: bytes, side: int, seconds: float = FILE_SECONDS, *, any_dicom: bool = False
+) -> tuple[Plane, ImageFacts]:
     """Decode a file's bytes into its luminance; colour profiles are not applied.
 
     From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
-    because Pillow would map a named file, which scrambles turned TIFFs.
+    because Pillow would map a named file, which scrambles turned TIFFs. What is not plain (`cxr.imaging.plain`) is
+    decoded in a child, see `isolated`.
 
     Args:
         data: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM; recognised by content.
         side: Side in pixels that the caller will resize to; a JPEG at least four times as large is decoded
             at a reduced DCT scale, never below twice `side`.
-        seconds: That decoding compressed DICOM pixels may take; 0: as long as it takes.
+        seconds: That decoding in a child may take; 0: as long as it takes.
+        any_dicom: Whether DICOM is decoded whose header says another modality or part of the body.
 
     Returns:
         uint8 of shape (height, width), 0 black, 255 white, upright; and the facts.
@@ -75,11 +84,31 @@ def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple
     found = recognise(data[:HEAD_BYTES])
     if found is None:
         raise why_unknown(data)
+    if is_plain(data, found):
+        return decode_here(data, side, found, any_dicom)
+    try:
+        return _read_answer(*isolated(_answered, data, side, found, any_dicom, seconds=seconds))
+    except DecoderError as error:
+        raise named(error) from error
+
+
+def attributes_of(data: bytes, keywords: Sequence[str], seconds: float = FILE_SECONDS) -> tuple[str, ...]:
+    """Return the values of DICOM attributes as `dicom_attributes` does; of a file that is not DICOM, empty texts."""
+    if keywords and recognise(data[:HEAD_BYTES]) == "DICOM":
+        with suppress(ImageError, DecoderError, ValueError):  # its picture could be decoded
+            found = tuple(map(str, json.loads(isolated(_attributes, data, keywords, seconds=seconds)[0])))
+            if len(found) == len(keywords):
+                return found
+    return ("",) * len(keywords)
+
+
+def decode_here(data: bytes, side: int, found: str, any_dicom: bool = False) -> tuple[Plane, ImageFacts]:
+    """Decode in this process a file that `recognise` took for `found`; as `decode_bytes`."""
     try:
         if found == "DICOM":
             from cxr.imaging.dicom import decode_dicom
 
-            return decode_dicom(data, seconds)
+            return decode_dicom(data, any_dicom)
         return DECODERS.get(found, _decode_by_pillow)(data, side)
     except ImageError:
         raise
@@ -89,6 +118,36 @@ def decode_bytes(data: bytes, side: int, seconds: float = FILE_SECONDS) -> tuple
         raise _without_header(data, found) from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
         raise named(error) from error
+
+
+def _attributes(data: bytes, keywords: Sequence[str]) -> Answer:
+    """Return the attributes as JSON; what the child computes."""
+    from cxr.imaging.dicom import dicom_attributes
+
+    return json.dumps(dicom_attributes(data, keywords)), b""
+
+
+def _answered(data: bytes, side: int, found: str, any_dicom: bool) -> Answer:
+    """Return facts or the error as JSON, and the luminance; what the child computes."""
+    try:
+        luminance, facts = decode_here(data, side, found, any_dicom)
+    except ImageError as error:
+        if error.reason is Reason.MEMORY:  # once more in a fresh child
+            raise MemoryError from error
+        return json.dumps({"reason": error.reason, "detail": error.detail}), b""
+    return json.dumps({"shape": luminance.shape, "facts": as_json(facts)}), np.ascontiguousarray(luminance).data
+
+
+def _read_answer(told: str, pixels: bytes) -> tuple[Plane, ImageFacts]:
+    """Return what a child found out, which may be anything: what it decoded may have taken it over."""
+    try:
+        answer = json.loads(told)
+        if "reason" not in answer:
+            return np.frombuffer(pixels, np.uint8).reshape(answer["shape"]), from_json(ImageFacts, answer["facts"])
+        error = ImageError(Reason(answer["reason"]), str(answer["detail"]))
+    except (ValueError, TypeError, KeyError) as wrong:
+        raise ImageError(Reason.CRASHED, "its decoder's answer makes no sense") from wrong
+    raise error
 
 
 def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
@@ -123,10 +182,10 @@ DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG
 def _without_header(data: bytes, found: str) -> ImageError:
     """Say why Pillow does not open a file that begins as it should."""
     frame = frame_of(data) if found == "JPEG" else None
-    if frame is not None and frame[0] != 8:
-        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[0]} bits a sample; expected 8")
-    if frame is not None and frame[1] not in (1, 3, 4):
-        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame[1]} samples a pixel; expected 1, 3 or 4")
+    if frame is not None and frame.bits != 8:
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame.bits} bits a sample; expected 8")
+    if frame is not None and frame.samples not in (1, 3, 4):
+        return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame.samples} samples a pixel; expected 1, 3 or 4")
     return ImageError(Reason.UNREADABLE, f"begins like {found}, but its header cannot be read")
 
 

@@ -1,49 +1,44 @@
 """Luminance and attributes of a DICOM radiograph: one frame, one sample a pixel, through its own transformations."""
 
+import zlib
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.image import ImageFacts, Plane
-from cxr.imaging.codestream import size_of
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
-from cxr.imaging.formats import lacks_preamble
-from cxr.imaging.isolation import FILE_SECONDS, Answer, isolated
-from cxr.imaging.jpeg import precision_of
+from cxr.imaging.formats import HEAD_BYTES, lacks_preamble
+from cxr.imaging.headers import check_header, class_of
+from cxr.imaging.pixel_data import Values, stored_values
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-Values = NDArray[Any]
 LUT_BITS = range(8, 17)
+TRANSFER_SYNTAX = 0x00020010
+MOST_INFLATED = 2 * MAX_PIXELS + (64 << 20)  # bytes: the largest picture that is read, and what may stand beside it
 
 
 def luminance_of_stored(stored: Values, dataset: "Dataset") -> tuple[Plane, list[str]]:
     """Return luminance before any inversion, uint8 (Rows, Columns), and what was done.
 
     Args:
-        stored: Integers of (Rows, Columns), unused bits cleared or sign-extended, as pydicom gives them.
+        stored: Integers of (Rows, Columns), unused bits cleared or sign-extended, see `stored_values`.
         dataset: What they belong to.
 
     Raises:
-        ImageError: An attribute of the transformations makes no sense, or contradicts the values.
+        ImageError: An attribute of the transformations makes no sense.
     """
     steps: list[str] = []
-    _check_stream(stored, dataset)
     bits, signed = integer(dataset, "BitsStored"), _is_signed(dataset)
     values: Values = stored.astype(np.int64)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if int(values.min()) < low or int(values.max()) > high:
-        raise ImageError(
-            Reason.UNSUPPORTED,
-            f"stored values from {values.min()} to {values.max()} do not fit BitsStored = {bits}",
-        )
     values, low, high = _modality(values, low, high, dataset, steps)
     table = first_item(dataset, "VOILUTSequence", "LUTDescriptor", "LUTData")
     if table is not None:
@@ -55,18 +50,6 @@ def luminance_of_stored(stored: Values, dataset: "Dataset") -> tuple[Plane, list
         return np.rint(255 * _windowed(values, *window, dataset, steps)).astype(np.uint8), steps
     steps.append(f"divided_by_{high - low:g}")
     return _scaled(values, low, high), steps
-
-
-def _check_stream(stored: Values, dataset: "Dataset") -> None:
-    """Refuse a compressed picture of another size or kind than the header says."""
-    expected = integer(dataset, "Rows"), integer(dataset, "Columns")
-    if stored.shape != expected:
-        found = " x ".join(map(str, stored.shape))
-        raise ImageError(
-            Reason.UNREADABLE, f"the compressed picture is {found}; Rows x Columns are {expected[0]} x {expected[1]}"
-        )
-    if not np.issubdtype(stored.dtype, np.integer):
-        raise ImageError(Reason.UNSUPPORTED, "its samples are not integers")
 
 
 def _is_signed(dataset: "Dataset") -> bool:
@@ -197,15 +180,10 @@ LATERAL_WORDS = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFTLA
 LATERAL_CODES = frozenset({"399173006", "399198007", "399067008", "R-10236", "R-10232", "R-102CD"})
 
 
-LONGEST_UID = 64  # characters (PS3.5, 9.1)
-# What the extra `dicom` decodes: JPEG baseline, extended and lossless, JPEG-LS, JPEG 2000, RLE (PS3.6, A-1).
-SYNTAXES_OF_EXTRA = frozenset(
-    f"1.2.840.10008.1.2.{last}" for last in ["4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5"]
-)
+def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFacts]:
+    """Decode a DICOM object in memory.
 
-
-def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, ImageFacts]:
-    """Decode a DICOM object in memory; compressed pixels in a child that has `seconds` for it, see `isolated`.
+    First `check_header` refuses what its header calls another modality or part of the body, unless `any_dicom`.
 
     Stored values go through the modality LUT or rescale (PS3.3 C.11.1), then the first VOI LUT or window (C.11.2),
     else their full range by BitsStored; MONOCHROME1 is inverted last (C.7.6.3.1.2). The range found in the pixels is
@@ -215,21 +193,23 @@ def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, Ima
         uint8 of shape (Rows, Columns), 0 black, 255 white; and the facts.
 
     Raises:
-        ImageError: Multi-frame, colour, without pixels, broken, in a transfer syntax without a decoder, or its decoder
-            crashed.
+        ImageError: By its header no radiograph of the chest, multi-frame, colour, without pixels, broken, or in a
+            transfer syntax without a decoder.
     """
     import pydicom
 
     bare = lacks_preamble(data)
     try:
+        data = _inflated(data)
         dataset = pydicom.dcmread(BytesIO(data), force=True)
-        if "PixelData" not in dataset:
-            raise _without_pixels(data)
+        header = dataset if "PixelData" in dataset else _header_without_pixels(data)
+        if not any_dicom:
+            check_header(header)
+        if header is not dataset:
+            raise _without_pixels(header, len(data))
         _check_shape(dataset)
         _fill_transfer_syntax(dataset)
-        _check_decoder(dataset)
-        _check_length(dataset)
-        luminance, steps = luminance_of_stored(_stored_values(dataset, seconds), dataset)
+        luminance, steps = luminance_of_stored(stored_values(dataset), dataset)
     except ImageError:
         raise
     except MemoryError as error:
@@ -256,6 +236,38 @@ def decode_dicom(data: bytes, seconds: float = FILE_SECONDS) -> tuple[Plane, Ima
     return luminance, facts
 
 
+def _inflated(data: bytes) -> bytes:
+    """Return the data set of a deflated object (PS3.5, A.5), which is explicit, little endian; others as they are.
+
+    pydicom would inflate it into as much memory as it takes.
+    """
+    from pydicom.filereader import data_element_generator
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    file = BytesIO(data)
+    file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
+    meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
+    syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
+    if syntaxes[-1:] != [DeflatedExplicitVRLittleEndian.encode()]:
+        return data
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(file.read(), MOST_INFLATED)
+    except zlib.error as error:
+        raise ImageError(Reason.UNREADABLE, "its deflated data are damaged") from error
+    if inflater.unconsumed_tail:
+        raise ImageError(Reason.TOO_LARGE, f"its deflated data are more than {MOST_INFLATED:,} bytes")
+    if not inflater.eof:
+        raise ImageError(
+            Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its deflated data"
+        )
+    return inflated
+
+
+def _is_after_meta(tag: int, *_: object) -> bool:
+    return tag >> 16 != 0x0002
+
+
 def _is_lateral(dataset: "Dataset") -> bool:
     """Tell whether ViewPosition or ViewCodeSequence says that the picture was taken from the side."""
     try:
@@ -266,20 +278,28 @@ def _is_lateral(dataset: "Dataset") -> bool:
     return position.upper() in LATERAL_WORDS or not codes.isdisjoint(LATERAL_CODES)
 
 
-def _without_pixels(data: bytes) -> ImageError:
-    """Say why an object has no pixel data: it is of another kind, or the file stops before their end.
+def _header_without_pixels(data: bytes) -> "Dataset":
+    """Return the header of an object whose pixel data were not found.
 
     pydicom drops a whole dataset when its last element of undefined length has no end, so the header is read again.
+
+    Raises:
+        ImageError: It is an object of another kind, which has none.
     """
     import pydicom
 
     header = pydicom.dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    kind = class_of(header)
+    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
+        raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
+    return header
+
+
+def _without_pixels(header: "Dataset", length: int) -> ImageError:
+    """Say why an object of a picture has no pixel data; `length` is the file's, in bytes."""
     if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
         return ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
-    kind = text(header, "SOPClassUID") or text(header.file_meta, "MediaStorageSOPClassUID")
-    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
-        return ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
-    return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its pixel data")
+    return ImageError(Reason.TRUNCATED, f"the file ends after {length:,} bytes, before the end of its pixel data")
 
 
 def _check_shape(dataset: "Dataset") -> None:
@@ -320,124 +340,6 @@ def _fill_transfer_syntax(dataset: "Dataset") -> None:
     implicit, little = dataset.original_encoding
     plain = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
     dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if implicit else plain
-
-
-def _check_decoder(dataset: "Dataset") -> None:
-    """Refuse a transfer syntax that no installed library decodes, with what to do."""
-    from pydicom import pixels
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ImageError(Reason.NO_DECODER, f"the transfer syntax {str(syntax)[:LONGEST_UID]} is unknown; {CONVERT}")
-    if not syntax.is_compressed or syntax.is_deflated:
-        return
-    try:
-        available = pixels.get_decoder(syntax).is_available  # type: ignore[attr-defined]
-    except NotImplementedError:
-        available = False
-    if not available:
-        remedy = "try: pip install 'cxr-batch[dicom]'" if syntax in SYNTAXES_OF_EXTRA else CONVERT
-        raise ImageError(Reason.NO_DECODER, f"no decoder for the transfer syntax {syntax} ({syntax.name}); {remedy}")
-
-
-def _check_length(dataset: "Dataset") -> None:
-    """Compare the bytes of the pixel data with what the header says they are."""
-    element = dataset["PixelData"]
-    syntax = dataset.file_meta.TransferSyntaxUID
-    encapsulated = syntax.is_compressed and not syntax.is_deflated
-    if encapsulated != element.is_undefined_length:
-        raise ImageError(
-            Reason.UNREADABLE, f"the transfer syntax is {syntax.name}, the pixel data {'not ' * encapsulated}compressed"
-        )
-    row = dataset.Columns * dataset.BitsAllocated // 8
-    found, expected = len(element.value or b""), dataset.Rows * row
-    if encapsulated:
-        _check_precision(dataset)
-        return
-    if expected <= found < expected + max(row, 2):
-        return
-    reason = Reason.TRUNCATED if found < expected else Reason.UNREADABLE
-    raise ImageError(reason, f"PixelData has {found:,} bytes; Rows x Columns x BitsAllocated / 8 are {expected:,}")
-
-
-def _check_precision(dataset: "Dataset") -> None:
-    """Refuse a compressed picture of fewer bits than the header says: it would be shown dark."""
-    from pydicom.encaps import get_frame
-
-    found = precision_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
-    if found is not None and found < dataset.BitsStored:
-        raise ImageError(
-            Reason.UNREADABLE, f"the compressed picture has {found} bits a sample; BitsStored = {dataset.BitsStored}"
-        )
-
-
-# What decoding looks at; nothing else of the object goes to the child.
-PIXEL_KEYWORDS = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "PixelData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-)
-
-
-def _stored_values(dataset: "Dataset", seconds: float) -> Values:
-    """Return integers of (Rows, Columns); compressed ones are decoded in a child.
-
-    Raises:
-        ImageError: There are more or fewer samples than the header says, or the child gave no answer.
-    """
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if syntax is not None and syntax.is_encapsulated:
-        _check_codestream(dataset)
-        label, data = isolated(_decoded, _pixels_of(dataset), seconds=seconds)
-        kind, *shape = label.split()
-        values: Values = np.frombuffer(data, kind).reshape([int(length) for length in shape])
-    else:
-        values = dataset.pixel_array
-    expected = (int(dataset.Rows), int(dataset.Columns))
-    if values.shape != expected:
-        found, said = (" x ".join(map(str, shape)) for shape in (values.shape, expected))
-        raise ImageError(Reason.UNREADABLE, f"its pixel data are {found} samples; Rows x Columns is {said}")
-    return values
-
-
-def _check_codestream(dataset: "Dataset") -> None:
-    """Refuse a codestream that contradicts the header, before it is given memory for what it claims."""
-    from pydicom.encaps import get_frame
-
-    size = size_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
-    said = (int(dataset.Columns), int(dataset.Rows))
-    if size is not None and size != said:
-        raise ImageError(
-            Reason.UNREADABLE,
-            f"its compressed data are of {size[0]} x {size[1]} pixels; Columns x Rows is {said[0]} x {said[1]}",
-        )
-
-
-def _pixels_of(dataset: "Dataset") -> "Dataset":
-    from pydicom.dataset import Dataset, FileMetaDataset
-
-    pixels = Dataset()
-    for keyword in PIXEL_KEYWORDS:
-        if keyword in dataset:
-            pixels.add(dataset[keyword])
-    pixels.file_meta = FileMetaDataset()
-    pixels.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    return pixels
-
-
-def _decoded(pixels: "Dataset") -> Answer:
-    """Return type and shape as text, and the values; what the child computes."""
-    values = pixels.pixel_array
-    return " ".join((values.dtype.str, *map(str, values.shape))), values.tobytes()
 
 
 def check_keywords(keywords: Sequence[str]) -> None:

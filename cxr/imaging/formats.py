@@ -1,6 +1,9 @@
 """Image formats by their first bytes, never by their names."""
 
 import struct
+import zlib
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from cxr.core.errors import ImageError, Reason
 
@@ -9,7 +12,10 @@ SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".dcm", ".dicom"}
 )
 # Pictures that are not read: they get a row that says what they are.
-UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".nii"})
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".jxr", ".nii"}
+)
+_PACKED_NIFTI = ".nii.gz"
 HEAD_BYTES = 132  # DICOM's mark ends there (PS3.10, 7.1)
 
 _SIGNATURES = (
@@ -22,22 +28,58 @@ _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
 )
-_EXPORT = "export it as PNG or TIFF"
+
+
+_NOT_READ = ", which is not read; "
+
+
+class Unread(NamedTuple):
+    """A format that is not read, and what to do about a file of it."""
+
+    name: str
+    remedy: str
+
+    @property
+    def words(self) -> str:
+        """Both, for people."""
+        return _NOT_READ.join(self)
+
+
+_EXPORT = "export it as PNG or TIFF, for example with"
+_MAGICK = f"{_EXPORT} ImageMagick: magick FILE FILE.png"
+_JPEG_2000 = Unread("JPEG 2000", f"{_EXPORT} OpenJPEG: opj_decompress -i FILE -o FILE.png")
+_JPEG_XL = Unread("JPEG XL", f"{_EXPORT} libjxl: djxl FILE FILE.png")
+_NIFTI = Unread("NIfTI", "export the one picture that is meant as PNG, for example with 3D Slicer")
 _UNREAD_SIGNATURES = (
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000", _EXPORT),
-    (b"\xff\x4f\xff\x51", "JPEG 2000", _EXPORT),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL", _EXPORT),
-    (b"\xff\x0a", "JPEG XL", _EXPORT),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", _JPEG_2000),
+    (b"\xff\x4f\xff\x51", _JPEG_2000),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", _JPEG_XL),
+    (b"\xff\x0a", _JPEG_XL),
+    (b"II\xbc\x01", Unread("JPEG XR", _MAGICK)),
 )
 _UNREAD_BRANDS = {
-    b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"hevx": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF",
-    b"avif": "AVIF", b"avis": "AVIF",
-}  # fmt: skip
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
+    **dict.fromkeys((b"mif1", b"msf1"), "HEIF"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_UNPACK = "unpack it first"
+# What a name alone says of a file that has no row.
+_UNREAD_NAMES = {
+    ".zip": Unread("zip", f"{_UNPACK}, or screen the address zip://::FILE"),
+    ".tar": Unread("tar", f"{_UNPACK}, or screen the address tar://::FILE"),
+    ".7z": Unread("7z", _UNPACK),
+    ".rar": Unread("RAR", _UNPACK),
+    **dict.fromkeys((".gz", ".tgz"), Unread("gzip", _UNPACK)),
+    ".bz2": Unread("bzip2", _UNPACK),
+    ".xz": Unread("xz", _UNPACK),
+    ".pdf": Unread("PDF", "export its picture as PNG"),
+}
 _ARCHIVES = (
-    (b"PK", "a zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
+    (b"PK\3\4", _UNREAD_NAMES[".zip"]),
+    (b"PK\5\6", _UNREAD_NAMES[".zip"]),
+    (b"\x1f\x8b", _UNREAD_NAMES[".gz"]),
+    (b"7z\xbc\xaf", _UNREAD_NAMES[".7z"]),
+    (b"Rar!", _UNREAD_NAMES[".rar"]),
 )
 _NIFTI_HEADERS = tuple(struct.pack(f"{order}I", size) for order in "<>" for size in (348, 540))
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
@@ -72,31 +114,55 @@ def is_unread_picture(head: bytes) -> bool:
     return _unread_picture(head) is not None
 
 
+def claims_picture(name: str) -> bool:
+    """Tell whether a file's name ends like a picture's, read or not."""
+    lower = name.lower()
+    return PurePosixPath(lower).suffix in SUFFIXES | UNREAD_SUFFIXES or lower.endswith(_PACKED_NIFTI)
+
+
+def unread_by_detail(detail: str) -> Unread | None:
+    """Return the format that the detail of a row names, see `why_unknown`; None where it names none."""
+    name, found, remedy = detail.partition(_NOT_READ)
+    return Unread(name, remedy) if found else None
+
+
+def unread_by_name(name: str) -> Unread | None:
+    """Return the format of a file without a row that its name tells; None where it tells none of the known."""
+    return _UNREAD_NAMES.get(PurePosixPath(name).suffix.lower())
+
+
 def why_unknown(data: bytes) -> ImageError:
     """Say what a file is that `recognise` does not know, with a remedy where there is one."""
     if data.count(0) == len(data):
         return ImageError(Reason.TRUNCATED, f"all of its {len(data):,} bytes are zero, as where a copy stopped")
     if any(signature.startswith(data) for signature, _ in _SIGNATURES):
         return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, in its header")
-    picture = _unread_picture(data)
-    if picture is not None:
-        return ImageError(Reason.NOT_AN_IMAGE, f"{picture[0]}, which is not read; {picture[1]}")
-    if data.startswith(_NIFTI_HEADERS):  # too short a mark to give a row to files of any name
-        return ImageError(Reason.NOT_AN_IMAGE, "NIfTI, which is not read; export the one picture that is meant as PNG")
-    archive = next((name for signature, name in _ARCHIVES if data.startswith(signature)), None)
-    if archive is not None:
-        return ImageError(Reason.NOT_AN_IMAGE, f"{archive}, which is not read; unpack it first")
+    archive = next((unread for signature, unread in _ARCHIVES if data.startswith(signature)), None)
+    # NIfTI here: too short a mark to give a row to files of any name.
+    unread = _unread_picture(data) or (_NIFTI if _is_nifti(data) else archive)
+    if unread is not None:
+        return ImageError(Reason.NOT_AN_IMAGE, unread.words)
     return ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
 
 
-def _unread_picture(data: bytes) -> tuple[str, str] | None:
-    """Return the name of a format that is not read, and what to do about it."""
-    for signature, name, remedy in _UNREAD_SIGNATURES:
+def _unread_picture(data: bytes) -> Unread | None:
+    """Return the format of a picture that is not read."""
+    for signature, unread in _UNREAD_SIGNATURES:
         if data.startswith(signature):
-            return name, remedy
+            return unread
     if data[4:8] == b"ftyp" and data[8:12] in _UNREAD_BRANDS:
-        return _UNREAD_BRANDS[data[8:12]], _EXPORT
+        return Unread(_UNREAD_BRANDS[data[8:12]], _MAGICK)
     return None
+
+
+def _is_nifti(data: bytes) -> bool:
+    """Tell NIfTI, also packed with gzip, as it mostly is."""
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            data = zlib.decompressobj(wbits=31).decompress(data, 4)
+        except zlib.error:
+            return False
+    return data.startswith(_NIFTI_HEADERS)
 
 
 def lacks_preamble(head: bytes) -> bool:

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -27,42 +27,59 @@ MEMORY_BYTES = 4 << 30  # of address space: twice what decoding the largest pict
 _START_SECONDS = 120.0  # to start a child: a busy machine, a slow share
 _GRACE_SECONDS = 10.0  # after which a child whose parent was killed ends itself
 _MOST_TEXT, _MOST_DATA = 1 << 16, 1 << 30  # bytes of an answer
-_REQUEST = struct.Struct("<dQ")  # seconds, bytes of the pickle
+_PIPE_BYTES = 1 << 20  # what a pipe holds: 64 KiB, as is usual, take twice the time for a radiograph
+_SET_PIPE_BYTES = 1031  # F_SETPIPE_SZ of Linux
+_REQUEST = struct.Struct("<dQQ")  # seconds, bytes of the pickle, bytes of the data
 _ANSWER = struct.Struct("<BQQ")  # kind, bytes of the text, bytes of the data
 _DONE, _RAISED, _NO_MEMORY = range(3)
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # the stacks of others would be counted as memory
 
-Answer = tuple[str, bytes]
+Answer = tuple[str, bytes | memoryview]
 
 
 class DecoderError(Exception):
     """What the function raised in the child, as text."""
 
 
-def isolated(function: Callable[..., Answer], *arguments: object, seconds: float = FILE_SECONDS) -> Answer:
-    """Return `function(*arguments)`, computed in a child; where that ends badly, once more in a fresh one.
+def isolated(
+    function: Callable[..., Answer], data: bytes, *arguments: object, seconds: float = FILE_SECONDS
+) -> tuple[str, bytes]:
+    """Return `function(data, *arguments)`, computed in a child; where that ends badly, once more in a fresh one.
 
     Args:
         function: A function of a module, which the child imports; its text and bytes are what comes back.
+        data: What it works on.
         arguments: What can be pickled.
         seconds: That it may take, each time; 0: as long as it takes.
 
     Raises:
         DecoderError: The function raised an exception, whose text this has.
-        ImageError: The child crashed, was not done in time or needed too much memory, twice.
+        ImageError: The child crashed, was not done in time or needed too much memory, twice; or `stop` was called.
     """
-    request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+    request, stops = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL), _stops
     try:
-        return _answered(_idle.pop() if _idle else None, request, seconds)
+        return _answered(_idle.pop() if _idle else None, function, request, data, seconds)
     except ImageError:  # perhaps of what earlier files have left there
-        return _answered(None, request, seconds)
+        if stops != _stops:
+            raise
+        return _answered(None, function, request, data, seconds)
 
 
-def _answered(child: "_Child | None", request: bytes, seconds: float) -> Answer:
+def stop() -> None:
+    """End the children that are at work, so that nobody waits for them any longer."""
+    global _stops
+    _stops += 1
+    for child in list(_busy):
+        child.end()
+
+
+def _answered(
+    child: "_Child | None", function: Callable[..., Answer], request: bytes, data: bytes, seconds: float
+) -> tuple[str, bytes]:
     """Ask a child, or a new one, and keep it where it can be asked again."""
-    child = child or _Child()
+    child = child or _Child(function.__module__)
     try:
-        kind, text, data = child.ask(request, seconds)
+        kind, text, found = child.ask(request, data, seconds)
     except BaseException:
         child.close()
         raise
@@ -72,15 +89,15 @@ def _answered(child: "_Child | None", request: bytes, seconds: float) -> Answer:
     _idle.append(child)
     if kind == _RAISED:
         raise DecoderError(text)
-    return text, data
+    return text, found
 
 
 class _Child:
     """A process that computes what it is asked."""
 
-    def __init__(self) -> None:
-        """Start it. Raises ImageError where that is impossible."""
-        start = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+    def __init__(self, module: str) -> None:
+        """Start it, with what it will need of `module`. Raises ImageError where that is impossible."""
+        start = f"import sys; sys.path[:] = {sys.path!r}; import {module}; from {__name__} import serve; serve()"
         self._late = False
         try:
             self._process = subprocess.Popen(
@@ -95,24 +112,29 @@ class _Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
+        for end in (self._input, self._output):
+            _widen(end)
         try:
-            self._exchange(b"", _START_SECONDS)
+            self._exchange((), _START_SECONDS)
         except BaseException:
             self.close()
             raise
 
-    def ask(self, request: bytes, seconds: float) -> tuple[int, str, bytes]:
+    def ask(self, request: bytes, data: bytes, seconds: float) -> tuple[int, str, bytes]:
         """Return kind, text and bytes of the answer. Raises ImageError where there is none."""
-        return self._exchange(_REQUEST.pack(seconds, len(request)) + request, seconds)
+        head = _REQUEST.pack(seconds, len(request), len(data))
+        return self._exchange((head + request, data), seconds)
 
-    def _exchange(self, sent: bytes, seconds: float) -> tuple[int, str, bytes]:
+    def _exchange(self, sent: Sequence[bytes], seconds: float) -> tuple[int, str, bytes]:
         # A timer works with pipes of every system, and where what is sent is not taken.
         timer = threading.Timer(seconds, self._too_late) if seconds else None
         try:
+            _busy.add(self)
             if timer:
                 timer.daemon = True
                 timer.start()
-            self._input.write(sent)
+            for part in sent:
+                self._input.write(part)
             self._input.flush()
             kind, *lengths = _ANSWER.unpack(_exactly(self._output, _ANSWER.size))
             if lengths[0] > _MOST_TEXT or lengths[1] > _MOST_DATA:
@@ -122,11 +144,16 @@ class _Child:
         except (OSError, EOFError) as error:
             raise ImageError(Reason.CRASHED, self._ending(seconds)) from error
         finally:
+            _busy.discard(self)
             if timer:
                 timer.cancel()
 
     def _too_late(self) -> None:
         self._late = True
+        self.end()
+
+    def end(self) -> None:
+        """Have whoever waits for it wait no longer."""
         self._process.kill()
 
     def _ending(self, seconds: float) -> str:
@@ -142,8 +169,8 @@ class _Child:
         return "its decoder ended without an answer"
 
     def close(self) -> None:
-        """End it."""
-        self._process.kill()
+        """End it, and close what led to it."""
+        self.end()
         self._process.wait()
         self.forget()
 
@@ -163,11 +190,23 @@ def _exactly(stream: IO[bytes], length: int) -> bytes:
     return data
 
 
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more, where the system can do that and this process may."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe, _SET_PIPE_BYTES, _PIPE_BYTES)
+
+
 def _size() -> str:
     return f"{MEMORY_BYTES >> 30} GiB"
 
 
-_idle: list[_Child] = []  # `pop` and `append` are whole, whatever thread calls them
+# `pop`, `append`, `add` and `discard` are whole, whatever thread calls them.
+_idle: list[_Child] = []
+_busy: set[_Child] = set()
+_stops = 0  # how often `stop` was called
 
 
 def _end_idle() -> None:
@@ -197,27 +236,29 @@ def serve() -> None:
     _answer(answers, _DONE)
     with suppress(OSError):  # the parent is gone
         while head := requests.read(_REQUEST.size):
-            seconds, length = _REQUEST.unpack(head)
+            seconds, length, size = _REQUEST.unpack(head)
+            request, data = requests.read(length), requests.read(size)
             _limit_time(seconds)
-            _answer(answers, *_computed(requests.read(length)))
+            _answer(answers, *_computed(request, data))
+            del data
             _limit_time(0)
 
 
-def _computed(request: bytes) -> tuple[int, str, bytes]:
+def _computed(request: bytes, data: bytes) -> tuple[int, str, bytes | memoryview]:
     try:
         function, arguments = pickle.loads(request)
-        return (_DONE, *function(*arguments))
+        return (_DONE, *function(data, *arguments))
     except MemoryError:
         return _NO_MEMORY, "", b""
     except Exception as error:
         return _RAISED, str(error) or type(error).__name__, b""
 
 
-def _answer(answers: IO[bytes], kind: int, text: str = "", data: bytes = b"") -> None:
-    told = text.encode("utf-8", "replace")[:_MOST_TEXT]
-    answers.write(_ANSWER.pack(kind, len(told), len(data)))
+def _answer(answers: IO[bytes], kind: int, text: str = "", data: bytes | memoryview = b"") -> None:
+    told, found = text.encode("utf-8", "replace")[:_MOST_TEXT], memoryview(data)
+    answers.write(_ANSWER.pack(kind, len(told), found.nbytes))
     answers.write(told)
-    answers.write(data)
+    answers.write(found)
     answers.flush()
 
 

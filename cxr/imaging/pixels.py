@@ -23,6 +23,7 @@ CONVERT = "convert it to Explicit VR Little Endian with the program that wrote i
 INTERNAL = re.compile(
     r"object at 0x|<class|<_io|object has no|NoneType|argument must be|positional|unpack|literal|subscript|index out"
     r"|can't (de|en)code|/tmp/|/usr/|/home/|site-packages|Traceback|\bmodule\b"
+    r"|struct format|pydicom\.|Error -?\d"
 )
 MISTAKES = (
     AttributeError,
@@ -39,17 +40,24 @@ MISTAKES = (
 def named(error: Exception) -> ImageError:
     """Return what a decoder's exception says of the file, as one of `Reason`, in words for its owner."""
     said = str(error) or type(error).__name__
+    tried = _by_each_decoder(said)
+    said = tried[0] if tried else said
     is_internal = isinstance(error, MISTAKES) or INTERNAL.search(said) is not None
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(Reason.TOO_LARGE, f"more than {MAX_PIXELS:,} pixels")
     if any(word in said.lower() for word in TRUNCATED_WORDS):
         return ImageError(Reason.TRUNCATED, "its content ends early" if is_internal else said)
-    tried = [line.split(":", 1)[-1].strip() for line in said.splitlines()[1:] if line.strip()]  # by each DICOM decoder
     if tried and all("does not support" in line for line in tried):
         return ImageError(Reason.NO_DECODER, f"{tried[0]}; {CONVERT}")
     if any(word in said.lower() for word in UNSUPPORTED_WORDS) and not is_internal:
         return ImageError(Reason.UNSUPPORTED, said)
     return ImageError(Reason.UNREADABLE, "the decoder cannot make sense of its content" if is_internal else said)
+
+
+def _by_each_decoder(said: str) -> list[str]:
+    """Return what each decoder that pydicom tried says, without its name; nothing where it tried none."""
+    first, *lines = said.splitlines() or [""]
+    return [line.split(":", 1)[-1].strip() for line in lines if line.strip()] if "plugins" in first else []
 
 
 FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files

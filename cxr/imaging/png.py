@@ -16,6 +16,7 @@ from cxr.imaging.pixels import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_INFLATED = 1 << 26  # bytes; a larger picture gains less and would be held twice
+HEADER_BEGIN = b"\0\0\0\x0dIHDR"  # after the signature: 13 bytes
 HEADER_END = 33  # of signature and IHDR: length, type, 13 bytes of data, CRC
 ZLIB_HEADER = b"\x78\x01"  # a window of 32 KiB, the fastest level
 BLOCK = 0xFFFF  # bytes that a stored block holds at most
@@ -61,14 +62,15 @@ def with_stored_pixels(data: bytes) -> bytes:
         longer than 64 MiB when inflated, or of another length than its header says, which Pillow then judges.
 
     Raises:
-        ImageError: A chunk of pixels is not whole, or a checksum of theirs is wrong.
+        ImageError: It does not begin with its one header, a chunk of pixels is not whole, or a checksum of theirs is
+            wrong.
     """
     if len(data) < HEADER_END:
         raise ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, in its header")
-    if data[8:16] != b"\0\0\0\x0dIHDR":
-        return data
+    if data[8:16] != HEADER_BEGIN:
+        raise ImageError(Reason.UNREADABLE, "a PNG that does not begin with its header")
     pixels = _pixels(data)
-    length = _inflated_length(data)
+    length = inflated_length(data)
     inflated = _inflate(pixels.compressed, length) if 0 < length <= MAX_INFLATED else None
     if inflated is None:
         _check_stream(pixels.compressed, data)
@@ -123,7 +125,7 @@ def _stored_blocks(inflated: memoryview) -> Iterator[bytes | memoryview]:
         yield block
 
 
-def _inflated_length(data: bytes) -> int:
+def inflated_length(data: bytes) -> int:
     """Return how many bytes the rows have, each with that of its filter; 0 where the header does not tell."""
     width, height, depth, colour, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     if compression or filtering or interlace or colour not in CHANNELS:
@@ -139,6 +141,8 @@ def _pixels(data: bytes) -> _Pixels:
         has_end = chunk.kind == b"IEND"
         if has_end:
             break
+        if chunk.kind == b"IHDR" and chunk.start != len(SIGNATURE):
+            raise ImageError(Reason.UNREADABLE, "a PNG with two headers")
         if chunk.kind == b"tRNS" or not chunk.kind[0] & ANCILLARY:
             _check_chunk(chunk, data)
         if chunk.kind == b"IDAT" and not is_over:

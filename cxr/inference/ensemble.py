@@ -1,7 +1,5 @@
 """An ensemble: trained networks that agree in classes, planes and data, exported as one network."""
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cxr.core.errors import ModelError
-from cxr.core.files import JsonObject, whole_file, write_json
+from cxr.core.files import JsonObject, copy_file, scratch_folder, whole_file, write_json
 from cxr.core.image import Plane
 from cxr.core.params import Section
 from cxr.inference.model_folder import ScreeningModel, load_model
@@ -248,16 +246,15 @@ def write_ensemble(folder: Path, made: Ensemble) -> None:
     Raises:
         ModelError: It says something else.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        xml = Path(temporary) / NETWORK_FILE
+    with scratch_folder() as temporary:
+        xml = temporary / NETWORK_FILE
         openvino_module().save_model(made.graph, str(xml), compress_to_fp16=False)
         assert_mean(Network(xml), made)
         if made.stored == "float16":
             openvino_module().save_model(made.graph, str(xml), compress_to_fp16=True)
-        folder.mkdir(parents=True, exist_ok=True)
         for name in (NETWORK_WEIGHTS_FILE, NETWORK_FILE):
             with whole_file(folder / name) as whole:
-                shutil.copyfile(Path(temporary) / name, whole)
+                copy_file(temporary / name, whole)
     write_json(folder / DESCRIPTION_FILE, made.description | {"network": {"sha256": fingerprint(folder)}})
 
 

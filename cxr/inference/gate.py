@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cxr.core.errors import ModelError, Reason
 from cxr.core.files import read_json, sha256_of
 from cxr.core.image import ImageFacts, Plane
+from cxr.core.processor import limit_error
 from cxr.inference.decisions import Fields
 from cxr.inference.network import Failure, Floats, Name, Network, predict_with_fallback
 
@@ -270,10 +271,9 @@ def load_gate(folder: Path, threads: int = 0, pinned: bool = True) -> Gate:
 def _require_scores(network: GateNetwork, folder: Path, side: int) -> None:
     try:
         shape = network.scores(np.zeros((1, side, side), np.uint8)).shape
-    except RuntimeError as error:
-        raise ModelError(
-            f"the network of the gate in {folder} does not take planes of {side} pixels; {ONE_RUN}"
-        ) from error
+    except (RuntimeError, MemoryError) as error:
+        other = ModelError(f"the network of the gate in {folder} does not take planes of {side} pixels; {ONE_RUN}")
+        raise limit_error(error, f"to load the gate in {folder}") or other from error
     if shape != (1, len(Sign)):
         raise ModelError(f"the network of the gate in {folder} gives {shape[1:]} scores, not {len(Sign)}; {ONE_RUN}")
 

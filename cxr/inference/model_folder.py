@@ -1,11 +1,10 @@
 """The folder of an exported network and its description: training and `evaluate` write it, screening loads it."""
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr.core.errors import ModelError, UsageError
-from cxr.core.files import JsonObject, read_json, sha256_of
+from cxr.core.files import JsonObject, copy_file, read_json, sha256_of
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
@@ -65,7 +64,7 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pin
 def copy_gate(source: Path, folder: Path) -> dict[str, dict[str, str]]:
     """Copy the gate in `source` into a model folder and return the key of the description that names it."""
     for name in GATE_FILES:
-        shutil.copyfile(source / name, folder / name)
+        copy_file(source / name, folder / name)
     return {"gate": {"sha256": gate_fingerprint(folder)}}
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cxr.core.errors import ModelError, Reason
 from cxr.core.files import sha256_of
 from cxr.core.image import Plane
-from cxr.core.processor import available_cores
+from cxr.core.processor import available_cores, limit_error, short_of_memory
 
 DESCRIPTION_FILE = "model.json"
 NETWORK_FILE = "network.xml"
@@ -89,6 +89,7 @@ class Network:
 
         Raises:
             ModelError: The file cannot be read.
+            LimitError: There is too little memory, or there are too few threads.
         """
         self.threads = threads or available_cores()
         self._requests: list[Any] = []  # one for each batch that is computed at the same time
@@ -153,8 +154,9 @@ class Network:
             shape[0] = BATCH
             model.reshape(shape)
             self._compiled = core.compile_model(model, "CPU", options)
-        except RuntimeError as error:
-            raise ModelError(f"{xml} is not a network that OpenVINO can read; export it again") from error
+        except (RuntimeError, MemoryError) as error:
+            unreadable = ModelError(f"{xml} is not a network that OpenVINO can read; export it again")
+            raise limit_error(error, f"to load {xml}") or unreadable from error
 
 
 # What one file of 300 x 300 pixels costs before the network, in the network's own currency: on one core, decoding takes
@@ -170,7 +172,6 @@ def network_threads(gflop: float, cores: int) -> int:
     return max(1, round(cores * gflop / (gflop + DECODING_GFLOP)))
 
 
-MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
 Failure = tuple[Reason, str]  # why a picture has no result, and the same for people
 Name = TypeVar("Name", bound=Hashable)
 Result = TypeVar("Result")
@@ -201,14 +202,10 @@ def predict_with_fallback(
     except Exception as error:  # a runtime raises anything; only the picture that causes it may lose its result
         text = str(error) or type(error).__name__
         if len(planes) == 1:
-            return dict.fromkeys(planes, (Reason.MEMORY if _is_memory(error) else Reason.NETWORK, text))
+            return dict.fromkeys(planes, (Reason.MEMORY if short_of_memory(error) else Reason.NETWORK, text))
         alone = (predict_with_fallback(dict([one]), compute) for one in planes.items())
         return {name: result for one in alone for name, result in one.items()}
     return dict(zip(planes, results, strict=True))
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS)
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:

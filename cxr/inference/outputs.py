@@ -1,12 +1,11 @@
 """What one network said of every image of the split table, saved once; and decisions applied to it."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-NOT_OUTPUTS = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)  # what numpy may raise
 BLOCK = 256  # planes at a time: feature maps are dropped, and memory does not grow with n
 
 
@@ -128,7 +126,7 @@ def _joined(blocks: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32]
 
 
 def write_outputs(path: Path, outputs: SavedOutputs) -> None:
-    """Write as .npz, whole or not at all; equal outputs give equal bytes.
+    """Write as .npz, whole or not at all, an array of its name for each attribute; equal outputs give equal bytes.
 
     Not by `np.savez_compressed`: from Python 3.11.4 on it writes other headers for the same arrays.
     """
@@ -145,16 +143,6 @@ def _npy(array: NDArray[Any]) -> bytes:
     buffer = BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def read_outputs(path: Path) -> SavedOutputs:
-    """Read what `write_outputs` wrote. Raises DataError where the file is absent or something else."""
-    try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in PER_IMAGE if name != MEMBERS or name in stored}
-            return SavedOutputs(str(stored["name"]), tuple(map(str, stored["classes"])), **arrays)
-    except NOT_OUTPUTS as error:
-        raise DataError(f"{path} holds no saved outputs ({error}); run: dvc repro evaluate") from error
 
 
 def apply_decisions(outputs: SavedOutputs, decisions: Decisions, judged: Judged) -> list[Decision | None]:

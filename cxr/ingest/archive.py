@@ -5,6 +5,7 @@ import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
-from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from cxr.core.errors import DataError
-from cxr.core.files import Track, untracked
+from cxr.core.files import Track, guarded, make_folder, untracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _unpack_tar_member(
     if hasattr(tarfile, "data_filter"):
         tarfile.data_filter(member, str(into))
     if member.isdir():
-        (into / path).mkdir(parents=True, exist_ok=True)
+        make_folder(into / path)
         return written
     source = tar.extractfile(member)
     assert source is not None  # only links and folders have none
@@ -175,27 +176,61 @@ def _require_end(tar: tarfile.TarFile) -> None:
 
 ENCRYPTED_BITS = 0x1 | 0x40  # classic and strong encryption in the general purpose flags
 DAMAGE = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
+METHODS = frozenset({ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA})
+# Of the others, those that people's archives have (APPNOTE.TXT of PKWARE, 4.4.5).
+UNREAD_METHODS = {9: "Deflate64, as Windows does for large files", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+_END = struct.Struct("<4s2H")  # end of central directory: mark, number of this part, part where the directory begins
+_END_MARK = b"PK\5\6"
+_END_BYTES, _LONGEST_COMMENT = 22, 0xFFFF
+_FIRST_PART = b"PK\7\x08PK\3\4"
 
 
 def unpack_zip(archive: Path, into: Path, limits: Limits, track: Track) -> None:
     """Unpack `archive` into the existing folder `into`; see `cxr.ingest.archive.unpack`."""
+    if _is_last_part(archive):
+        raise _one_part(archive)
     try:
         file = ZipFile(archive)
-    except (BadZipFile, ValueError) as error:
+    except (BadZipFile, NotImplementedError, ValueError) as error:
         raise DataError(f"{archive} is a damaged zip ({error}); download it again") from error
     with file:
         members = file.infolist()
         _check_headers(members, limits)
         names, written = Names(), 0
-        paths = [names.add(member.orig_filename, member.is_dir()) for member in members]
+        paths = [names.add(member.orig_filename, _is_folder(member)) for member in members]
         for member, path in track(zip(members, paths, strict=True), "unpacking", len(members)):
-            if member.is_dir():
-                (into / path).mkdir(parents=True, exist_ok=True)
+            if _is_folder(member):
+                make_folder(into / path)
             else:
                 written = _unpack_zip_member(file, member, into / path, written, limits)
 
 
+def _is_folder(member: ZipInfo) -> bool:
+    """Tell a folder's entry, which old programs of Windows end with a backslash."""
+    return member.orig_filename.endswith(("/", "\\"))
+
+
+def _is_last_part(archive: Path) -> bool:
+    """Tell the last one of a zip in several files, which alone has a directory."""
+    with archive.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - _END_BYTES - _LONGEST_COMMENT))
+        tail = file.read()
+    at = tail.rfind(_END_MARK)
+    _, number, first = _END.unpack_from(tail, at) if 0 <= at <= len(tail) - _END.size else (b"", 0, 0)
+    return bool({number, first} - {0, 0xFFFF})  # all ones stand for a number in the record of zip64
+
+
+def _one_part(archive: Path) -> DataError:
+    return DataError(
+        f"{archive} is one part of a zip in several files; put all parts into one folder, unpack the one that ends in "
+        ".zip there, for example with 7-Zip, and import the folder"
+    )
+
+
 def _check_headers(members: list[ZipInfo], limits: Limits) -> None:
+    if not members:
+        raise DataError("The zip is empty; give the downloaded archive or the unpacked folder")
     limits.check_members(len(members))
     limits.check_total(sum(member.file_size for member in members))
     for member in members:
@@ -211,6 +246,12 @@ def _check_headers(members: list[ZipInfo], limits: Limits) -> None:
 def _check_kind(member: ZipInfo) -> None:
     if member.flag_bits & ENCRYPTED_BITS:
         raise DataError(f"The zip is encrypted ({member.filename}); unpack it with its password, import the folder")
+    if member.compress_type not in METHODS:
+        how = UNREAD_METHODS.get(member.compress_type, f"method {member.compress_type}")
+        raise DataError(
+            f"The zip is not damaged, but packed in a way that is not read: {member.filename} with {how}. Unpack it, "
+            "in Windows with 'Extract All', elsewhere with 7-Zip, and import the folder"
+        )
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise DataError(
@@ -333,8 +374,8 @@ def write_member(source: IO[bytes], target: Path, written: int, limits: Limits) 
     Returns:
         `written` and the bytes of this member.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
+    make_folder(target.parent)
+    with guarded(target), target.open("xb") as file:
         while chunk := source.read(CHUNK):
             written += len(chunk)
             limits.check_total(written)
@@ -357,8 +398,11 @@ def unpack(archive: Path, into: Path, limits: Limits | None = None, track: Track
         unpack_tar(archive, into, limits or Limits(), track)
     elif is_zipfile(archive):
         unpack_zip(archive, into, limits or Limits(), track)
+    elif head.startswith(_FIRST_PART):
+        raise _one_part(archive)
     else:
         raise DataError(
-            f"{archive} is neither a whole zip nor a tar. A download that broke off looks like this: compare its size "
-            "with the publisher's and download it again; unpack other formats yourself and import the folder"
+            f"{archive} is neither a whole zip nor a tar. A download that broke off, or one part of several, looks "
+            "like this: compare its size with the publisher's and download it again; unpack other formats yourself and "
+            "import the folder"
         )

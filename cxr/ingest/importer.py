@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,12 +17,25 @@ from pathlib import Path, PurePosixPath
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from cxr.core.errors import DataError, ImageError, ParamsError
-from cxr.core.files import Track, untracked, write_text
-from cxr.core.params import DataParams, read_params, section, top_level
+from cxr.core.errors import DataError, ImageError, OutputError, ParamsError
+from cxr.core.files import (
+    Track,
+    alone,
+    copy_file,
+    discard,
+    guarded,
+    make_folder,
+    move,
+    remove,
+    untracked,
+    write_bytes,
+    write_text,
+)
+from cxr.core.params import DataParams, params_text, read_params, section, top_level
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.release import PATIENTS_FILE, read_sources
 from cxr.imaging.decode import decode
+from cxr.imaging.headers import HEADER_REASONS
 from cxr.ingest.archive import Limits, Listing, list_folder, unpack
 from cxr.ingest.layout import Layout, find_class_folders, lay_out, move_patients_table
 
@@ -40,12 +52,14 @@ class Inspected:
         kind: Bits and mode as stored, e.g. `8-bit L`; empty when unreadable.
         size: Width x height in pixels, e.g. `299x299`; empty when unreadable.
         error: Why it is unreadable, else empty.
+        by_header: Whether it is so because its DICOM header calls it no radiograph of the chest.
     """
 
     file: PurePosixPath
     kind: str = ""
     size: str = ""
     error: str = ""
+    by_header: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +84,21 @@ def inspect(root: Path, files: Sequence[PurePosixPath], side: int, track: Track 
 
 
 def require_readable(inspected: Sequence[Inspected]) -> None:
-    """Raise DataError naming the first unreadable files, if there are any."""
+    """Raise DataError naming the first unreadable files, if there are any, and how many their headers refuse."""
     bad = [item for item in inspected if item.error]
     if not bad:
         return
     named = "; ".join(f"{item.file} ({item.error})" for item in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     raise DataError(
-        f"{len(bad)} of {len(inspected)} images cannot be read: {named}{more}. Nothing was imported. Replace or remove "
-        "them, or import all the same with --allow-unreadable"
+        f"{len(bad)} of {len(inspected)} images cannot be used{_by_header(bad)}: {named}{more}. Nothing was imported. "
+        "Replace or remove them, or import all the same with --allow-unreadable"
     )
+
+
+def _by_header(bad: Sequence[Inspected]) -> str:
+    number = sum(item.by_header for item in bad)
+    return f", {number} of them by their DICOM headers no radiographs of the chest" if number else ""
 
 
 def count_classes(
@@ -94,7 +113,7 @@ def _inspect_one(root: Path, file: PurePosixPath, side: int) -> Inspected:
     try:
         _, facts = decode(root / file, side)
     except ImageError as error:
-        return Inspected(file, error=str(error))
+        return Inspected(file, error=str(error), by_header=error.reason in HEADER_REASONS)
     return Inspected(file, f"{facts.bit_depth}-bit {facts.mode}", f"{facts.width}x{facts.height}")
 
 
@@ -146,26 +165,22 @@ def require_dvc(root: Path) -> None:
 
 
 def dvc_add(root: Path) -> None:
-    """Track `root`/data with DVC, tied to no remote: the sample's remote must never receive the user's images.
-
-    Raises:
-        DataError: DVC fails, with its own words.
-    """
+    """Track `root`/data with DVC. Raises DataError where DVC fails, with its own words."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "add", "--quiet", DATA], cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise DataError(f"'dvc add {DATA}' failed; everything was put back as it was. DVC says: {done.stderr.strip()}")
-    drop_remote(root / f"{DATA}.dvc")
 
 
 def drop_remote(path: Path) -> None:
-    """Remove the key `remote` from the outputs of a .dvc file; comments stay."""
+    """Remove the key `remote` from the outputs of a .dvc file; comments stay. Without such a file, nothing is done."""
     yaml = YAML()
     yaml.width = 4096
     yaml.preserve_quotes = True
-    content = yaml.load(path)
-    with_remote = [out for out in content["outs"] if "remote" in out]
+    content = yaml.load(path) if path.exists() else None
+    outs = content.get("outs") if isinstance(content, CommentedMap) else None
+    with_remote = [out for out in outs if "remote" in out] if isinstance(outs, list) else []
     for out in with_remote:
         del out["remote"]
     if with_remote:
@@ -208,24 +223,52 @@ def open_project(root: Path, dvc: bool) -> Project:
     """
     values = read_params(root / PARAMS_FILE)
     data, prepare = top_level(values, DataParams), section(values, "prepare", PrepareParams)
-    with_expected_files((root / PARAMS_FILE).read_text(encoding="utf-8"), 1)  # fails now rather than after the work
+    with_expected_files(params_text(root / PARAMS_FILE), 1)  # fails now rather than after the work
     if dvc:
         require_dvc(root)
     return Project(root, data, prepare.discard)
 
 
-LEFTOVER = ".cxr-import-"
+LEFTOVER, OLD, LOCK = ".cxr-import-", "old", ".cxr-import.lock"
 
 
 @contextmanager
 def workspace(root: Path) -> Iterator[Path]:
-    """Give a temporary folder in `root`, so on its file system, that Git does not see; removed in the end."""
-    work = Path(tempfile.mkdtemp(dir=root, prefix=LEFTOVER))
+    """Give a temporary folder in `root`, so on its file system, that Git does not see; removed in the end.
+
+    It stays where it holds the data from before, which could not be put back.
+
+    Raises:
+        OutputError: It cannot be made, or another import is at work in `root`.
+    """
+    with guarded(root):
+        work = Path(tempfile.mkdtemp(dir=root, prefix=LEFTOVER))
     try:
-        (work / ".gitignore").write_text("*\n")
+        write_text(work / ".gitignore", "*\n")
         yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    except BaseException:
+        if not (work / OLD).exists():
+            discard(work)
+        raise
+    discard(work)
+
+
+@contextmanager
+def only_import(root: Path) -> Iterator[list[Path]]:
+    """Keep other imports out of `root` while the block runs; what killed ones left there is tidied first.
+
+    Gives:
+        Folders that stay: data from before an import that was killed after its own were in their place.
+
+    Raises:
+        OutputError: Another import is at work there, or nothing can be written there.
+    """
+    lock = root / LOCK
+    with alone(lock, f"another import is at work in {root.absolute()}; wait for it, then run the same command again"):
+        try:
+            yield _tidied(root)
+        finally:
+            discard(lock)  # while it is held: whoever waits for it finds out
 
 
 @contextmanager
@@ -242,8 +285,8 @@ def atomic_replace(target: Path, new: Path, aside: Path, described_by: Sequence[
     had_old = target.exists() or target.is_symlink()
     try:
         if had_old:
-            target.rename(aside)
-        new.rename(target)
+            move(target, aside)
+        move(new, target)
         yield
     except BaseException:
         _put_back(target, new, aside)
@@ -252,24 +295,35 @@ def atomic_replace(target: Path, new: Path, aside: Path, described_by: Sequence[
         raise
 
 
-def leftovers(root: Path) -> list[Path]:
-    """Return the workspaces that killed imports left in `root`, sorted."""
-    return sorted(root.glob(f"{LEFTOVER}*"))
+def _tidied(root: Path) -> list[Path]:
+    """Clear away what killed imports left, put back data that one had moved aside, and return what may be wanted."""
+    kept = []
+    for work in sorted(root.glob(f"{LEFTOVER}*/")):
+        if (work / OLD).exists() and not (root / DATA).exists():
+            move(work / OLD, root / DATA)
+        if (work / OLD).exists():
+            kept.append(work / OLD)
+        else:
+            discard(work)
+    return kept
 
 
 def _put_back(target: Path, new: Path, aside: Path) -> None:
     if not new.exists():
-        with suppress(FileNotFoundError):
-            target.rename(new)
+        with suppress(OutputError):  # it was not there yet; else the next step says so
+            move(target, new)
     if aside.exists() or aside.is_symlink():
-        aside.rename(target)
+        try:
+            move(aside, target)
+        except OutputError as error:
+            raise OutputError(f"{error}. The data from before are whole in {aside}: move them to {target}") from error
 
 
 def _restore(path: Path, content: bytes | None) -> None:
     if content is None:
-        path.unlink(missing_ok=True)
+        remove(path)
     elif not path.is_file() or path.read_bytes() != content:
-        path.write_bytes(content)
+        write_bytes(path, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,11 +363,8 @@ def staged(source: Path, project: Project, limits: Limits, track: Track = untrac
     """
     if not source.exists():
         raise DataError(f"{source} does not exist; give the downloaded archive or the unpacked folder")
-    try:
-        with workspace(project.root) as work:
-            yield _stage(source, project, work, limits, track)
-    except OSError as error:
-        raise DataError(f"The import stopped and data/ is as it was: {error}; see to that and import again") from error
+    with guarded(source, "read", "data/ is as it was"), workspace(project.root) as work:
+        yield _stage(source, project, work, limits, track)
 
 
 def put_in_place(release: Staged, dvc: bool) -> None:
@@ -324,10 +375,14 @@ def put_in_place(release: Staged, dvc: bool) -> None:
     """
     root = release.project.root
     params = root / PARAMS_FILE
-    described_by = (params, root / f"{DATA}.dvc", root / ".gitignore")
-    with atomic_replace(root / DATA, release.folder, release.folder.parent / "old", described_by):
-        text = params.read_bytes().decode("utf-8")
-        write_text(params, with_expected_files(text, release.expected_files))
+    tracked = root / f"{DATA}.dvc"
+    with atomic_replace(
+        root / DATA, release.folder, release.folder.parent / OLD, (params, tracked, root / ".gitignore")
+    ):
+        # The sample's remote lies in the repository: it must never receive the user's images. Before DVC looks, which
+        # stages what it writes where `core.autostage` is set; without DVC too, for `dvc repro` writes the file anew.
+        drop_remote(tracked)
+        write_text(params, with_expected_files(params_text(params), release.expected_files))
         if dvc:
             dvc_add(root)
 
@@ -336,7 +391,7 @@ def _stage(source: Path, project: Project, work: Path, limits: Limits, track: Tr
     folder = source
     if not source.is_dir():
         folder = work / "unpacked"
-        folder.mkdir()
+        make_folder(folder)
         unpack(source, folder, limits, track)
     listing = list_folder(folder)
     classes = project.data.classes
@@ -352,11 +407,11 @@ def _stage(source: Path, project: Project, work: Path, limits: Limits, track: Tr
 def _bring(listing: Listing, layout: Layout, data: Path, movable: bool, track: Track) -> None:
     for old, new in track(layout.moves.items(), "copying", len(layout.moves)):
         target = data / new
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         if movable:
-            (listing.root / old).rename(target)
+            move(listing.root / old, target)
         else:
-            shutil.copyfile(listing.root / old, target, follow_symlinks=False)
+            copy_file(listing.root / old, target)
 
 
 def _bring_patients(listing: Listing, layout: Layout, data: Path) -> int:

@@ -1,13 +1,21 @@
 """Find the folder whose folders are the classes, lay its files out as `data/` has them, and move patients' table."""
 
 import csv
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
-from cxr.dataset.release import MASK_FOLDER, METADATA_SUFFIX, PATIENTS_FILE, is_image, is_mask, label_of
+from cxr.core.files import copy_file, whole_file
+from cxr.dataset.release import (
+    MASK_FOLDER,
+    PATIENTS_FILE,
+    is_image,
+    is_mask,
+    label_of,
+    read_patients_table,
+    sheet_folder,
+)
 from cxr.ingest.archive import SUFFIXES, Listing
 
 SHOWN = 10  # names in a message
@@ -91,6 +99,7 @@ def _missing(
 
 
 IMAGE_FOLDER = "images"
+_PATIENTS_NAMES = (PATIENTS_FILE, "patients.xlsx", "patients.xls")  # in any case of letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +154,26 @@ def _place(folder: PurePosixPath, file: PurePosixPath) -> PurePosixPath:
 
 def _sheets(listing: Listing, found: ClassFolders) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
     for file in listing.files:
-        if file.parent == found.base and file.name.lower().endswith(METADATA_SUFFIX):
-            folder = found.folders.get(label_of(file.name[: -len(METADATA_SUFFIX)]))
-            if folder is not None:
-                yield file, PurePosixPath(folder.name + METADATA_SUFFIX)
+        named = sheet_folder(file.name) if file.parent == found.base else None
+        folder = found.folders.get(label_of(named)) if named else None
+        if named and folder is not None:
+            yield file, PurePosixPath(folder.name + file.name[len(named) :].lower())
 
 
 def _patients(listing: Listing, base: PurePosixPath) -> PurePosixPath | None:
-    """Return the nearest table: beside the class folders, or in a folder around them."""
-    files = set(listing.files)
-    return next((folder / PATIENTS_FILE for folder in (base, *base.parents) if folder / PATIENTS_FILE in files), None)
+    """Return the nearest table: beside the class folders, or in a folder around them.
+
+    Raises:
+        DataError: It is a workbook, and leaving it out in silence would put one patient's images into two splits.
+    """
+    around = {folder: depth for depth, folder in enumerate((base, *base.parents))}
+    found = [file for file in listing.files if file.parent in around and file.name.lower() in _PATIENTS_NAMES]
+    nearest = min(found, key=lambda file: (around[file.parent], _PATIENTS_NAMES.index(file.name.lower())), default=None)
+    if nearest is not None and nearest.name.lower() != PATIENTS_FILE:
+        raise DataError(
+            f"{nearest} is an Excel workbook; save it in Excel as 'CSV UTF-8', as {PATIENTS_FILE} beside it"
+        )
+    return nearest
 
 
 def _count_images(listing: Listing, folder: PurePosixPath) -> int:
@@ -178,49 +197,29 @@ def _refuse_collisions(moves: dict[PurePosixPath, PurePosixPath]) -> None:
         taken[place] = source
 
 
-FILE_COLUMN, PATIENT_COLUMN = "file", "patient_id"
-
-
 def move_patients_table(source: Path, target: Path, places: Mapping[PurePosixPath, PurePosixPath]) -> int:
     r"""Write the lines of `source` to `target` with the new paths.
 
     Args:
-        source: CSV with the columns file and patient_id; others are kept. Paths may be written with `\` or `./`.
-        target: Written anew; byte for byte `source` where no path changes.
+        source: See `cxr.dataset.release.read_patients_table`; its other columns are kept.
+        target: Written anew, as plain CSV; byte for byte `source` where no path changes.
         places: New path by old path, both as the tables should name them.
 
     Returns:
         Number of lines left out because they name no file in `places`.
 
     Raises:
-        DataError: The table cannot be read or lacks a column.
+        DataError: The table is not one.
     """
-    header, rows = _read(source)
-    column, kept = header.index(FILE_COLUMN), []
-    for row in rows:
-        place = places.get(PurePosixPath(row[column].replace("\\", "/")))
+    table = read_patients_table(source)
+    column, kept = table.header.index("file"), []
+    for row, file in zip(table.rows, table.files, strict=True):
+        place = places.get(PurePosixPath(file))
         if place is not None:
             kept.append([*row[:column], str(place), *row[column + 1 :]])
-    if kept == rows:
-        shutil.copyfile(source, target)
+    if kept == table.rows:
+        copy_file(source, target)
         return 0
-    with target.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *kept])
-    return len(rows) - len(kept)
-
-
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path.name} cannot be read as CSV in UTF-8: {error}; repair or remove it") from error
-    if not {FILE_COLUMN, PATIENT_COLUMN} <= set(header):
-        raise DataError(
-            f"{path.name} has the columns {', '.join(header) or 'none'}; expected {FILE_COLUMN} and {PATIENT_COLUMN}. "
-            "Rename its columns, or remove it"
-        )
-    short = next((number for number, row in enumerate(rows, start=2) if len(row) != len(header)), None)
-    if short is not None:
-        raise DataError(f"{path.name}: row {short} has not as many values as the head; repair or remove it")
-    return header, rows
+    with whole_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written, lineterminator="\n").writerows([table.header, *kept])
+    return len(table.rows) - len(kept)

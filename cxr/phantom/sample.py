@@ -6,8 +6,6 @@ purpose: patients with several films, planted duplicates, 24-bit files, sources 
 
 import csv
 import io
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from cxr.core.errors import DataError
+from cxr.core.files import copy_file, guarded, make_folder, move, scratch_folder
 from cxr.core.image import SYNTHETIC_KEY, Plane
 from cxr.dataset.release import MASK_FOLDER, METADATA_SUFFIX, PATIENTS_FILE
 from cxr.phantom.anatomy import Finding
@@ -201,13 +200,13 @@ def write_sample(root: Path, seed: int = 7, per_class: int = 60, per_opacity: in
     """
     _check(root, seed, per_class, per_opacity)
     root = root.absolute()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as beside:
-        unfinished = Path(beside) / root.name
+    make_folder(root.parent)
+    with scratch_folder(root) as beside, guarded(root):
+        unfinished = beside / root.name
         _write_release(unfinished, seed, plan_sample(seed, per_class, per_opacity))
         if root.exists():
             root.rmdir()
-        unfinished.rename(root)
+        move(unfinished, root)
 
 
 def file_of(finding: Finding, number: int, folder: str = IMAGE_FOLDER) -> Path:
@@ -248,9 +247,9 @@ def _write_drawn(root: Path, seed: int, file: PlannedFile) -> None:
 def _write_copy(root: Path, file: PlannedFile, copy: Copy) -> None:
     original, path = (root / file_of(file.finding, number) for number in (file.original, file.number))
     masks = (root / file_of(file.finding, number, MASK_FOLDER) for number in (file.original, file.number))
-    shutil.copyfile(*masks)
+    copy_file(*masks)
     if copy is Copy.SAME_BYTES:
-        shutil.copyfile(original, path)
+        copy_file(original, path)
         return
     with Image.open(original) as image:
         luminance = np.asarray(image)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cxr.core.errors import DataError, OutputError, UsageError
+from cxr.core.files import make_folder
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import cleaned, is_address
 
@@ -230,10 +231,20 @@ READ_ONLY = ("http", "https", "zip", "tar", "dvc", "git", "github", "libarchive"
 
 
 def cache_folder() -> Path:
-    """Return the folder below the user's cache folder where this package keeps what may be deleted."""
+    """Return the folder below the user's cache folder where this package keeps what may be deleted.
+
+    Raises:
+        OutputError: The user has no home.
+    """
     from platformdirs import user_cache_path
 
-    return user_cache_path("cxr-batch", appauthor=False, opinion=False)
+    try:
+        folder = user_cache_path("cxr-batch", appauthor=False, opinion=False)
+    except RuntimeError:  # of newer versions; older ones give a folder named ~
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise OutputError("this user has no home folder: name one for what may be deleted with XDG_CACHE_HOME")
+    return folder
 
 
 def scratch_results(address: str, scratch: Path | None) -> Path:
@@ -253,9 +264,9 @@ def scratch_results(address: str, scratch: Path | None) -> Path:
     digest = hashlib.sha256(shown.encode()).hexdigest()[:16]
     folder = scratch or cache_folder() / "output" / digest
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; give another with --scratch") from error
+        make_folder(folder)
+    except OutputError as error:
+        raise OutputError(f"{error}, or give another folder with --scratch") from error
     return folder / name
 
 

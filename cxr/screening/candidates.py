@@ -2,17 +2,22 @@
 
 import heapq
 import os
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from operator import eq
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, overload
 
 from cxr.core.errors import UsageError
+from cxr.core.text_files import HEAD, decode_text, form_of, refuse_workbook, require_utf8
+from cxr.imaging.formats import SUFFIXES
 
+_PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
+_BLANKS = ",;\t "  # that a spreadsheet puts behind a name, and alone into an empty row
 RUN = 1 << 16  # records that are sorted at once
 SEPARATOR = b"\0"  # no name of a file has it, and it sorts before everything else
 
@@ -123,11 +128,11 @@ def _packed(candidate: Candidate) -> bytes:
     """Return a candidate as bytes, which sort as cells do."""
     relative = "" if candidate.relative == candidate.cell else candidate.relative
     parts = (candidate.cell, relative, "named" if candidate.named else "", candidate.mark)
-    return SEPARATOR.join(part.encode("utf-8", "surrogateescape") for part in parts)
+    return SEPARATOR.join(part.encode("utf-8", "surrogatepass") for part in parts)
 
 
 def _whole(record: bytes) -> Candidate:
-    cell, relative, named, mark = (part.decode("utf-8", "surrogateescape") for part in record.split(SEPARATOR))
+    cell, relative, named, mark = (part.decode("utf-8", "surrogatepass") for part in record.split(SEPARATOR))
     return Candidate(cell, relative or cell, bool(named), mark)
 
 
@@ -243,10 +248,56 @@ def common_root(paths: Sequence[Path]) -> Path:
         raise UsageError("the inputs have no folder in common; screen them in separate runs") from error
 
 
-def read_names(data: bytes) -> Iterator[str]:
-    """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line."""
-    separator = b"\0" if b"\0" in data else b"\n"
-    for item in data.split(separator):
-        name = item if separator == b"\0" else item.removesuffix(b"\r")
-        if name:
-            yield os.fsdecode(name)
+def read_names(data: bytes, name: str) -> Iterator[str]:
+    """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line.
+
+    Of lines, what other programs put around a name is taken away where no file is called so: blanks, quotation marks
+    (`Copy as path` of Windows), separators (a table of one column); and backslashes may stand for slashes. Left out are
+    empty lines, and those that begin with `#` and name neither a file nor an image.
+
+    Args:
+        data: Of the list, in an encoding that `cxr.core.text_files` tells; a line that is not UTF-8 must name a file.
+        name: What sentences call it.
+
+    Raises:
+        DataError: It is no list of names.
+    """
+    refuse_workbook(data, name)
+    form = form_of(data[:HEAD])
+    is_utf8 = form.codec == "utf-8"
+    if is_utf8 and b"\0" in data:
+        yield from (os.fsdecode(item) for item in data.split(b"\0") if item)
+        return
+    lines = data if is_utf8 else decode_text(data, name).encode()
+    for number, line in enumerate(lines.splitlines(), start=1):
+        if number == 1 and form.is_told:
+            continue
+        meant = _meant(os.fsdecode(line))
+        if not meant.isprintable() and not os.path.lexists(meant):
+            require_utf8(line, number, name)
+        if meant:
+            yield meant
+
+
+def _meant(line: str) -> str:
+    """Return the first spelling of a line of a list that there is a file of, or else the likeliest; empty for none."""
+    if _PLAIN_LINE.fullmatch(line):
+        return line
+    spellings = _spellings(line)
+    there = next(filter(os.path.lexists, spellings), None)
+    if there is not None:
+        return there
+    likeliest = spellings[-2]
+    is_comment = likeliest.startswith("#") and PurePath(likeliest).suffix.lower() not in SUFFIXES
+    return "" if is_comment else likeliest
+
+
+def _spellings(line: str) -> tuple[str, ...]:
+    bare = line.strip()
+    name = _unquoted(bare)
+    return line, bare, name, _unquoted(bare.rstrip(_BLANKS)), name.replace("\\", "/")
+
+
+def _unquoted(text: str) -> str:
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].replace('""', '"') if is_quoted else text

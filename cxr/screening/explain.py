@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr.core.errors import UsageError
-from cxr.core.files import JsonObject, read_json, whole_file, write_json, write_text
+from cxr.core.files import JsonObject, make_folder, read_json, remove, write_bytes, write_json, write_text
 from cxr.core.image import Plane
 from cxr.core.offline_page import content_policy
 from cxr.core.processor import available_cores
@@ -115,7 +115,7 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
         return
     for name in listed:
         if name not in names and _NAME.fullmatch(name):
-            (folder / name).unlink(missing_ok=True)
+            remove(folder / name)
 
 
 def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: str, worth: str) -> Iterator[str]:
@@ -232,12 +232,12 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
 
     Raises:
         ModelError: The network does not end in one linear layer.
-        OSError: The folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     shown: list[Shown] = []
     changed: list[str] = []
     worth, names = maps_worth(model.description), Counter[str]()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     head = _head_of(model)
     for block in _blocks(_decoded_again(records, work, model.plane_side)):
         changed += [seen.record["path"] for seen in block if seen.plane is None]
@@ -245,10 +245,8 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
         for seen, map_ in zip(there, _maps(model, head, there), strict=True):
             assert seen.film is not None, "decoded with its plane"
             name = _file_name(seen, names)
-            with whole_file(folder / name) as temporary:
-                temporary.write_bytes(
-                    picture_of(seen.film, map_, caption_lines(seen.record, worth, blank=not map_.any()))
-                )
+            lines = caption_lines(seen.record, worth, blank=not map_.any())
+            write_bytes(folder / name, picture_of(seen.film, map_, lines))
             shown.append(Shown(name, seen.record))
     remove_others(folder, {one.name for one in shown})
     write_index(folder, shown, changed, more, model.identity, worth)
@@ -264,7 +262,7 @@ def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[
 
     def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
-        reading = read(candidate, naming.root, [side, SIDE], seconds=work.seconds)
+        reading = read(candidate, naming.root, [side, SIDE], seconds=work.seconds, any_dicom=work.schema.any_dicom)
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
         if reading.sha256 != record["sha256"] or not reading.planes:
             return _Decoded(record, stem, None, None)

@@ -13,9 +13,10 @@ from cxr.inference.pictures import image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
+from cxr.screening.paths import printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
-from cxr.screening.storage import Root, store_of
+from cxr.screening.storage import store_of
 from cxr.screening.tables import read_table
 
 Record = Mapping[str, str]
@@ -99,7 +100,7 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
     root = work.request.naming.root
 
     def made(record: Record) -> tuple[Record, bytes | None]:
-        return record, _thumbnail(record, candidates[record["path"]], root, work.seconds)
+        return record, _thumbnail(record, candidates[record["path"]], work)
 
     def records() -> Iterator[Record]:
         rows = read_table(files.results, work.format)
@@ -116,11 +117,12 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
     )
 
 
-def _thumbnail(record: Record, candidate: Candidate, root: Root, seconds: float) -> bytes | None:
+def _thumbnail(record: Record, candidate: Candidate, work: Run) -> bytes | None:
     """Return the picture of a row, or None where there is none or the file has changed since."""
     if not record["width"]:
         return None
-    reading = read(candidate, root, [SIDE], seconds=seconds)
+    root, any_dicom = work.request.naming.root, work.schema.any_dicom
+    reading = read(candidate, root, [SIDE], seconds=work.seconds, any_dicom=any_dicom)
     same = reading.sha256 == record["sha256"]
     return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
 
@@ -143,8 +145,8 @@ def _about(work: Run, files: OutputFiles, tally: Tally) -> dict[str, str]:
         **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
         **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
         **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
-        "results": files.results.name,
-        "manifest": files.manifest.name,
+        "results": printable(files.results.name),
+        "manifest": printable(files.manifest.name),
         "rows": f"{tally.rows:,}",
         **{f"{status}": f"{count:,}" for status, count in sorted(tally.statuses.items())},
     }

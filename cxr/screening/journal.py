@@ -20,7 +20,7 @@ from zlib import crc32
 
 from cxr import __version__
 from cxr.core.errors import OutputError, ResumeError
-from cxr.core.files import whole_file
+from cxr.core.files import guarded, make_folder, refused, remove, sync, write_bytes
 from cxr.core.processor import instructions
 from cxr.core.records import as_json, from_json
 from cxr.inference.model_folder import ScreeningModel
@@ -29,7 +29,7 @@ from cxr.screening.paths import Naming, PathStyle, escape
 from cxr.screening.schema import SCHEMA_VERSION
 
 # All that lies between a file's bytes and the plane that a network sees.
-DECODER_CODE = ("core/image.py", "imaging")  # files, and folders with all their modules
+DECODER_CODE = ("core/image.py", "core/records.py", "imaging")  # files, and folders with all their modules
 DECODER_LIBRARIES = ("isal", "numpy", "openvino", "pillow", "pydicom")
 
 ANOTHER = "give another output, or start over with --overwrite"
@@ -45,6 +45,7 @@ PARTS = {
     "paths": "another form of paths",
     "root": "another folder that paths are relative to",
     "attributes": "other DICOM attributes",
+    "any_dicom": "another setting of --any-dicom",
 }
 
 
@@ -81,9 +82,12 @@ class Fingerprint:
     paths: PathsPrint
     root: str
     attributes: tuple[str, ...]
+    any_dicom: bool = False
 
 
-def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str]) -> Fingerprint:
+def fingerprint_of(
+    models: Sequence[ScreeningModel], naming: Naming, keywords: Sequence[str], *, any_dicom: bool = False
+) -> Fingerprint:
     """Return that of a run; equal ones mean that equal files give equal rows."""
     hashed = naming.style is PathStyle.HASHED
     root = escape(str(naming.root))
@@ -98,6 +102,7 @@ def fingerprint_of(models: Sequence[ScreeningModel], naming: Naming, keywords: S
         # Without its name where names are secret.
         root=hashlib.sha256(naming.key + root.encode()).hexdigest()[:16] if hashed else root,
         attributes=tuple(keywords),
+        any_dicom=any_dicom,
     )
 
 
@@ -133,6 +138,8 @@ def check_same(begun: Mapping[str, object], now: Fingerprint, journal: str, reme
 def _change(part: str, found: object, expected: object) -> str:
     if part == "models":
         return f"then {_models(found)}, now {_models(expected)}"
+    if part == "any_dicom":
+        return f"then {'with' if found else 'without'} it, now {'with' if expected else 'without'}"
     if part == "gate":
         then, now = (str(gate)[:12] if gate else "none" for gate in (found, expected))
         return f"then {then}, now {now}"
@@ -218,7 +225,11 @@ class Closing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OutputError:
+            if error is None:  # else that came first, and says more
+                raise
 
     def close(self) -> None:
         """Close what is open."""
@@ -230,34 +241,39 @@ class Records(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = path.open("rb")
+        with guarded(path, "read"):
+            self._reader = path.open("rb")
 
     def close(self) -> None:
-        """Close the file."""
-        self._reader.close()
+        """Close the file. Raises OutputError where the system refuses that."""
+        with guarded(self.path, "read"):
+            self._reader.close()
 
     def record_at(self, position: int) -> JournalRecord:
         """Read back the record that starts at `position`."""
-        self._reader.seek(position)
-        text = _checked(self._reader.readline())
+        with guarded(self.path, "read"):
+            self._reader.seek(position)
+            text = _checked(self._reader.readline())
         assert text is not None, f"{self.path} changed while it was open"
         return _record(text)
 
     def records(self) -> Iterator[tuple[int, JournalRecord]]:
         """Give every readable record after the header with its position."""
-        self._reader.seek(0)
-        position = len(self._reader.readline())
-        self._reader.seek(position)
-        for line in iter(self._reader.readline, b""):
-            text = _checked(line)
-            if text is not None and not _ELSEWHERE.match(line):
-                yield position, _record(text)
-            position += len(line)
+        with guarded(self.path, "read"):
+            self._reader.seek(0)
+            position = len(self._reader.readline())
+            self._reader.seek(position)
+            for line in iter(self._reader.readline, b""):
+                text = _checked(line)
+                if text is not None and not _ELSEWHERE.match(line):
+                    yield position, _record(text)
+                position += len(line)
 
     def instructions(self) -> set[str]:
         """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
-        self._reader.seek(0)
-        lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
+        with guarded(self.path, "read"):
+            self._reader.seek(0)
+            lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
         return {json.loads(text)["instructions"] for line in lines if (text := _checked(line)) is not None}
 
 
@@ -278,6 +294,7 @@ def _checked(line: bytes) -> bytes | None:
     return text if line.endswith(b"\n") and digits == b"%08x" % crc32(text) else None
 
 
+KEPT = "what was done so far is kept"
 SYNC_SECONDS = 5.0  # how much a power failure may cost; killing the process costs nothing that was appended
 
 
@@ -286,17 +303,19 @@ class Journal(Records):
 
     def __init__(self, path: Path) -> None:
         """Open an existing journal; what a torn last line left is cut off."""
-        self._end = _cut_torn_line(path)
-        self._writer = path.open("r+b", buffering=0)
+        with guarded(path):
+            self._end = _cut_torn_line(path)
+            self._writer = path.open("r+b", buffering=0)
         super().__init__(path)
         self._synced = time.monotonic()
         if instructions() not in self.instructions():
             self._append([_line(_Instructions(instructions()))])
 
     def close(self) -> None:
-        """Close the file."""
-        self._writer.close()
+        """Close the file. Raises OutputError where the disk has lost what it took."""
         super().close()
+        with guarded(self.path, kept=KEPT):
+            self._writer.close()
 
     def append(self, records: Iterable[JournalRecord]) -> list[int]:
         """Append records and return where each one starts, in bytes.
@@ -307,35 +326,26 @@ class Journal(Records):
         return self._append([_line(record) for record in records])
 
     def sync(self) -> None:
-        """Wait until everything appended is on the disk."""
-        os.fsync(self._writer.fileno())
+        """Wait until everything appended is on the disk. Raises OutputError where it is not."""
+        with guarded(self.path, kept=KEPT):
+            sync(self._writer.fileno())
         self._synced = time.monotonic()
 
     def _append(self, lines: Sequence[bytes]) -> list[int]:
         starts = list(accumulate(map(len, lines), initial=self._end))
-        try:
+        with guarded(self.path, kept=KEPT):
             self._writer.seek(self._end)
             _write_all(self._writer, b"".join(lines))
-            if time.monotonic() - self._synced > SYNC_SECONDS:
-                self.sync()
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror}; what was done so far is kept: make room and run the "
-                f"same command again"
-            ) from error
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
         self._end = starts[-1]
         return starts[:-1]
 
 
 def create_journal(path: Path, fingerprint: Fingerprint) -> Journal:
     """Make a new journal of a run, replacing an older one. Raises OutputError where it cannot be written."""
-    try:
-        with whole_file(path) as temporary:
-            header = _Header(format=FORMAT, fingerprint=as_json(fingerprint), instructions=instructions())
-            temporary.write_bytes(_line(header))
-        return Journal(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder for the results") from error
+    write_bytes(path, _line(_Header(format=FORMAT, fingerprint=as_json(fingerprint), instructions=instructions())))
+    return Journal(path)
 
 
 def read_fingerprint(path: Path) -> Mapping[str, object] | None:
@@ -350,7 +360,7 @@ def read_fingerprint(path: Path) -> Mapping[str, object] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ResumeError(f"{path} cannot be read: {error.strerror}") from error
+        raise refused(error, path, "read") from error
     try:
         header = from_json(_Header, json.loads(text or b"null"))
     except ValueError:
@@ -399,24 +409,14 @@ def write_part(folder: Path, number: int, records: Iterable[JournalRecord]) -> l
     """
     header = _Header(format=FORMAT, part=number, instructions=instructions())
     lines = [_line(header), *map(_line, records)]
-    try:
-        with whole_file(folder / f"{number:08d}{SUFFIX}") as temporary:
-            temporary.write_bytes(b"".join(lines))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {folder}: {error.strerror}; what was done so far is kept: make room and run the same "
-            f"command again"
-        ) from error
+    write_bytes(folder / f"{number:08d}{SUFFIX}", b"".join(lines))
     return [number * SPAN + place for place in accumulate(map(len, lines))][:-1]
 
 
 def begin_parts(folder: Path, fingerprint: Fingerprint) -> "Parts":
     """Make a new folder of parts in place of an older one. Raises OutputError where it cannot be written."""
     remove_parts(folder)
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; choose another folder for the results") from error
+    make_folder(folder)
     create_journal(folder / HEADER_FILE, fingerprint).close()
     return Parts(folder)
 
@@ -425,15 +425,14 @@ def remove_parts(folder: Path) -> None:
     """Remove a folder of parts, if there is one. Raises OutputError where it is something else, which stays."""
     if not folder.exists():
         return
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    with guarded(folder, "read"):
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
     foreign = [name for name in names if name not in (HEADER_FILE, NETWORKS) and not fnmatchcase(name, f"*{SUFFIX}*")]
     foreign = [name for name in foreign if not fnmatchcase(name, f"*{TRIES}")]
     if foreign:
         raise OutputError(f"{folder} holds {min(foreign)}, which cxr-batch did not write; give another output")
-    try:
+    with guarded(folder, "remove"):
         shutil.rmtree(folder)
-    except OSError as error:
-        raise OutputError(f"cannot remove {folder}: {error.strerror}; choose another folder for the results") from error
 
 
 class Parts(Closing):
@@ -443,7 +442,7 @@ class Parts(Closing):
         """Open an existing folder; what a writer that died left behind is removed."""
         self.folder = folder
         for torn in (*folder.glob(f".*{SUFFIX}.*.tmp"), *folder.glob(f"*{TRIES}")):
-            torn.unlink(missing_ok=True)
+            remove(torn)
         self._open: tuple[int, Records] | None = None
 
     @property

@@ -10,6 +10,7 @@ from cxr.core.files import whole_file, write_json
 from cxr.screening.discovery import Shard
 from cxr.screening.journal import PARTS
 from cxr.screening.output import OutputFiles
+from cxr.screening.paths import printable
 from cxr.screening.run_manifest import (
     ResultsRecord,
     RunManifest,
@@ -19,6 +20,7 @@ from cxr.screening.run_manifest import (
     TimesRecord,
     counts_record,
     drift_records,
+    formats_record,
     results_record,
 )
 from cxr.screening.tables import Format, digest_of, write_table
@@ -116,13 +118,14 @@ def _manifest(shards: Sequence[RunResult], tally: Tally, results: ResultsRecord)
         results=results,
         counts=counts_record(skipped, tally),
         drift=drift_records(tally),
-        aside=replace(first.aside, not_an_image=tuple(tally.not_images)),
+        aside=replace(first.aside, not_an_image=tuple(tally.not_images), formats_not_read=formats_record(tally)),
         times=TimesRecord(
             started=min(one.started for one in times),
             finished=max(one.finished for one in times),
             seconds=round(sum(one.seconds for one in times), 3),
         ),
         merged_from=tuple(
-            ShardRecord(str(_part(shard)), shard.path.name, shard.manifest.results.sha256) for shard in ordered
+            ShardRecord(str(_part(shard)), printable(shard.path.name), shard.manifest.results.sha256)
+            for shard in ordered
         ),
     )

@@ -1,13 +1,13 @@
 """Where results go: the files of one run, found writable before any work is done, and written by one run at a time."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.core.errors import OutputError
-from cxr.core.files import read_json
+from cxr.core.files import alone, read_json, reason_of
+from cxr.screening.paths import printable
 from cxr.screening.tables import is_partitioned
 
 
@@ -68,30 +68,15 @@ def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
             pass
     except OSError as error:
         raise OutputError(
-            f"cannot write {results}: {error.strerror} ({files.results.parent}); create that folder or choose another"
+            f"cannot write {results}: {reason_of(error)} ({files.results.parent}); create that folder or choose another"
         ) from error
     _check_manifest(files)
     return files
 
 
-@contextmanager
-def locked(files: OutputFiles) -> Iterator[None]:
+def locked(files: OutputFiles) -> AbstractContextManager[None]:
     """Keep other runs away from the same output. Raises OutputError where one is at work."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(files.lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(
-            f"another cxr-batch is writing {files.results}; wait for it or give another output"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"cannot lock {files.results}: {error.strerror}; choose another folder") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return alone(files.lock, f"another cxr-batch is writing {files.results}; wait for it or give another output")
 
 
 def _check_manifest(files: OutputFiles) -> None:
@@ -102,7 +87,7 @@ def _check_manifest(files: OutputFiles) -> None:
         return
     except (OSError, ValueError, KeyError, TypeError):
         described = None
-    if described != files.results.name:
+    if described != printable(files.results.name):
         raise OutputError(
             f"{files.manifest} describes {described or 'something else'}, not {files.results.name}; give an output of "
             f"another name or move that file away"

@@ -28,6 +28,8 @@ def escape(text: str) -> str:
     """
     if _PLAIN.fullmatch(text):
         return text
+    # Where the system's names are not taken for UTF-8, Python gives each byte of a letter as a surrogate.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     escaped = "".join(_escape_character(character) for character in text)
     if text and text[0] in FORMULA_STARTS:
         return _escape_bytes(text[0]) + escaped[1:]

@@ -98,6 +98,8 @@ def screen(
     keywords: Sequence[str] = (),
     batch: int = BATCH,
     seconds: float = FILE_SECONDS,
+    *,
+    any_dicom: bool = False,
 ) -> Generator[list[Outcome], None, None]:
     """Give what became of each candidate, in their order, a batch at a time.
 
@@ -109,13 +111,14 @@ def screen(
         keywords: DICOM attributes to read.
         batch: Files that are taken together, at least 1; no answer depends on it.
         seconds: That decoding one file may take; 0: as long as it takes.
+        any_dicom: Whether DICOM is screened whose header says another modality or part of the body.
 
     Raises:
         DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
     sides = [model.plane_side for model in models]
-    decode = partial(read, root=root, sides=sides, keywords=keywords, seconds=seconds)
+    decode = partial(read, root=root, sides=sides, keywords=keywords, seconds=seconds, any_dicom=any_dicom)
     store = store_of(root)
     workers = workers or store.workers
     readings = prefetch(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)

@@ -17,8 +17,10 @@ import numpy as np
 
 from cxr import __version__
 from cxr.core.errors import CxrError, DataError, OutputError, UsageError
+from cxr.core.files import guarded, remove
 from cxr.core.processor import available_cores
 from cxr.core.records import as_json
+from cxr.imaging.plain import suspected
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -208,25 +210,34 @@ class Worker:
 
         Returns:
             `part`, and `places`, the position of each file's record, in the order of the candidates. A slice that was
-            done before, by a worker that died, gives the same part again.
+            done before, by a worker that died, gives the same part again; its files are decoded in a child.
 
         Raises:
             DataError: Every worker that had the slice died.
         """
         payload, number, candidates = self._payload, int(row["part"]), _whole(row["candidates"])
         tries = payload.parts / f"{number:08d}{TRIES}"
-        with tries.open("ab") as file:
+        with guarded(tries), tries.open("ab") as file:
             file.write(b".")
-        if tries.stat().st_size > MOST_TRIES:
+        begun = tries.stat().st_size
+        if begun > MOST_TRIES:
             raise DataError(
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
             )
-        readers, seconds = self._readers, payload.seconds
-        batches = screen(candidates, payload.root, self._models, readers, payload.keywords, seconds=seconds)
-        records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
+        batches = screen(
+            candidates,
+            payload.root,
+            self._models,
+            self._readers,
+            payload.keywords,
+            seconds=payload.seconds,
+            any_dicom=payload.schema.any_dicom,
+        )
+        with suspected(begun > 1):
+            records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)
-        tries.unlink(missing_ok=True)
+        remove(tries)
         return {"part": number, "places": places}
 
     @property
@@ -270,7 +281,7 @@ class RayEngine:
         if not overwrite:
             refuse_leftovers(files, files.journal, "local")
         parts = begin_parts(files.parts, fingerprint)
-        files.journal.unlink(missing_ok=True)
+        remove(files.journal)
         return parts
 
     def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
-from cxr.imaging.decode import decode_bytes
-from cxr.imaging.dicom import dicom_attributes
-from cxr.imaging.formats import SUFFIXES, UNREAD_SUFFIXES, is_unread_picture, recognise
+from cxr.imaging import isolation
+from cxr.imaging.decode import attributes_of, decode_bytes
+from cxr.imaging.formats import claims_picture, is_unread_picture, recognise
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
 from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
@@ -52,10 +51,12 @@ def read(
     sides: Sequence[int],
     keywords: Sequence[str] = (),
     seconds: float = FILE_SECONDS,
+    *,
+    any_dicom: bool = False,
 ) -> Reading:
     """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data.
 
-    `seconds` as in `decode_bytes`.
+    `seconds` and `any_dicom` as in `decode_bytes`.
     """
     claims = _claims(candidate)
     reading = Reading(candidate)
@@ -78,7 +79,7 @@ def read(
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
-            return _decoded(reading, data, sides, keywords, seconds)
+            return _decoded(reading, data, sides, keywords, seconds, any_dicom)
     except MemoryError:
         return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
     except ImageError as error:
@@ -101,18 +102,20 @@ def may_have_row(candidate: Candidate, root: Root) -> bool:
 
 def _claims(candidate: Candidate) -> bool:
     """Tell whether a candidate's owner takes it for an image."""
-    return candidate.named or PurePosixPath(candidate.relative).suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
+    return candidate.named or claims_picture(candidate.relative)
 
 
-def _decoded(reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float) -> Reading:
+def _decoded(
+    reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float, any_dicom: bool
+) -> Reading:
     """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
     planes: dict[int, Plane] = {}
     facts = None
     for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side, seconds)
+        luminance, found = decode_bytes(data, side, seconds, any_dicom=any_dicom)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
-    attributes = dicom_attributes(data, keywords) if keywords else ()
+    attributes = attributes_of(data, keywords, seconds)
     return replace(reading, planes=planes, facts=facts, attributes=attributes)
 
 
@@ -123,11 +126,13 @@ Result = TypeVar("Result")
 
 @contextmanager
 def _pool(workers: int, stop: Callable[[], None]) -> Iterator[ThreadPoolExecutor]:
-    """Stop without working off the queue, so that Ctrl-C ends after the files that are being decoded."""
+    """Stop without working off the queue or waiting for decoders, so that Ctrl-C ends at once."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         yield pool
     except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        isolation.stop()
         stop()
         raise
     finally:

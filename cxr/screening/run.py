@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from cxr.core.errors import DataError, OutputError
+from cxr.core.errors import DataError
 from cxr.core.files import write_json
 from cxr.core.records import as_json
-from cxr.inference.gate import GATE_REASONS
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Engine, Log, ProgressListener, Run
 from cxr.screening.journal import (
@@ -45,14 +44,14 @@ from cxr.screening.run_manifest import (
     skipped_record,
     tool_record,
 )
-from cxr.screening.schema import Status
+from cxr.screening.schema import JUDGED, Status
 from cxr.screening.storage import FileVersion, Root, store_of
 from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
 from cxr.screening.workers import WorkerPool, run_pool
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class Clock:
     """When a run began, and how many files it has to screen."""
 
     started: datetime
@@ -70,7 +69,7 @@ class _Clock:
 
 
 def finalize(
-    journal: Log, work: Run, positions: Sequence[int], files: OutputFiles, fingerprint: Fingerprint, times: _Clock
+    journal: Log, work: Run, positions: Sequence[int], files: OutputFiles, fingerprint: Fingerprint, times: Clock
 ) -> Tally:
     """Write table and manifest of a run whose every candidate is in the journal, at `positions`.
 
@@ -78,18 +77,12 @@ def finalize(
         OutputError: A file cannot be written; the older ones stay.
     """
     tally = Tally(work.schema)
-    try:
-        with whole_table(files.results, partitioned=work.partitioned) as temporary:
-            rows = _table_rows(journal, work.selection.candidates, positions, tally)
-            write_table(temporary, work.format, work.schema.columns, rows)
-            results = results_record(temporary, files.results.name, work.format, tally)
-        computed_on = journal.instructions()
-        write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {files.results}: {error.strerror}; the journal keeps what was done: make room and run the "
-            f"same command again"
-        ) from error
+    with whole_table(files.results, partitioned=work.partitioned) as temporary:
+        rows = _table_rows(journal, work.selection.candidates, positions, tally)
+        write_table(temporary, work.format, work.schema.columns, rows)
+        results = results_record(temporary, files.results.name, work.format, tally)
+    computed_on = journal.instructions()
+    write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
     return tally
 
 
@@ -154,10 +147,7 @@ class LocalEngine:
             remove_parts(files.parts)
             return create_journal(files.journal, fingerprint)
         check_same(begun, fingerprint, str(files.journal))
-        try:
-            return Journal(files.journal)
-        except OSError as error:
-            raise OutputError(f"cannot write {files.journal}: {error.strerror}") from error
+        return Journal(files.journal)
 
     def screened(self, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
         """See `Engine`; in the order of `todo` where there is no pool."""
@@ -168,7 +158,17 @@ class LocalEngine:
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
         root, models = work.request.naming.root, work.models
-        for outcomes in screen(chosen, root, models, work.workers, work.keywords, work.batch, work.seconds):
+        screened = screen(
+            chosen,
+            root,
+            models,
+            work.workers,
+            work.keywords,
+            work.batch,
+            work.seconds,
+            any_dicom=work.schema.any_dicom,
+        )
+        for outcomes in screened:
             numbers = [next(waiting) for _ in outcomes]
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
             yield numbers, log.append([record_of(outcome, work.schema) for outcome in outcomes])
@@ -193,7 +193,7 @@ def run(
         DataError: The connection to the files is lost, or the earlier table is of another revision.
     """
     started = datetime.now(UTC)
-    fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords)
+    fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords, any_dicom=work.schema.any_dicom)
     request = work.request
     if request.earlier and request.changes:
         _check_baseline(request.earlier, fingerprint, request.changes.since.commit)
@@ -208,7 +208,7 @@ def run(
         listener.resumed(len(positions) - len(todo), retried, len(positions))
         _screen(engine, journal, work, todo, positions, listener)
         journal.sync()
-        return finalize(journal, work, positions, files, fingerprint, _Clock(started, len(todo)))
+        return finalize(journal, work, positions, files, fingerprint, Clock(started, len(todo)))
 
 
 def _keep(journal: Log, records: Iterator[JournalRecord]) -> None:
@@ -261,8 +261,8 @@ def _baseline_records(
 def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
-    Valid is the last record of a file that has not been replaced since, and that did not fail. The same gate rejects
-    the same picture again.
+    Valid is the last record of a file that has not been replaced since, and that did not fail. What was judged is
+    judged so again.
     """
     latest = {record.path: position for position, record in journal.records()}
     positions, retried = array("q"), 0
@@ -272,7 +272,7 @@ def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
         if position != NOT_DONE:
             record = journal.record_at(position)
             status, reason = record.cells[:2] if record.cells else (Status.OK, "")
-            failed = status != Status.OK and reason not in GATE_REASONS
+            failed = status != Status.OK and reason not in JUDGED
             retried += failed
             same = record.stamp == stamp != ()
             if failed or not same or (record.cells is None and candidate.named):
@@ -321,7 +321,16 @@ def _streamed_rows(work: Run, tally: Tally, text: io.TextIOWrapper, listener: Pr
     candidates = work.selection.candidates
     listener.resumed(0, 0, len(candidates))
     root, models = work.request.naming.root, work.models
-    for outcomes in screen(candidates, root, models, work.workers, work.keywords, seconds=work.seconds):
+    screened = screen(
+        candidates,
+        root,
+        models,
+        work.workers,
+        work.keywords,
+        seconds=work.seconds,
+        any_dicom=work.schema.any_dicom,
+    )
+    for outcomes in screened:
         for outcome in outcomes:
             if outcome.row is None:
                 tally.not_images.append(outcome.candidate.cell)

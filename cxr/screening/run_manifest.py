@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from cxr import __version__
-from cxr.core.errors import DataError
+from cxr.core.errors import DataError, Reason
 from cxr.core.files import read_json
 from cxr.core.records import from_json
+from cxr.imaging.formats import Unread, unread_by_detail, unread_by_name
 from cxr.inference.decisions import Reference, ReferReason
 from cxr.inference.gate import GateRecord
 from cxr.screening.candidates import Candidate, Found, Query
@@ -26,6 +28,7 @@ from cxr.screening.tables import Format, bytes_of, digest_of, is_partitioned, pa
 MANIFEST_VERSION = 1
 ABSENT = {"absent": True}  # None has no key
 LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
+DECODER_OF_EXTRA = "imagecodecs"  # named where it is installed; without it, what needs it has no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +165,17 @@ class FolderRecord:
 
 @dataclass(frozen=True, slots=True)
 class AsideRecord:
-    """The files without a row that nobody asked to leave aside, and the folders that were not searched."""
+    """The files without a row that nobody asked to leave aside, and the folders that were not searched.
+
+    Attributes:
+        formats_not_read: Numbers of files by the format, with a row and without; None where there are none.
+    """
 
     not_an_image: tuple[str, ...]
     special: tuple[str, ...]
     folders_not_searched: Mapping[str, int]
     folders: tuple[FolderRecord, ...]
+    formats_not_read: Mapping[str, int] | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +251,10 @@ class RunResult:
     @property
     def schema(self) -> Schema:
         """The schema that its networks, its gate and DICOM attributes give."""
-        manifest = self.manifest
-        return schema_of(manifest.models, manifest.fingerprint.attributes, manifest.references, manifest.gate)
+        manifest, prints = self.manifest, self.manifest.fingerprint
+        return schema_of(
+            manifest.models, prints.attributes, manifest.references, manifest.gate, any_dicom=prints.any_dicom
+        )
 
     @property
     def format(self) -> Format:
@@ -358,6 +368,7 @@ class Tally:
         agreement: Rows by agreement; empty with one network.
         examples: The first rows without an answer: path, reason, detail.
         not_images: Cells of files that have no row because neither name nor content is an image's.
+        unread: Rows by the format that is not read.
     """
 
     schema: Schema
@@ -373,6 +384,7 @@ class Tally:
     agreement: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str, str]] = field(default_factory=list)
     not_images: list[str] = field(default_factory=list)
+    unread: Counter[Unread] = field(default_factory=Counter)
     _names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -393,6 +405,8 @@ class Tally:
             self.agreement[row["agreement"]] += 1
         if row["reason"]:
             self.reasons[row["reason"]] += 1
+            if unread := unread_by_detail(row["detail"]):
+                self.unread[unread] += 1
             if len(self.examples) < EXAMPLES:
                 self.examples.append((row["path"], row["reason"], row["detail"]))
 
@@ -400,6 +414,16 @@ class Tally:
     def rows(self) -> int:
         """Number of rows."""
         return self.statuses.total()
+
+    @property
+    def formats_not_read(self) -> list[tuple[Unread, int]]:
+        """Files by the format that is not read, with a row and without, in the order of its name."""
+        return sorted((self.unread + Counter(filter(None, map(unread_by_name, self.not_images)))).items())
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there is no file that could be read as an image, damaged ones among them."""
+        return self.rows == self.reasons[Reason.NOT_AN_IMAGE]
 
     @property
     def ok(self) -> int:
@@ -468,6 +492,10 @@ def _earlier_record(results: ResultsRecord) -> EarlierRecord:
     return EarlierRecord(results.file, results.rows, results.sha256)
 
 
+def _libraries() -> list[str]:
+    return sorted([*LIBRARIES, DECODER_OF_EXTRA]) if find_spec(DECODER_OF_EXTRA) else list(LIBRARIES)
+
+
 def tool_record(computed_on: Collection[str]) -> ToolRecord:
     """Return what makes a table here; `computed_on` are classes of processors."""
     return ToolRecord(
@@ -475,7 +503,7 @@ def tool_record(computed_on: Collection[str]) -> ToolRecord:
         version=__version__,
         git=git_revision(Path(__file__).parent),
         python=platform.python_version(),
-        libraries={name: metadata.version(name) for name in LIBRARIES},
+        libraries={name: metadata.version(name) for name in _libraries()},
         instructions=tuple(sorted(computed_on)),
     )
 
@@ -483,7 +511,7 @@ def tool_record(computed_on: Collection[str]) -> ToolRecord:
 def results_record(path: Path, name: str, wanted: Format, tally: Tally) -> ResultsRecord:
     """Describe the table at `path`, which will be called `name`."""
     return ResultsRecord(
-        file=name,
+        file=printable(name),
         format=wanted,
         schema=SCHEMA_VERSION,
         columns=tuple(column.name for column in tally.schema.columns),
@@ -548,4 +576,10 @@ def aside_record(found: Found, tally: Tally) -> AsideRecord:
         special=tuple(found.special),
         folders_not_searched=dict(sorted(folders.items())),
         folders=tuple(FolderRecord(cell, why) for cell, why in found.folders),
+        formats_not_read=formats_record(tally),
     )
+
+
+def formats_record(tally: Tally) -> dict[str, int] | None:
+    """Count files by the format that is not read; None where there are none."""
+    return {unread.name: count for unread, count in tally.formats_not_read} or None

@@ -14,6 +14,7 @@ from typing import Any
 
 from cxr.core.errors import Reason, UsageError
 from cxr.core.image import ImageFacts
+from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import Decision, DecisionRecord, Reference, ReferReason, decision_on
 from cxr.inference.gate import (
     EXPOSURE_FLAGS,
@@ -41,8 +42,10 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+# Said by the gate or the header of a whole file, which say it again.
+JUDGED = GATE_REASONS | HEADER_REASONS
 # Read well, and not a single radiograph with defined black and white: trying again changes nothing.
-REJECTING = GATE_REASONS | {Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
+REJECTING = JUDGED | {Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
 
 
 def status_of(reason: str | None) -> Status:
@@ -179,6 +182,8 @@ def _status_rule(cells: Cells, _: "Schema") -> Clauses:
 
 def _reason_rule(cells: Cells, schema: "Schema") -> Clauses:
     reason = cells["reason"]
+    if reason in HEADER_REASONS:
+        yield from _header_rule(cells, schema)
     if schema.gate is None:
         if reason in GATE_REASONS:
             yield f"reason is {reason!r}, but no gate judged"
@@ -193,6 +198,16 @@ def _reason_rule(cells: Cells, schema: "Schema") -> Clauses:
         expected = broken[0].value if broken else ""
         if reason != expected and (expected or reason in (Reason.TOO_SMALL, Reason.EXTREME_ASPECT)):
             yield f"reason is {reason!r}, width and height give {expected!r}"
+
+
+def _header_rule(cells: Cells, schema: "Schema") -> Clauses:
+    reason = cells["reason"]
+    if schema.any_dicom:
+        yield f"reason is {reason!r}, but --any-dicom was given"
+    if cells["format"] != "DICOM":
+        yield f"reason is {reason!r}, which only a DICOM header gives, but format is {cells['format']!r}"
+    if cells["width"] or cells["brightness"]:
+        yield f"reason is {reason!r}, but width or brightness is not empty"
 
 
 def _status_form(cell: str) -> str:
@@ -739,11 +754,13 @@ class Schema:
         heads: The first network's columns have no prefix, so that one and several networks are read alike.
         keywords: DICOM attributes.
         gate: What judges pictures before the networks; None where nothing does. It changes no column.
+        any_dicom: Whether DICOM was screened whatever modality and part of the body its header says; changes no column.
     """
 
     heads: tuple[ModelColumns, ...]
     keywords: tuple[str, ...] = ()
     gate: GateRecord | None = None
+    any_dicom: bool = False
 
     @cached_property
     def columns(self) -> tuple[ResultColumn, ...]:
@@ -769,7 +786,7 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to other processes without the columns, which are made again there."""
-        return Schema, (self.heads, self.keywords, self.gate)
+        return Schema, (self.heads, self.keywords, self.gate, self.any_dicom)
 
 
 def schema_of(
@@ -777,6 +794,8 @@ def schema_of(
     keywords: Sequence[str] = (),
     references: Mapping[str, Reference] = MappingProxyType({}),
     gate: GateRecord | None = None,
+    *,
+    any_dicom: bool = False,
 ) -> Schema:
     """Return the schema of a table.
 
@@ -785,6 +804,7 @@ def schema_of(
         keywords: DICOM attributes.
         references: Figures of the validation images by the identity of their network.
         gate: That of the first network.
+        any_dicom: As in `Schema`.
 
     Raises:
         UsageError: One network is named twice.
@@ -799,12 +819,12 @@ def schema_of(
         ModelColumns(f"{prefix}_" if number else "", model, references.get(model.model))
         for number, (prefix, model) in enumerate(zip(prefixes, models, strict=True))
     )
-    return Schema(tuple(heads), tuple(keywords), gate)
+    return Schema(tuple(heads), tuple(keywords), gate, any_dicom)
 
 
-def schema_for(models: Sequence[ScreeningModel], keywords: Sequence[str] = ()) -> Schema:
+def schema_for(models: Sequence[ScreeningModel], keywords: Sequence[str] = (), *, any_dicom: bool = False) -> Schema:
     """Return the schema of a table that loaded networks fill. Raises UsageError as `schema_of`."""
     references = {one.identity: ref for one in models if one.decisions and (ref := one.decisions.reference)}
     gate = models[0].gate
     record = GateRecord(gate.sha256, gate.limits, gate.thresholds) if gate else None
-    return schema_of([model_record(model) for model in models], keywords, references, record)
+    return schema_of([model_record(model) for model in models], keywords, references, record, any_dicom=any_dicom)

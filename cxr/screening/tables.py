@@ -3,8 +3,6 @@
 import csv
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,8 +11,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from cxr.core.errors import DataError, UsageError
-from cxr.core.files import named_errors, sha256_of, whole_file
+from cxr.core.errors import DataError, OutputError, UsageError
+from cxr.core.files import guarded, make_folder, move, scratch_folder, sha256_of, whole_file
+from cxr.core.text_files import HEAD, form_of, read_csv, read_lines, unreadable
 
 
 class Kind(StrEnum):
@@ -138,17 +137,18 @@ def whole_table(path: Path, *, partitioned: bool) -> AbstractContextManager[Path
 @contextmanager
 def _whole_folder(path: Path) -> Iterator[Path]:
     """As `whole_file`; a folder cannot be replaced in one step, so for a moment there is none."""
-    with (
-        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as scratch,
-        named_errors(path),
-    ):
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
+    with scratch_folder(path) as scratch, guarded(path):
+        new, old = scratch / "new", scratch / "old"
+        make_folder(new)
         yield new
         if path.exists():
-            path.replace(old)
-        new.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
+            move(path, old)
+        try:
+            move(new, path)
+        except OutputError:
+            if old.exists():
+                move(old, path)
+            raise
 
 
 class Format(StrEnum):
@@ -199,6 +199,8 @@ def write_text_table(file: IO[str], wanted: Format, columns: Sequence[Column], r
 def read_table(path: Path, written: Format | None = None) -> Iterator[dict[str, str]]:
     """Give the cells of each row by column name, from a table in the format `written`, by default that of its suffix.
 
+    CSV may have been saved by another program, see `cxr.core.text_files`: whether it was is a question of its digest.
+
     Raises:
         DataError: The file cannot be read as a table of its format.
     """
@@ -207,8 +209,12 @@ def read_table(path: Path, written: Format | None = None) -> Iterator[dict[str, 
     readers = {Format.CSV: _read_csv, Format.JSONL: _read_jsonl, Format.PARQUET: read_parquet}
     try:
         yield from read_partitions(path) if path.is_dir() else readers[written](path)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of results: {error}") from error
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+    except ValueError as error:
+        raise DataError(
+            f"{path} cannot be read as a table of results in {written.value}; expected one as cxr-batch wrote it"
+        ) from error
 
 
 def _json_line(columns: Sequence[Column], cells: Sequence[str]) -> str:
@@ -226,17 +232,17 @@ def _json(text: str) -> str:
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, strict=True)
-        header = next(rows, [])
-        for number, cells in enumerate(rows, start=1):
-            if len(cells) != len(header):
-                raise ValueError(f"row {number} has {len(cells)} cells, the header {len(header)}")
-            yield dict(zip(header, cells, strict=True))
+    table = read_csv(path)
+    for _, cells in table.rows:
+        yield dict(zip(table.header, cells, strict=True))
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+    with path.open("rb") as file:
+        form = form_of(file.read(HEAD))
+    for line in read_lines(path, form, str(path)):
+        if line.strip():
             members = json.loads(line, parse_float=str, parse_int=str)
+            if not isinstance(members, dict):
+                raise ValueError("a line is no JSON object")
             yield {name: "" if value is None else value for name, value in members.items()}

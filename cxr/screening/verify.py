@@ -14,6 +14,8 @@ from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
 from cxr.core.records import as_json
+from cxr.core.text_files import HEAD, form_of
+from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_decisions
@@ -26,7 +28,7 @@ from cxr.screening.read import read
 from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
 from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
 from cxr.screening.storage import Root
-from cxr.screening.tables import Kind, bytes_of, digest_of
+from cxr.screening.tables import Format, Kind, bytes_of, digest_of
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
 
@@ -47,6 +49,8 @@ class Check:
 def verify_table(table: RunResult) -> list[Check]:
     """Check bytes, header, every row, order and counts of a table against its manifest and the contract.
 
+    A table that another program saved fails by its bytes; its rows are read and checked all the same.
+
     Raises:
         DataError: The table cannot be read at all.
     """
@@ -59,11 +63,24 @@ def verify_table(table: RunResult) -> list[Check]:
     rows = Check("rows", tuple(_first(_rows(table, tally))))
     found = {"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}
     return [
-        Check("bytes", tuple(_differences(found, as_json(results)))),
+        Check("bytes", (*_saved_otherwise(table), *_differences(found, as_json(results)))),
         Check("columns"),
         rows,
         Check("counts", tuple(_counts(table, tally))),
     ]
+
+
+def _saved_otherwise(table: RunResult) -> Iterator[str]:
+    """Say what a CSV has that cxr-batch does not write, as where somebody opened it in a spreadsheet and saved it."""
+    if table.format is not Format.CSV:
+        return
+    with table.path.open("rb") as file:
+        oddities = form_of(file.read(HEAD)).oddities
+    if oddities:
+        yield (
+            f"another program saved it: it has {', '.join(oddities)}; cxr-batch writes plain UTF-8, commas and LF. "
+            "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
+        )
 
 
 def verify_models(table: RunResult, folders: Sequence[Path]) -> Check:
@@ -155,7 +172,13 @@ ANOTHER_CLASS = 1e-5  # of a probability, or of a gate's score: what another ord
 
 
 def rescore(
-    table: RunResult, models: Sequence[ScreeningModel], root: Root | None, key: bytes, number: int, seed: int
+    table: RunResult,
+    models: Sequence[ScreeningModel],
+    root: Root | None,
+    key: bytes,
+    number: int,
+    seed: int,
+    seconds: float = FILE_SECONDS,
 ) -> Check:
     """Screen `number` rows, drawn at random with `seed`, again.
 
@@ -166,6 +189,7 @@ def rescore(
         key: Secret of hashed names; empty otherwise.
         number: At most; all rows where there are fewer.
         seed: Of the draw.
+        seconds: That decoding one file may take; 0: as long as it takes.
 
     Raises:
         DataError: The manifest does not say where the files were and `root` is None.
@@ -173,7 +197,10 @@ def rescore(
     drawn = _draw(table, number, seed)
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
-    batches = screen(candidates, naming.root, models, keywords=table.manifest.fingerprint.attributes)
+    prints = table.manifest.fingerprint
+    batches = screen(
+        candidates, naming.root, models, keywords=prints.attributes, seconds=seconds, any_dicom=prints.any_dicom
+    )
     outcomes = (outcome for batch in batches for outcome in batch)
     exact = table.computed_on == {instructions()}
     findings = []
@@ -184,7 +211,7 @@ def rescore(
         if differing and not exact and row["sha256"] == again["sha256"]:
             differing = _beyond_tolerance(table.schema, row, again, differing)
             if differing:
-                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema)
+                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema, seconds)
                 differing = [name for name in differing if name not in excused]
         findings += [f"{row['path']}: {clause}" for clause in _clauses(row, again, differing)]
     return Check(f"{len(drawn)} rows screened again", tuple(findings))
@@ -247,10 +274,13 @@ def _beyond_tolerance(
     return [name for name in differing if not near(name)]
 
 
-def _at_a_threshold(candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema) -> set[str]:
+def _at_a_threshold(
+    candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema, seconds: float
+) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    planes = read(candidate, root, [model.plane_side for model in models]).planes
+    sides = [model.plane_side for model in models]
+    planes = read(candidate, root, sides, seconds=seconds, any_dicom=schema.any_dicom).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]

@@ -6,8 +6,10 @@ to do.
 """
 
 import multiprocessing
+import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +18,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from cxr.core.errors import CxrError, ModelError
+from cxr.core.files import reason_of
+from cxr.imaging import isolation
+from cxr.imaging.plain import suspected
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
@@ -81,6 +86,7 @@ def _digests(model: ScreeningModel) -> str:
 
 
 CANNOT_LOAD = 1  # exit status of one that cannot load the networks
+ENDED = 2  # and of one that is told to end
 
 
 def worker_main(
@@ -91,6 +97,7 @@ def worker_main(
 ) -> None:
     """Screen what comes through `connection`, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that is helped closes the connection
+    signal.signal(signal.SIGTERM, _end)
     for other in others:  # else they would stay open when that one is gone
         other.close()
     with suppress(EOFError, ConnectionError):
@@ -103,13 +110,28 @@ def worker_main(
         models = at_points(models, config.points)
         while True:
             some = [candidates[number] for number in connection.recv()]
-            screened = screen(some, config.root, models, IN_TURN, config.keywords, seconds=config.seconds)
+            screened = screen(
+                some,
+                config.root,
+                models,
+                IN_TURN,
+                config.keywords,
+                seconds=config.seconds,
+                any_dicom=config.schema.any_dicom,
+            )
             outcomes = [outcome for outcomes in screened for outcome in outcomes]
             failed = [outcome for outcome in outcomes if outcome.row is not None and outcome.row.reason is not None]
             connection.send(([record_of(outcome, config.schema) for outcome in outcomes], failed))
 
 
-SHUTDOWN_SECONDS = 5.0  # seconds that a worker has to end after it is dismissed
+def _end(*_: object) -> None:
+    """End at once, and whatever decodes for this process."""
+    isolation.stop()
+    os._exit(ENDED)
+
+
+DISMISSED_SECONDS = 1.0  # that all workers together have to end by themselves
+SHUTDOWN_SECONDS = 5.0  # that a worker has to end after it is told to
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +169,20 @@ class WorkerPool:
         """
         context = multiprocessing.get_context("fork")
         self._workers: list[_Worker] = []
+        self.crashed: list[str] = []
         for _ in range(size):
             ours, theirs = context.Pipe()
             ends = [worker.connection for worker in self._workers] + [ours]
             process = context.Process(target=worker_main, args=(theirs, ends, candidates, load), daemon=True)
-            process.start()
-            theirs.close()
+            try:
+                process.start()
+            except OSError as error:  # this user may have no more processes, so those that are there do its share
+                self.crashed.append(f"could not be started: {reason_of(error)}")
+                ours.close()
+                break
+            finally:
+                theirs.close()
             self._workers.append(_Worker(process, ours))
-        self.crashed: list[str] = []
 
     def begin(self, config: WorkerConfig) -> None:
         """Tell the workers what they have to do."""
@@ -202,9 +230,14 @@ class WorkerPool:
                 yield ChunkResult(worker.given.popleft(), records, failed)
 
     def shutdown(self) -> None:
-        """End the workers: those at work finish the few files that they have, whose rows are lost."""
+        """End the workers; the rows of the few files that those at work have are lost."""
         for worker in self._workers:
             worker.connection.close()
+        deadline = time.monotonic() + DISMISSED_SECONDS
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+        for worker in self._workers:
+            worker.process.terminate()
         for worker in self._workers:
             worker.process.join(SHUTDOWN_SECONDS)
             if worker.process.is_alive():
@@ -238,9 +271,7 @@ class _Chunks:
         return len(self.returned) - (self._next - len(self._todo)) // self._size
 
     def take(self) -> Sequence[int]:
-        """Return the next one; empty where there is none."""
-        if self.returned:
-            return self.returned.popleft()
+        """Return the next one that nobody had; empty where there is none."""
         some = list(self._todo[self._next : self._next + self._size])
         self._next += len(some)
         return some
@@ -249,17 +280,20 @@ class _Chunks:
 def run_pool(pool: WorkerPool, log: Log, work: Run, todo: Sequence[int], listener: ProgressListener) -> Iterator[Done]:
     """Screen the candidates numbered `todo` with the pool, and give what is in the log, in any order.
 
-    Nobody waits for anybody until the end, where chunks become small. What a worker had that is no more is done by the
-    others.
+    Nobody waits for anybody until the end, where chunks become small. What a worker had that is no more is done here,
+    decoded in a child, whatever the format: a file of it may be why.
     """
     chunks = _Chunks(todo, work.batch)
     try:
         pool.begin(worker_config(work))
         while True:
             _feed(pool, chunks)
-            mine = chunks.take()
+            is_suspected = bool(chunks.returned)
+            mine = chunks.returned.popleft() if is_suspected else chunks.take()
             if mine:
-                yield _own(mine, log, work, listener)
+                with suspected(is_suspected):
+                    done = _own(mine, log, work, listener)
+                yield done
             if not mine and not pool.busy:
                 return
             for chunk in pool.done(waiting=not mine):
@@ -286,7 +320,15 @@ def _feed(pool: WorkerPool, chunks: _Chunks) -> None:
 
 def _own(numbers: Sequence[int], log: Log, work: Run, listener: ProgressListener) -> Done:
     some = [work.selection.candidates[number] for number in numbers]
-    batches = screen(some, work.request.naming.root, work.models, IN_TURN, work.keywords, seconds=work.seconds)
+    batches = screen(
+        some,
+        work.request.naming.root,
+        work.models,
+        IN_TURN,
+        work.keywords,
+        seconds=work.seconds,
+        any_dicom=work.schema.any_dicom,
+    )
     outcomes = [outcome for batch in batches for outcome in batch]
     places = log.append([record_of(outcome, work.schema) for outcome in outcomes])
     listener.screened(outcomes)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.core.errors import ModelError
-from cxr.core.files import require_room, whole_file
+from cxr.core.files import move, remove, require_room, whole_file
 from cxr.core.image import Plane
 from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
 from cxr.models.backend import keras, tf
@@ -24,13 +24,13 @@ def export_network(model: keras.Model, folder: Path) -> None:
 
     converted = convert_model(_function(model))
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     require_room(folder / NETWORK_WEIGHTS_FILE, room_for(model))
     with whole_file(folder / NETWORK_FILE) as temporary:
         beside = temporary.with_suffix(".xml")
         openvino.save_model(converted, str(beside), compress_to_fp16=False)
-        beside.with_suffix(".bin").replace(folder / NETWORK_WEIGHTS_FILE)
-        beside.replace(temporary)
+        move(beside.with_suffix(".bin"), folder / NETWORK_WEIGHTS_FILE)
+        move(beside, temporary)
 
 
 def room_for(model: keras.Model) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cxr.core.errors import ModelError, ParamsError
-from cxr.core.files import JsonObject, whole_file, write_json
+from cxr.core.files import JsonObject, make_folder, move, whole_file, write_json
 from cxr.core.image import Plane
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
@@ -154,11 +154,12 @@ def thresholds_of(scores: Scores, params: GateParams) -> dict[Sign, float]:
 
     Args:
         scores: (n, len(Sign)) of upright radiographs of validation.
-        params: Its shares; a probability's threshold is at least `params.least`.
+        params: Its shares; a probability's threshold is at least `params.least`, that to reject `params.rejects`.
     """
     allowed = dict.fromkeys(Sign, params.flagged)
     allowed |= {Sign.NOT_A_RADIOGRAPH: 1 - params.accept, Sign.OUT_OF_DISTRIBUTION: params.unusual}
     lowest = dict.fromkeys(Sign, params.least) | {Sign.OUT_OF_DISTRIBUTION: 0.0}
+    lowest[Sign.NOT_A_RADIOGRAPH] = params.rejects
     return {
         sign: max(lowest[sign], lowest_threshold(column, allowed[sign]))
         for sign, column in zip(Sign, scores.T, strict=True)
@@ -292,10 +293,10 @@ def write_gate(folder: Path, trained: TrainedGate) -> None:
     Raises:
         ModelError: The export does not agree with Keras.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     export_network(trained.model, folder)
-    (folder / NETWORK_WEIGHTS_FILE).replace(folder / GATE_WEIGHTS_FILE)
-    (folder / NETWORK_FILE).replace(folder / GATE_NETWORK_FILE)
+    move(folder / NETWORK_WEIGHTS_FILE, folder / GATE_WEIGHTS_FILE)
+    move(folder / NETWORK_FILE, folder / GATE_NETWORK_FILE)
     assert_gate_agreement(trained.model, GateNetwork(folder / GATE_NETWORK_FILE), trained.probe)
     with whole_file(folder / HISTORY_FILE) as temporary:
         pd.DataFrame(trained.history).to_csv(temporary, index=False, lineterminator="\n")

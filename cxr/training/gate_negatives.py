@@ -2,16 +2,15 @@
 
 import string
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from cxr.core.image import Plane
-
-Field = NDArray[np.float64]
-
-Lots = np.random.Generator
+from cxr.training import gate_bodies
+from cxr.training.gate_drawing import Field, Lots, finished, grid, light, spectrum
 
 
 def noise(rng: Lots, side: int) -> Plane:
@@ -66,37 +65,12 @@ def blobs(rng: Lots, side: int) -> Plane:
     return finished(total, rng)
 
 
-def grid(side: int) -> tuple[Field, Field]:
-    """Return rows and columns of the pixels' middles, 0 to 1, each (side, side)."""
-    rows, columns = (np.indices((side, side)) + 0.5) / side
-    return rows, columns
-
-
-def spectrum(rng: Lots, side: int, power: float) -> Field:
-    """Return noise of mean zero and deviation one whose amplitude falls as frequency to `power`; 1: like scenes."""
-    frequencies = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
-    frequencies[0, 0] = 1.0
-    amplitudes = frequencies**-power
-    amplitudes[0, 0] = 0.0
-    noisy = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(side, side))) * amplitudes, (side, side))
-    return np.asarray(noisy / noisy.std())
-
-
 def blurred(field: Field, radius: float) -> Field:
     """Return a field, not of one value alone, from 0 to 1, blurred by a Gaussian of `radius` pixels."""
     low, high = field.min(), field.max()
     # Pillow filters 8-bit pictures alone.
     image = Image.fromarray(np.rint((field - low) * (255 / (high - low))).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float64) / 255
-
-
-def finished(field: Field, rng: Lots) -> Plane:
-    """Bring a field of any range to a random part of 0..255, at least a third of it."""
-    low, high = np.quantile(field, [0.005, 0.995])
-    unit = np.clip((field - low) / max(high - low, 1e-9), 0, 1)
-    spread = rng.uniform(0.33, 1.0)
-    start = rng.uniform(0, 1 - spread)
-    return np.asarray(np.rint(255 * (start + spread * unit)), np.uint8)
 
 
 def texture(rng: Lots, side: int) -> Field:
@@ -109,13 +83,6 @@ def texture(rng: Lots, side: int) -> Field:
         angle, frequency = rng.uniform(0, np.pi), rng.uniform(4, 30)
         total += 0.2 * np.sin(2 * np.pi * frequency * (np.cos(angle) * rows + np.sin(angle) * columns))
     return total
-
-
-def light(rng: Lots, side: int) -> Field:
-    """Return light from one side, about -1 to 1."""
-    rows, columns = grid(side)
-    angle = rng.uniform(0, 2 * np.pi)
-    return np.asarray(np.cos(angle) * (rows - 0.5) + np.sin(angle) * (columns - 0.5)) * 2
 
 
 def half_plane(rng: Lots, side: int) -> Field:
@@ -234,6 +201,46 @@ def scrambled(rng: Lots, side: int, planes: Plane) -> Plane:
     amplitude = np.abs(np.fft.rfft2(_one(rng, planes).astype(np.float64)))
     phase = np.angle(np.fft.rfft2(rng.normal(size=(side, side))))
     return finished(np.fft.irfft2(amplitude * np.exp(1j * phase), (side, side)), rng)
+
+
+def photographed(rng: Lots, side: int, planes: Plane) -> Plane:
+    """Photograph a radiograph on a screen, a light box or a wall, from aslant: frame, glare, moire, uneven light."""
+    wide = side * LARGER
+    room = texture(rng, wide) * rng.uniform(0.1, 1) + rng.uniform(0, 0.5) * light(rng, wide)
+    for _ in range(rng.integers(0, 6)):
+        room = np.where(mask(outline(rng, wide, rng.uniform(0.1, 0.5)), wide), texture(rng, wide), room)
+    reach, middle = rng.uniform(0.2, 0.4), rng.uniform(0.38, 0.62, 2)
+    corners = middle + reach * (np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)]) + rng.normal(0, 0.12, (4, 2)))
+    frame = middle + (corners - middle) * rng.uniform(1, 1.5, 2)
+    film = _one(rng, planes)
+    if rng.random() < 0.3:
+        film = np.asarray(np.concatenate([film, _one(rng, planes)], axis=1))
+    seen = np.asarray(_aslant(film, corners * wide, wide), np.float64) / 255
+    if rng.random() < 0.4:
+        rows, columns = grid(wide)
+        seen = seen * (1 + 0.15 * np.sin(rng.uniform(100, 700) * columns + rng.uniform(-200, 200) * rows))
+    total = np.where(mask(_corners(frame, wide), wide), rng.choice([0.02, 0.1, rng.random(), 1.0]), room)
+    total = np.where(mask(_corners(corners, wide), wide), rng.uniform(0, 0.3) + rng.uniform(0.5, 1) * seen, total)
+    for _ in range(rng.integers(0, 3)):
+        spot = mask(outline(rng, wide, rng.uniform(0.02, 0.15)), wide)
+        total = total + rng.uniform(0.1, 0.6) * blurred(np.where(spot, 1.0, 0.0) + 1e-6 * light(rng, wide), wide / 60)
+    return _scanned(as_image(total + rng.uniform(0, 0.2) * light(rng, wide)), rng, side)
+
+
+def _corners(places: Field, wide: int) -> list[tuple[float, float]]:
+    return [(float(x) * wide, float(y) * wide) for x, y in places]
+
+
+def _aslant(film: Plane, corners: Field, wide: int) -> Image.Image:
+    """Lay a film's corners, from the upper left against the clock, onto `corners` (x, y) of a square picture."""
+    height, width = film.shape
+    rows, values = [], []
+    for (x, y), (u, v) in zip(corners, ((0, 0), (0, height), (width, height), (width, 0)), strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    back = tuple(float(number) for number in np.linalg.solve(np.array(rows), np.array(values)))
+    warp = Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR
+    return Image.fromarray(film).transform((wide, wide), *warp)
 
 
 def _one(rng: Lots, planes: Plane) -> Plane:
@@ -364,6 +371,11 @@ DRAWN: Mapping[str, Callable[[Lots, int], Plane]] = {
     "ellipses": ellipses,
     "bones": bones,
     "text": text,
+    **{name: partial(gate_bodies.radiograph, body) for name, body in gate_bodies.BODIES.items()},
+    **{f"ct {part}": partial(gate_bodies.ct, part) for part in gate_bodies.CUTS},
+    "mr": gate_bodies.mr,
+    "ultrasound": gate_bodies.ultrasound,
+    "mammogram": gate_bodies.mammogram,
 }
 # The same, from some radiographs besides, uint8 (n, side, side).
 MADE_OF_FILMS: Mapping[str, Callable[[Lots, int, Plane], Plane]] = {
@@ -371,6 +383,7 @@ MADE_OF_FILMS: Mapping[str, Callable[[Lots, int, Plane], Plane]] = {
     "shuffled": shuffled,
     "tiled": tiled,
     "scrambled": scrambled,
+    "photographed": photographed,
 }
 ENLARGED = "enlarged"  # any of DRAWN out of few pixels
 KINDS = (*DRAWN, *MADE_OF_FILMS, ENLARGED)

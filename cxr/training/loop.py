@@ -168,6 +168,8 @@ def optimise(
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         steps_per_execution=min(STEPS_PER_CALL, steps),
     )
+    # Else the first trace of a step makes the optimizer's variables, and TensorFlow traces every step a second time.
+    model.optimizer.build(model.trainable_variables)
     best = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
     lines = EpochLines(phase.network, params.epochs, phase.first_epoch)
     history = model.fit(

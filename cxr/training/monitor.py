@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cxr.core.errors import OutputError
-from cxr.core.files import read_json
+from cxr.core.files import read_json, remove
 from cxr.core.params import RuntimeParams
 from cxr.models.backend import keras
 from cxr.training.devices import choose_devices, environment
@@ -39,7 +39,7 @@ def tensorboard_callbacks(folder: Path) -> CallbackFactory:
         if phase.first_epoch == 0:
             # Those files and no others: the folder is the user's choice.
             for path in sorted(own.glob(EVENTS)):
-                path.unlink()
+                remove(path)
         return [keras.callbacks.TensorBoard(own / phase.name)]
 
     return make_callbacks

@@ -43,5 +43,6 @@ class GateParams(Section):
     flagged: float = Field(0.01, ge=0, lt=1, description="Share of validation with any one flag of the gate, at most.")
     unusual: float = Field(0.02, ge=0, lt=1, description="Share of validation found out of distribution, at most.")
     least: float = Field(0.5, ge=0, lt=1, description="Lowest threshold of a probability, however sure validation is.")
+    rejects: float = Field(0.5, ge=0, lt=1, description="Lowest threshold of what is no radiograph, likewise.")
     augment: AugmentParams = AugmentParams()
     limits: LimitParams = LimitParams()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.errors import ParamsError
-from cxr.core.files import JsonObject, require_room, whole_file, write_json
+from cxr.core.files import JsonObject, guarded, make_folder, require_room, whole_file, write_json
 from cxr.core.image import Plane
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
@@ -150,10 +150,11 @@ def write_trained(folder: Path, trained: Trained) -> None:
     Raises:
         ModelError: The export does not agree with Keras.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     require_room(folder / WEIGHTS_FILE, room_for(trained.model))
     # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
-    trained.model.save_weights(folder / WEIGHTS_FILE)
+    with guarded(folder / WEIGHTS_FILE):
+        trained.model.save_weights(folder / WEIGHTS_FILE)
     with whole_file(folder / HISTORY_FILE) as temporary:
         columns = ["epoch", *HISTORY_COLUMNS]
         pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")

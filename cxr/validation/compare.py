@@ -1,6 +1,5 @@
 """A new model beside the old one, on the test split of the new one's run: paired differences, speed, verdict."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,15 +12,15 @@ from numpy.typing import NDArray
 
 from cxr.core.audit import Result
 from cxr.core.errors import DataError, ModelError
-from cxr.core.files import read_json
+from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import (
     Floats,
+    Interval,
     percentile,
     resample,
     rounded,
@@ -267,14 +266,14 @@ def compare_fp16(model: ScreeningModel, planes: Plane) -> HalfPrecision:
         model: In float32.
         planes: uint8 (n, side, side), of validation.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        xml = Path(folder) / NETWORK_FILE
+    with scratch_folder() as folder:
+        xml = folder / NETWORK_FILE
         openvino = openvino_module()
         openvino.save_model(
             openvino.Core().read_model(str(model.folder / NETWORK_FILE)), str(xml), compress_to_fp16=True
         )
         half = Network(xml)
-        size = _network_bytes(Path(folder))
+        size = _network_bytes(folder)
         before, after = (_decided(model, network, planes) for network in (model.network, half))
         speed = time_beside(half, model.network, planes)
     changed = sum(one != other for one, other in zip(before[1], after[1], strict=True))

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import (
     BARE_PERCENT,
     FINE_NUMBER,
@@ -31,7 +30,7 @@ from cxr.evaluation.stats.classification import (
 )
 from cxr.evaluation.stats.comparison import Comparison, compare_models
 from cxr.evaluation.stats.decisions import Referral, detection_rates, referral
-from cxr.evaluation.stats.intervals import Labels, Probabilities, wilson
+from cxr.evaluation.stats.intervals import Interval, Labels, Probabilities, wilson
 from cxr.inference.decisions import NOT_SUSPECTED, REFER
 from cxr.inference.outputs import SavedOutputs
 from cxr.validation.labels import (

@@ -1,14 +1,14 @@
 """Labels of external images, the table of results, and how their files match."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
+from cxr.core.text_files import read_csv
 from cxr.dataset.release import read_release
 from cxr.evaluation.stats.intervals import Labels, Probabilities
 
@@ -70,34 +70,25 @@ def _folder(root: Path, cell: Callable[[str], str]) -> Iterator[tuple[tuple[str,
 
 
 def _table(path: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
-    seen = set()
-    for number, row in enumerate(_rows(path), start=1):
-        name, label = row["path"], row["label"]
-        if not name or not label:
-            raise DataError(f"{path}, row {number}: path or label is empty; leave out files without a label")
-        if name in seen:
-            raise DataError(f"{path}, row {number}: {name} is named twice; give each file one label")
-        seen.add(name)
-        yield (name,), Label(label, row.get("group", ""), row.get("source", ""))
+    seen: set[str] = set()
+    table = read_csv(path, COLUMNS, OPTIONAL)
+    for number, cells in table.rows:
+        row = {column: cell.strip() for column, cell in zip(table.header, cells, strict=True)}
+        name = cells[table.header.index("path")]  # blanks around a name may be a part of it
+        if not row["path"] or not row["label"]:
+            raise DataError(f"{path}, row {number}, has no path or no label; leave out files without a label")
+        places = tuple(dict.fromkeys((name, row["path"], _slashed(row["path"]))))
+        if places[-1] in seen:
+            raise DataError(f"{path}, row {number}, names {name} twice; give each file one label")
+        seen.add(places[-1])
+        yield places, Label(row["label"], row.get("group", ""), row.get("source", ""))
+    if not seen:
+        raise DataError(f"{path} has no rows below its header; expected a file and its label in each")
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True, restval=None)
-            header = rows.fieldnames or ()
-            unknown = sorted(set(header) - {*COLUMNS, *OPTIONAL})
-            if unknown or not set(header) >= set(COLUMNS):
-                raise DataError(
-                    f"{path} has the columns {', '.join(header) or 'none'}; "
-                    f"expected path,label and, if known, group and source"
-                )
-            for number, row in enumerate(rows, start=1):
-                if None in row or None in row.values():
-                    raise DataError(f"{path}, row {number} has not as many cells as the header")
-                yield row
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of labels: {error}") from error
+def _slashed(path: str) -> str:
+    """Return a path of Windows as a table has it."""
+    return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
 NO_ANSWER = -1
@@ -177,7 +168,7 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
         if word:
             try:
                 predicted[index] = numbers[word]
-                probabilities[index] = [float(row[f"{start}{label}"]) for label in classes]
+                probabilities[index] = [_number(row[f"{start}{label}"]) for label in classes]
                 _check(probabilities[index], numbers[word])
             except (KeyError, ValueError) as error:
                 raise DataError(
@@ -191,6 +182,11 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
     identity = next(filter(None, cells["model"]), prefix.removesuffix("_") or "network")
     trained = tuple(word == "yes" for word in cells["trained"])
     return NetworkPredictions(identity, classes, predicted, probabilities, tuple(cells["decision"]), trained)
+
+
+def _number(cell: str) -> float:
+    """Return a number as spreadsheets write it: with a comma for the point in half of the world."""
+    return float(cell.replace(",", "."))
 
 
 def _check(probabilities: Probabilities, predicted: int) -> None:

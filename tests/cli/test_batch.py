@@ -1,5 +1,7 @@
 """`cxr-batch` as its user sees it: results, summary, partitions, and runs that are ended from outside."""
 
+import gzip
+import json
 import os
 import signal
 import subprocess
@@ -180,6 +182,93 @@ class TestRefusals:
         assert result.exit_code == 1
         assert "Permission denied" in result.stderr
         assert model.network.batches == []
+
+
+@pytest.mark.usefixtures("model")
+class TestNothingIsRead:
+    """A run without a picture says what there is instead, where people and programs look, and fails."""
+
+    @pytest.mark.parametrize(
+        ("files", "seen", "others"),
+        [
+            ({"1.heic": "a.heic", "IM0001": "a.heic", "2.jpg": "heic-as.jpg"}, {"HEIC": 3}, ""),
+            ({"1.zip": "e.zip", "2.ZIP": "e.zip"}, {"zip": 2}, ""),
+            ({"1.jp2": "c.jp2", "2.dcm": "jp2-as.dcm", "3.jxl": "b.jxl"}, {"JPEG 2000": 2, "JPEG XL": 1}, ""),
+            ({"1.nii": "d.nii", "2.NII.GZ": ""}, {"NIfTI": 2}, ""),
+            ({"1.png": "e.zip", "1.txt": "", "2.txt": "", "README": ""}, {"zip": 1}, "3 others (2 .txt)"),
+            ({"1.txt": "", "2": ""}, None, "2 others (1 .txt)"),
+        ],
+    )
+    @pytest.mark.parametrize("more", [[], ["--fail-on", "none"], ["-q"]])
+    def test_its_formats_are_counted_with_a_remedy(
+        self, tmp_path: Path, files: dict[str, str], seen: dict[str, int] | None, others: str, more: list[str]
+    ) -> None:
+        (tmp_path / "scans").mkdir()
+        for name, unread in files.items():
+            nifti = gzip.compress((INPUTS / "d.nii").read_bytes()) if name.lower().endswith(".gz") else b"notes"
+            (tmp_path / "scans" / name).write_bytes((INPUTS / unread).read_bytes() if unread else nifti)
+        result = run(tmp_path / "scans", "-o", tmp_path / "r.csv", *more)
+        assert result.exit_code == 3
+        said = result.stderr.splitlines()[-1]
+        assert said.startswith(f"error: nothing was screened: of {len(files)} files below ")
+        for name, count in (seen or {}).items():
+            assert f"{count} {name} (" in said
+        assert others in said
+        manifest = json.loads((tmp_path / "r.manifest.json").read_text())
+        assert manifest["aside"].get("formats_not_read") == seen
+        assert verify_table(read_run_result(tmp_path / "r.csv"))[-1].holds
+
+    def test_programs_are_told_too(self, tmp_path: Path) -> None:
+        save_unread(tmp_path / "scans")
+        events = list(map(json.loads, run(tmp_path / "scans", "-o", "-", "--log-json").stderr.splitlines()))
+        assert events[-2]["formats_not_read"] == {"HEIC": 1}
+        assert events[-1]["event"] == "error"
+        assert "1 HEIC (export it as PNG" in events[-1]["message"]
+
+    def test_beside_pictures_they_are_warned_of_and_the_status_is_that_of_their_rows(self, scans: Path) -> None:
+        (scans / "old.zip").write_bytes((INPUTS / "e.zip").read_bytes())
+        result = run(scans, "-o", scans.parent / "r.csv")
+        assert result.exit_code == 0
+        assert "warning: 1 file is zip, which is not read; unpack it first, or screen the address" in result.stderr
+        save_unread(scans)
+        result = run(scans, "-o", scans.parent / "r.csv")
+        assert result.exit_code == 3
+        assert "warning: 1 file is HEIC, which is not read; export it as PNG or TIFF" in result.stderr
+        assert "nothing was screened" not in result.stderr
+
+    def test_a_picture_that_cannot_be_read_is_one(self, tmp_path: Path) -> None:
+        save_unread(tmp_path / "scans")
+        (tmp_path / "scans" / "half.png").write_bytes(b"")
+        result = run(tmp_path / "scans", "-o", tmp_path / "r.csv", "--fail-on", "none")
+        assert result.exit_code == 0
+        assert "nothing was screened" not in result.stderr
+
+    def test_a_shard_may_have_none(self, tmp_path: Path) -> None:
+        save_unread(tmp_path / "scans", "1.txt")
+        tables = [tmp_path / f"{number}.csv" for number in (1, 2)]
+        for number, table in enumerate(tables, start=1):
+            assert run(tmp_path / "scans", "-o", table, "--shard", f"{number}/2", "--fail-on", "none").exit_code == 0
+        save_unread(tmp_path / "scans", "2.zip")
+        for number, table in enumerate(tables, start=1):
+            run(tmp_path / "scans", "-o", table, "--shard", f"{number}/2", "--fail-on", "none")
+        joined = CliRunner().invoke(merge_app, [*map(str, tables), "-o", str(tmp_path / "all.csv")])
+        assert joined.exit_code == 0, joined.output
+        manifest = json.loads((tmp_path / "all.manifest.json").read_text())
+        assert manifest["aside"]["formats_not_read"] == {"zip": 1}
+
+    def test_hidden_files_alone_are_named_as_the_cause(self, tmp_path: Path) -> None:
+        save_unread(tmp_path / "scans", "._1.png")
+        result = run(tmp_path / "scans", "-o", tmp_path / "r.csv")
+        assert result.exit_code == 1
+        assert "the names of 1 files begin with a dot, and such files are left aside" in result.stderr
+
+
+INPUTS = ROOT / "tests" / "inputs" / "unread"
+
+
+def save_unread(folder: Path, name: str = "1.heic") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes((INPUTS / "a.heic").read_bytes() if name.endswith("heic") else b"notes")
 
 
 def test_a_network_that_stops_the_run_leaves_no_file(scans: Path, tmp_path: Path, model: FakeModel) -> None:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr.cli.data import app
+from cxr.ingest.importer import only_import
 from tests.dataset.releases import PARAMS, digest, make_project, png, release_files, write_tree, write_zip
 
 runner = CliRunner()
@@ -44,7 +45,7 @@ def test_an_import_counts_what_it_takes_and_names_what_it_leaves(tmp_path: Path,
     assert "Left out: 1 lines of patients.csv that name no imported file." in lines
     assert lines[-1] == "data/ has 5 images of the classes; next: dvc repro"
     assert (project / "params.yaml").read_text() == PARAMS.replace("files: 1 ", "files: 5 ")
-    assert "remote: sample" in (project / "data.dvc").read_text(), "--no-dvc leaves data.dvc alone"
+    assert (project / "data.dvc").read_text() == "outs:\n- path: data\n", "the sample's remote is not for these images"
 
 
 def test_the_sources_of_the_sheets_are_counted(tmp_path: Path, project: Path) -> None:
@@ -65,7 +66,7 @@ def test_unreadable_images_stop_the_import_unless_allowed(tmp_path: Path, projec
     before = digest(project)
     result = run("import", source, "--root", project, "--no-dvc")
     assert result.exit_code == 1
-    assert "1 of 7 images cannot be read: Normal/images/bad[1].png (" in result.stderr
+    assert "1 of 7 images cannot be used: Normal/images/bad[1].png (" in result.stderr
     assert digest(project) == before
     allowed = run("import", source, "--root", project, "--no-dvc", "--allow-unreadable")
     assert allowed.exit_code == 0, allowed.output
@@ -95,6 +96,28 @@ def test_dvc_tracks_the_new_data_without_the_remote_of_the_sample(tmp_path: Path
     assert set(digest(dvc_project / "data")) == set(release_files())
 
 
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_images_never_reach_a_remote_in_the_repository_also_where_dvc_stages_what_it_writes(
+    tmp_path: Path, dvc_project: Path
+) -> None:
+    for setting in ("core.autostage true", "remote.sample.url sample-store"):
+        subprocess.run([sys.executable, "-m", "dvc", "config", *setting.split()], cwd=dvc_project, check=True)
+    git(dvc_project, "add", "-A", ":!data")
+    git(dvc_project, "-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "-qm", "sample")
+    result = run("import", write_zip(tmp_path / "a.zip", release_files()), "--root", dvc_project)
+    assert result.exit_code == 0, result.output
+    staged = git(dvc_project, "show", ":data.dvc")
+    assert "md5: " in staged, "DVC has staged it"
+    assert "remote" not in staged, "what is staged is what gets committed"
+    git(dvc_project, "checkout", "-q", "data.dvc")
+    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=dvc_project, check=False)
+    assert not (dvc_project / ".dvc/sample-store").exists()
+    assert git(dvc_project, "ls-files", "--others", "--exclude-standard") == ""
+
+
 def test_a_failing_dvc_add_puts_everything_back(tmp_path: Path, dvc_project: Path) -> None:
     (dvc_project / "data.dvc").write_text("outs: 5\n")
     before = digest(dvc_project)
@@ -104,10 +127,45 @@ def test_a_failing_dvc_add_puts_everything_back(tmp_path: Path, dvc_project: Pat
     assert digest(dvc_project) == before
 
 
-def test_what_a_killed_import_left_is_named(tmp_path: Path, project: Path) -> None:
-    (project / ".cxr-import-abc").mkdir()
+def test_what_a_killed_import_left_is_cleared_away_and_data_of_before_are_named(tmp_path: Path, project: Path) -> None:
+    write_tree(project, {".cxr-import-abc/unpacked/a.png": b"", ".cxr-import-def/old/COVID/images/mine.png": b"mine"})
     result = run("import", write_zip(tmp_path / "a.zip", release_files()), "--root", project, "--no-dvc")
-    assert ".cxr-import-abc is what a killed import left; remove it" in result.stderr
+    assert result.exit_code == 0, result.stderr
+    assert ".cxr-import-def/old is the data from before an import that was killed; remove .cxr-import-def" in (
+        " ".join(result.stderr.split())
+    )
+    assert sorted(path.name for path in project.iterdir()) == [".cxr-import-def", "data", "data.dvc", "params.yaml"]
+
+
+def test_data_that_a_killed_import_had_moved_aside_are_put_back_by_the_next(tmp_path: Path, project: Path) -> None:
+    before = digest(project)
+    (project / ".cxr-import-abc").mkdir()
+    (project / "data").rename(project / ".cxr-import-abc/old")
+    assert run("import", tmp_path / "nowhere.zip", "--root", project, "--no-dvc").exit_code == 1
+    assert digest(project) == before
+
+
+def test_of_two_imports_at_once_the_second_stops(tmp_path: Path, project: Path) -> None:
+    source = write_zip(tmp_path / "a.zip", release_files())
+    before = digest(project)
+    with only_import(project):
+        result = run("import", source, "--root", project, "--no-dvc")
+        assert result.exit_code == 1
+        assert f"another import is at work in {project}; wait for it" in " ".join(result.stderr.split())
+    assert digest(project) == before
+    assert run("import", source, "--root", project, "--no-dvc").exit_code == 0
+    assert sorted(path.name for path in project.iterdir()) == ["data", "data.dvc", "params.yaml"]
+
+
+def test_the_lock_of_an_import_that_was_killed_keeps_nobody_out(tmp_path: Path, project: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from cxr.ingest.importer import only_import\n"
+        "with only_import(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(project)], check=False)
+    assert (project / ".cxr-import.lock").exists()
+    result = run("import", write_zip(tmp_path / "a.zip", release_files()), "--root", project, "--no-dvc")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) -> None:

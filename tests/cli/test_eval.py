@@ -1,6 +1,8 @@
 """cxr-eval from its command line."""
 
+import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -37,6 +39,41 @@ def test_a_table_is_measured_printed_and_written(files, tmp_path):
         assert "Labelled files without an answer, not in the figures: 1 (covid/x.png)." in text
         assert "answers missing count as errors" in text
     assert str(tmp_path) not in (tmp_path / "report.json").read_text()
+
+
+def as_excel(path, table, separator=";", encoding="utf-8-sig"):
+    """Save a table as a spreadsheet does where the decimal point is a comma: with fewer digits, and empty cells."""
+    number = re.compile(r"(0\.\d*?|[01])\.?0*")
+    rows = [list(table[0]), *(list(one.values()) for one in table)]
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator)
+        for cells in rows:
+            short = [found[1].replace(".", ",") if (found := number.fullmatch(cell)) else cell for cell in cells]
+            writer.writerow([*short, "", ""])
+        writer.writerow([""] * (len(rows[0]) + 2))
+    return path
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "utf-8-sig")])
+def test_a_table_and_labels_that_excel_saved_give_the_same_figures(files, tmp_path, separator, encoding):
+    assert run(*files, "-o", tmp_path / "1.json").exit_code == 0
+    with files[1].open(newline="") as file:
+        known = list(csv.DictReader(file))
+    for one in known:
+        one["path"] = one["path"].replace("/", "\\")
+    saved = as_excel(tmp_path / "excel.csv", [*rows(60), unanswered("covid/x.png")], separator, encoding)
+    labels = as_excel(tmp_path / "known.csv", known, separator, encoding)
+    done = run(saved, labels, "-o", tmp_path / "2.json")
+    assert done.exit_code == 0, done.output
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("1.json", "2.json"))
+    assert first["networks"] == second["networks"]
+    assert first["counts"] == second["counts"]
+
+
+def test_a_table_that_excel_saved_in_english_is_measured():
+    done = run(ROOT / "tests/inputs/eval/results-bom-crlf.csv", ROOT / "tests/inputs/eval/labels.csv")
+    assert done.exit_code == 0, done.output
+    assert "9 of 20 rows have a label" in done.stdout
 
 
 def test_equal_files_give_equal_reports(files, tmp_path):

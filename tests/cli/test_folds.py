@@ -5,18 +5,22 @@ import signal
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cxr.cli.folds import FOLLOWED, FoldLines, app, last_words, project_python, tables
+from cxr.cli.folds import FOLLOWED, FoldLines, app, last_words, pipelines, project_python, tables
 from cxr.validation.crossval import measure_folds, pool, with_groups
 from tests.dvc import copy_of_the_repository, environment, run
+from tests.imports import ROOT
+from tests.test_pipeline import resolved
 from tests.validation.drawn import answers
 
 COMMITTED, CHANGED = "train_cnn1: {epochs: 1}\n", "train_cnn1: {epochs: 2}\n"
+FILES = [one if one != "release" else "release/params.yaml" for one in FOLLOWED]  # one in each of what is followed
 FOLDS = [sys.executable, "-c", "from cxr.cli.folds import app; app()"]
 
 
@@ -37,6 +41,15 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained(arguments, se
     assert sentence in " ".join(done.output.replace("│", " ").split())
 
 
+def test_each_network_is_trained_by_the_first_pipeline_that_has_it():
+    found = pipelines(ROOT)
+    assert (found["cnn1"], found["lite0"]) == (Path(), Path("release"))
+    for network, folder in found.items():
+        assert (folder / "models" / network).as_posix() in resolved(
+            f"{folder / 'dvc.yaml'}", f"train_{network}", "outs"
+        )
+
+
 def test_outside_of_a_project_it_says_where_to_run(tmp_path):
     done = subprocess.run([*FOLDS, "cnn1"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -46,7 +59,8 @@ def test_outside_of_a_project_it_says_where_to_run(tmp_path):
 @pytest.fixture
 def committed(tmp_path, monkeypatch):
     """Give a git repository with what a training follows from, and work there."""
-    for one in FOLLOWED:
+    (tmp_path / "release").mkdir()
+    for one in FILES:
         (tmp_path / one).write_text(COMMITTED)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
         run(tmp_path, "git", *command)
@@ -54,7 +68,7 @@ def committed(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", FOLLOWED)
+@pytest.mark.parametrize("name", FILES)
 def test_what_a_clone_would_not_have_is_to_be_committed_first(name, committed):
     (committed / name).write_text(CHANGED)
     done = CliRunner().invoke(app, ["cnn1"])

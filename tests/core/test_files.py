@@ -1,9 +1,13 @@
 import errno
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from cxr.core.files import read_json, require_room, sha256_of, whole_file, write_json, write_text
+from cxr.core.errors import OutputError
+from cxr.core.files import discard, read_json, remove, require_room, sha256_of, whole_file, write_json, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -46,15 +50,17 @@ def test_sha256_is_of_the_bytes(tmp_path):
 
 
 def test_an_error_at_writing_carries_the_files_name_and_not_the_temporary_ones(tmp_path):
-    with pytest.raises(OSError, match="No space") as error, whole_file(tmp_path / "a.csv"):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    assert error.value.filename == str(tmp_path / "a.csv")
+    with pytest.raises(OutputError) as error, whole_file(tmp_path / "a.csv") as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    assert str(error.value) == (
+        f"cannot write {tmp_path / 'a.csv'}: No space left on device; free some space, then run the same command again"
+    )
 
 
 def test_an_error_of_another_file_keeps_its_name(tmp_path):
-    with pytest.raises(FileNotFoundError) as error, whole_file(tmp_path / "a.csv"):
+    said = rf"cannot read or write {tmp_path / 'b.csv'}: No such file"
+    with pytest.raises(OutputError, match=said), whole_file(tmp_path / "a.csv"):
         (tmp_path / "b.csv").read_text()
-    assert error.value.filename == str(tmp_path / "b.csv")
 
 
 def test_room_is_asked_for_before_a_file_is_written(tmp_path):
@@ -62,9 +68,68 @@ def test_room_is_asked_for_before_a_file_is_written(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
         require_room(tmp_path / "a.h5", 1000)
-        with pytest.raises(OSError, match="too large") as error:
+        with pytest.raises(OutputError, match=rf"cannot write {tmp_path / 'a.h5'}: File too large"):
             require_room(tmp_path / "a.h5", 1001)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert error.value.filename == str(tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_program_holds_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    write_text(tmp_path / "a.csv", "old")
+    held, real = [PermissionError(errno.EACCES, "held")] * 2, Path.replace
+    monkeypatch.setattr("cxr.core.files.time.sleep", lambda _: None)
+
+    def replaced(source, target):
+        if held:
+            raise held.pop()
+        return real(source, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    write_text(tmp_path / "a.csv", "new")
+    assert (tmp_path / "a.csv").read_text() == "new"
+    assert held == []
+
+
+def test_what_cannot_be_tidied_away_stays_and_is_no_error(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    discard(tmp_path / "a")
+    with pytest.raises(OutputError, match=r"cannot remove .*/a: Input/output error; see to the disk"):
+        remove(tmp_path / "a")
+
+
+NO_LOCKS = """
+import errno, fcntl, os, sys
+from pathlib import Path
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = no_locks
+from cxr.core.files import alone
+with alone(Path(sys.argv[1]), "busy"):
+    if sys.argv[2] == "die":
+        os.kill(os.getpid(), 9)
+    from cxr.core.errors import OutputError
+    try:
+        with alone(Path(sys.argv[1]), "busy"):
+            print("two at once")
+    except OutputError as error:
+        print(error)
+"""
+
+
+def test_where_there_are_no_locks_a_file_stands_for_one_unless_its_process_has_died(tmp_path):
+    pytest.importorskip("fcntl", reason="only there a file system may have no locks")
+
+    def holder(what):
+        command = [sys.executable, "-c", NO_LOCKS, str(tmp_path / "lock"), what]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    holder("die")
+    assert (tmp_path / "locked").exists()
+    assert holder("stay") == (
+        f"busy; where none is at work, on this machine or another, remove {tmp_path / 'locked'}\n"
+    )
+    assert not (tmp_path / "locked").exists()

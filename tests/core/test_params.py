@@ -139,6 +139,23 @@ def test_text_that_is_no_yaml_is_refused(tmp_path):
         read_params(path)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-16", "is UTF-16, and DVC reads UTF-8 alone; save it as UTF-8"), ("cp1252", "line 1, is not UTF-8")],
+)
+def test_params_that_dvc_does_not_read_are_refused(tmp_path, encoding, words):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("seed: 1 # für alle\r\n".encode(encoding))
+    with pytest.raises(ParamsError, match=words):
+        read_params(path)
+
+
+def test_params_are_read_as_notepad_saves_them(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("seed: 1 # für alle\r\nbalance: {}\r\n".encode("utf-8-sig"))
+    assert read_params(path) == {"seed": 1, "balance": {}}
+
+
 def test_the_page_of_params_follows_from_the_code():
     from tests.params_page import render
 

@@ -69,7 +69,7 @@ def test_a_copy_of_another_depth_is_the_same_picture(release):
 
 def test_an_unreadable_file_stops_and_is_named(release):
     (release / "COVID/images/COVID-2.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 image files cannot be read: COVID/images/COVID-2.png \(empty_file"):
+    with pytest.raises(DataError, match=r"1 image files cannot be used: COVID/images/COVID-2.png \(empty_file"):
         prepared(release)
 
 

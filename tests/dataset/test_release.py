@@ -73,20 +73,42 @@ def test_sources_match_names_that_the_sheet_spells_otherwise(release_of_sources)
     assert read_sources(release_of_sources) == {"Normal/images/Normal-12.png": "https://a"}
 
 
+@pytest.mark.parametrize("name", ["Normal.metadata.csv", "NORMAL.Metadata.XLS"])
+def test_a_sheet_is_read_as_text_too_whatever_its_name_says(release_of_sources, name):
+    text = "sep=;\r\nFile name;FORMAT;URL;\r\nNORMAL-12;PNG; https://a/ä ;\r\n;;;\r\n"
+    (release_of_sources / name).write_bytes(text.encode("utf-16"))
+    assert read_sources(release_of_sources) == {"Normal/images/Normal-12.png": "https://a/ä"}
+
+
+def test_a_workbook_of_the_old_kind_and_a_second_sheet_are_named(release_of_sources):
+    write_sheet(release_of_sources / "COVID.metadata.xlsx", [["COVID-12", "PNG", "256*256", "c"]])
+    (release_of_sources / "Covid.metadata.csv").write_text("FILE NAME,URL\n")
+    with pytest.raises(
+        DataError, match=r"COVID\.metadata\.xlsx and Covid\.metadata\.csv are both of the class 'covid'"
+    ):
+        read_sources(release_of_sources)
+    (release_of_sources / "Covid.metadata.csv").unlink()
+    (release_of_sources / "Normal.metadata.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    with pytest.raises(DataError, match=r"Normal\.metadata\.xls is an Excel workbook of the old kind.*'CSV UTF-8"):
+        read_sources(release_of_sources)
+
+
 def test_a_class_reads_its_own_sheet_alone(release_of_sources):
     write_sheet(release_of_sources / "COVID.metadata.xlsx", [["COVID-12", "PNG", "256*256", "c"]])
     assert read_sources(release_of_sources) == {"COVID/images/COVID-12.png": "c"}
 
 
 def test_a_broken_sheet_is_named(release_of_sources):
-    (release_of_sources / "COVID.metadata.xlsx").write_text("no workbook")
+    (release_of_sources / "COVID.metadata.xlsx").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(DataError, match=r"COVID.metadata.xlsx cannot be read as an Excel workbook"):
         read_sources(release_of_sources)
 
 
 def test_a_sheet_without_url_is_refused(release_of_sources):
     pd.DataFrame({"FILE NAME": ["COVID-12"]}).to_excel(release_of_sources / "COVID.metadata.xlsx", index=False)
-    with pytest.raises(DataError, match="expected FILE NAME and URL"):
+    with pytest.raises(
+        DataError, match=r"COVID\.metadata\.xlsx has the columns FILE NAME; expected the columns FILE NAME,URL"
+    ):
         read_sources(release_of_sources)
 
 
@@ -96,6 +118,13 @@ def test_patients_are_optional_and_blank_means_unknown(release_of_sources):
         "file,patient_id\nCOVID/images/COVID-12.png,007\nNormal/images/Normal-3.png,\n"
     )
     assert read_patients(release_of_sources) == {"COVID/images/COVID-12.png": "007"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_patients_are_read_as_a_spreadsheet_saves_them(release_of_sources, encoding):
+    text = "File;Patient_ID;ward\r\n.\\COVID\\images\\COVID-12.png;Müller;3\r\n;;\r\n"
+    (release_of_sources / "patients.csv").write_bytes(text.encode(encoding))
+    assert read_patients(release_of_sources) == {"COVID/images/COVID-12.png": "Müller"}
 
 
 def test_a_file_with_two_patients_is_refused(release_of_sources):

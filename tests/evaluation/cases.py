@@ -13,6 +13,7 @@ from cxr.evaluation.candidates import Candidate, EvaluateParams, fit_on_validati
 from cxr.inference.gate import FLAGS, unjudged
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import fingerprint
+from cxr.inference.outputs import PER_IMAGE, SavedOutputs
 from tests.evaluation.audits import exported
 from tests.evaluation.stats.cases import outputs
 from tests.tables import manifest
@@ -49,6 +50,13 @@ def saved(table, name="cnn1", seed=1, skill=2.0):
     numbers = {column: table[column].to_numpy(np.int64) for column in ("index", "group")}
     said = outputs(seed=seed, skill=skill, name=name, truth=truth)
     return replace(said, files=table["file"].to_numpy(str), **texts, **numbers)
+
+
+def read_outputs(path):
+    """Read saved outputs as their user does: NumPy is enough."""
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in PER_IMAGE if name in stored}
+        return SavedOutputs(str(stored["name"]), tuple(stored["classes"].tolist()), **arrays)
 
 
 def description(name="cnn1", synthetic=0):

@@ -15,9 +15,9 @@ from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.duplicates import LABEL_CONFLICTS
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport
 from cxr.evaluation.assess import assess_model, read_inputs
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import measure
 from cxr.evaluation.stats.comparison import compare_models
+from cxr.evaluation.stats.intervals import Interval
 from tests.evaluation.cases import planes, split_table
 from tests.evaluation.stats.cases import CLASSES, decisions, outputs
 

@@ -13,7 +13,6 @@ from cxr.evaluation.assess import assess_model
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.leave_source_out import HeldOutSource
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.limitations import BANNER, banner
 from cxr.evaluation.records import CountedStep, Epoch, Report, ShownImage, Waiver
 from cxr.evaluation.report import (
@@ -27,6 +26,7 @@ from cxr.evaluation.report import (
 from cxr.evaluation.reporting.render import render_markdown
 from cxr.evaluation.stats.comparison import compare_models
 from cxr.evaluation.stats.decisions import smallest_members
+from cxr.evaluation.stats.intervals import Interval
 from tests.evaluation.cases import CLASSES, PREDICTED, TRUTH, candidate, probabilities
 from tests.evaluation.reporting.fake import report
 from tests.evaluation.reporting.fake_model import model

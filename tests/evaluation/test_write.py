@@ -24,8 +24,7 @@ from cxr.evaluation.write import (
     write_reports,
     write_saved_outputs,
 )
-from cxr.inference.outputs import read_outputs
-from tests.evaluation.cases import CLASSES, PIPELINE, candidate, judged
+from tests.evaluation.cases import CLASSES, PIPELINE, candidate, judged, read_outputs
 from tests.evaluation.reporting.fake import pictures, report
 
 

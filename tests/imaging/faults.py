@@ -7,38 +7,38 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset
 
-from cxr.imaging.dicom import _decoded
+from cxr.imaging.decode import _answered
 from cxr.imaging.isolation import Answer
 
-# Rows of a picture, and what becomes of the process that decodes it.
+# What becomes of the process that decodes a file with MARK and this number, in ASCII, at its end.
 SEGFAULT, ABORT, HANG, DEVOUR, EXIT, NONSENSE = range(101, 107)
+MARK = b"fault"
 
 
-def echoed(text: str, data: bytes = b"") -> Answer:
+def echoed(data: bytes, text: str) -> Answer:
     return text, data
 
 
-def pid() -> Answer:
+def pid(_: bytes) -> Answer:
     return str(os.getpid()), b""
 
 
-def modules() -> Answer:
+def modules(_: bytes) -> Answer:
     return " ".join(sys.modules), b""
 
 
-def noisy() -> Answer:
+def noisy(_: bytes) -> Answer:
     os.write(1, b"what a decoder thinks\n")
     os.write(2, b"what a decoder thinks\n")
     return "done", b""
 
 
-def raising() -> Answer:
+def raising(_: bytes, *__: object) -> Answer:
     raise ValueError("no such marker")
 
 
-def once(path: str) -> Answer:
+def once(_: bytes, path: str) -> Answer:
     """Crash the first time."""
     if not Path(path).exists():
         Path(path).touch()
@@ -46,7 +46,7 @@ def once(path: str) -> Answer:
     return "second try", b""
 
 
-def fail(fault: int) -> Answer:
+def fail(_: bytes, fault: int) -> Answer:
     kept = []
     if fault == SEGFAULT:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -64,6 +64,12 @@ def fail(fault: int) -> Answer:
     return "", b""
 
 
-def decoded(pixels: Dataset) -> Answer:
-    """Stand for `cxr.imaging.dicom._decoded`."""
-    return fail(pixels.Rows) if SEGFAULT <= pixels.Rows <= NONSENSE else _decoded(pixels)
+def marked(data: bytes, fault: int) -> bytes:
+    """Return a file that `answered` takes for one that its decoder does not survive."""
+    return data + MARK + str(fault).encode()
+
+
+def answered(data: bytes, side: int, found: str, any_dicom: bool) -> Answer:
+    """Stand for `cxr.imaging.decode._answered`."""
+    _, mark, fault = data[-8:].partition(MARK)
+    return fail(data, int(fault)) if mark else _answered(data, side, found, any_dicom)

@@ -12,10 +12,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    RLELossless,
 )
 
 from cxr.core.errors import ImageError, Reason
@@ -167,33 +163,6 @@ def test_overlays_in_unused_bits_do_not_reach_the_picture(written: Any) -> None:
     assert np.array_equal(luminance(written(dirty)), EXACT)
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
-def test_lossless_compression_changes_no_grey_level(syntax: str, written: Any, tmp_path: Path) -> None:
-    gdcm = pytest.importorskip("gdcm", reason="the extra 'dicom' is not installed")
-    plain = written(WindowCenter=1000, WindowWidth=500)
-    kind = {
-        RLELossless: gdcm.TransferSyntax.RLELossless,
-        JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless,
-        JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless,
-        JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-    }[syntax]
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(tmp_path / "x.dcm"))
-    assert reader.Read()
-    changer = gdcm.ImageChangeTransferSyntax()
-    changer.SetTransferSyntax(gdcm.TransferSyntax(kind))
-    changer.SetInput(reader.GetImage())
-    assert changer.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(tmp_path / "compressed.dcm"))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(changer.GetOutput())
-    assert writer.Write()
-    data = (tmp_path / "compressed.dcm").read_bytes()
-    assert dcmread(io.BytesIO(data)).file_meta.TransferSyntaxUID == syntax
-    assert np.array_equal(luminance(data), luminance(plain))
-
-
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 def test_other_encodings_of_the_object_change_nothing(syntax: str, written: Any) -> None:
     dataset = dcmread(io.BytesIO(written()))
@@ -215,20 +184,6 @@ def dcmwrite(buffer: io.BytesIO, dataset: Dataset) -> None:
 def test_an_object_without_preamble_is_read(written: Any) -> None:
     assert np.array_equal(luminance(written()[132:]), EXACT)
     assert steps(written()[132:]) == ("no_preamble", "divided_by_4095")
-
-
-def test_a_syntax_without_decoder_is_named_with_what_to_install(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pydicom.pixels
-
-    def none(_: str) -> None:
-        raise NotImplementedError
-
-    data = written(compress=True)
-    monkeypatch.setattr(pydicom.pixels, "get_decoder", none)
-    error = refusal(data)
-    assert error.reason is Reason.NO_DECODER
-    assert "RLE Lossless" in error.detail
-    assert "pip install 'cxr-batch[dicom]'" in error.detail
 
 
 @pytest.mark.parametrize(

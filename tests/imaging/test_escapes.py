@@ -12,6 +12,7 @@ from cxr.core.errors import ImageError, Reason
 from cxr.imaging import dicom
 from cxr.imaging.decode import decode, decode_bytes
 from cxr.imaging.dicom import dicom_attributes
+from cxr.imaging.pixels import named
 from tests.dicoms import save_dicom
 
 
@@ -40,6 +41,7 @@ def test_sequences_nested_deeper_than_the_interpreter_goes(data: bytes) -> None:
     assert dicom_attributes(nested(data, 5000), ["PatientID"]) == ("",)
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("raised", [RecursionError, SystemError, struct.error, OSError, ValueError, MemoryError])
 def test_what_decoding_raises(raised: type[Exception], data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> Any:
@@ -53,6 +55,7 @@ def test_what_decoding_raises(raised: type[Exception], data: bytes, monkeypatch:
         assert error.value.reason is (Reason.MEMORY if raised is MemoryError else Reason.UNREADABLE)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_ctrl_c_is_not_a_files_fault(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> Any:
         raise KeyboardInterrupt
@@ -83,3 +86,23 @@ class Odd:
 def test_an_attribute_that_has_no_text_is_empty(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pydicom, "dcmread", lambda *_, **__: {"PatientID": Odd(), "StudyDate": "20200101"})
     assert dicom_attributes(data, ["PatientID", "StudyDate"]) == ("", "")
+
+
+def test_a_detail_that_quotes_a_file_is_one_line_that_can_be_read() -> None:
+    assert ImageError(Reason.UNSUPPORTED, "the syntax \x01\0 is\n  unknown\udcff").detail == "the syntax ?? is unknown?"
+    assert ImageError(Reason.UNREADABLE, "x" * 400).detail == "x" * 297 + "..."
+    assert ImageError(Reason.UNREADABLE, "Größe \N{LUNGS}").detail == "Größe \N{LUNGS}"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "detail"),
+    [
+        ("Error -5 while decompressing data: incomplete stream", Reason.TRUNCATED, "its content ends early"),
+        ("Error -3 while decompressing data: invalid distance", Reason.UNREADABLE, None),
+        ("2 bytes, set pydicom.config.x = True", Reason.UNREADABLE, None),
+        ("Unable to decode as all plugins failed:\n  pydicom: 7 segments", Reason.UNREADABLE, "7 segments"),
+    ],
+)
+def test_what_a_library_says_to_programmers(said: str, reason: Reason, detail: str | None) -> None:
+    error = named(ValueError(said))
+    assert (error.reason, error.detail) == (reason, detail or "the decoder cannot make sense of its content")

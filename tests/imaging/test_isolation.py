@@ -27,18 +27,18 @@ def _no_child() -> Iterator[None]:
 
 def test_text_and_bytes_come_back() -> None:
     data = bytes(range(256)) * 100_000  # more than a pipe holds
-    assert isolated(faults.echoed, "ä 1", data) == ("ä 1", data)
+    assert isolated(faults.echoed, data, "ä 1") == ("ä 1", data)
 
 
 def test_what_is_raised_comes_back_as_text_and_the_child_is_kept() -> None:
-    one = isolated(faults.pid)
+    one = isolated(faults.pid, b"")
     with pytest.raises(DecoderError, match=r"^no such marker$"):
-        isolated(faults.raising)
-    assert isolated(faults.pid) == one
+        isolated(faults.raising, b"")
+    assert isolated(faults.pid, b"") == one
 
 
 def test_what_decoders_print_is_no_answer_and_is_not_seen(capfd: pytest.CaptureFixture[str]) -> None:
-    assert isolated(faults.noisy) == ("done", b"")
+    assert isolated(faults.noisy, b"") == ("done", b"")
     assert capfd.readouterr() == ("", "")
 
 
@@ -53,31 +53,31 @@ def test_what_decoders_print_is_no_answer_and_is_not_seen(capfd: pytest.CaptureF
     ],
 )
 def test_a_child_may_die(fault: int, reason: Reason, detail: str) -> None:
-    before = isolated(faults.pid)
+    before = isolated(faults.pid, b"")
     started = time.monotonic()
     with pytest.raises(ImageError) as error:
-        isolated(faults.fail, fault, seconds=0.5 if fault == faults.HANG else 60)
+        isolated(faults.fail, b"", fault, seconds=0.5 if fault == faults.HANG else 60)
     assert (error.value.reason, error.value.detail) == (reason, detail)
     assert time.monotonic() - started < 30
-    assert isolated(faults.pid) != before, "a new one is there for the next file"
+    assert isolated(faults.pid, b"") != before, "a new one is there for the next file"
 
 
 def test_an_answer_that_cannot_be_one_is_a_crash() -> None:
     with pytest.raises(ImageError) as error:
-        isolated(faults.fail, faults.NONSENSE, seconds=2)
+        isolated(faults.fail, b"", faults.NONSENSE, seconds=2)
     assert error.value.reason is CRASHED
 
 
 def test_a_crash_that_does_not_come_again_costs_nothing(tmp_path: Path) -> None:
-    assert isolated(faults.once, str(tmp_path / "tried")) == ("second try", b"")
+    assert isolated(faults.once, b"", str(tmp_path / "tried")) == ("second try", b"")
 
 
 def test_threads_do_not_mix_their_answers() -> None:
     def work(number: int) -> str:
         if number % 5:
-            return isolated(faults.echoed, str(number), bytes(number))[0]
+            return isolated(faults.echoed, bytes(number), str(number))[0]
         with pytest.raises(ImageError):
-            isolated(faults.fail, faults.SEGFAULT)
+            isolated(faults.fail, b"", faults.SEGFAULT)
         return str(number)
 
     with ThreadPoolExecutor(4) as pool:
@@ -86,21 +86,21 @@ def test_threads_do_not_mix_their_answers() -> None:
 
 
 def test_a_child_is_not_shared_with_what_is_forked() -> None:
-    ours = isolated(faults.pid)
+    ours = isolated(faults.pid, b"")
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
-    process = context.Process(target=lambda: queue.put(isolated(faults.pid)))
+    process = context.Process(target=lambda: queue.put(isolated(faults.pid, b"")))
     process.start()
     process.join(60)
     assert queue.get() != ours
-    assert isolated(faults.pid) == ours
+    assert isolated(faults.pid, b"") == ours
 
 
 @pytest.mark.parametrize("last", ["os._exit(0)", "os.kill(os.getpid(), 9)", "sys.exit(0)"])
 def test_a_child_ends_with_its_parent(last: str) -> None:
     program = (
         "import os, sys; from cxr.imaging.isolation import isolated; from tests.imaging import faults;"
-        f"print(isolated(faults.pid)[0], flush=True); {last}"
+        f"print(isolated(faults.pid, b'')[0], flush=True); {last}"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False, env=_with_path())
     _wait_for_end(int(done.stdout))
@@ -109,8 +109,8 @@ def test_a_child_ends_with_its_parent(last: str) -> None:
 def test_a_child_that_hangs_outlives_a_killed_parent_by_seconds_only() -> None:
     program = (
         "import threading, os, time; from cxr.imaging.isolation import isolated; from tests.imaging import faults;"
-        "print(isolated(faults.pid)[0], flush=True);"
-        "threading.Timer(0.5, os.kill, (os.getpid(), 9)).start(); isolated(faults.fail, faults.HANG, seconds=1)"
+        "print(isolated(faults.pid, b'')[0], flush=True);"
+        "threading.Timer(0.5, os.kill, (os.getpid(), 9)).start(); isolated(faults.fail, b'', faults.HANG, seconds=1)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False, env=_with_path())
     assert done.returncode == -signal.SIGKILL
@@ -118,7 +118,7 @@ def test_a_child_that_hangs_outlives_a_killed_parent_by_seconds_only() -> None:
 
 
 def test_a_child_has_neither_networks_nor_the_terminal() -> None:
-    loaded = isolated(faults.modules)[0].split()
+    loaded = isolated(faults.modules, b"")[0].split()
     assert not {"openvino", "cxr.inference", "cxr.screening", "ray"} & set(loaded)
 
 

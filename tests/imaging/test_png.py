@@ -187,3 +187,17 @@ def test_a_copy_whose_end_is_zeros_is_no_film_with_a_black_half() -> None:
         whole = saved(PICTURES[mode])
         half = len(whole) // 2
         assert judged(whole[:half] + bytes(len(whole) - half)) in (Reason.UNREADABLE, Reason.TRUNCATED)
+
+
+@pytest.mark.parametrize("place", ["first", "before the pixels", "after the pixels"])
+def test_a_png_has_one_header_and_begins_with_it(place: str) -> None:
+    """Pillow believes the last one, wherever it is."""
+    data, note = saved(PICTURES["L"]), chunk(b"tEXt", b"Comment\0drawn")
+    header = data[8:33]
+    changed = {
+        "first": data[:8] + note + data[8:],
+        "before the pixels": data[:33] + header + data[33:],
+        "after the pixels": data[:-12] + header + data[-12:],
+    }[place]
+    with pytest.raises(ImageError, match=r"unreadable: a PNG (that does not begin with its header|with two headers)"):
+        decode_bytes(changed, 64)

@@ -52,7 +52,7 @@ def test_such_a_picture_has_a_row_without_a_suffix_too(file: str, tmp_path: Path
 
 
 def test_an_archive_that_is_taken_for_an_image_is_named() -> None:
-    assert "zip archive" in refusal((INPUTS / "e.zip").read_bytes()).detail
+    assert refusal((INPUTS / "e.zip").read_bytes()).detail.startswith("zip, which is not read; unpack it first")
 
 
 @pytest.mark.parametrize("data", [bytes(60), bytes(100_000), b"\x89PN", b"\xff\xd8", b"II", b"GIF8"])

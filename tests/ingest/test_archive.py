@@ -11,6 +11,7 @@ import pytest
 from cxr.core.errors import DataError
 from cxr.ingest.archive import Limits, safe_path, unpack, write_member
 from tests.dataset.releases import digest, png, write_tar, write_tree, write_zip
+from tests.imports import ROOT
 from tests.ingest.refusals import refused
 
 FILES = {"top/COVID/a.png": png(1), "top/Normal/b c.png": png(2), "top/read me.txt": b""}
@@ -173,6 +174,52 @@ def test_an_encrypted_zip_is_refused_in_a_sentence(tmp_path: Path, into: Path) -
     raw[raw.index(b"PK\1\2") + 8] |= 1
     archive.write_bytes(raw)
     assert refused(archive, into).startswith("The zip is encrypted (a.png); unpack it with its password")
+
+
+def test_folders_of_windows_zips_end_with_a_backslash(tmp_path: Path, into: Path) -> None:
+    names = ["top\\", "top\\COVID\\", "top\\COVID\\a.png", "top\\empty\\"]
+    unpack(write_zip(tmp_path / "a.zip", {name: b"" if name.endswith("\\") else png(1) for name in names}), into)
+    assert digest(into) == digest(write_tree(tmp_path / "same", {"top/COVID/a.png": png(1)}))
+    assert (into / "top/empty").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [(9, "a.png with Deflate64, as Windows does for large files"), (93, "with Zstandard"), (6, "with method 6")],
+)
+def test_a_way_of_packing_that_is_not_read_is_no_damage(tmp_path: Path, into: Path, method: int, words: str) -> None:
+    raw = bytearray(write_zip(tmp_path / "a.zip", {"a.png": b"abc"}).read_bytes())
+    for mark, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        struct.pack_into("<H", raw, raw.index(mark) + offset, method)
+    (tmp_path / "a.zip").write_bytes(raw)
+    said = refused(tmp_path / "a.zip", into)
+    assert said.startswith("The zip is not damaged, but packed in a way that is not read: ")
+    assert words in said
+    assert "Unpack it, in Windows with 'Extract All'" in said
+
+
+@pytest.mark.parametrize("part", ["first", "last"])
+def test_one_part_of_a_zip_in_several_is_named(tmp_path: Path, into: Path, part: str) -> None:
+    raw = bytearray(write_zip(tmp_path / "a.zip", {"a.png": b"abc"}).read_bytes())
+    end = raw.index(b"PK\5\6")
+    struct.pack_into("<H", raw, end + 4, 1)
+    (tmp_path / "a.zip").write_bytes(b"PK\7\x08" + raw[:end] if part == "first" else raw)
+    assert "a.zip is one part of a zip in several files; put all parts into one" in refused(tmp_path / "a.zip", into)
+
+
+def test_an_empty_zip_is_named(into: Path) -> None:
+    assert refused(ROOT / "tests" / "inputs" / "unread" / "e.zip", into).startswith("The zip is empty; give the")
+
+
+def test_a_zip64_is_unpacked(tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)  # of entries, from which the directory is one of zip64
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, content in FILES.items():
+            with archive.open(name, "w", force_zip64=True) as member:
+                member.write(content)
+    assert b"PK\6\6" in (tmp_path / "a.zip").read_bytes()
+    unpack(tmp_path / "a.zip", into)
+    assert digest(into) == digest(write_tree(tmp_path / "same", FILES))
 
 
 def test_a_bad_crc_names_the_member(tmp_path: Path, into: Path) -> None:

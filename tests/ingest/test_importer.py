@@ -2,12 +2,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cxr.core.errors import DataError, ParamsError
 from cxr.ingest.archive import Limits
 from cxr.ingest.importer import drop_remote, open_project, put_in_place, require_dvc, staged, with_expected_files
 from tests.dataset.releases import PARAMS, digest, png, release_files, write_tar, write_tree, write_zip
+from tests.dicoms import save_dicom
 from tests.ingest.imports import refused, run
 
 Write = Callable[[Path, dict[str, bytes]], Path]
@@ -105,11 +107,29 @@ def test_two_files_for_one_place_are_refused(tmp_path: Path, project: Path) -> N
 def test_unreadable_images_are_counted_and_the_first_five_named(tmp_path: Path, project: Path) -> None:
     bad = {f"Normal/images/bad-{number}.png": png(number)[:60] for number in range(6)}
     text = refused(write_zip(tmp_path / "a.zip", release_files() | bad | {"Normal/images/bad-0.png": b""}), project)
-    assert text.startswith("6 of 12 images cannot be read: ")
+    assert text.startswith("6 of 12 images cannot be used: ")
     assert "Normal/images/bad-0.png (empty_file" in text
     assert "Normal/images/bad-4.png (truncated" in text
     assert "bad-5" not in text
     assert "and 1 more. Nothing was imported" in text
+
+
+def test_objects_that_their_headers_call_no_chest_are_counted_apart(tmp_path: Path, project: Path) -> None:
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    source = write_tree(tmp_path / "source", release_files() | {"Normal/images/bad.png": b""})
+    for name, elements in {
+        "ct.dcm": {"Modality": "CT"},
+        "hand.dcm": {"Modality": "DX", "BodyPartExamined": "HAND"},
+        "chest.dcm": {"Modality": "DX", "BodyPartExamined": "CHEST"},
+    }.items():
+        save_dicom(source / "Normal/images" / name, pixels, **elements)
+    text = refused(source, project)
+    assert text.startswith(
+        "3 of 10 images cannot be used, 2 of them by their DICOM headers no radiographs of the chest: "
+    )
+    assert "Normal/images/ct.dcm (other_modality: Modality (0008,0060) is CT; expected CR, DX, DR, RG)" in text
+    assert "Normal/images/hand.dcm (other_body_part: BodyPartExamined (0018,0015) says HAND;" in text
+    assert "chest.dcm" not in text
 
 
 @pytest.mark.parametrize("link", ["COVID/images/link.png", "Lung_Opacity/link"])
@@ -133,9 +153,9 @@ def test_a_full_disk_is_a_sentence_and_changes_nothing(tmp_path: Path, project: 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cxr.ingest.importer.shutil.copyfile", full)
+    monkeypatch.setattr("cxr.core.files.shutil.copyfile", full)
     text = refused(write_tree(tmp_path / "source", release_files()), project)
-    assert "data/ is as it was: [Errno 28] No space left on device" in text
+    assert "/data/COVID/images/COVID-1.png: No space left on device; free some space, then run" in text
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])

@@ -20,3 +20,12 @@ def save(folder: Path, name: str, levels: Sequence[int] = (200, 100, 50)) -> Pat
     with path.open("wb") as file:
         bars(*levels).save(file, "PNG")
     return path
+
+
+def save_mixed(folder: Path) -> Path:
+    """Save thirty bars, an empty file that is called a picture, and a file that is none; return the folder."""
+    for number in range(30):
+        save(folder, f"{number:02}.png", (number, 3 * number, 5 * number))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes").write_text("no image")
+    return folder

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from cxr.core.errors import UsageError
+from cxr.core.errors import DataError, UsageError
 from cxr.screening.candidates import Found, Query, common_root, read_names
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming, PathStyle
+from tests.imports import ROOT
 from tests.screening.drawings import save
+
+LISTS = ROOT / "tests" / "inputs" / "lists"
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -72,12 +75,76 @@ def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
     [
         (b"a.png\nb c.png\r\n\nd\n", ["a.png", "b c.png", "d"]),
         (b"a\nb.png\0c\r\0", ["a\nb.png", "c\r"]),
-        (b"caf\xff.png", ["caf\udcff.png"]),
+        (b".\0./a\0./b\0", [".", "./a", "./b"]),
+        (b"a\0b\0c\0", ["a", "b", "c"]),
+        (b"caf\xff.png\0", ["caf\udcff.png"]),
+        (b"a.png\rb c.png\r", ["a.png", "b c.png"]),
+        (b"a.png\r\r\nb c.png\n\r\n", ["a.png", "b c.png"]),
+        (b"\xef\xbb\xbfa.png\r\nb c.png\r\n", ["a.png", "b c.png"]),
+        ("a.png\r\nü.png\r\n".encode("utf-16"), ["a.png", "ü.png"]),
+        ("a.png\r\nü.png\r\n".encode("utf-16-le"), ["a.png", "ü.png"]),
+        ("a.png\r\nü.png".encode("utf-16-be"), ["a.png", "ü.png"]),
+        ("a.png".encode("utf-16-le"), ["a.png"]),
+        ("\ufeff影像.png\r\n".encode("utf-16-be"), ["影像.png"]),
+        (b"a.png\n\n   \n\t\nb c.png\n", ["a.png", "b c.png"]),
+        (b"# of ward 3\na.png\n#7.png\n", ["a.png", "#7.png"]),
+        (b'"a.png"\n"b c.png"\n\'d.png\'\n', ["a.png", "b c.png", "d.png"]),
+        (b'"say ""hi"".png"\n', ['say "hi".png']),
+        (b"s3://bucket/a b.png\nS3://bucket/c\\d.png\n", ["s3://bucket/a b.png", "S3://bucket/c\\d.png"]),
         (b"", []),
+        (b"\xef\xbb\xbf", []),
+        (b"\r\n\r\n", []),
+        (b"sep=;\r\na.png;;\r\n;;\r\n", ["a.png"]),
     ],
 )
 def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
-    assert list(read_names(data)) == names
+    assert list(read_names(data, "list.txt")) == names
+
+
+def test_what_other_programs_put_around_a_name_goes_where_no_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "sub/a.png", "b.png", 'c;.png"', "#note")
+    listed = b'.\\sub\\a.png\n b.png  \n"b.png";;\n\'c;.png"\nc;.png"\n#note\ngone\\d.png\n'
+    assert list(read_names(listed, "l")) == [
+        *("./sub/a.png", "b.png", "b.png", "'c;.png\"", 'c;.png"', "#note", "gone\\d.png")
+    ]
+
+
+def test_a_name_of_other_bytes_is_taken_where_there_is_such_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"list\.txt, line 2, is not UTF-8 but perhaps Windows-1252: 'ü\.png'; save"):
+        list(read_names(b"a.png\n\xfc.png\n", "list.txt"))
+    touch(tmp_path, os.fsdecode(b"\xfc.png"))
+    assert list(read_names(b"a.png\n\xfc.png\n", "list.txt")) == ["a.png", "\udcfc.png"]
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in LISTS.iterdir()))
+def test_lists_of_windows_name_the_files_that_are_there(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.png", "b c.png", "ü.png")
+    names = list(read_names((LISTS / file).read_bytes(), file))
+    assert names
+    assert {os.path.normpath(name) for name in names} <= {"a.png", "b c.png", "ü.png"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"PK\3\4", "is an Excel workbook or another zip file, and no text"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Excel workbook of the old kind, \.xls"),
+        (b"\xef\xbb\xbfa.png\n\xfc.png\n", r"line 2, is not UTF-8"),
+        ("a.png\r\n".encode("utf-16")[:-1], "is UTF-16, and damaged or not whole"),
+    ],
+)
+def test_what_is_no_list_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        list(read_names(data, "list.txt"))
 
 
 def test_equal_base_names_in_two_folders_are_two_files(tmp_path: Path) -> None:

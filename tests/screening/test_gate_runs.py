@@ -12,8 +12,7 @@ import pytest
 from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import read_json, sha256_of, write_json
 from cxr.core.image import Plane
-from cxr.inference.decisions import DECISIONS_FILE, read_decisions
-from cxr.inference.decisions import ReferReason
+from cxr.inference.decisions import DECISIONS_FILE, ReferReason, read_decisions
 from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE, Sign, gate_fingerprint, limits_form
 from cxr.inference.network import DESCRIPTION_FILE
 from cxr.screening.discovery import Shard

@@ -98,7 +98,7 @@ def test_a_full_disk_is_told_and_what_was_written_before_stays(path: Path, monke
 
 def test_a_folder_that_is_absent_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another folder"):
+    with pytest.raises(OutputError, match="File exists; something else has that name: give another"):
         create_journal(tmp_path / "file" / "j", {})
 
 
@@ -172,7 +172,7 @@ def test_a_part_that_cannot_be_written_is_said_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="No space left on device; what was done so far is kept"):
+    with pytest.raises(OutputError, match="No space left on device; free some space"):
         write_part(folder, 0, [record("a")])
     assert [path.name for path in folder.iterdir()] == [HEADER_FILE]
 

@@ -10,19 +10,14 @@ from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import Format
 from cxr.screening.verify import verify_table
-from tests.screening.drawings import save
+from tests.screening.drawings import save, save_mixed
 from tests.screening.fakes import FakeModel
 from tests.screening.works import run_in, work_on
 
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    folder = tmp_path / "scans"
-    for number in range(30):
-        save(folder, f"{number:02}.png", (number, 3 * number, 5 * number))
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "notes").write_text("no image")
-    return folder
+    return save_mixed(tmp_path / "scans")
 
 
 def shard(scans: Path, output: Path, number: int, of: int = 3, **more: object) -> Path:

@@ -91,11 +91,28 @@ def test_the_suffix_names_the_format(name: str, expected: Format) -> None:
     assert format_of(Path(name)) is expected
 
 
-@pytest.mark.parametrize("content", ["a,b\n1\n", 'a,b\n"1,2\n', "a,b\n1,2,3\n"])
-def test_a_damaged_csv_is_named(content: str, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text(content)
-    with pytest.raises(DataError, match=r"t.csv cannot be read as a table"):
-        list(read_table(tmp_path / "t.csv"))
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", "a,b\n1\n", "row 2, has too few cells: 1"),
+        ("t.csv", 'a,b\n1,2\n"1,2\n', "row 3, has a quotation mark that does not end its cell"),
+        ("t.csv", "a,b\n1,2,3\n", "row 2, has too many cells: 3"),
+        ("t.csv", "", "is empty"),
+        ("t.jsonl", '{"a": 1}\n[1]\n', "cannot be read as a table of results in jsonl"),
+        ("t.jsonl", "a,b\n", "cannot be read as a table of results in jsonl"),
+        ("t.parquet", "a,b\n", "cannot be read as a table of results in parquet"),
+    ],
+)
+def test_a_damaged_table_is_named(name: str, content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"{name}.* {words}"):
+        list(read_table(tmp_path / name))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_lines_are_read_as_windows_saves_them(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "t.jsonl").write_bytes(mark + b'{"a": "x", "b": 1.50}\r\n\r\n{"a": null, "b": 2}\r\n')
+    assert list(read_table(tmp_path / "t.jsonl")) == [{"a": "x", "b": "1.50"}, {"a": "", "b": "2"}]
 
 
 @given(st.lists(file_names, unique=True))

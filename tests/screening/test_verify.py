@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +15,14 @@ from cxr.screening.paths import Naming, PathStyle
 from cxr.screening.run_manifest import RunResult, read_run_result
 from cxr.screening.verify import Check, rescore, verify_table
 from tests.cli.batches import read
-from tests.screening.drawings import save
+from tests.screening.drawings import save, save_mixed
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness, deciding_model
 from tests.screening.works import run_in, work_on
 
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    folder = tmp_path / "scans"
-    for number in range(30):
-        save(folder, f"{number:02}.png", (number, 3 * number, 5 * number))
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "notes").write_text("no image")
-    return folder
+    return save_mixed(tmp_path / "scans")
 
 
 @pytest.fixture
@@ -65,6 +61,27 @@ def test_an_untouched_table_holds_in_every_check(table: Path) -> None:
 def test_a_changed_byte_is_found_by_the_hash(table: Path) -> None:
     table.write_text(table.read_text().replace("0.3", "0.4", 1))
     assert "bytes" in failing(table)
+
+
+@pytest.mark.parametrize(
+    ("separator", "encoding", "words"),
+    [
+        (";", "utf-8-sig", "a byte order mark, semicolons between cells, lines that end in CR LF"),
+        ("\t", "utf-16", "the encoding UTF-16, tabs between cells, lines that end in CR LF"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_fails_by_its_bytes_alone_and_is_told_why(
+    table: Path, separator: str, encoding: str, words: str
+) -> None:
+    rows = read(table)
+    with table.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
+        writer.writeheader()
+        writer.writerows(rows)
+    findings = failing(table)
+    assert list(findings) == ["bytes"]
+    assert findings["bytes"][0].startswith(f"another program saved it: it has {words}; cxr-batch writes plain UTF-8")
+    assert findings["bytes"][1].startswith("sha256 is ")
 
 
 def test_a_dropped_row_is_found_even_where_the_hash_was_made_to_fit(table: Path) -> None:
@@ -117,7 +134,7 @@ def test_a_table_of_other_columns_is_found(table: Path) -> None:
 def test_a_table_that_is_no_table_is_an_error(table: Path) -> None:
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join([*lines[:3], "a,b\n", *lines[3:]]))
-    with pytest.raises(DataError, match="row 3 has 2 cells"):
+    with pytest.raises(DataError, match="row 4, has too few cells: 2"):
         verify_table(read_run_result(table))
 
 

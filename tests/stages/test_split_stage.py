@@ -94,3 +94,13 @@ def test_a_waiver_of_no_audit_is_refused(project):
     done = split(project, manifest({"covid": 50, "normal": 50}))
     assert done.returncode == 1
     assert "waivers for leak, which this stage does not audit" in " ".join(done.stderr.split())
+
+
+def test_a_wrong_parameter_stops_a_stage_with_one_sentence(project):
+    text = (project / "params.yaml").read_text().replace("  test: 0.2\n", "  test: many\n")
+    (project / "params.yaml").write_text(text)
+    done = split(project, manifest({"covid": 50, "normal": 50}))
+    assert done.returncode == 1
+    assert "params.yaml: split.test: input should be a valid number" in " ".join(done.stderr.split())
+    assert "got 'many'" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

@@ -17,8 +17,8 @@ from cxr.evaluation.audits import AUDITS
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
 from cxr.inference.model_folder import load_model, packaged_folder
-from cxr.inference.outputs import read_outputs
 from cxr.phantom.sample import write_sample
+from tests.evaluation.cases import read_outputs
 from tests.imports import ROOT
 from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
 
@@ -292,24 +292,3 @@ def test_a_target_that_is_no_class_stops_evaluate_with_one_sentence(judged):
     assert stopped.returncode == 1
     assert "evaluate.target is 'covid19'; expected one of covid" in " ".join(stopped.stderr.split())
     assert not (judged / "release/reports/report.json").exists()
-
-
-def test_a_wrong_parameter_stops_a_stage_with_one_sentence(project, tmp_path):
-    text = (project / "params.yaml").read_text().replace("epochs: 1", "epochs: none", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    done = subprocess.run(command("dvc.yaml", "train_cnn1"), cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "params.yaml: train_cnn1.epochs: input should be a valid integer, got 'none'" in " ".join(
-        done.stderr.split()
-    )
-    assert "Traceback" not in done.stderr
-
-
-def test_a_network_larger_than_the_plane_is_refused(project, tmp_path):
-    text = (project / "params.yaml").read_text()
-    head, tail = text.split("train_cnn1:")
-    (tmp_path / "params.yaml").write_text(f"{head}train_cnn1:{tail.replace('side: 32', 'side: 48', 1)}")
-    (tmp_path / "work").symlink_to(project / "work")
-    done = subprocess.run(command("dvc.yaml", "train_cnn1"), cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "train_cnn1.side is 48, but the planes have 32 pixels" in " ".join(done.stderr.split())

@@ -111,6 +111,13 @@ def test_of_few_radiographs_none_may_be_rejected():
     assert (SCORES[:28] >= lowest_threshold(SCORES[:28], 0.003)).sum() == 0
 
 
+def test_nothing_is_rejected_below_the_lowest_threshold_for_it():
+    scores = np.repeat(SCORES[:, None] / 2, len(Sign), axis=1)
+    thresholds = thresholds_of(scores, GateParams(accept=0.997, least=0.5, rejects=0.95))
+    assert thresholds[Sign.NOT_A_RADIOGRAPH] == 0.95
+    assert thresholds[Sign.INVERTED] == 0.5
+
+
 def test_each_sign_has_its_own_share_and_no_probability_falls_below_the_least():
     scores = np.repeat(SCORES[:, None], len(Sign), axis=1)
     scores[:, list(Sign).index(Sign.INVERTED)] /= 100

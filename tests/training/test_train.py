@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core.errors import DataError, ModelError, WeightsError
+from cxr.core.errors import DataError, ModelError, ParamsError, WeightsError
 from cxr.inference.model_folder import load_model
 from cxr.inference.network import softmax
 from tests.networks import build, publish
@@ -41,6 +41,13 @@ def test_no_byte_depends_on_how_many_steps_tensorflow_takes_at_once(bright_and_d
         trained = train_network("cnn1", *bright_and_dark, shared, recipe, NOWHERE)
         weights.append(b"".join(weight.tobytes() for weight in trained.model.get_weights()))
     assert weights[0] == weights[1]
+
+
+def test_a_network_larger_than_the_plane_is_refused(bright_and_dark, shared, recipe, tmp_path):
+    larger = recipe.model_copy(update={"side": 48})
+    with pytest.raises(ParamsError, match=r"train_cnn1\.side is 48, but the planes have 32 pixels"):
+        train("cnn1", bright_and_dark, shared, larger, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared, recipe, tmp_path):

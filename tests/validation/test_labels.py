@@ -44,11 +44,11 @@ def test_rows_match_by_absolute_path_too(tmp_path):
     [
         ("file,label\na.png,covid\n", "has the columns file, label"),
         ("path,label,age\na.png,covid,3\n", "path, label, age"),
-        ("", "columns none"),
-        ("path,label\na.png\n", "as many cells"),
-        ("path,label\na.png,covid,9\n", "as many cells"),
-        ("path,label\na.png,\n", "row 1: path or label is empty"),
-        ("path,label\na.png,covid\na.png,normal\n", r"row 2: a\.png is named twice"),
+        ("", "is empty; expected the columns path,label and, if known, group and source"),
+        ("path,label\na.png\n", "row 2, has too few cells: 1, and the header has 2"),
+        ("path,label\na.png,covid,9\n", "row 2, has too many cells: 3"),
+        ("path,label\na.png,\n", "row 2, has no path or no label"),
+        ("path,label\na.png,covid\na.png,normal\n", r"row 3, names a\.png twice"),
     ],
 )
 def test_wrong_labels_are_refused_with_the_row(tmp_path, text, sentence):
@@ -57,10 +57,12 @@ def test_wrong_labels_are_refused_with_the_row(tmp_path, text, sentence):
 
 
 def test_absent_or_unreadable_labels_are_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read as a table of labels"):
+    with pytest.raises(DataError, match=r"absent\.csv cannot be read: No such file or directory"):
         read_labels(tmp_path / "absent.csv", escape)
-    (tmp_path / "latin.csv").write_bytes(b"path,label\n\xff.png,covid\n")
-    with pytest.raises(DataError, match="cannot be read as a table of labels"):
+    (tmp_path / "latin.csv").write_bytes(b"path,label\n\xfc.png,covid\n")
+    with pytest.raises(
+        DataError, match=r"latin\.csv, line 2, is not UTF-8 .*'ü\.png,covid'; save it in Excel as 'CSV UTF-8"
+    ):
         read_labels(tmp_path / "latin.csv", escape)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images in class folders"):

@@ -67,9 +67,20 @@ AUDITS: tuple[NetworkAudit, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AuditFigures:
-    """What the report shows of a network beside the verdicts; see `cxr.evaluation.records.ModelReport`."""
+    """What the report shows of a network beside the verdicts.
+
+    Attributes:
+        gain: Over the shortcut baselines.
+        dependence: On the lungs.
+        subgroups: Share of right answers in each.
+        robustness: A row a change to the pictures.
+        shuffle: A row a grid.
+        frequencies: A row a filter.
+        cam: What class activation maps are worth.
+        sources: Recall of the target class by held-out source.
+    """
 
     gain: GainOverBaseline = field(metadata={"key": "lift"})
     dependence: LungDependence

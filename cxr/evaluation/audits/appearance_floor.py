@@ -9,9 +9,8 @@ from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.records import as_json
 from cxr.evaluation.audits.shortcut_baseline import ShortcutBaseline
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import POINTS, SHARE
-from cxr.evaluation.stats.intervals import Labels, score
+from cxr.evaluation.stats.intervals import Interval, Labels, score
 
 AUDIT = Audit("appearance_floor", "Lift over the appearance floor", fixable=True)
 PER_NETWORK = True

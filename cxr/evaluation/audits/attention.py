@@ -1,6 +1,5 @@
 """Do class activation maps depend on what was learned, and do they lie in the lungs?"""
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.files import scratch_folder
 from cxr.core.image import Plane
 from cxr.dataset.release import Masks
 from cxr.evaluation.audits.subject import AuditData, Subject
@@ -141,8 +141,8 @@ def randomised_network(xml: Path, seed: int) -> Network:
         values = np.array(node.data, np.float32)
         drawn = generator.normal(values.mean(), values.std(), values.shape).astype(np.float32)
         node.output(0).replace(openvino.opset13.constant(drawn).output(0))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / NETWORK_FILE
+    with scratch_folder() as folder:
+        path = folder / NETWORK_FILE
         openvino.save_model(model, str(path), compress_to_fp16=False)
         return Network(path)
 

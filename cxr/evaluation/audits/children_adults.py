@@ -9,9 +9,8 @@ from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.age_blocks import MIXED, PAEDIATRIC, AgeBlocks
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import POINTS, SHARE
-from cxr.evaluation.stats.intervals import Labels, interval, wilson
+from cxr.evaluation.stats.intervals import Interval, Labels, interval, wilson
 from cxr.inference.outputs import SavedOutputs
 
 AUDIT = Audit("children_adults", "Children against adults", fixable=False)

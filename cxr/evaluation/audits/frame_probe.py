@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import SHARE
+from cxr.evaluation.stats.intervals import Interval
 
 AUDIT = Audit("frame_probe", "Frame-only probe", fixable=False)
 PER_NETWORK = False

@@ -12,9 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import SHARE
-from cxr.evaluation.stats.intervals import Labels, wilson
+from cxr.evaluation.stats.intervals import Interval, Labels, wilson
 from cxr.inference.outputs import SavedOutputs
 
 AUDIT = Audit("leave_source_out", "Leave one source out", fixable=False)

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import FULL, ByVariant, find_regions
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.reporting.format import SHARE
-from cxr.evaluation.stats.intervals import Labels, rounded, score
+from cxr.evaluation.stats.intervals import Interval, Labels, rounded, score
 
 AUDIT = Audit("lung_dependence", "Dependence on the lungs", fixable=False)
 PER_NETWORK = True

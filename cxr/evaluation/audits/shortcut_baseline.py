@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from cxr.dataset.appearance import Features
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.stats.intervals import DIGITS, Labels, balanced_accuracy, rounded, score
+from cxr.evaluation.stats.intervals import DIGITS, Interval, Labels, balanced_accuracy, rounded, score
 from cxr.inference.outputs import SavedOutputs
 
 TREES = 100

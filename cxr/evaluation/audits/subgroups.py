@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from cxr.dataset.appearance import Features
 from cxr.evaluation.audits.age_blocks import MIXED, AgeBlocks, Member
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.stats.intervals import Labels, wilson
+from cxr.evaluation.stats.intervals import Interval, Labels, wilson
 from cxr.inference.outputs import SavedOutputs
 
 SMALL = 30  # fewer images: the share says nothing

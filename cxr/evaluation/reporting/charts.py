@@ -6,12 +6,12 @@ from typing import Any
 from cxr.core.records import as_json
 from cxr.evaluation.audits.robustness import Perturbed
 from cxr.evaluation.audits.texture import Filtered, Shuffled
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.records import Epoch, ModelReport, Report, ReportData
 from cxr.evaluation.reporting.document import Chart, name_of, ordered
 from cxr.evaluation.stats.calibration import CalibrationByTemperature
 from cxr.evaluation.stats.classification import Distribution, NetBenefit, PrecisionRecallCurve, RocCurve
 from cxr.evaluation.stats.decisions import RiskAtCoverage
+from cxr.evaluation.stats.intervals import Interval
 
 Json = dict[str, Any]  # Vega-Lite: a chart, a layer, an encoding; or a row of what it draws
 

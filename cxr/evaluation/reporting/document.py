@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from cxr.core.records import from_json
 from cxr.evaluation.audits.attention import Attention
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.records import ModelReport, Standard
 from cxr.evaluation.reporting.format import CHANGE, NUMBER, PERCENT, Notation
+from cxr.evaluation.stats.intervals import Interval
 
 STATUSES = ("reported", "missing", "not applicable")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cxr.evaluation.interval import Interval
+from cxr.evaluation.stats.intervals import Interval
 
 RESEARCH_ONLY = "For research. Not a medical device; it supports professionals and never decides."
 NOT_DEFINED = "-"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from cxr.evaluation.audits.attention import Enrichment
 from cxr.evaluation.audits.leave_source_out import HeldOutSource
 from cxr.evaluation.audits.robustness import Perturbed
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.reporting.charts import (
     decision_chart,
@@ -47,6 +46,7 @@ from cxr.evaluation.stats.decisions import (
     Referral,
     SelectiveRisk,
 )
+from cxr.evaluation.stats.intervals import Interval
 
 HUNDREDTHS = Notation(2)
 

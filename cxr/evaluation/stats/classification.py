@@ -18,11 +18,12 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from cxr.evaluation.interval import UNDEFINED, Interval
 from cxr.evaluation.stats.intervals import (
     DIGITS,
     LEVEL,
+    UNDEFINED,
     Floats,
+    Interval,
     Labels,
     Probabilities,
     interval,

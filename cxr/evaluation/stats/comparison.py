@@ -9,10 +9,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from cxr.core.errors import DataError
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import Predictions, delong, delong_p
 from cxr.evaluation.stats.intervals import (
     Floats,
+    Interval,
     Probabilities,
     percentile,
     resample,

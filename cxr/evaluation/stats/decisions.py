@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
 from cxr.core.records import parts
-from cxr.evaluation.interval import UNDEFINED, Interval
 from cxr.evaluation.stats.calibration import fit_temperature
 from cxr.evaluation.stats.classification import Predictions
-from cxr.evaluation.stats.intervals import Floats, Labels, ratio, rounded, wilson
+from cxr.evaluation.stats.intervals import UNDEFINED, Floats, Interval, Labels, ratio, rounded, wilson
 from cxr.inference.decisions import NOT_SUSPECTED, REFER, Decision, Decisions, ReferReason
 from cxr.inference.gate import FLAGS, REASONS, Judged
 from cxr.inference.network import softmax

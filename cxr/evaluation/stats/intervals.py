@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from cxr.evaluation.interval import UNDEFINED, Interval
-
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
@@ -17,6 +15,24 @@ DIGITS = 6
 
 LEVEL = 0.95
 _TAIL = 100 * (1 - LEVEL) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % interval, six decimals.
+
+    Attributes:
+        value: The figure; None where it is not defined.
+        low: Lower bound; None where nothing shows the spread, then `high` is None as well.
+        high: Upper bound.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+UNDEFINED = Interval(None)
 
 
 def significant(value: float | None) -> float | None:

@@ -9,8 +9,7 @@ from cxr.evaluation.audits.shortcut_baseline import (
     fit_shortcut_baseline,
     majority_by_source,
 )
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.stats.intervals import balanced_accuracy, draw_weights
+from cxr.evaluation.stats.intervals import Interval, balanced_accuracy, draw_weights
 from tests.evaluation.audits.toys import outputs
 
 EACH = 100

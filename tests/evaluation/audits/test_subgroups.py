@@ -10,8 +10,7 @@ from cxr.evaluation.audits.age_blocks import AgeBlocks, find_age_blocks
 from cxr.evaluation.audits.children_adults import AgeGap, BlockRates, age_gap, gap
 from cxr.evaluation.audits.leave_source_out import HeldOutSource, LeftOut, head_refitted, refitted
 from cxr.evaluation.audits.subgroups import measure_subgroups
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.stats.intervals import wilson
+from cxr.evaluation.stats.intervals import Interval, wilson
 from tests.evaluation.audits.toys import CLASSES, outputs
 
 CHANGE = ChangePoint(40, 0.005, 0.98, {"lower": 40, "upper": 40}, True)

@@ -19,8 +19,7 @@ from cxr.evaluation.audits.mask_shape import MaskShape
 from cxr.evaluation.audits.robustness import Perturbed
 from cxr.evaluation.audits.source_oracle import SourceAgainstNetwork
 from cxr.evaluation.audits.texture import Shuffled, Texture
-from cxr.evaluation.interval import Interval
-from cxr.evaluation.stats.intervals import Score
+from cxr.evaluation.stats.intervals import Interval, Score
 
 
 def gain(value, low):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats.classification import delong, delong_interval, delong_p
 from cxr.evaluation.stats.comparison import detectable_gap, holm, mcnemar_p
+from cxr.evaluation.stats.intervals import Interval
 
 
 def test_delong_has_the_area_of_scikit_learn_with_and_without_ties():

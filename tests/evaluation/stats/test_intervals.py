@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.interval import Interval
 from cxr.evaluation.stats import intervals
 from cxr.evaluation.stats.classification import macro_auc as macro_auc_of_one
 from cxr.evaluation.stats.intervals import (
+    Interval,
     draw_weights,
     interval,
     percentile,

@@ -1,0 +1,290 @@
+"""Read text and tables that other programs saved: in any encoding that is certain, with any of three separators.
+
+Excel, PowerShell and Notepad write byte order marks, UTF-16, semicolons and lines that end in CR LF. What cannot be
+read for certain is refused in one sentence, the same for every file: which file, which row, what to do.
+"""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from cxr.core.errors import DataError
+
+HEAD = 1 << 16  # bytes by which a form is told
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_SAVE = "save it in Excel as 'CSV UTF-8 (Comma delimited)', in Notepad with the encoding UTF-8"
+_MARKS = (  # the longer first: that of UTF-32 begins as that of UTF-16 does
+    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
+    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
+)
+_UNMARKED = ("utf-16-le", "utf-16-be")
+# Two bytes of ASCII taken for one of UTF-16 lie above; Latin, Greek, Cyrillic and Hebrew letters below.
+_FIRST_UNLIKELY = "\u0600"
+_SIGNS = frozenset("\r\n./\\,;\t")  # of a list or a table; a list of names of one letter, with NUL between, has none
+_WORKBOOKS = (
+    (b"PK\3\4", "an Excel workbook or another zip file"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind, .xls"),
+)
+_QUOTED = re.compile(r'"[^"]*"')
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_TOLD = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+_WORDS = re.compile(r"[^\r\n]*\w[^\r\n]*")
+_SHOWN = 100  # characters of a line in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """How a file writes its text, by its first HEAD bytes.
+
+    Attributes:
+        codec: What Python calls the encoding; takes the byte order mark away.
+        encoding: What people call it.
+        has_mark: Whether there is a byte order mark.
+        line_end: That of the first line; empty where it has none.
+        separator: One of SEPARATORS, as the first line of a table has most of; the comma where it has none.
+        is_told: Whether the first line says nothing but the separator, as in `sep=;`, and is no part of the table.
+    """
+
+    codec: str
+    encoding: str
+    has_mark: bool
+    line_end: str
+    separator: str
+    is_told: bool
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What this form has that plain CSV (UTF-8, commas, lines that end in LF) has not; words for people."""
+        found = (
+            (self.encoding != "UTF-8", f"the encoding {self.encoding}"),
+            (self.has_mark and self.encoding == "UTF-8", "a byte order mark"),
+            (self.separator != ",", f"{SEPARATORS[self.separator]}s between cells"),
+            (self.is_told, "a first line that names the separator"),
+            (self.line_end == "\r\n", "lines that end in CR LF"),
+            (self.line_end == "\r", "lines that end in CR"),
+        )
+        return tuple(words for holds, words in found if holds)
+
+
+def form_of(head: bytes) -> TextForm:
+    """Tell the form of a text by its first bytes; what has no mark and is not certainly UTF-16 counts as UTF-8."""
+    codec, encoding, has_mark = _encoding_of(head)
+    text = codecs.getincrementaldecoder(codec)("replace").decode(head)
+    line_end, told = _LINE_END.search(text), _TOLD.match(text)
+    separator = told[1] if told else max(SEPARATORS, key=_QUOTED.sub("", _first_words(text)).count)
+    return TextForm(codec, encoding, has_mark, line_end[0] if line_end else "", separator, bool(told))
+
+
+def _first_words(text: str) -> str:
+    """Return the first line that has more than separators; where there is none, all of the text."""
+    found = _WORDS.search(text)
+    return found[0] if found else text
+
+
+def _encoding_of(head: bytes) -> tuple[str, str, bool]:
+    for mark, codec, encoding in _MARKS:
+        if head.startswith(mark):
+            return codec, encoding, True
+    for codec in _UNMARKED if b"\0" in head else ():
+        text = head[: len(head) // 2 * 2].decode(codec, "replace")
+        if "\0" not in text and max(text, default="\0") < _FIRST_UNLIKELY and len(text) > 1 and _SIGNS & set(text):
+            return codec, "UTF-16", False
+    return "utf-8", "UTF-8", False
+
+
+def decode_text(data: bytes, name: str) -> str:
+    """Return the text of a file's bytes, without byte order mark, line ends as they are; `name` is for the sentence.
+
+    Raises:
+        DataError: They are no text, or in an encoding that cannot be told.
+    """
+    refuse_workbook(data, name)
+    form = form_of(data[:HEAD])
+    try:
+        return data.decode(form.codec)
+    except UnicodeDecodeError:
+        _refuse_bytes(data, form, name)
+
+
+def refuse_workbook(head: bytes, name: str) -> None:
+    """Raise DataError for a workbook where text is expected, with how to save it."""
+    for mark, what in _WORKBOOKS:
+        if head.startswith(mark):
+            raise DataError(f"{name} is {what}, and no text; {_SAVE}")
+
+
+class Row(NamedTuple):
+    """A row of a table: its number as a spreadsheet shows it, the header's is 1; and its cells, as many as columns."""
+
+    number: int
+    cells: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it is being read.
+
+    Attributes:
+        header: Names of the columns, each once; those that were asked for as they were asked for.
+        rows: Below it; empty ones are left out. Can be read once, and raises DataError as `read_csv` does.
+    """
+
+    header: tuple[str, ...]
+    rows: Iterator[Row]
+
+
+def read_csv(
+    path: Path, required: Sequence[str] = (), optional: Sequence[str] | None = None, name: str | None = None
+) -> Table:
+    """Begin to read a table as text; memory does not grow with its rows.
+
+    Args:
+        path: A file in any form that `TextForm` can tell. A cell between quotation marks may hold line breaks.
+        required: Columns that it must have; letter case and blanks around them do not count.
+        optional: Columns that it may have beside them; None: any.
+        name: What sentences call it; None: its path.
+
+    Raises:
+        DataError: It cannot be read, is in an encoding that cannot be told, or is not such a table.
+    """
+    called = str(path) if name is None else name
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise unreadable(called, error) from error
+    refuse_workbook(head, called)
+    form = form_of(head)
+    return table_of(_rows(path, form, called), required, optional, called, form.separator)
+
+
+def table_of(
+    rows: Iterable[list[str]],
+    required: Sequence[str] = (),
+    optional: Sequence[str] | None = None,
+    name: str = "the table",
+    separator: str = ",",
+) -> Table:
+    """Check rows of cells, the header first, and give them as a table; see `read_csv` for the rest."""
+    numbered = ((number, cells) for number, cells in enumerate(rows, start=1) if any(map(str.strip, cells)))
+    _, header = next(numbered, (0, []))
+    expected = _expected(required, optional)
+    if not header:
+        raise DataError(f"{name} is empty{f'; expected {expected}' if expected else ''}; fill it in, or remove it")
+    names = _names(_without_empty_end(header), (*required, *(optional or ())))
+    twice = [column for column, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise DataError(f"{name} has the column {twice[0]} twice; remove or rename one of them")
+    unknown = set() if optional is None else set(names) - {*required, *optional}
+    if unknown or not set(names) >= set(required):
+        shown = ", ".join(column or "one without a name" for column in names)
+        raise DataError(
+            f"{name} has the columns {shown}; expected {expected}. Name its columns so in its first row, "
+            "with commas, semicolons or tabs between"
+        )
+    return Table(names, _checked(numbered, len(names), name, SEPARATORS[separator]))
+
+
+def _expected(required: Sequence[str], optional: Sequence[str] | None) -> str:
+    if not required:
+        return ""
+    known = f" and, if known, {' and '.join(optional)}" if optional else ""
+    return f"the columns {','.join(required)}{known}"
+
+
+def _names(header: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    spelt = {column.casefold(): column for column in known}
+    return tuple(spelt.get(cell.strip().casefold(), cell.strip()) for cell in header)
+
+
+def _without_empty_end(cells: list[str], least: int = 0) -> list[str]:
+    """Return cells without the empty ones at the end, which spreadsheets add; never fewer than `least`."""
+    end = len(cells)
+    while end > least and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]
+
+
+def _checked(rows: Iterable[tuple[int, list[str]]], columns: int, name: str, separator: str) -> Iterator[Row]:
+    for number, found in rows:
+        cells = found if len(found) == columns else _without_empty_end(found, columns)
+        if len(cells) != columns:
+            raise DataError(
+                f"{name}, row {number}, has too {'few' if len(cells) < columns else 'many'} cells: {len(cells)}, and "
+                f"the header has {columns}; give every row as many cells as the header, and put a cell that holds a "
+                f"{separator} between quotation marks"
+            )
+        yield Row(number, cells)
+
+
+def _rows(path: Path, form: TextForm, name: str) -> Iterator[list[str]]:
+    lines = read_lines(path, form, name)
+    if form.is_told:
+        next(lines)
+    rows = csv.reader(lines, delimiter=form.separator, strict=True)
+    number = 0
+    try:
+        for number, row in enumerate(rows, start=1):  # noqa: B007  for the sentence
+            yield row
+    except csv.Error as error:
+        raise DataError(
+            f"{name}, row {number + 1}, has a quotation mark that does not end its cell; close it, or write it twice "
+            "where it is a part of the cell"
+        ) from error
+
+
+def read_lines(path: Path, form: TextForm, name: str) -> Iterator[str]:
+    """Give the lines of a file with their line ends.
+
+    Raises:
+        DataError: The file cannot be read, or has bytes that are no text; calls it `name`.
+    """
+    try:
+        with path.open(encoding=form.codec, newline="") as file:
+            for number, line in enumerate(file, start=1):
+                if "\0" in line:
+                    raise _no_text(name, number)
+                yield line
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except UnicodeDecodeError:
+        _refuse_bytes(path.read_bytes(), form, name)
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    """Return the sentence of a file that cannot be opened."""
+    return DataError(f"{name} cannot be read: {error.strerror or 'no such file'}; give a file that you may read")
+
+
+def require_utf8(line: bytes, number: int, name: str) -> None:
+    """Raise DataError for a line that is not UTF-8; quotes it as Windows shows it in Western Europe."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        text = line.decode("cp1252", "replace").strip()
+        shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:_SHOWN])
+        raise DataError(
+            f"{name}, line {number}, is not UTF-8 but perhaps Windows-1252: "
+            f"'{shown}{'...' if len(text) > _SHOWN else ''}'; {_SAVE}"
+        ) from error
+
+
+def _refuse_bytes(data: bytes, form: TextForm, name: str) -> NoReturn:
+    if form.encoding == "UTF-8":
+        if b"\0" in data:
+            raise _no_text(name, data[: data.index(b"\0")].count(b"\n") + 1)
+        for number, line in enumerate(data.splitlines(), start=1):
+            require_utf8(line, number, name)
+    raise DataError(f"{name} is {form.encoding}, and damaged or not whole; copy it again, or {_SAVE}")
+
+
+def _no_text(name: str, number: int) -> DataError:
+    return DataError(f"{name}, line {number}, has a byte of value zero, as no text has; copy it again, or {_SAVE}")

@@ -1,0 +1,1 @@
+"""Decoding under mutated files: `make fuzz`."""
