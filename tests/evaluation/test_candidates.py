@@ -11,7 +11,7 @@ from cxr.evaluation.candidates import EvaluateParams, fit_on_validation, judge_i
 from cxr.evaluation.screening_model import choose, choose_fast
 from cxr.inference.decisions import disagreeing, parse_decisions
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
-from cxr.inference.gate import FLAGS, Sign, load_gate, unjudged
+from cxr.inference.gate import FLAGS, Flag, Sign, load_gate, unjudged
 from cxr.inference.network import softmax
 from cxr.inference.outputs import apply_decisions, run_network
 from tests.ensembles import member
@@ -250,7 +250,7 @@ def test_limits_come_first_then_no_radiograph_then_marks(gate, table_of_facts, i
     assert [flags(row) for row in found.flags] == [
         [], [], ["out_of_distribution"], [], ["underexposed"], ["overexposed"],
     ]  # fmt: skip
-    assert found.unusual.tolist() == [False, False, True, False, False, False]
+    assert [Flag.OUT_OF_DISTRIBUTION in flags for flags in found.raised] == [False, False, True, False, False, False]
 
 
 def test_colour_and_a_blank_plane_are_reasons(gate, table_of_facts, images):
@@ -277,7 +277,8 @@ def test_a_threshold_itself_is_enough(tmp_path, table_of_facts, images):
     same = load_gate(toy_gate(tmp_path / "b", SIDE, THRESHOLDS | {Sign.OUT_OF_DISTRIBUTION: exact}))
     above = np.nextafter(exact, 2)
     more = load_gate(toy_gate(tmp_path / "c", SIDE, THRESHOLDS | {Sign.OUT_OF_DISTRIBUTION: float(above)}))
-    assert [judge_images(one, table_of_facts, images).unusual[2] for one in (same, more)] == [True, False]
+    raised = [judge_images(one, table_of_facts, images).raised[2] for one in (same, more)]
+    assert [Flag.OUT_OF_DISTRIBUTION in flags for flags in raised] == [True, False]
 
 
 def test_decisions_heed_the_gate_and_rejected_images_have_none():
