@@ -207,6 +207,11 @@ _WHY = {
     ReferReason.SEVERAL_CLASSES: "several classes are possible",
     ReferReason.EMPTY_SET: "no class fits",
     ReferReason.DISAGREEMENT: "the members of the ensemble differ",
+    ReferReason.CONTRADICTION: "the most probable class and the threshold say different things",
+    ReferReason.LATERAL: "they were taken from the side",
+    ReferReason.ROTATED_90: "the chest seems to lie on its side",
+    ReferReason.ROTATED_180: "the chest seems to stand on its head",
+    ReferReason.INVERTED: "black and white look swapped",
 }
 
 

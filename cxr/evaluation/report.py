@@ -15,6 +15,7 @@ from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.leave_source_out import worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.candidates import Candidate
+from cxr.evaluation.limitations import banner, limitations
 from cxr.evaluation.records import (
     CountedStep,
     Epoch,
@@ -33,37 +34,6 @@ from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval, Probabilities
 from cxr.inference.outputs import SavedOutputs
-
-BANNER = (
-    "These figures do not show that a network detects disease: in the public database the class of an image and the "
-    "collection it comes from are nearly the same thing."
-)
-LIMITATIONS = (
-    "Viral pneumonia is all children, COVID-19 nearly all adults: a network may tell ages apart, not diseases.",
-    "No collection contributes both COVID-19 and normal images, so recognising the collection is enough.",
-    "The test split is random over the same collections as the training split: it is internal testing. Other "
-    "hospitals, detectors and years are not in it.",
-    "Labels are those of the collections; how each was established (PCR, radiologist, text) is not known per image.",
-    "Patients are known for some files only: images of one patient may stand in two splits where neither the release "
-    "nor the pixels say so.",
-    "Age, sex, view and severity are not recorded: subgroups by them cannot be measured.",
-    "Classes are balanced by sampling; at the prevalence of a ward or of a screening programme predictive values are "
-    "lower.",
-    "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
-    "One split and one seed: the spread over seeds is not in the intervals.",
-)
-
-
-def banner(baselines: BaselineFigures) -> tuple[str, ...]:
-    """Return the permanent sentences, with what the source and overall grey alone give on this data."""
-    if baselines.source is None:
-        return (BANNER,)
-    return (
-        BANNER,
-        f"On this test split, knowing only the source collection gives {SHARE.number(baselines.source)} accuracy "
-        f"without looking at the image, and 22 numbers of overall grey give {SHARE.number(baselines.appearance.value)} "
-        "balanced accuracy.",
-    )
 
 
 def verdict(chosen: ModelReport, audits: Sequence[AuditRecord], baselines: BaselineFigures) -> Verdict:
@@ -222,7 +192,7 @@ def assemble(
         comparisons=tuple(comparisons),
         learning_curves=tuple(epoch for candidate in candidates for epoch in _epochs(candidate)),
         reproducibility=_reproducibility(candidates, params),
-        limitations=LIMITATIONS,
+        limitations=limitations(candidates[0].test.classes, split_report.sources),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
     )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -178,10 +178,17 @@ REFER, NOT_SUSPECTED = "refer", "not_suspected"
 class ReferReason(StrEnum):
     """Why a picture is for a person to decide: the words of the column `refer_reason`; the first that holds is said."""
 
+    # Each has the word of the flag that it follows from.
     OUT_OF_DISTRIBUTION = "out_of_distribution"
+    LATERAL = "lateral"
+    ROTATED_90 = "rotated_90"
+    ROTATED_180 = "rotated_180"
+    INVERTED = "inverted"
+    # Of the answer.
     EMPTY_SET = "empty_set"
     SEVERAL_CLASSES = "several_classes"
     DISAGREEMENT = "disagreement"
+    CONTRADICTION = "contradiction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,42 +287,60 @@ class Decisions:
         )
 
     def decide(
-        self, probabilities: Floats, point: str, *, unusual: Bools | None = None, disagreeing: Bools | None = None
+        self,
+        probabilities: Floats,
+        point: str,
+        *,
+        flags: Sequence[Collection[str]] | None = None,
+        disagreeing: Bools | None = None,
     ) -> list[Decision]:
         """Decide about n pictures by their calibrated probabilities, float64 (n, classes), not rounded.
 
-        Of bool (n,), `unusual` are those unlike what the gate was fitted on, `disagreeing` those about which the
-        members of an ensemble differ; None: none is.
+        `flags` are n sets of words of `cxr.inference.gate.Flag`, and bool (n,) `disagreeing` marks the pictures about
+        which the members of an ensemble differ; None: of none.
         """
-        nowhere = np.zeros(len(probabilities), np.bool_)
-        held = (nowhere if given is None else given for given in (unusual, disagreeing))
-        rows = zip(self.sets(probabilities), self.suspected(probabilities, point), *held, strict=True)
+        flags = [()] * len(probabilities) if flags is None else flags
+        apart = np.zeros(len(probabilities), np.bool_) if disagreeing is None else disagreeing
+        predictions = (self.classes[number] for number in probabilities.argmax(axis=1))
+        suspected = self.suspected(probabilities, point)
+        rows = zip(self.sets(probabilities), predictions, suspected, flags, apart, strict=True)
         return [self._decision(*row) for row in rows]
 
-    def _decision(self, kept: Bools, suspected: bool, unusual: bool, disagreeing: bool) -> Decision:
+    def _decision(
+        self, kept: Bools, prediction: str, suspected: bool, flags: Collection[str], disagreeing: bool
+    ) -> Decision:
         classes = tuple(name for name, is_kept in zip(self.classes, kept, strict=True) if is_kept)
-        return decision_on(classes, self.target, suspected=suspected, unusual=unusual, disagreeing=disagreeing)
+        return decision_on(
+            classes, self.target, prediction=prediction, suspected=suspected, flags=flags, disagreeing=disagreeing
+        )
 
 
 def decision_on(
-    classes: tuple[str, ...], target: str, *, suspected: bool, unusual: bool, disagreeing: bool
+    classes: tuple[str, ...],
+    target: str,
+    *,
+    prediction: str,
+    suspected: bool,
+    flags: Collection[str] = (),
+    disagreeing: bool = False,
 ) -> Decision:
     """Decide about one picture; of several reasons to refer, the first in the order of `ReferReason` is given.
 
     Args:
         classes: The prediction set.
         target: Class of the operating point.
+        prediction: Class of the largest probability.
         suspected: Whether the target reaches the threshold.
-        unusual: Whether the gate finds the picture unlike what it was fitted on.
+        flags: What is known of the picture, words of `cxr.inference.gate.Flag`.
         disagreeing: Whether the members of an ensemble differ.
     """
     holds = {
-        ReferReason.OUT_OF_DISTRIBUTION: unusual,
         ReferReason.EMPTY_SET: not classes,
         ReferReason.SEVERAL_CLASSES: len(classes) > 1,
         ReferReason.DISAGREEMENT: disagreeing,
+        ReferReason.CONTRADICTION: (prediction == target) != suspected,
     }
-    reason = next((reason for reason in ReferReason if holds[reason]), None)
+    reason = next((reason for reason in ReferReason if holds.get(reason, reason in flags)), None)
     if reason is not None:
         return Decision(classes, REFER, reason)
     return Decision(classes, decision_words(target)[0] if suspected else NOT_SUSPECTED)

@@ -72,9 +72,9 @@ class Judged:
         return np.asarray(self.reasons != "")
 
     @property
-    def unusual(self) -> NDArray[np.bool_]:
-        """What is unlike the images that the gate was fitted on, bool (n,)."""
-        return self.flags[:, FLAGS.index(Flag.OUT_OF_DISTRIBUTION)]
+    def raised(self) -> list[tuple[Flag, ...]]:
+        """The flags of each image."""
+        return [tuple(flag for flag, is_raised in zip(FLAGS, row, strict=True) if is_raised) for row in self.flags]
 
     @classmethod
     def of(cls, verdicts: Sequence["Verdict"]) -> Self:

@@ -159,7 +159,7 @@ def apply_decisions(outputs: SavedOutputs, decisions: Decisions, judged: Judged)
     decided = decisions.decide(
         decisions.probabilities(outputs.logits),
         decisions.default_point,
-        unusual=judged.unusual,
+        flags=judged.raised,
         disagreeing=outputs.disagreeing,
     )
     return [None if rejected else one for rejected, one in zip(judged.rejected, decided, strict=True)]

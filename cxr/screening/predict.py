@@ -6,13 +6,12 @@ from functools import partial
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import PIXEL_DIGITS, Decision, disagreeing
-from cxr.inference.gate import Flag, Verdict, judge
+from cxr.inference.gate import Verdict, judge
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH, Failure, NetworkOutputs, predict_with_fallback, softmax
 from cxr.screening.candidates import Candidate
@@ -23,14 +22,14 @@ from cxr.screening.storage import FileVersion, Root, store_of
 
 
 def predictions_of(
-    planes: Mapping[str, Plane], model: ScreeningModel, unusual: Collection[str] = ()
+    planes: Mapping[str, Plane], model: ScreeningModel, flags: Mapping[str, Collection[str]] | None = None
 ) -> dict[str, Prediction | Failure]:
     """Answer for planes by name; where the network fails on several together, each is tried alone.
 
     Args:
         planes: uint8 (side, side) each.
         model: What answers.
-        unusual: Names of those that the gate finds unlike the training images; decisions refer them.
+        flags: By name, what is known of the pictures; decisions refer some of it. None: nothing is.
 
     Returns:
         For each name the answer, or why there is none.
@@ -42,7 +41,7 @@ def predictions_of(
     def compute(some: Mapping[str, Plane]) -> list[Prediction | Failure]:
         outputs = model.network.screen(np.stack(list(some.values())))
         _check_shapes(outputs, len(some), model)
-        return _predictions(outputs, model, np.array([name in unusual for name in some]))
+        return _predictions(outputs, model, [flags.get(name, ()) if flags else () for name in some])
 
     return predict_with_fallback(planes, compute)
 
@@ -60,7 +59,7 @@ def _check_shapes(screened: NetworkOutputs, number: int, model: ScreeningModel) 
 
 
 def _predictions(
-    screened: NetworkOutputs, model: ScreeningModel, unusual: NDArray[np.bool_]
+    screened: NetworkOutputs, model: ScreeningModel, flags: Sequence[Collection[str]]
 ) -> list[Prediction | Failure]:
     """Decide before anything is rounded, so that a probability just below a threshold stays below."""
     finite = np.asarray(np.isfinite(screened.logits).all(axis=1))
@@ -69,7 +68,7 @@ def _predictions(
     decided: list[Decision] | list[None] = [None] * len(sound)
     if decisions:
         apart = None if screened.members is None else disagreeing(screened.members)
-        decided = decisions.decide(probabilities, model.operating_point, unusual=unusual, disagreeing=apart)
+        decided = decisions.decide(probabilities, model.operating_point, flags=flags, disagreeing=apart)
     largest = probabilities.argmax(axis=1).tolist()
     return [
         Prediction(model.classes[number], tuple(row), decision)
@@ -143,8 +142,8 @@ def _outcomes(readings: Sequence[Reading], models: Sequence[ScreeningModel]) -> 
     pictures = {name: (_facts(reading), reading.planes[side]) for name, reading in decoded.items()}
     verdicts = judge(pictures, models[0].gate)
     passed = [(name, reading) for name, reading in decoded.items() if verdicts[name].reason is None]
-    unusual = {name for name, verdict in verdicts.items() if Flag.OUT_OF_DISTRIBUTION in verdict.flags}
-    answers = [predictions_of({name: r.planes[m.plane_side] for name, r in passed}, m, unusual) for m in models]
+    flags = {name: verdict.flags for name, verdict in verdicts.items()}
+    answers = [predictions_of({name: r.planes[m.plane_side] for name, r in passed}, m, flags) for m in models]
     rows = {
         name: _row(reading, verdicts[name], [of[name] for of in answers if name in of], models)
         for name, reading in decoded.items()

@@ -15,7 +15,7 @@ from typing import Any
 from cxr.core.errors import Reason, UsageError
 from cxr.core.image import ImageFacts
 from cxr.imaging.headers import HEADER_REASONS
-from cxr.inference.decisions import NOT_SUSPECTED, Decision, DecisionRecord, Reference, ReferReason, decision_on
+from cxr.inference.decisions import Decision, DecisionRecord, Reference, ReferReason, decision_on
 from cxr.inference.gate import (
     EXPOSURE_FLAGS,
     GATE_REASONS,
@@ -362,18 +362,24 @@ class _AnswerCells:
         return words if words == tuple(name for name in self.head.classes if name in words) else None
 
     @property
-    def expected(self) -> Decision | None:
-        """What the other cells decide; None where there is nothing to decide by."""
+    def expected(self) -> list[Decision]:
+        """What the other cells decide: two where the rounded probability is at the threshold, none without a rule."""
         applied, classes = self.head.applied, self.prediction_set
         if applied is None or classes is None:
-            return None
-        return decision_on(
-            classes,
-            applied.target,
-            suspected=self.of_target >= applied.threshold,
-            unusual=Flag.OUT_OF_DISTRIBUTION in self.cells["flags"].split(),
-            disagreeing=self["refer_reason"] == ReferReason.DISAGREEMENT,  # what the members answered is in no cell
-        )
+            return []
+        suspected = self.of_target >= applied.threshold
+        at_threshold = abs(self.of_target - applied.threshold) <= ROUNDED
+        return [
+            decision_on(
+                classes,
+                applied.target,
+                prediction=self["prediction"],
+                suspected=either,
+                flags=self.cells["flags"].split(),
+                disagreeing=self["refer_reason"] == ReferReason.DISAGREEMENT,  # what the members answered is in no cell
+            )
+            for either in ([suspected, not suspected] if at_threshold else [suspected])
+        ]
 
     @property
     def of_target(self) -> float:
@@ -444,22 +450,21 @@ def _decision_rule(answer: _AnswerCells) -> Clauses:
     decision, expected, applied = answer["decision"], answer.expected, answer.head.applied
     if applied is None and any(answer[name] for name in DECISION_COLUMNS):
         yield f"{answer.name('decision')} is {decision!r}, but {answer.head.identity} has no decisions"
-    if applied is None or expected is None or decision == expected.word:
-        return
-    rounded = abs(answer.of_target - applied.threshold) <= ROUNDED
-    if not (rounded and {decision, expected.word} == {applied.words[0], NOT_SUSPECTED}):
-        yield f"{answer.name('decision')} is {decision!r}, the probabilities give {expected.word!r}"
+    if expected and decision not in [one.word for one in expected]:
+        yield f"{answer.name('decision')} is {decision!r}, the probabilities give {expected[0].word!r}"
 
 
 def _refer_rule(answer: _AnswerCells) -> Clauses:
-    reason, expected, applied = answer["refer_reason"], answer.expected, answer.head.applied
-    if applied is None or expected is None:
+    reason, decision = answer["refer_reason"], answer["decision"]
+    # A decision that is none of these is another column's trouble.
+    expected = [one for one in answer.expected if one.word == decision] or answer.expected
+    if not expected:
         return
-    if expected.reason is ReferReason.DISAGREEMENT and len(answer.head.record.members) < 2:
+    if expected[0].reason is ReferReason.DISAGREEMENT and len(answer.head.record.members) < 2:
         yield f"{answer.name('refer_reason')} is {reason!r}, but {answer.head.identity} is no ensemble"
-    given = expected.reason.value if expected.reason else ""
-    if reason != given:
-        yield f"{answer.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given!r}"
+    given = [one.reason.value if one.reason else "" for one in expected]
+    if reason not in given:
+        yield f"{answer.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given[0]!r}"
 
 
 def _training_rule(answer: _AnswerCells) -> Clauses:

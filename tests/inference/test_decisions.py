@@ -36,9 +36,10 @@ def test_one_picture_alone_has_the_probabilities_it_has_among_others() -> None:
     [
         ((0.75, 0.15, 0.10), ("covid",), "covid_suspected", None),
         ((0.10, 0.80, 0.10), ("normal",), "not_suspected", None),
+        ((0.10, 0.10, 0.80), ("viral_pneumonia",), "not_suspected", None),
         ((0.30, 0.10, 0.60), ("covid", "viral_pneumonia"), "refer", ReferReason.SEVERAL_CLASSES),
         ((0.40, 0.31, 0.29), ("covid",), "covid_suspected", None),  # the threshold itself
-        ((0.399, 0.311, 0.29), ("covid",), "not_suspected", None),
+        ((0.399, 0.311, 0.29), ("covid",), "refer", ReferReason.CONTRADICTION),  # covid, and below the threshold
         ((0.45, 0.32, 0.23), ("covid", "normal"), "refer", ReferReason.SEVERAL_CLASSES),
     ],
 )
@@ -57,28 +58,42 @@ def test_a_picture_like_no_class_is_referred() -> None:
     assert (decision.classes, decision.word, decision.reason) == ((), "refer", ReferReason.EMPTY_SET)
 
 
+def test_a_suspicion_against_the_most_probable_class_is_referred() -> None:
+    minimum = {"covid": 0.1, "normal": 0.7, "viral_pneumonia": 0.5}
+    points = {"covid_sens95": {"threshold": 0.2, "aim": "x"}}
+    decisions = parse_decisions(decisions_form(operating_points=points, conformal={"alpha": 0.05, "minimum": minimum}))
+    (decision,) = decisions.decide(np.array([[0.3, 0.6, 0.1]]), "covid_sens95")
+    assert (decision.classes, decision.word, decision.reason) == (("covid",), "refer", ReferReason.CONTRADICTION)
+
+
 SURE, SEVERAL, NONE = (0.75, 0.15, 0.10), (0.45, 0.32, 0.23), (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "unusual", "apart", "reason"),
+    ("probabilities", "flags", "apart", "reason"),
     [
-        (SURE, False, False, None),
-        (SURE, True, False, ReferReason.OUT_OF_DISTRIBUTION),
-        (SURE, False, True, ReferReason.DISAGREEMENT),
-        (SURE, True, True, ReferReason.OUT_OF_DISTRIBUTION),
-        (SEVERAL, False, True, ReferReason.SEVERAL_CLASSES),
-        (SEVERAL, True, False, ReferReason.OUT_OF_DISTRIBUTION),
-        (NONE, False, True, ReferReason.EMPTY_SET),
-        (NONE, True, True, ReferReason.OUT_OF_DISTRIBUTION),
+        (SURE, "", False, None),
+        (SURE, "small elongated flat synthetic overexposed underexposed cropped", False, None),
+        (SURE, "out_of_distribution", False, ReferReason.OUT_OF_DISTRIBUTION),
+        (SURE, "lateral", False, ReferReason.LATERAL),
+        (SURE, "rotated_90", False, ReferReason.ROTATED_90),
+        (SURE, "small rotated_180", False, ReferReason.ROTATED_180),
+        (SURE, "inverted", True, ReferReason.INVERTED),
+        (SURE, "inverted lateral", False, ReferReason.LATERAL),
+        (SURE, "", True, ReferReason.DISAGREEMENT),
+        (SURE, "lateral out_of_distribution", True, ReferReason.OUT_OF_DISTRIBUTION),
+        (SEVERAL, "", True, ReferReason.SEVERAL_CLASSES),
+        (SEVERAL, "out_of_distribution", False, ReferReason.OUT_OF_DISTRIBUTION),
+        (NONE, "", True, ReferReason.EMPTY_SET),
+        (NONE, "rotated_90", True, ReferReason.ROTATED_90),
     ],
 )
 def test_the_first_reason_that_holds_is_said_and_the_set_stays(
-    probabilities: tuple[float, ...], unusual: bool, apart: bool, reason: ReferReason | None
+    probabilities: tuple[float, ...], flags: str, apart: bool, reason: ReferReason | None
 ) -> None:
     decisions, values = parse_decisions(decisions_form()), np.array([SURE, probabilities])
-    marks = {"unusual": np.array([False, unusual]), "disagreeing": np.array([False, apart])}
-    first, second = decisions.decide(values, "covid_sens95", **marks)
+    marks = [(), flags.split()]
+    first, second = decisions.decide(values, "covid_sens95", flags=marks, disagreeing=np.array([False, apart]))
     assert (first.word, first.reason) == ("covid_suspected", None)
     assert second.reason == reason
     assert second.word == ("refer" if reason else "covid_suspected")
@@ -87,7 +102,7 @@ def test_the_first_reason_that_holds_is_said_and_the_set_stays(
 
 def test_as_many_marks_as_pictures_are_asked_for() -> None:
     with pytest.raises(ValueError, match="zip"):
-        parse_decisions(decisions_form()).decide(np.array([SURE, SURE]), "covid_sens95", unusual=np.array([True]))
+        parse_decisions(decisions_form()).decide(np.array([SURE, SURE]), "covid_sens95", flags=[()])
 
 
 def test_members_disagree_where_their_largest_logits_are_of_different_classes() -> None:

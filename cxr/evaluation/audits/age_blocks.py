@@ -71,8 +71,12 @@ def find_age_blocks(outputs: SavedOutputs, looks: Features, change: ChangePoint 
 
 
 def _paediatric(sources: Texts) -> bool:
-    known = [any(mark in source.lower() for mark in PAEDIATRIC_SOURCES) for source in sources.tolist()]
-    return float(np.mean(known)) > 0.5
+    return float(np.mean([is_paediatric(source) for source in sources.tolist()])) > 0.5
+
+
+def is_paediatric(source: str) -> bool:
+    """Tell whether a collection, by its name or address, is known to hold films of children only."""
+    return any(mark in source.lower() for mark in PAEDIATRIC_SOURCES)
 
 
 def _area(outputs: SavedOutputs, looks: Features, block: Member, children: Member, seed: int) -> float | None:

@@ -177,9 +177,8 @@ OUT_OF_SCOPE = """## Out of scope
 - Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
   {count} names.
 - Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
-- Hospitals, detectors and ages that the data does not have. In the public database viral pneumonia is all children
-  and COVID-19 nearly all adults, and no collection contributes both COVID-19 and normal images: the network may
-  well recognise the source and not the disease.
+- Hospitals, detectors and ages that the data does not have. The network may recognise the collection that an image
+  comes from, and not the disease.
 """
 
 

@@ -150,7 +150,14 @@ class ChosenPoint:
 def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str) -> dict[str, ChosenPoint]:
     """Choose <target>_sens95 and <target>_spec95 on validation.
 
-    Candidates are the probabilities that occur, and one above them all.
+    Two thresholds are considered: of those that find 95 % of the target class, the one with the fewest false alarms;
+    of those that pass 95 % of the others, the one that misses the fewest. Where several do equally well, the lowest
+    is taken of the first kind and the highest of the second, so that nothing is given away that costs nothing. The
+    lower of the two, which suspects more, is <target>_sens95, the higher is <target>_spec95. Where no threshold meets
+    both aims, each point meets the aim of its name. Where some do, both points meet both aims, and the one that is
+    named for sensitivity is the one that misses fewer.
+
+    Thresholds lie halfway between probabilities that occur, or above them all.
 
     Args:
         positive: bool (n,), images of the target class; both kinds occur.
@@ -160,14 +167,17 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
     Returns:
         The points by name.
     """
-    largest = probability.max()
-    candidates = np.unique(np.append(probability, np.nextafter(largest, np.inf)))
+    found = np.unique(probability)
+    # The mean of two neighbouring floats is the lower one, which would be suspected with the upper.
+    between = np.maximum((found[:-1] + found[1:]) / 2, np.nextafter(found[:-1], np.inf))
+    candidates = np.concatenate([[found[0]], between, [np.nextafter(found[-1], np.inf)]])
     cases, others = np.sort(probability[positive]), np.sort(probability[~positive])
     # Found cases are counted: 1 - 1/20 is a hair below 0.95.
     sensitivity = (len(cases) - np.searchsorted(cases, candidates)) / len(cases)
     specificity = np.searchsorted(others, candidates) / len(others)
-    sensitive = np.flatnonzero(sensitivity >= AIM).max()
-    specific = np.flatnonzero(specificity >= AIM).min()
+    fewest_alarms = specificity == specificity[sensitivity >= AIM].max()
+    fewest_missed = sensitivity == sensitivity[specificity >= AIM].max()
+    low, high = sorted((np.flatnonzero(fewest_alarms).min(), np.flatnonzero(fewest_missed).max()))
     return {
         f"{target}_{short}95": ChosenPoint(
             threshold=float(candidates[chosen]),
@@ -175,7 +185,7 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
             sensitivity=rounded(sensitivity[chosen]),
             specificity=rounded(specificity[chosen]),
         )
-        for short, word, chosen in (("sens", "sensitivity", sensitive), ("spec", "specificity", specific))
+        for short, word, chosen in (("sens", "sensitivity", low), ("spec", "specificity", high))
     }
 
 

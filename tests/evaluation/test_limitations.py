@@ -1,0 +1,52 @@
+"""What a report says of its own data follows from them: other classes, other collections, none known."""
+
+import pytest
+
+from cxr.dataset.audits.sources import SourceCount
+from cxr.evaluation.limitations import ALWAYS, limitations
+
+KERMANY = "https://www.kaggle.com/paultimothymooney/chest-xray-pneumonia"
+
+
+def said(**sources: dict[str, int]) -> tuple[str, ...]:
+    counts = [SourceCount(label, source, n) for label, own in sources.items() for source, n in own.items()]
+    sentences = limitations(list(sources), counts)
+    assert sentences[-len(ALWAYS) :] == ALWAYS
+    return sentences[: -len(ALWAYS)]
+
+
+def test_the_public_database_has_ages_and_collections_that_give_a_class_away():
+    ages, apart = said(
+        covid={"https://bimcv.cipf.es/bimcv-projects": 10, "https://sirm.org": 2},
+        normal={KERMANY: 3, "https://www.kaggle.com/c/rsna-pneumonia-detection-challenge": 9},
+        viral_pneumonia={KERMANY: 12},
+    )
+    assert ages.startswith("All images of viral_pneumonia are of children aged one to five (Kermany 2018)")
+    assert "those of covid and normal are not" in ages
+    assert apart == (
+        "No collection has images of both covid and normal, nor of both covid and viral_pneumonia: recognising the "
+        "collection is enough."
+    )
+
+
+@pytest.mark.parametrize(
+    "names", [("pcr_minus", "pcr_plus"), ("a", "b", "c", "d", "e"), ("lungenentzündung", "gesund")]
+)
+def test_collections_that_have_all_classes_leave_nothing_to_say(names):
+    assert said(**{name: {"clinic": 5, "ward": 1} for name in names}) == ()
+
+
+def test_classes_of_one_collection_of_children_cannot_be_told_by_age():
+    assert said(bacterial={KERMANY: 5}, normal={KERMANY: 7}) == ()
+
+
+def test_what_is_not_known_is_said():
+    (unknown,) = said(sick={}, well={})
+    assert unknown.startswith("Where the images of sick and well come from is not known")
+    (partly,) = said(sick={"clinic": 4}, well={})
+    assert partly.startswith("Where the images of well come from is not known")
+
+
+def test_only_the_pairs_that_share_no_collection_are_named():
+    (apart,) = said(a={"x": 1, "y": 1}, b={"y": 1, "z": 1}, c={"z": 1})
+    assert apart == "No collection has images of both a and c: recognising the collection is enough."
