@@ -244,7 +244,8 @@ def _acquired(lock: Path, busy: str) -> Any:
     marker = lock.with_name(f"{lock.name}ed")
     try:
         try:
-            return _acquire(FileLock(lock))
+            # Its own fallback would print a warning, and keep its marker at `lock`, which no sentence names.
+            return _acquire(FileLock(lock, fallback_to_soft=False))
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
