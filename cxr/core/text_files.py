@@ -38,6 +38,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _TOLD = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
 _WORDS = re.compile(r"[^\r\n]*\w[^\r\n]*")
 _SHOWN = 100  # characters of a line in a sentence
+# A second byte order mark where files were joined, marks of direction that Windows' dialogs copy along with a path, and
+# the end of a file of DOS: nobody sees them.
+_UNSEEN = "\ufeff\u200b\u200e\u200f\u202a\u202c\x1a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,11 @@ def _encoding_of(head: bytes) -> tuple[str, str, bool]:
         if "\0" not in text and max(text, default="\0") < _FIRST_UNLIKELY and len(text) > 1 and _SIGNS & set(text):
             return codec, "UTF-16", False
     return "utf-8", "UTF-8", False
+
+
+def bare(text: str) -> str:
+    """Return a cell or a line without the blanks, and the marks that nobody sees, at both ends."""
+    return text.strip().strip(_UNSEEN).strip()
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -174,7 +182,7 @@ def table_of(
     separator: str = ",",
 ) -> Table:
     """Check rows of cells, the header first, and give them as a table; see `read_csv` for the rest."""
-    numbered = ((number, cells) for number, cells in enumerate(rows, start=1) if any(map(str.strip, cells)))
+    numbered = ((number, cells) for number, cells in enumerate(rows, start=1) if any(map(bare, cells)))
     _, header = next(numbered, (0, []))
     expected = _expected(required, optional)
     if not header:
@@ -202,13 +210,13 @@ def _expected(required: Sequence[str], optional: Sequence[str] | None) -> str:
 
 def _names(header: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     spelt = {column.casefold(): column for column in known}
-    return tuple(spelt.get(cell.strip().casefold(), cell.strip()) for cell in header)
+    return tuple(spelt.get(name.casefold(), name) for name in map(bare, header))
 
 
 def _without_empty_end(cells: list[str], least: int = 0) -> list[str]:
     """Return cells without the empty ones at the end, which spreadsheets add; never fewer than `least`."""
     end = len(cells)
-    while end > least and not cells[end - 1].strip():
+    while end > least and not bare(cells[end - 1]):
         end -= 1
     return cells[:end]
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, overload
 
 from cxr.core.errors import UsageError
-from cxr.core.text_files import HEAD, decode_text, form_of, refuse_workbook, require_utf8
+from cxr.core.text_files import HEAD, bare, decode_text, form_of, refuse_workbook, require_utf8
 from cxr.imaging.formats import SUFFIXES
 
 _PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
@@ -293,9 +293,9 @@ def _meant(line: str) -> str:
 
 
 def _spellings(line: str) -> tuple[str, ...]:
-    bare = line.strip()
-    name = _unquoted(bare)
-    return line, bare, name, _unquoted(bare.rstrip(_BLANKS)), name.replace("\\", "/")
+    seen = bare(line)
+    name = _unquoted(seen)
+    return line, seen, name, _unquoted(seen.rstrip(_BLANKS)), name.replace("\\", "/")
 
 
 def _unquoted(text: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import read_csv
+from cxr.core.text_files import bare, read_csv
 from cxr.dataset.release import read_release
 from cxr.evaluation.stats.intervals import Labels, Probabilities
 
@@ -73,7 +73,7 @@ def _table(path: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
     seen: set[str] = set()
     table = read_csv(path, COLUMNS, OPTIONAL)
     for number, cells in table.rows:
-        row = {column: cell.strip() for column, cell in zip(table.header, cells, strict=True)}
+        row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True)}
         name = cells[table.header.index("path")]  # blanks around a name may be a part of it
         if not row["path"] or not row["label"]:
             raise DataError(f"{path}, row {number}, has no path or no label; leave out files without a label")

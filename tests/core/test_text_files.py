@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import SEPARATORS, Table, decode_text, form_of, read_csv
+from cxr.core.text_files import SEPARATORS, Table, bare, decode_text, form_of, read_csv
 
 ROWS = [["path", "label"], ["Übersicht 1.png", "covid"], ["a,b;c\td.png", "normal"], ['say "hi"\nand more', "normal"]]
 MARKED = ("utf-8-sig", "utf-16", "utf-32")
@@ -47,7 +47,7 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
 
 
 @given(
-    st.lists(st.tuples(cells, cells.filter(str.strip)), max_size=6),
+    st.lists(st.tuples(cells, cells.filter(bare)), max_size=6),
     st.sampled_from(MARKED),
     st.sampled_from(list(SEPARATORS)),
     st.sampled_from(["\n", "\r\n"]),
@@ -76,6 +76,7 @@ def test_names_with_nul_between_are_not_taken_for_utf16(names: list[str]) -> Non
         "path\tlabel\na.png\tcovid\n",
         "path,label\r\n\r\na.png,covid\r\r\n",
         '"path","label"\n"a.png","covid"\n',
+        "\ufeff\ufeffpath,\u200blabel\r\na.png,covid\r\n\x1a",
     ],
 )
 def test_what_spreadsheets_add_is_left_out(tmp_path: Path, content: str) -> None:

@@ -95,6 +95,7 @@ def test_a_listed_file_that_is_absent_is_a_candidate(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf", []),
         (b"\r\n\r\n", []),
         (b"sep=;\r\na.png;;\r\n;;\r\n", ["a.png"]),
+        ("\ufeff\ufeffa.png\r\n\ufeffb.png\r\n\u202ac d.png\r\n\x1a".encode(), ["a.png", "b.png", "c d.png"]),
     ],
 )
 def test_a_list_has_one_path_a_line_or_separated_by_nul(data: bytes, names: list[str]) -> None:
