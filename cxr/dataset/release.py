@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
 from cxr.core.image import Plane
-from cxr.core.text_files import Table, read_csv, table_of
+from cxr.core.text_files import Table, bare, read_csv, table_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -158,9 +158,9 @@ class PatientsTable:
     files: list[str]
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column."""
+        """Return the cells of a column, without blanks around them: `p1` and `p1 ` are one patient."""
         number = self.header.index(name)
-        return [cells[number] for cells in self.rows]
+        return [bare(cells[number]) for cells in self.rows]
 
 
 def read_patients(root: Path) -> dict[str, str]:
@@ -191,7 +191,7 @@ def read_patients_table(path: Path) -> PatientsTable:
     rows: list[list[str]] = []
     files: dict[str, None] = {}
     for number, cells in table.rows:
-        file = PurePosixPath(cells[number_of_file].replace("\\", "/")).as_posix()
+        file = PurePosixPath(bare(cells[number_of_file]).replace("\\", "/")).as_posix()
         if file == ".":
             raise DataError(f"{path.name}, row {number}, names no file; fill in its cell 'file', or remove the row")
         if file in files:
@@ -217,7 +217,7 @@ def _sheets(root: Path) -> dict[str, Path]:
 def _sheet(path: Path) -> dict[str, str]:
     table = _sheet_table(path)
     name, source = map(table.header.index, (NAME_COLUMN, SOURCE_COLUMN))
-    return {_key(Path(cells[name]).stem): cells[source].strip() for _, cells in table.rows}
+    return {_key(Path(cells[name]).stem): bare(cells[source]) for _, cells in table.rows}
 
 
 def _sheet_table(path: Path) -> Table:

@@ -127,6 +127,13 @@ def test_patients_are_read_as_a_spreadsheet_saves_them(release_of_sources, encod
     assert read_patients(release_of_sources) == {"COVID/images/COVID-12.png": "Müller"}
 
 
+def test_blanks_around_cells_make_no_second_patient_and_lose_no_file(release_of_sources):
+    (release_of_sources / "patients.csv").write_text(
+        "file,patient_id\nCOVID/images/COVID-12.png , p1 \n Normal/images/Normal-3.png,p1\nNormal/images/b.png,  \n"
+    )
+    assert read_patients(release_of_sources) == {"COVID/images/COVID-12.png": "p1", "Normal/images/Normal-3.png": "p1"}
+
+
 def test_a_file_with_two_patients_is_refused(release_of_sources):
     (release_of_sources / "patients.csv").write_text("file,patient_id\na.png,1\na.png,2\n")
     with pytest.raises(DataError, match=r"names a\.png twice"):
