@@ -37,7 +37,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _TOLD = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
 _WORDS = re.compile(r"[^\r\n]*\w[^\r\n]*")
-_SHOWN = 100  # characters of a line in a sentence
+_SHOWN = 100  # characters of a file in a sentence
 # A second byte order mark where files were joined, marks of direction that Windows' dialogs copy along with a path, and
 # the end of a file of DOS: nobody sees them.
 _UNSEEN = "\ufeff\u200b\u200e\u200f\u202a\u202c\x1a"
@@ -190,12 +190,12 @@ def table_of(
     names = _names(_without_empty_end(header), (*required, *(optional or ())))
     twice = [column for column, count in Counter(filter(None, names)).items() if count > 1]
     if twice:
-        raise DataError(f"{name} has the column {twice[0]} twice; remove or rename one of them")
+        raise DataError(f"{name} has the column {_shown(twice[0])} twice; remove or rename one of them")
     unknown = set() if optional is None else set(names) - {*required, *optional}
     if unknown or not set(names) >= set(required):
         shown = ", ".join(column or "one without a name" for column in names)
         raise DataError(
-            f"{name} has the columns {shown}; expected {expected}. Name its columns so in its first row, "
+            f"{name} has the columns {_shown(shown)}; expected {expected}. Name its columns so in its first row, "
             "with commas, semicolons or tabs between"
         )
     return Table(names, _checked(numbered, len(names), name, SEPARATORS[separator]))
@@ -277,12 +277,14 @@ def require_utf8(line: bytes, number: int, name: str) -> None:
     try:
         line.decode()
     except UnicodeDecodeError as error:
-        text = line.decode("cp1252", "replace").strip()
-        shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:_SHOWN])
-        raise DataError(
-            f"{name}, line {number}, is not UTF-8 but perhaps Windows-1252: "
-            f"'{shown}{'...' if len(text) > _SHOWN else ''}'; {_SAVE}"
-        ) from error
+        shown = _shown(line.decode("cp1252", "replace").strip())
+        raise DataError(f"{name}, line {number}, is not UTF-8 but perhaps Windows-1252: '{shown}'; {_SAVE}") from error
+
+
+def _shown(text: str) -> str:
+    """Return what a file says as a sentence may quote it: on one line, and not too long."""
+    seen = "".join(character if character.isprintable() else "\ufffd" for character in text[:_SHOWN])
+    return f"{seen}{'...' if len(text) > _SHOWN else ''}"
 
 
 def _refuse_bytes(data: bytes, form: TextForm, name: str) -> NoReturn:

@@ -100,6 +100,8 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
             "path|label\n",
             "t.csv has the columns path|label; expected the columns path,label. Name its columns so",
         ),
+        ("<html>" * 9999, "t.csv has the columns " + "<html>" * 16 + "<htm...; expected the columns path,label"),
+        ('path,"la\nbel"\n', "t.csv has the columns path, la\ufffdbel; expected"),
         ("path,label,Label \n", "t.csv has the column label twice; remove or rename one of them"),
         (
             "path;label\na.png;covid\nb.png\n",
