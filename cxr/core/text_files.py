@@ -117,9 +117,12 @@ def decode_text(data: bytes, name: str) -> str:
     refuse_workbook(data, name)
     form = form_of(data[:HEAD])
     try:
-        return data.decode(form.codec)
+        text = data.decode(form.codec)
     except UnicodeDecodeError:
         _refuse_bytes(data, form, name)
+    if "\0" in text:
+        raise _no_text(name, text[: text.index("\0")].count("\n") + 1)
+    return text
 
 
 def refuse_workbook(head: bytes, name: str) -> None:

@@ -141,6 +141,8 @@ def test_lists_of_windows_name_the_files_that_are_there(
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Excel workbook of the old kind, \.xls"),
         (b"\xef\xbb\xbfa.png\n\xfc.png\n", r"line 2, is not UTF-8"),
         ("a.png\r\n".encode("utf-16")[:-1], "is UTF-16, and damaged or not whole"),
+        (b"\xef\xbb\xbfa.png\nb.png\0", r"list\.txt, line 2, has a byte of value zero, as no text has; copy it again"),
+        ("a.png\0".encode("utf-16"), r"list\.txt, line 1, has a byte of value zero"),
     ],
 )
 def test_what_is_no_list_is_refused(data: bytes, words: str) -> None:
