@@ -159,7 +159,8 @@ def read_csv(
 
     Args:
         path: A file in any form that `TextForm` can tell. A cell between quotation marks may hold line breaks.
-        required: Columns that it must have; letter case and blanks around them do not count.
+        required: Columns that it must have; letter case and blanks around them do not count. A row may end early
+            behind the last of them; where none is required, nowhere.
         optional: Columns that it may have beside them; None: any.
         name: What sentences call it; None: its path.
 
@@ -201,7 +202,8 @@ def table_of(
             f"{name} has the columns {_shown(shown)}; expected {expected}. Name its columns so in its first row, "
             "with commas, semicolons or tabs between"
         )
-    return Table(names, _checked(numbered, len(names), name, SEPARATORS[separator]))
+    least = max(map(names.index, required)) + 1 if required else len(names)
+    return Table(names, _checked(numbered, least, len(names), name, SEPARATORS[separator]))
 
 
 def _expected(required: Sequence[str], optional: Sequence[str] | None) -> str:
@@ -224,9 +226,14 @@ def _without_empty_end(cells: list[str], least: int = 0) -> list[str]:
     return cells[:end]
 
 
-def _checked(rows: Iterable[tuple[int, list[str]]], columns: int, name: str, separator: str) -> Iterator[Row]:
+def _checked(
+    rows: Iterable[tuple[int, list[str]]], least: int, columns: int, name: str, separator: str
+) -> Iterator[Row]:
+    """Give rows of `columns` cells; Excel leaves out empty ones at the end, which may only be beyond the `least`."""
     for number, found in rows:
         cells = found if len(found) == columns else _without_empty_end(found, columns)
+        if len(cells) >= least:
+            cells = [*cells, *[""] * (columns - len(cells))]
         if len(cells) != columns:
             raise DataError(
                 f"{name}, row {number}, has too {'few' if len(cells) < columns else 'many'} cells: {len(cells)}, and "

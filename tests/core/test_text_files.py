@@ -85,6 +85,15 @@ def test_what_spreadsheets_add_is_left_out(tmp_path: Path, content: str) -> None
     assert [row.cells for row in found.rows] == [["a.png", "covid"]]
 
 
+def test_excel_leaves_out_empty_cells_at_the_end_of_rows(tmp_path: Path) -> None:
+    content = "path;label;group;source\r\na.png;covid;1;x\r\nb.png;covid\r\nc.png;normal;2\r\n"
+    rows = [row.cells for row in table(tmp_path, content).rows]
+    assert rows == [["a.png", "covid", "1", "x"], ["b.png", "covid", "", ""], ["c.png", "normal", "2", ""]]
+    assert "row 3, has too few cells: 2, and the header has 4" in refusal(tmp_path, content, "path", "source")
+    with pytest.raises(DataError, match="row 3, has too few cells: 2"):  # any column may be needed
+        list(read_csv(tmp_path / "t.csv").rows)
+
+
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     found = table(tmp_path, 'sep=,\npath,label\n\n"two\nlines",covid\na.png,normal\n')
     assert [row.number for row in found.rows] == [3, 4]
