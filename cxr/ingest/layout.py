@@ -99,7 +99,9 @@ def _missing(
 
 
 IMAGE_FOLDER = "images"
-_PATIENTS_NAMES = (PATIENTS_FILE, "patients.xlsx", "patients.xls")  # in any case of letters
+# In any case of letters; only the first is read. Notepad adds .txt to the name, and Windows does not show it.
+_PATIENTS_ENDS = ("csv.txt", "txt", "tsv", "xlsx", "xls", "xlsm", "ods")
+_PATIENTS_NAMES = (PATIENTS_FILE, *(f"patients.{end}" for end in _PATIENTS_ENDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +166,14 @@ def _patients(listing: Listing, base: PurePosixPath) -> PurePosixPath | None:
     """Return the nearest table: beside the class folders, or in a folder around them.
 
     Raises:
-        DataError: It is a workbook, and leaving it out in silence would put one patient's images into two splits.
+        DataError: It has another name, and leaving it out in silence would put one patient's images into two splits.
     """
     around = {folder: depth for depth, folder in enumerate((base, *base.parents))}
     found = [file for file in listing.files if file.parent in around and file.name.lower() in _PATIENTS_NAMES]
     nearest = min(found, key=lambda file: (around[file.parent], _PATIENTS_NAMES.index(file.name.lower())), default=None)
     if nearest is not None and nearest.name.lower() != PATIENTS_FILE:
         raise DataError(
-            f"{nearest} is an Excel workbook; save it in Excel as 'CSV UTF-8', as {PATIENTS_FILE} beside it"
+            f"{nearest} is not read, only {PATIENTS_FILE} is; save it beside it by that name, in Excel as 'CSV UTF-8'"
         )
     return nearest
 

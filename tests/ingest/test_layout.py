@@ -103,8 +103,10 @@ def test_import_and_prepare_refuse_the_same_tables_in_the_same_words(tmp_path: P
     [
         ({"set/Patients.CSV": b"file;patient_id\r\nCOVID/a.png;1\r\n"}, ""),
         ({"set/patients.csv": b"file,patient_id\nCOVID/a.png,1\n", "set/patients.xlsx": b"PK"}, ""),
-        ({"set/patients.xlsx": b"PK"}, "set/patients.xlsx is an Excel workbook; save it in Excel as 'CSV UTF-8', as"),
-        ({"PATIENTS.XLS": b"\xd0"}, "PATIENTS.XLS is an Excel workbook"),
+        ({"set/patients.xlsx": b"PK"}, r"set/patients\.xlsx is not read, only patients\.csv is; save it beside it by"),
+        ({"PATIENTS.XLS": b"\xd0"}, r"PATIENTS\.XLS is not read, .* in Excel as 'CSV UTF-8'"),
+        ({"set/patients.csv.txt": b"file,patient_id\n"}, r"patients\.csv\.txt is not read"),
+        ({"set/patients.csv": b"file,patient_id\nCOVID/a.png,1\n", "set/patients.txt": b"notes"}, ""),
     ],
 )
 def test_patients_are_never_left_out_in_silence(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
