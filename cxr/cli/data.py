@@ -109,9 +109,8 @@ def import_(
                 stdout().print(remark, highlight=False)
             with stderr().status("writing data/, params.yaml" + ("" if no_dvc else " and data.dvc")):
                 put_in_place(release, dvc=not no_dvc)
-            stdout().print(
-                f"data/ has {release.expected_files} images of the classes; next: dvc repro", highlight=False
-            )
+        # Behind the block: that leaves the data from before in their folder where it ends in an error.
+        stdout().print(f"data/ has {release.expected_files} images of the classes; next: dvc repro", highlight=False)
 
 
 @app.command()

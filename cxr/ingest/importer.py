@@ -363,8 +363,10 @@ def staged(source: Path, project: Project, limits: Limits, track: Track = untrac
     """
     if not source.exists():
         raise DataError(f"{source} does not exist; give the downloaded archive or the unpacked folder")
-    with guarded(source, "read", "data/ is as it was"), workspace(project.root) as work:
-        yield _stage(source, project, work, limits, track)
+    with workspace(project.root) as work:
+        with guarded(source, "read", "data/ is as it was"):
+            release = _stage(source, project, work, limits, track)
+        yield release
 
 
 def put_in_place(release: Staged, dvc: bool) -> None:

@@ -158,6 +158,14 @@ def test_a_full_disk_is_a_sentence_and_changes_nothing(tmp_path: Path, project: 
     assert "/data/COVID/images/COVID-1.png: No space left on device; free some space, then run" in text
 
 
+def test_what_fails_when_the_release_has_been_read_is_not_said_of_it(tmp_path: Path, project: Path) -> None:
+    source = write_tree(tmp_path / "source", release_files())
+    before = digest(project)
+    with pytest.raises(OSError, match="of a console"), staged(source, open_project(project, dvc=False), Limits()):
+        raise OSError(28, "of a console")
+    assert digest(project) == before
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
 def test_everything_is_put_back_when_dvc_fails_or_ctrl_c_comes(
     tmp_path: Path, project: Path, monkeypatch, error: type[BaseException]
