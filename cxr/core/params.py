@@ -86,7 +86,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ParamsError(f"{path} cannot be read ({error.strerror}); run in the project's folder") from error
     except YAMLError as error:
-        raise ParamsError(f"{path} is not YAML: {error}") from error
+        raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}; mend it there") from error
     if not isinstance(values, dict):
         raise ParamsError(f"{path} holds no sections; expected one section per stage")
     unknown = [str(key) for key in values if key not in KNOWN_KEYS and not str(key).startswith(TRAINING)]

@@ -167,10 +167,12 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
     for index, (row, word) in enumerate(zip(rows, cells["prediction"], strict=True)):
         if word:
             try:
+                if word not in numbers:
+                    raise ValueError(f"there is no column {start}{word}")
                 predicted[index] = numbers[word]
                 probabilities[index] = [_number(row[f"{start}{label}"]) for label in classes]
                 _check(probabilities[index], numbers[word])
-            except (KeyError, ValueError) as error:
+            except ValueError as error:
                 raise DataError(
                     f"{name}, {row['path']}: {prefix}prediction is {word!r}, but its probabilities do not give it "
                     f"({error}); expected a table as cxr-batch wrote it"
@@ -186,7 +188,10 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
 
 def _number(cell: str) -> float:
     """Return a number as spreadsheets write it: with a comma for the point in half of the world."""
-    return float(cell.replace(",", "."))
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError as error:
+        raise ValueError(f"{cell!r} is no number") from error
 
 
 def _check(probabilities: Probabilities, predicted: int) -> None:

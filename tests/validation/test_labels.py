@@ -130,8 +130,8 @@ def test_of_equal_probabilities_the_predicted_class_stays_the_prediction():
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
-        ({"prediction": "tuberculosis"}, "tuberculosis"),
-        ({"probability_covid": "much"}, "much"),
+        ({"prediction": "tuberculosis"}, r"\(there is no column probability_tuberculosis\)"),
+        ({"probability_covid": "99 %"}, r"\('99 %' is no number\)"),
         ({"probability_covid": "0.900000"}, "sum to"),
         ({"probability_covid": "nan"}, "from 0 to 1"),
     ],
