@@ -247,7 +247,7 @@ def workspace(root: Path) -> Iterator[Path]:
         write_text(work / ".gitignore", "*\n")
         yield work
     except BaseException:
-        if not (work / OLD).exists():
+        if not os.path.lexists(work / OLD):
             discard(work)
         raise
     discard(work)
@@ -282,7 +282,7 @@ def atomic_replace(target: Path, new: Path, aside: Path, described_by: Sequence[
         described_by: Files whose bytes are put back on failure; those absent before are removed.
     """
     before = {path: path.read_bytes() if path.is_file() else None for path in described_by}
-    had_old = target.exists() or target.is_symlink()
+    had_old = os.path.lexists(target)  # a link as well, which leads nowhere while it lies aside
     try:
         if had_old:
             move(target, aside)
@@ -299,9 +299,9 @@ def _tidied(root: Path) -> list[Path]:
     """Clear away what killed imports left, put back data that one had moved aside, and return what may be wanted."""
     kept = []
     for work in sorted(root.glob(f"{LEFTOVER}*/")):
-        if (work / OLD).exists() and not (root / DATA).exists():
+        if os.path.lexists(work / OLD) and not os.path.lexists(root / DATA):
             move(work / OLD, root / DATA)
-        if (work / OLD).exists():
+        if os.path.lexists(work / OLD):
             kept.append(work / OLD)
         else:
             discard(work)
@@ -312,7 +312,7 @@ def _put_back(target: Path, new: Path, aside: Path) -> None:
     if not new.exists():
         with suppress(OutputError):  # it was not there yet; else the next step says so
             move(target, new)
-    if aside.exists() or aside.is_symlink():
+    if os.path.lexists(aside):
         try:
             move(aside, target)
         except OutputError as error:

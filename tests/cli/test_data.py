@@ -145,6 +145,15 @@ def test_data_that_a_killed_import_had_moved_aside_are_put_back_by_the_next(tmp_
     assert digest(project) == before
 
 
+def test_a_link_to_data_that_a_killed_import_had_moved_aside_is_put_back_too(tmp_path: Path, project: Path) -> None:
+    (project / "data").rename(tmp_path / "elsewhere")
+    (project / ".cxr-import-abc").mkdir()
+    (project / ".cxr-import-abc/old").symlink_to("../elsewhere")
+    assert run("import", tmp_path / "nowhere.zip", "--root", project, "--no-dvc").exit_code == 1
+    assert (project / "data").readlink() == Path("../elsewhere")
+    assert not (project / ".cxr-import-abc").exists()
+
+
 def test_of_two_imports_at_once_the_second_stops(tmp_path: Path, project: Path) -> None:
     source = write_zip(tmp_path / "a.zip", release_files())
     before = digest(project)
