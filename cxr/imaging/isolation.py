@@ -58,7 +58,7 @@ def isolated(
     """
     request, stops = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL), _stops
     try:
-        return _answered(_idle.pop() if _idle else None, function, request, data, seconds)
+        return _answered(_an_idle_one(), function, request, data, seconds)
     except ImageError:  # perhaps of what earlier files have left there
         if stops != _stops:
             raise
@@ -209,15 +209,23 @@ _busy: set[_Child] = set()
 _stops = 0  # how often `stop` was called
 
 
+def _an_idle_one() -> _Child | None:
+    """Return a child that waits; None where there is none, be it that another thread has just taken the last."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        return None
+
+
 def _end_idle() -> None:
-    while _idle:
-        _idle.pop().close()
+    while child := _an_idle_one():
+        child.close()
 
 
 def _forget_idle() -> None:
     """Leave the children to the process that was forked from."""
-    while _idle:
-        _idle.pop().forget()
+    while child := _an_idle_one():
+        child.forget()
 
 
 atexit.register(_end_idle)

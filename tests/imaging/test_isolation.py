@@ -85,6 +85,16 @@ def test_threads_do_not_mix_their_answers() -> None:
     assert len(isolation._idle) <= 4
 
 
+def test_a_thread_whose_child_another_took_meanwhile_starts_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TakenMeanwhile(list[isolation._Child]):
+        def __bool__(self) -> bool:
+            return True
+
+    monkeypatch.setattr(isolation, "_idle", TakenMeanwhile())
+    assert isolated(faults.echoed, b"data", "text") == ("text", b"data")
+    isolation._end_idle()
+
+
 def test_a_child_is_not_shared_with_what_is_forked() -> None:
     ours = isolated(faults.pid, b"")
     context = multiprocessing.get_context("fork")
