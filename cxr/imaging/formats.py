@@ -28,8 +28,6 @@ _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
 )
-
-
 _NOT_READ = ", which is not read; "
 
 
@@ -83,11 +81,13 @@ _ARCHIVES = (
 )
 _NIFTI_HEADERS = tuple(struct.pack(f"{order}I", size) for order in "<>" for size in (348, 540))
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
+_RIFF_MARK, _BMP_MARK = 12, 18  # bytes by which WebP and BMP are known
 _PREAMBLE = 128
 # Value representations that open a DICOM object without preamble: of groups 0002 and 0008 up to these elements.
 _FIRST_VRS = (b"UL", b"CS", b"UI", b"DA", b"TM", b"DT", b"SH", b"LO", b"OB")
 _LAST_FIRST = {0x0002: 0x0016, 0x0008: 0x0080}
-_LAST_IMPLICIT = 0x0018
+# Without one there is less to go by: what the first elements of group 0008 are, up to the UIDs, StudyDate and Modality.
+_FIRST_IMPLICIT = frozenset({*range(0x0001, 0x0019), 0x0020, 0x0060})
 _LONGEST_FIRST = 256
 
 
@@ -104,7 +104,7 @@ def recognise(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[:2] == b"BM" and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADERS:
+    if head[:2] == b"BM" and len(head) >= _BMP_MARK and struct.unpack_from("<I", head, 14)[0] in _BMP_HEADERS:
         return "BMP"
     return "DICOM" if lacks_preamble(head) else None
 
@@ -135,7 +135,7 @@ def why_unknown(data: bytes) -> ImageError:
     """Say what a file is that `recognise` does not know, with a remedy where there is one."""
     if data.count(0) == len(data):
         return ImageError(Reason.TRUNCATED, f"all of its {len(data):,} bytes are zero, as where a copy stopped")
-    if any(signature.startswith(data) for signature, _ in _SIGNATURES):
+    if _stops_in_mark(data):
         return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, in its header")
     archive = next((unread for signature, unread in _ARCHIVES if data.startswith(signature)), None)
     # NIfTI here: too short a mark to give a row to files of any name.
@@ -143,6 +143,16 @@ def why_unknown(data: bytes) -> ImageError:
     if unread is not None:
         return ImageError(Reason.NOT_AN_IMAGE, unread.words)
     return ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")
+
+
+def _stops_in_mark(data: bytes) -> bool:
+    """Tell whether a file ends before that by which `recognise` would know its format."""
+    return (
+        any(signature.startswith(data) for signature, _ in _SIGNATURES)
+        or (len(data) < _RIFF_MARK and b"RIFF".startswith(data[:4]) and b"WEBP".startswith(data[8:]))
+        or (len(data) < _BMP_MARK and b"BM".startswith(data[:2]))
+        or (_PREAMBLE < len(data) < HEAD_BYTES and b"DICM".startswith(data[_PREAMBLE:]))
+    )
 
 
 def _unread_picture(data: bytes) -> Unread | None:
@@ -175,7 +185,11 @@ def lacks_preamble(head: bytes) -> bool:
     if head[4:6] in _FIRST_VRS:
         return any(_begins_explicit(head, order) for order in "<>")
     group, element, length = struct.unpack_from("<HHI", head)
-    return bool(group == 0x0008 and element <= _LAST_IMPLICIT and 0 < length <= _LONGEST_FIRST)
+    if group != 0x0008:
+        return False
+    if element == 0:  # the length of the group, a number of 4 bytes
+        return bool(length == 4)
+    return bool(element in _FIRST_IMPLICIT and length <= _LONGEST_FIRST and length % 2 == 0)
 
 
 def _begins_explicit(head: bytes, order: str) -> bool:

@@ -55,9 +55,21 @@ def test_an_archive_that_is_taken_for_an_image_is_named() -> None:
     assert refusal((INPUTS / "e.zip").read_bytes()).detail.startswith("zip, which is not read; unpack it first")
 
 
-@pytest.mark.parametrize("data", [bytes(60), bytes(100_000), b"\x89PN", b"\xff\xd8", b"II", b"GIF8"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(bytes(60), bytes(100_000), b"\x89PN", b"\xff\xd8", b"II", b"GIF8"),
+        *(b"RI", b"RIFF\x10\x20", b"RIFF\x10\x20\0\0WE", b"B", b"BM\x10\x20\0\0\0\0\0\0"),
+        *(bytes(128) + mark for mark in (b"D", b"DI", b"DIC")),
+    ],
+)
 def test_what_stops_in_its_first_bytes_is_truncated(data: bytes) -> None:
     assert refusal(data).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("data", [b"RIFF\0\0\0\0WAVEfmt ", b"RIFX\0\0\0\0", b"MB"])
+def test_other_short_files_are_not_called_truncated(data: bytes) -> None:
+    assert refusal(data).reason is Reason.NOT_AN_IMAGE
 
 
 @pytest.mark.parametrize(("place", "value", "said"), [(4, 12, "12 bits"), (9, 2, "2 samples")])
