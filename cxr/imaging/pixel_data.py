@@ -95,13 +95,17 @@ def _check_amount(found_words: str, found: int, dataset: "Dataset", size: int) -
 
 
 def _frame(dataset: "Dataset") -> bytes:
-    """Return the one codestream of encapsulated pixel data (PS3.5, A.4)."""
-    from pydicom.encaps import generate_fragments, get_frame
+    """Return the one codestream of encapsulated pixel data (PS3.5, A.4).
 
-    pictures = sum(map(is_start, generate_fragments(dataset.PixelData)))
+    All fragments are its own, so the table of offsets before them is not needed: devices write nonsense into it.
+    """
+    from pydicom.encaps import generate_fragments
+
+    fragments = list(generate_fragments(dataset.PixelData))[1:]
+    pictures = sum(map(is_start, fragments))
     if pictures > 1:
         raise ImageError(Reason.MULTI_FRAME, f"{pictures} compressed pictures; NumberOfFrames is 1")
-    return get_frame(dataset.PixelData, 0, number_of_frames=1)
+    return b"".join(fragments)
 
 
 def _from_codestream(data: bytes, dataset: "Dataset") -> Values:

@@ -309,6 +309,21 @@ def test_one_picture_in_several_fragments() -> None:
     assert np.array_equal(luminance(written(dataset)), expected_plane("u12"))
 
 
+@pytest.mark.parametrize("offsets", [(77_777_777,), (0, 0), (0, 500), (0, 100, 200)], ids=str)
+def test_a_table_of_offsets_that_makes_no_sense_costs_no_picture(offsets: tuple[int, ...]) -> None:
+    dataset = of("jpeg-2000-lossless-u12")
+    frame = frame_in(dataset)
+    items = [struct.pack(f"<{len(offsets)}I", *offsets), frame[:100], frame[100:]]
+    dataset.PixelData = b"".join(b"\xfe\xff\0\xe0" + struct.pack("<I", len(item)) + item for item in items)
+    assert np.array_equal(luminance(written(dataset)), expected_plane("u12"))
+
+
+def test_pixel_data_without_a_fragment_are_no_picture() -> None:
+    dataset = of("jpeg-2000-lossless-u12")
+    dataset.PixelData = b"\xfe\xff\0\xe0\0\0\0\0"
+    assert refusal(written(dataset)).detail == "its compressed data have no header of JPEG 2000"
+
+
 @pytest.fixture
 def plain(tmp_path: Path) -> bytes:
     """An object of 40 x 56 without compression."""
