@@ -114,9 +114,13 @@ def decode_here(data: bytes, side: int, found: str, any_dicom: bool = False) -> 
         raise
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
-    except UnidentifiedImageError as error:  # before its size could be read
-        raise _without_header(data, found) from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; one file must not stop a batch
+        if _lacks_end(data, found):
+            raise ImageError(
+                Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its {found} data"
+            ) from error
+        if isinstance(error, UnidentifiedImageError):  # before its size could be read
+            raise _without_header(data, found) from error
         raise named(error) from error
 
 
@@ -156,7 +160,7 @@ def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         return _decode_by_pillow(with_stored_pixels(data), side)
     except (ImageError, MemoryError):
         raise
-    except Exception:  # as in `decode_bytes`
+    except Exception:  # as in `decode_here`
         return _decode_by_pillow(with_stored_pixels(without_notes(data)), side)
 
 
@@ -177,6 +181,13 @@ def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
 
 DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG": _decode_png, "TIFF": _decode_tiff}
+
+
+def _lacks_end(data: bytes, found: str) -> bool:
+    """Tell whether a WebP or a GIF is not whole, which Pillow does not tell from damage."""
+    if found == "WEBP":  # the header says how many bytes follow (RFC 9649, 2.4)
+        return len(data) - 8 < int.from_bytes(data[4:8], "little")
+    return found == "GIF" and not data.rstrip(b"\0").endswith(b";")
 
 
 def _without_header(data: bytes, found: str) -> ImageError:

@@ -214,7 +214,7 @@ def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFact
         raise
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for its pixels") from error
-    except Exception as error:  # as in images.decode_bytes: hostile bytes raise anything
+    except Exception as error:  # as in `cxr.imaging.decode.decode_here`
         raise named(error) from error
     photometric = text(dataset, "PhotometricInterpretation")
     if photometric == "MONOCHROME1":

@@ -67,6 +67,15 @@ def test_what_stops_in_its_first_bytes_is_truncated(data: bytes) -> None:
     assert refusal(data).reason is Reason.TRUNCATED
 
 
+@pytest.mark.parametrize("name", ["WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kept", [20, 40, 300, 1000])
+def test_what_stops_later_is_truncated_too(name: str, kept: int) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 64), np.uint8)).save(file, name)
+    assert len(file.getvalue()) > kept
+    assert refusal(file.getvalue()[:kept]).reason is Reason.TRUNCATED
+
+
 @pytest.mark.parametrize("data", [b"RIFF\0\0\0\0WAVEfmt ", b"RIFX\0\0\0\0", b"MB"])
 def test_other_short_files_are_not_called_truncated(data: bytes) -> None:
     assert refusal(data).reason is Reason.NOT_AN_IMAGE
