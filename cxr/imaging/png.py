@@ -165,11 +165,12 @@ def _check_chunk(chunk: _Chunk, data: bytes) -> None:
 
 
 def _check_stream(compressed: bytes, data: bytes) -> None:
-    """Inflate to nothing, for the checksum at the end; no further than the largest picture of that header can be."""
+    """Inflate to nothing, for length and checksum; no further than the largest picture of that header can be."""
     width, height = struct.unpack_from(">II", data, 16)
     if width * height > MAX_PIXELS:  # which is refused as soon as it is opened
         return
-    left = 2 * (width * 8 + 1) * height + PIECE  # 8 bytes a pixel at most; a row of an interlaced pass has a filter too
+    # 8 bytes a pixel at most; a row of an interlaced pass has a filter too.
+    left = most = 2 * (width * 8 + 1) * height + PIECE
     stream = isal_zlib.decompressobj()
     try:
         for start in range(0, len(compressed), PIECE):
@@ -180,6 +181,9 @@ def _check_stream(compressed: bytes, data: bytes) -> None:
         ) from error
     if not stream.eof and left > 0:
         raise ImageError(Reason.TRUNCATED, "its compressed pixels end before their checksum")
+    found, expected = most - left, inflated_length(data)
+    if found < expected:  # Pillow would leave the rows that are absent black
+        raise ImageError(Reason.TRUNCATED, f"its rows have {found:,} bytes; its header says {expected:,}")
 
 
 def _inflated_bytes(stream: "isal_zlib.Decompress", piece: bytes, most: int) -> int:

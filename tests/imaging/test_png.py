@@ -94,11 +94,23 @@ def checked(data: bytearray) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("rows", [36, 38])
-def test_a_stream_of_another_length_than_the_header_says_is_left_to_pillow(rows: int) -> None:
-    short = bytearray(saved(PICTURES["L"]))
-    struct.pack_into(">I", short, 20, rows)
-    assert with_stored_pixels(checked(short)) == short
+def with_rows(rows: int) -> bytes:
+    """A picture of 37 rows whose header says another number."""
+    data = bytearray(saved(PICTURES["L"]))
+    struct.pack_into(">I", data, 20, rows)
+    return checked(data)
+
+
+def test_a_stream_that_is_longer_than_the_header_says_is_left_to_pillow() -> None:
+    assert with_stored_pixels(with_rows(36)) == with_rows(36)
+
+
+@pytest.mark.parametrize("rows", [38, 40, 74])
+def test_rows_that_are_absent_are_not_shown_black(rows: int) -> None:
+    with pytest.raises(ImageError) as error:
+        decode_bytes(with_rows(rows), 8)
+    assert error.value.reason is Reason.TRUNCATED
+    assert error.value.detail == f"its rows have {37 * 42:,} bytes; its header says {rows * 42:,}"
 
 
 def judged(data: bytes) -> object:
