@@ -92,8 +92,16 @@ def _looked_up(values: Values, item: "Dataset", signed: bool, big_endian: bool, 
     full_scale = min(2**bits - 1, next(scale for scale in FULL_SCALES if scale >= largest))
     if full_scale < 2**bits - 1:
         steps.append(f"lut_bits={full_scale.bit_length()}")
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
+    places = _places(np.rint(values).astype(np.int64), first, first + entries - 1)
     return table.astype(np.int64)[places], full_scale
+
+
+def _places(values: NDArray[np.int64], first: int, last: int) -> NDArray[np.int64]:
+    """Return the place of each value in a LUT from `first` to `last`, some of which must be in the picture."""
+    low, high = int(values.min()), int(values.max())
+    if high < first or low > last:  # all pixels would have one grey
+        raise ImageError(Reason.UNREADABLE, f"a LUT of the values {first} to {last}; the picture has {low} to {high}")
+    return np.clip(values, first, last) - first
 
 
 def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:

@@ -174,6 +174,17 @@ def test_a_table_that_contradicts_its_descriptor_is_refused_with_both_numbers(
     assert all(number in detail for number in numbers)
 
 
+@pytest.mark.parametrize(("first", "said"), [(65535, "65535 to 69630"), (4096, "4096 to 8191")])
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_of_other_values_than_the_picture_has_is_not_shown_black(
+    sequence: str, first: int, said: str, drawn: Any
+) -> None:
+    entries = np.arange(4096, dtype="<u2").tobytes()
+    error = refusal(written(drawn(**{sequence: [table(entries, [4096, first, 12])]})))
+    assert error.reason is Reason.UNREADABLE
+    assert error.detail == f"a LUT of the values {said}; the picture has 0 to 4095"
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize("form", ["no syntax", "no meta", "bare"])
 def test_without_a_syntax_an_object_is_read_as_its_bytes_show(syntax: str, form: str, drawn: Any) -> None:
