@@ -16,7 +16,7 @@ from cxr.imaging.elements import text
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# What a header alone is refused for; it is so again.
+# Why a header alone rejects its file; another try gives the same.
 HEADER_REASONS = frozenset({Reason.OTHER_MODALITY, Reason.OTHER_BODY_PART})
 
 # DR is no Defined Term, but what many detectors write. OT (other) is none of these: converters write it of screenshots,

@@ -261,8 +261,8 @@ def _baseline_records(
 def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
     """Return where in the journal each candidate's valid record starts, and how many failed before.
 
-    Valid is the last record of a file that has not been replaced since, and that did not fail. What was judged is
-    judged so again.
+    Valid is the last record of a file that has not been replaced since, and that did not fail. What the gate or a DICOM
+    header rejected did not fail: another try gives the same.
     """
     latest = {record.path: position for position, record in journal.records()}
     positions, retried = array("q"), 0

@@ -42,7 +42,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-# Said by the gate or the header of a whole file, which say it again.
+# What the gate or a DICOM header says of a file that could be read; another try gives the same.
 JUDGED = GATE_REASONS | HEADER_REASONS
 # Read well, and not a single radiograph with defined black and white: trying again changes nothing.
 REJECTING = JUDGED | {Reason.MULTI_FRAME, Reason.TOO_LARGE, Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE}
