@@ -72,12 +72,15 @@ _UNREAD_NAMES = {
     ".xz": Unread("xz", _UNPACK),
     ".pdf": Unread("PDF", "export its picture as PNG"),
 }
-_ARCHIVES = (
+_OTHER_SIGNATURES = (  # of what has no row unless its name claims a picture
     (b"PK\3\4", _UNREAD_NAMES[".zip"]),
     (b"PK\5\6", _UNREAD_NAMES[".zip"]),
     (b"\x1f\x8b", _UNREAD_NAMES[".gz"]),
     (b"7z\xbc\xaf", _UNREAD_NAMES[".7z"]),
     (b"Rar!", _UNREAD_NAMES[".rar"]),
+    (b"BZh", _UNREAD_NAMES[".bz2"]),
+    (b"\xfd7zXZ\0", _UNREAD_NAMES[".xz"]),
+    (b"%PDF-", _UNREAD_NAMES[".pdf"]),
 )
 _NIFTI_HEADERS = tuple(struct.pack(f"{order}I", size) for order in "<>" for size in (348, 540))
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
@@ -137,9 +140,9 @@ def why_unknown(data: bytes) -> ImageError:
         return ImageError(Reason.TRUNCATED, f"all of its {len(data):,} bytes are zero, as where a copy stopped")
     if _stops_in_mark(data):
         return ImageError(Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, in its header")
-    archive = next((unread for signature, unread in _ARCHIVES if data.startswith(signature)), None)
+    other = next((unread for signature, unread in _OTHER_SIGNATURES if data.startswith(signature)), None)
     # NIfTI here: too short a mark to give a row to files of any name.
-    unread = _unread_picture(data) or (_NIFTI if _is_nifti(data) else archive)
+    unread = _unread_picture(data) or (_NIFTI if _is_nifti(data) else other)
     if unread is not None:
         return ImageError(Reason.NOT_AN_IMAGE, unread.words)
     return ImageError(Reason.NOT_AN_IMAGE, "no image format recognises the content")

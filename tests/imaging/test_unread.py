@@ -56,6 +56,18 @@ def test_an_archive_that_is_taken_for_an_image_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"%PDF-1.7\n", "PDF, which is not read; export its picture as PNG"),
+        (b"BZh91AY&SY", "bzip2, which is not read; unpack it first"),
+        (b"\xfd7zXZ\0\0\4", "xz, which is not read; unpack it first"),
+    ],
+)
+def test_what_a_name_would_tell_is_told_by_content_too(data: bytes, said: str) -> None:
+    assert refusal(data).detail == said
+
+
+@pytest.mark.parametrize(
     "data",
     [
         *(bytes(60), bytes(100_000), b"\x89PN", b"\xff\xd8", b"II", b"GIF8"),
