@@ -12,3 +12,8 @@ def pinned_tensorflow():
     runtime = RuntimeParams(intra_op_threads=2, deterministic=True)
     make_reproducible(runtime, seed=3)
     return runtime
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the file that runs whole pipelines: it takes longest, and no other process can help with it."""
+    items.sort(key=lambda item: item.path.name != "test_stages.py")
