@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,7 @@ def resolved(file, stage, key):
 def networks(file):
     """Return the folders of the networks that `evaluate` measures, in its order."""
     words = pipeline(file)["stages"]["evaluate"]["cmd"].split(" --")[0].split()
-    return words[words.index("stages/evaluate.py") + 1 :]
+    return words[words.index("stages.evaluate") + 1 :]
 
 
 def nothing_but_a_docstring(file):
@@ -80,7 +82,7 @@ def test_the_stages_are_there_in_order(file, stages):
 @EVERY_STAGE
 def test_stage_script_params_section_and_output_share_a_name(file, stage):
     body, model = pipeline(file)["stages"][stage], stage.removeprefix("train_")
-    assert resolved(file, stage, "cmd").split()[:2] == ["python", f"stages/{stage}.py"]
+    assert resolved(file, stage, "cmd").split()[:3] == ["python", "-m", f"stages.{stage}"]
     assert body.get("wdir", ".") == (".." if file.startswith("release") else ".")
     assert any(re.search(rf"\b(screening|{model})", out) for out in resolved(file, stage, "outs"))
     if stage == "compare":
@@ -129,7 +131,7 @@ def test_evaluate_depends_on_every_network_that_it_measures_and_a_stage_makes_ea
 
 def test_the_first_pipeline_measures_what_it_trains_and_the_release_the_ensemble_and_its_members():
     assert networks("dvc.yaml") == [f"models/{name}" for name in NETWORKS]
-    members = resolved("release/dvc.yaml", "ensemble", "cmd").split()[2:]
+    members = resolved("release/dvc.yaml", "ensemble", "cmd").split()[3:]
     assert set(members) <= set(resolved("release/dvc.yaml", "ensemble", "deps"))
     assert networks("release/dvc.yaml") == ["release/models/cnn1", *members, "release/models/ensemble"]
 
@@ -163,3 +165,16 @@ def test_there_is_no_default_remote_and_the_sample_is_verified():
 def test_data_is_pinned_to_the_sample_remote():
     out = YAML(typ="safe").load(ROOT / "data.dvc")["outs"][0]
     assert (out["path"], out["remote"]) == ("data", "sample")
+
+
+@EVERY_STAGE
+def test_a_stage_runs_the_code_of_its_own_checkout_whatever_is_installed(file, stage, tmp_path):
+    """As in a second clone, or in a folder of `dvc exp run --temp`, with the environment of this one."""
+    script = f"stages/{stage}.py"
+    (tmp_path / "stages").mkdir()
+    (tmp_path / script).write_text((ROOT / script).read_text())
+    (tmp_path / "cxr").mkdir()
+    (tmp_path / "cxr/__init__.py").write_text("raise SystemExit('the code beside the stage')\n")
+    command = [sys.executable, *resolved(file, stage, "cmd").split()[1:]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the code beside the stage\n")

@@ -31,8 +31,8 @@ GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 def command(file: str, name: str) -> list[str]:
     """Return the command of a stage as DVC would run it, with this Python and this checkout's script."""
-    _, script, *arguments = resolved(file, name, "cmd").split()
-    return [sys.executable, str(ROOT / script), *arguments]
+    *_, arguments = resolved(file, name, "cmd").partition(f"stages.{name}")
+    return [sys.executable, str(ROOT / f"stages/{name}.py"), *arguments.split()]
 
 
 def succeeded(file, name, folder):
