@@ -1,5 +1,6 @@
 """What must hold for any file's bytes, and whoever looks at many of them."""
 
+import faulthandler
 import hashlib
 import io
 import multiprocessing
@@ -27,7 +28,7 @@ SIDE = 160
 FILE_SECONDS = 10  # of one try in a child; a plain file must not take longer either
 MOST_SECONDS = 3 * FILE_SECONDS  # two tries, and two children to start
 HANG_SECONDS = 2 * MOST_SECONDS + 10  # of both times
-MOST_BYTES = 1_500_000_000  # resident, of reading process or child
+MOST_BYTES = 1_500_000_000  # resident, of reading process or child, beyond what the former began with
 UNCLEAN = re.compile(
     r"0x[0-9a-f]{6,}|/tmp/|/home/|/usr/|site-packages|\.py\b|Traceback|object at|object has|<class|<_io|NoneType|None\b"
     r"|expected (str|int|bytes|a bytes-like)|must be str|not (iterable|subscriptable|callable)|argument|list index"
@@ -127,11 +128,13 @@ Report = tuple[int, list[str], Outcome, float, int]
 
 
 def _work(connection: Connection, inputs: Callable[[int], tuple[str, bytes]]) -> None:
+    faulthandler.disable()  # how this process dies is told by its exit status
+    before = _largest()  # a fork has what its parent had
     while True:
         number = connection.recv()
         begin = time.monotonic()
         wrong, outcome = problems(inputs(number)[1])
-        connection.send((number, wrong, outcome, time.monotonic() - begin, _largest()))
+        connection.send((number, wrong, outcome, time.monotonic() - begin, _largest() - before))
 
 
 def _largest() -> int:
