@@ -15,10 +15,10 @@ from pydicom.uid import (
 )
 
 from cxr.core.errors import ImageError, Reason
-from cxr.core.image import Plane
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.dicom import decode_dicom
 from tests.dicoms import save_dicom
+from tests.imaging.decoding import luminance, refusal
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 TWELVE = {"BitsStored": 12, "HighBit": 11}
@@ -37,18 +37,8 @@ def written(tmp_path: Path) -> Any:
     return write
 
 
-def luminance(data: bytes) -> Plane:
-    return decode_bytes(data, 16)[0]
-
-
 def steps(data: bytes) -> tuple[str, ...]:
     return decode_bytes(data, 16)[1].steps
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 def lut(entries: NDArray[np.integer[Any]], first: int, bits: int) -> Dataset:

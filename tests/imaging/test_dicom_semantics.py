@@ -10,12 +10,13 @@ from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from cxr.core.errors import ImageError, Reason
+from cxr.core.errors import Reason
 from cxr.core.image import Plane
 from cxr.imaging.decode import decode_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.read import read
 from tests.dicoms import save_dicom
+from tests.imaging.decoding import refusal
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 EXACT = np.round(RAMP / 4095 * 255).astype(np.uint8)
@@ -52,12 +53,6 @@ def with_text(data: bytes, old: bytes, new: bytes) -> bytes:
 def decoded(data: bytes) -> tuple[Plane, tuple[str, ...]]:
     plane, facts = decode_bytes(data, 16)
     return plane, facts.steps
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 EMPTY: list[dict[str, Any]] = [

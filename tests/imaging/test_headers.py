@@ -17,6 +17,7 @@ from cxr.imaging import dicom
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.headers import named_part
 from tests.dicoms import save_dicom
+from tests.imaging.decoding import refusal
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -35,12 +36,6 @@ def drawn(tmp_path: Path) -> Any:
         return (tmp_path / "x.dcm").read_bytes()
 
     return draw
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 def region(meaning: str = "", code: str = "", scheme: str = "SCT") -> list[Dataset]:

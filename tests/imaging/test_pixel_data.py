@@ -21,12 +21,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from cxr.core.errors import ImageError, Reason
-from cxr.core.image import Plane
+from cxr.core.errors import Reason
 from cxr.imaging import dicom, pixel_data
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.pixel_data import stored_values
 from tests.dicoms import save_dicom
+from tests.imaging.decoding import luminance, refusal
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -78,16 +78,6 @@ def written(dataset: Dataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer)
     return buffer.getvalue()
-
-
-def luminance(data: bytes) -> Plane:
-    return decode_bytes(data, 16)[0]
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 def test_a_syntax_has_a_file() -> None:

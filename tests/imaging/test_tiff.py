@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
-from cxr.core.image import Plane
 from cxr.imaging.decode import decode_bytes
+from tests.imaging.decoding import luminance, refusal
 
 INPUTS = Path(__file__).parents[1] / "inputs"
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16 + 15  # to 65535
@@ -45,16 +45,6 @@ def tiff(samples: NDArray[Any], order: str = "<", big: bool = False, **tags: int
     )
     number = sum(value is not None for value in values.values())
     return head.ljust(start, b"\0") + pixels + struct.pack(order + count, number) + directory + bytes(8)
-
-
-def luminance(data: bytes) -> Plane:
-    return decode_bytes(data, 16)[0]
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 @pytest.mark.parametrize("compression", [1, DEFLATE])

@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.core.errors import ImageError, Reason
-from cxr.imaging.decode import decode_bytes
+from cxr.core.errors import Reason
 from cxr.imaging.pixels import named
 from cxr.screening.candidates import Candidate
 from cxr.screening.read import may_have_row, read
+from tests.imaging.decoding import refusal
 
 INPUTS = Path(__file__).parents[1] / "inputs" / "unread"
-
-
-def refusal(data: bytes) -> ImageError:
-    with pytest.raises(ImageError) as error:
-        decode_bytes(data, 16)
-    return error.value
 
 
 @pytest.mark.parametrize(
