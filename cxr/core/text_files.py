@@ -29,8 +29,9 @@ _UNMARKED = ("utf-16-le", "utf-16-be")
 # Two bytes of ASCII taken for one of UTF-16 lie above; Latin, Greek, Cyrillic and Hebrew letters below.
 _FIRST_UNLIKELY = "\u0600"
 _SIGNS = frozenset("\r\n./\\,;\t")  # of a list or a table; a list of names of one letter, with NUL between, has none
+WORKBOOK = b"PK\3\4"  # how a zip file begins, which an Excel workbook is
 _WORKBOOKS = (
-    (b"PK\3\4", "an Excel workbook or another zip file"),
+    (WORKBOOK, "an Excel workbook or another zip file"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind, .xls"),
 )
 _QUOTED = re.compile(r'"[^"]*"')

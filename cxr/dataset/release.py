@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
 from cxr.core.image import Plane
-from cxr.core.text_files import Table, bare, read_csv, table_of
+from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -111,7 +111,6 @@ def _files_below(folder: Path, root: Path) -> list[Path]:
 
 NAME_COLUMN, SOURCE_COLUMN = "FILE NAME", "URL"
 PATIENT_COLUMNS = ("file", "patient_id")
-_WORKBOOK = b"PK\3\4"
 
 
 def sheet_folder(name: str) -> str | None:
@@ -224,7 +223,7 @@ def _sheet_table(path: Path) -> Table:
     """Begin to read a sheet, a workbook or text, whatever its name says."""
     required = (NAME_COLUMN, SOURCE_COLUMN)
     with path.open("rb") as file:
-        if file.read(len(_WORKBOOK)) != _WORKBOOK:
+        if file.read(len(WORKBOOK)) != WORKBOOK:
             return read_csv(path, required, name=path.name)
     return table_of(_workbook_rows(path), required, name=path.name)
 

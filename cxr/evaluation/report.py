@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from cxr.core.audit import ORDER, AuditRecord, Result
 from cxr.core.records import parts
+from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
+from cxr.evaluation.audits.age_blocks import is_paediatric
 from cxr.evaluation.audits.leave_source_out import worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.candidates import Candidate
-from cxr.evaluation.limitations import banner, limitations
 from cxr.evaluation.records import (
     CountedStep,
     Epoch,
@@ -34,6 +36,77 @@ from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval, Probabilities
 from cxr.inference.outputs import SavedOutputs
+
+ALWAYS = (
+    "The test split is random over the same collections as the training split: it is internal testing. Other "
+    "hospitals, detectors and years are not in it.",
+    "Labels are those of the collections; how each was established (PCR, radiologist, text) is not known per image.",
+    "Patients are known for some files only: images of one patient may stand in two splits where neither the release "
+    "nor the pixels say so.",
+    "Age, sex, view and severity are not recorded: subgroups by them cannot be measured.",
+    "Classes are balanced by sampling; at the prevalence of a ward or of a screening programme predictive values are "
+    "lower.",
+    "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
+    "One split and one seed: the spread over seeds is not in the intervals.",
+)
+BANNER = (
+    "These figures do not show that a network detects disease: it may recognise the collection of an image instead."
+)
+
+
+def banner(baselines: BaselineFigures) -> tuple[str, ...]:
+    """Return the permanent sentences, with what the source and overall grey alone give on this data."""
+    if baselines.source is None:
+        return (BANNER,)
+    return (
+        BANNER,
+        f"On this test split, knowing only the source collection gives {SHARE.number(baselines.source)} accuracy "
+        f"without looking at the image, and 22 numbers of overall grey give {SHARE.number(baselines.appearance.value)} "
+        "balanced accuracy.",
+    )
+
+
+def limitations(classes: Sequence[str], sources: Sequence[SourceCount]) -> tuple[str, ...]:
+    """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
+
+    Args:
+        classes: In order.
+        sources: Images by class and collection; an empty name is an unknown collection.
+    """
+    found = {name: {one.source for one in sources if one.label == name and one.source} for name in classes}
+    return (*_age_limits(found), *_collection_limits(found), *ALWAYS)
+
+
+def _age_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
+    """Say which classes come from collections of children alone, where others do not."""
+    known = {name: all(map(is_paediatric, own)) for name, own in found.items() if own}
+    young = [name for name, is_young in known.items() if is_young]
+    others = [name for name in known if name not in young]
+    if young and others:
+        yield (
+            f"All images of {_listed(young)} come from a collection of children aged one to five (Kermany 2018), and "
+            f"images of {_listed(others)} from others too: a network may tell ages apart, not diseases."
+        )
+
+
+def _collection_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
+    """Say which classes share no collection, and of which none is known."""
+    known = {name: own for name, own in found.items() if own}
+    apart = [f"{one} and {other}" for one, other in combinations(known, 2) if known[one].isdisjoint(known[other])]
+    if apart:
+        yield (
+            f"No known collection has images of both {', nor of both '.join(apart)}: recognising the collection is "
+            "enough to tell them apart."
+        )
+    if unknown := [name for name in found if name not in known]:
+        yield (
+            f"Where the images of {_listed(unknown)} come from is not known: whether a network recognises the "
+            "collection cannot be measured there."
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def verdict(chosen: ModelReport, audits: Sequence[AuditRecord], baselines: BaselineFigures) -> Verdict:

@@ -3,7 +3,7 @@
 import pytest
 
 from cxr.dataset.audits.sources import SourceCount
-from cxr.evaluation.limitations import ALWAYS, limitations
+from cxr.evaluation.report import ALWAYS, limitations
 
 KERMANY = "https://www.kaggle.com/paultimothymooney/chest-xray-pneumonia"
 
@@ -21,11 +21,13 @@ def test_the_public_database_has_ages_and_collections_that_give_a_class_away():
         normal={KERMANY: 3, "https://www.kaggle.com/c/rsna-pneumonia-detection-challenge": 9},
         viral_pneumonia={KERMANY: 12},
     )
-    assert ages.startswith("All images of viral_pneumonia are of children aged one to five (Kermany 2018)")
-    assert "those of covid and normal are not" in ages
+    assert ages.startswith(
+        "All images of viral_pneumonia come from a collection of children aged one to five (Kermany 2018)"
+    )
+    assert "images of covid and normal from others too" in ages
     assert apart == (
-        "No collection has images of both covid and normal, nor of both covid and viral_pneumonia: recognising the "
-        "collection is enough."
+        "No known collection has images of both covid and normal, nor of both covid and viral_pneumonia: recognising "
+        "the collection is enough to tell them apart."
     )
 
 
@@ -49,4 +51,7 @@ def test_what_is_not_known_is_said():
 
 def test_only_the_pairs_that_share_no_collection_are_named():
     (apart,) = said(a={"x": 1, "y": 1}, b={"y": 1, "z": 1}, c={"z": 1})
-    assert apart == "No collection has images of both a and c: recognising the collection is enough."
+    assert (
+        apart
+        == "No known collection has images of both a and c: recognising the collection is enough to tell them apart."
+    )

@@ -13,10 +13,11 @@ from cxr.evaluation.assess import assess_model
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.leave_source_out import HeldOutSource
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
-from cxr.evaluation.limitations import BANNER, banner
 from cxr.evaluation.records import CountedStep, Epoch, Report, ShownImage, Waiver
 from cxr.evaluation.report import (
+    BANNER,
     assemble,
+    banner,
     confident_errors,
     examples,
     metrics_json,
