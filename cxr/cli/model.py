@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from cxr.cli.adapt import adapt
 from cxr.cli.console import FATAL, stderr, stdout, user_errors
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def _passed(compared: Path, source: Path) -> bool:
 
 
 app.command()(compare)
+app.command()(adapt)
 
 
 def run() -> None:

@@ -121,6 +121,8 @@ class ConsoleReporter:
                 self._warn(
                     f"model {model.identity} was trained on drawn phantoms; its answers mean nothing for patients"
                 )
+            if "adapted" in model.description:
+                self._warn(f"model {model.identity} is adapted: {model.description['adapted']['warning']}")
 
     def resumed(self, kept: int, retried: int, total: int) -> None:
         """See `Reporter`."""
@@ -364,6 +366,7 @@ class JsonLinesReporter:
                 "loaded",
                 model=model.identity,
                 synthetic=model.synthetic,
+                adapted_to=model.description["adapted"]["site"] if "adapted" in model.description else None,
                 operating_point=model.operating_point or None,
                 gate=model.gate.sha256 if model.gate and number == 0 else None,
             )

@@ -116,6 +116,8 @@ def fit_on_validation(
     rows = table[table["split"] == "validation"]
     probabilities = fitted.probabilities(validation.logits)
     reference = _reference(probabilities, model.classes, images[validation.index], rows)
+    own = validation.truth == model.classes.index(params.target)
+    reference["target"] = _quantiles(probabilities[own, model.classes.index(params.target)])
     return form | {"reference": reference, "training_pixels": pixels}
 
 

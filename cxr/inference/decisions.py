@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,8 @@ class Reference:
         confidence: The 0th, 1st, ... 100th percentile of the largest calibrated probability.
         brightness: Likewise of the mean of the planes, 0 black, 1 white.
         side: Likewise of the longer side of the files, in pixels.
+        target: Likewise of the calibrated probability of the target among its own images; None where a model of an
+            earlier version does not say it.
     """
 
     images: int
@@ -148,6 +150,7 @@ class Reference:
     confidence: tuple[float, ...]
     brightness: tuple[float, ...]
     side: tuple[float, ...]
+    target: tuple[float, ...] | None = field(default=None, metadata={"absent": True})
 
 
 def parse_reference(fields: Fields, classes: tuple[str, ...]) -> Reference | None:
@@ -159,11 +162,9 @@ def parse_reference(fields: Fields, classes: tuple[str, ...]) -> Reference | Non
     counts = {name: predictions.count(name) for name in classes}
     if sum(counts.values()) != images:
         raise form.wrong("predictions", f"expected counts with the sum {images}")
-    return Reference(
-        images,
-        counts,
-        *(form.numbers(name, QUANTILES) for name in ("confidence", "brightness", "side")),
-    )
+    confidence, brightness, side = (form.numbers(name, QUANTILES) for name in ("confidence", "brightness", "side"))
+    target = form.numbers("target", QUANTILES) if "target" in form.form else None
+    return Reference(images, counts, confidence, brightness, side, target)
 
 
 Floats = NDArray[np.float64]
@@ -218,6 +219,7 @@ class DecisionRecord:
         alpha: Of the prediction sets.
         minimum: For each class, its smallest calibrated probability in a prediction set.
         sha256: Of decisions.json.
+        offset: For each class, what was added to its logit after the temperature; None where nothing was.
     """
 
     operating_point: str
@@ -227,6 +229,7 @@ class DecisionRecord:
     alpha: float
     minimum: Mapping[str, float]
     sha256: str
+    offset: Mapping[str, float] | None = field(default=None, metadata={"absent": True})
 
     @property
     def words(self) -> tuple[str, str, str]:
@@ -249,6 +252,7 @@ class Decisions:
         minimum: float64 (classes,), smallest calibrated probability of a class in the set.
         reference: The validation images; None where nothing is to be compared.
         training_pixels: First 16 digits of `cxr.core.image.pixels_digest` of each training image's plane.
+        offset: float64 (classes,), added to the logits after the temperature; 0 but in a model adapted to a site.
     """
 
     network: str
@@ -261,10 +265,18 @@ class Decisions:
     minimum: Floats
     reference: Reference | None
     training_pixels: frozenset[str]
+    offset: Floats
 
     def probabilities(self, logits: NDArray[Any]) -> Floats:
         """Return calibrated probabilities, float64 (n, classes), of logits of that shape."""
-        return softmax(np.asarray(logits, np.float64) / self.temperature)
+        return softmax(np.asarray(logits, np.float64) / self.temperature + self.offset)
+
+    def disagreeing(self, members: NDArray[Any] | None) -> Bools | None:
+        """Tell where not all members have one most probable class: bool (n,), of logits (n, members, classes).
+
+        None for a single network, which has no members.
+        """
+        return None if members is None else disagreeing(members + self.offset * self.temperature)
 
     def sets(self, probabilities: Floats) -> Bools:
         """Tell which classes are in the prediction sets: bool (n, classes)."""
@@ -284,6 +296,7 @@ class Decisions:
             alpha=self.alpha,
             minimum=dict(zip(self.classes, self.minimum.tolist(), strict=True)),
             sha256=sha256,
+            offset=dict(zip(self.classes, self.offset.tolist(), strict=True)) if self.offset.any() else None,
         )
 
     def decide(
@@ -366,6 +379,14 @@ def read_decisions(path: Path) -> Decisions:
     return parse_decisions(form, str(path))
 
 
+def _offset(fields: Fields, classes: tuple[str, ...]) -> Floats:
+    """Read the member `offset`, which only a model adapted to a site has."""
+    if "offset" not in fields.form:
+        return np.zeros(len(classes))
+    offset = fields.inner("offset", classes)
+    return np.array([offset.number(name, -LARGEST, LARGEST) for name in classes])
+
+
 def parse_decisions(form: Mapping[str, object], where: str = DECISIONS_FILE) -> Decisions:
     """Check the content of decisions.json, which messages call `where`. Raises ModelError."""
     if not isinstance(form, dict) or form.get("decisions") != DECISIONS_FORM:
@@ -386,6 +407,7 @@ def parse_decisions(form: Mapping[str, object], where: str = DECISIONS_FILE) -> 
         minimum=np.array([minimum.number(name, 0, 1) for name in classes]),
         reference=parse_reference(fields, classes),
         training_pixels=frozenset(fields.texts("training_pixels", f"[0-9a-f]{{{PIXEL_DIGITS}}}")),
+        offset=_offset(fields, classes),
     )
     if decisions.target not in classes:
         raise fields.wrong("target", f"expected one of {', '.join(classes)}")

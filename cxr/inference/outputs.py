@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import whole_file
 from cxr.core.image import Plane
-from cxr.inference.decisions import Decision, Decisions, disagreeing
+from cxr.inference.decisions import Decision, Decisions
 from cxr.inference.gate import Judged, Texts
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import MEMBERS
@@ -66,11 +66,6 @@ class SavedOutputs:
     def arrays(self) -> dict[str, Any]:
         """What there is for each image, by name."""
         return {name: array for name in PER_IMAGE if (array := getattr(self, name)) is not None}
-
-    @property
-    def disagreeing(self) -> NDArray[np.bool_]:
-        """Where the members of an ensemble do not agree, bool (n,); nowhere for a single network."""
-        return np.zeros(len(self), np.bool_) if self.members is None else disagreeing(self.members)
 
     def of(self, split: str) -> Self:
         """Return the images of one split. Raises DataError where it has none."""
@@ -160,7 +155,7 @@ def apply_decisions(outputs: SavedOutputs, decisions: Decisions, judged: Judged)
         decisions.probabilities(outputs.logits),
         decisions.default_point,
         flags=judged.raised,
-        disagreeing=outputs.disagreeing,
+        disagreeing=decisions.disagreeing(outputs.members),
     )
     return [None if rejected else one for rejected, one in zip(judged.rejected, decided, strict=True)]
 

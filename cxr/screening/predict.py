@@ -10,7 +10,7 @@ import numpy as np
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.imaging.isolation import FILE_SECONDS
-from cxr.inference.decisions import PIXEL_DIGITS, Decision, disagreeing
+from cxr.inference.decisions import PIXEL_DIGITS, Decision
 from cxr.inference.gate import Verdict, judge
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH, Failure, NetworkOutputs, predict_with_fallback, softmax
@@ -67,7 +67,7 @@ def _predictions(
     probabilities = decisions.probabilities(sound) if decisions else softmax(sound)
     decided: list[Decision] | list[None] = [None] * len(sound)
     if decisions:
-        apart = None if screened.members is None else disagreeing(screened.members)
+        apart = decisions.disagreeing(screened.members)
         decided = decisions.decide(probabilities, model.operating_point, flags=flags, disagreeing=apart)
     largest = probabilities.argmax(axis=1).tolist()
     return [

@@ -27,7 +27,7 @@ from cxr.evaluation.stats.intervals import (
     weighted_balanced_accuracy,
     weighted_mean,
 )
-from cxr.inference.decisions import PIXEL_DIGITS, disagreeing
+from cxr.inference.decisions import PIXEL_DIGITS
 from cxr.inference.gate import GATE_FILE
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
@@ -299,7 +299,7 @@ def _decided(model: ScreeningModel, network: Network, planes: Plane) -> tuple[ND
         probabilities = softmax(said.logits)
         return probabilities, list(probabilities.argmax(axis=1))
     probabilities = model.decisions.probabilities(said.logits)
-    apart = None if said.members is None else disagreeing(said.members)
+    apart = model.decisions.disagreeing(said.members)
     return probabilities, list(model.decisions.decide(probabilities, model.operating_point, disagreeing=apart))
 
 

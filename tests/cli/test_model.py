@@ -5,12 +5,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from cxr.cli.model import app
 from cxr.core.files import read_json, write_json
 from cxr.core.manifest import write_images, write_table
 from cxr.inference.model_folder import load_model, packaged_folder
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
+from tests.cli.batches import column, run
+from tests.decision_forms import with_decisions
 from tests.evaluation.cases import planes, split_table
 
 
@@ -85,3 +90,64 @@ class TestPackage:
         status, said = self.packaged(tmp_path, monkeypatch, new={"model": "other-0123456789ab"})
         assert status == 1
         assert "is of other-0123456789ab, not of the model in" in said
+
+
+class TestAdapt:
+    """Films of a site: phantoms, in the fast packaged network, which takes them for whatever it does."""
+
+    @pytest.fixture
+    def films(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "films"
+        folder.mkdir()
+        for number in range(24):
+            Image.fromarray(draw_phantom(Finding.NONE, (7, number), 0).luminance).save(folder / f"{number}.png")
+        shutil.copy(folder / "0.png", folder / "copy.png")
+        (folder / "torn.png").write_bytes((folder / "0.png").read_bytes()[:400])
+        (folder / "notes.txt").write_text("no film")
+        return folder
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Path:
+        return with_decisions(tmp_path / "model")
+
+    def test_an_adapted_model_screens_and_says_so(self, films: Path, model: Path, tmp_path: Path) -> None:
+        out = tmp_path / "north"
+        done, said = called("adapt", films, "--known", "normal", "--site", "north", "-o", out, "--model", model)
+        assert done.exit_code == 0, said
+        assert "24 films of north" in said
+        adapted = load_model(out).description["adapted"]
+        assert adapted["films"] == 24
+        screened = run(films, "-o", tmp_path / "r.csv", "--model", out)
+        assert "adapted" in screened.stderr
+        assert "-north-" in column(tmp_path / "r.csv", "model")[0]
+        suspected = [word for word in column(tmp_path / "r.csv", "decision") if word == "covid_suspected"]
+        assert len(suspected) <= 3
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ((), "--known normal"),
+            (("--known", "normal", "--target-share", "0.1"), "--known normal"),
+            (("--known", "covid"), "expected one of normal"),
+        ],
+    )
+    def test_nothing_is_guessed_of_the_films(
+        self, films: Path, model: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    ) -> None:
+        out = tmp_path / "north"
+        done, text = called("adapt", films, *options, "--site", "north", "-o", out, "--model", model)
+        assert done.exit_code in (1, 2)
+        assert said in text
+        assert not out.exists()
+
+    def test_a_folder_that_is_there_stays(self, films: Path, model: Path) -> None:
+        done, said = called("adapt", films, "--known", "normal", "--site", "a", "-o", model, "--model", model)
+        assert done.exit_code == 2
+        assert "is there" in said
+
+    def test_a_folder_without_films_is_said(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "none").mkdir()
+        arguments = ("--known", "normal", "--site", "a", "-o", tmp_path / "b", "--model", model)
+        done, said = called("adapt", tmp_path / "none", *arguments)
+        assert done.exit_code == 1
+        assert "no film" in said

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import DataError, ModelError
+from cxr.inference.decisions import disagreeing
 from cxr.inference.model_folder import load_model
 from cxr.inference.outputs import run_network, write_outputs
 from tests.evaluation.cases import CLASSES, planes, read_outputs, saved, split_table, trained
@@ -39,8 +40,8 @@ def test_an_ensemble_s_members_are_kept_with_its_outputs_and_marked_where_they_d
     write_outputs(tmp_path / "ensemble.npz", joined)
     again = read_outputs(tmp_path / "ensemble.npz")
     assert same(again, joined)
-    assert np.flatnonzero(again.disagreeing).tolist() == [2, 5]
-    assert not said.disagreeing.any()
+    assert np.flatnonzero(disagreeing(again.members)).tolist() == [2, 5]
+    assert said.members is None
     assert np.array_equal(again.of("test").members, members[again.split == "test"])
 
 
