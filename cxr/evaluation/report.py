@@ -397,8 +397,27 @@ METRICS: Mapping[str, Callable[[ModelReport], object]] = {
 }
 
 
+def top_metrics(model: ModelReport, point: str) -> dict[str, float | None]:
+    """Return what reports/metrics/<model>.json holds, and DVC shows side by side; what was not measured is null.
+
+    Args:
+        model: Of the report.
+        point: Name of the operating point of `sensitivity` and `specificity`, those of the target class.
+    """
+    metrics = model.metrics
+    decided = next(one for one in model.operating_points if one.name == point)
+    return {
+        "balanced_accuracy": metrics.balanced_accuracy.value,
+        "macro_auc": metrics.macro_auc.value,
+        "log_loss": metrics.log_loss.value,
+        "sensitivity": decided.sensitivity.value,
+        "specificity": decided.specificity.value,
+        "referred": model.answering.gated.referred.value,
+    }
+
+
 def metrics_json(model: ModelReport) -> dict[str, object]:
-    """Return what reports/metrics/<model>.json holds: the overall metrics, and then `METRICS`.
+    """Return what reports/measures.json holds of a model: the overall metrics, and then `METRICS`.
 
     At most 40 keys. The same ones for every model: what could not be measured is null.
     """

@@ -72,7 +72,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
         report: The content of reports/report.json.
         pictures: Image and heat map as PNG bytes by model name and file; what is absent shows as an empty frame.
     """
-    scripts = [_library(), _resource("report.js")]
+    scripts = [vega_library(), _resource("report.js")]
     template = _environment().get_template("report.html.j2")
     return template.render(
         title=report.title,
@@ -131,7 +131,8 @@ def _resource(name: str) -> str:
 
 
 @cache
-def _library() -> str:
+def vega_library() -> str:
+    """Return the script that defines `vegaEmbed`, with Vega and Vega-Lite in it."""
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;", VEGA_LITE)
