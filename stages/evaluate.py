@@ -29,6 +29,7 @@ def main(
     from cxr.core.params import read_params
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs
     from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, read_candidate
+    from cxr.evaluation.report import too_few_images
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
     from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
     from cxr.inference.gate import load_gate, unjudged
@@ -49,6 +50,8 @@ def main(
     write_card(reports, write_screening(screening, chosen, report, values, gate))
     if quick:
         write_screening(fast, quick, report, values, gate)
+    if too_few := too_few_images(report.data, own.alpha):
+        typer.echo(f"warning: {too_few}")
     stop_unless_waived(report.audits, "evaluate")
 
 

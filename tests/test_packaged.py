@@ -92,7 +92,7 @@ def test_the_gate_is_packaged_counted_and_on_the_card(gated, tmp_path):
     assert set(GATE_FILES) < {path.name for path in model_files(package, model.description)}
     card = (tmp_path / "CARD.md").read_text()
     assert f"- Gate SHA-256 `{model.gate.sha256}`" in card
-    assert "A gate keeps what is plainly none" in card
+    assert "A gate rejects" in card
     assert "answers whatever it is given" not in card
 
 

@@ -250,6 +250,8 @@ def _decision_lines(tally: Tally) -> Iterator[Text]:
         if reasons:
             why = ", ".join(f"{reasons[reason]:,} because {_WHY[reason]}" for reason in ReferReason if reasons[reason])
             yield Text(f"refer    {whose}{reasons.total():,} files are for a person to decide: {why}")
+        if head.applied and head.applied.too_few_images:
+            yield _warning(f"{whose}{head.applied.too_few_images}")
         if trained := tally.in_training_set[number]["yes"]:
             yield _warning(f"{whose}{trained:,} files are pictures it was trained on; their answers show nothing")
         drift = tally.drift[number]

@@ -201,7 +201,16 @@ def assess(
             params.target,
         )
         audits = [*material.earlier_audits, *records]
-        return assemble(candidates, models, data.baseline_figures, audits, material.split_report, comparisons, values)
+        return assemble(
+            candidates,
+            models,
+            data.baseline_figures,
+            audits,
+            material.split_report,
+            comparisons,
+            values,
+            patients_known=int((material.table["patient"] != "").sum()),
+        )
 
 
 def draw_pictures(

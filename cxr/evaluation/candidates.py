@@ -19,7 +19,15 @@ from cxr.core.params import Section, section
 from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
-from cxr.inference.decisions import DECISIONS_FORM, PIXEL_DIGITS, QUANTILES, Decision, Decisions, parse_decisions
+from cxr.inference.decisions import (
+    DECISIONS_FORM,
+    LARGEST_ALPHA,
+    PIXEL_DIGITS,
+    QUANTILES,
+    Decision,
+    Decisions,
+    parse_decisions,
+)
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
 from cxr.inference.model_folder import ScreeningModel, load_model, packaged_folder
 from cxr.inference.network import softmax
@@ -37,7 +45,9 @@ class EvaluateParams(Section):
     fast_model: str | None = Field(None, description="A network that is written beside it, for speed; empty: none.")
     gate: str = Field(PACKAGED, description="What judges pictures first: packaged, none, or a folder of train_gate.")
     target: str = Field(TARGET, description="Class that the operating points look for.")
-    alpha: float = Field(0.02, gt=0, lt=0.5, description="Share of a class that its prediction sets may miss.")
+    alpha: float = Field(
+        0.02, gt=0, lt=LARGEST_ALPHA, description="Share of a class that its prediction sets may miss."
+    )
     waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
 
 

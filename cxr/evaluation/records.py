@@ -131,6 +131,7 @@ class ReportData:
         sources: Images by class and source.
         shares: Of each class, 0 to 1.
         images_per_split: Images by split.
+        patients_known: Images whose patient is known.
     """
 
     images: int
@@ -141,6 +142,7 @@ class ReportData:
     sources: tuple[SourceCount, ...]
     shares: Mapping[str, float]
     images_per_split: Mapping[str, int]
+    patients_known: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Put the report together: figures, verdict, examples, and the metrics that are cut from it."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr.core.audit import ORDER, AuditRecord, Result
 from cxr.core.records import parts
-from cxr.dataset.audits.sources import SourceCount
+from cxr.dataset.audits.sources import CLASS_BY_SOURCE_SAMPLE, UNKNOWN
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.age_blocks import is_paediatric
@@ -31,50 +30,99 @@ from cxr.evaluation.records import (
     Waiver,
 )
 from cxr.evaluation.reporting.document import standards
-from cxr.evaluation.reporting.format import BARE_PERCENT, SHARE
+from cxr.evaluation.reporting.format import SHARE, above_or_below
 from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval, Probabilities
+from cxr.inference.decisions import images_that_sets_need, too_few_for_sets
 from cxr.inference.outputs import SavedOutputs
 
 ALWAYS = (
-    "The test split is random over the same collections as the training split: it is internal testing. Other "
-    "hospitals, detectors and years are not in it.",
-    "Labels are those of the collections; how each was established (PCR, radiologist, text) is not known per image.",
-    "Patients are known for some files only: images of one patient may stand in two splits where neither the release "
-    "nor the pixels say so.",
-    "Age, sex, view and severity are not recorded: subgroups by them cannot be measured.",
-    "Classes are balanced by sampling; at the prevalence of a ward or of a screening programme predictive values are "
-    "lower.",
+    "Testing is internal: the test images were drawn at random from the same data as the training images. Hospitals, "
+    "detectors and years that are not in the data were not tested.",
+    "Labels are those that came with the images. How each was established (PCR, radiologist, text) is not checked.",
+    "Age, sex and severity are not read: no figure is given by them.",
     "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
-    "One split and one seed: the spread over seeds is not in the intervals.",
+    "There is one split and one seed: how far another would move the figures is not in the intervals.",
 )
-BANNER = (
-    "These figures do not show that a network detects disease: it may recognise the collection of an image instead."
-)
+_NOT_SHOWN = "These figures do not show that a network detects disease"
 
 
-def banner(baselines: BaselineFigures) -> tuple[str, ...]:
-    """Return the permanent sentences, with what the source and overall grey alone give on this data."""
-    if baselines.source is None:
-        return (BANNER,)
-    return (
-        BANNER,
-        f"On this test split, knowing only the source collection gives {SHARE.number(baselines.source)} accuracy "
-        f"without looking at the image, and 22 numbers of overall grey give {SHARE.number(baselines.appearance.value)} "
-        "balanced accuracy.",
-    )
+def banner(baselines: BaselineFigures, audits: Sequence[AuditRecord]) -> tuple[str, ...]:
+    """Return the permanent sentences: what the figures do not show, and what collections and grey levels give alone."""
+    return (_doubt(audits), *_shortcuts(baselines))
 
 
-def limitations(classes: Sequence[str], sources: Sequence[SourceCount]) -> tuple[str, ...]:
+def _doubt(audits: Sequence[AuditRecord]) -> str:
+    match _tied_to_sources(audits):
+        case Result.WARN:
+            return f"{_NOT_SHOWN}: a network may recognise the collection that an image comes from instead."
+        case Result.PASS:
+            return "These figures do not show how a network does on images of other collections."
+    return f"{_NOT_SHOWN}: the collections that the images come from are not known, and it may recognise those instead."
+
+
+def _tied_to_sources(audits: Sequence[AuditRecord]) -> Result | None:
+    """Return what was found of class and collection among the images that were used; None where it was not asked."""
+    return next((one.result for one in audits if one.id == CLASS_BY_SOURCE_SAMPLE.id), None)
+
+
+def _shortcuts(baselines: BaselineFigures) -> Iterator[str]:
+    if baselines.source is not None:
+        yield (
+            f"On the test images, the source collection alone gives {SHARE.number(baselines.source)} accuracy, and "
+            f"overall grey alone {SHARE.number(baselines.appearance.value)} balanced accuracy (a random forest on 22 "
+            "numbers of brightness and edges)."
+        )
+
+
+def too_few_images(data: ReportData, alpha: float) -> str:
+    """Return the sentences of `too_few_for_sets` for the validation split; empty where it is large enough."""
+    images, need = data.classes_by_split["validation"], images_that_sets_need(alpha)
+    return too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
+
+
+def limitations(data: ReportData, target: str, alpha: float) -> tuple[str, ...]:
     """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
 
     Args:
-        classes: In order.
-        sources: Images by class and collection; an empty name is an unknown collection.
+        data: What was trained and tested on.
+        target: Class of the operating points.
+        alpha: Of the prediction sets.
     """
-    found = {name: {one.source for one in sources if one.label == name and one.source} for name in classes}
-    return (*_age_limits(found), *_collection_limits(found), *ALWAYS)
+    found = {
+        name: {one.source for one in data.sources if one.label == name and one.source not in ("", UNKNOWN)}
+        for name in data.classes
+    }
+    too_few = too_few_images(data, alpha)
+    return (
+        *filter(None, [too_few]),
+        *_age_limits(found),
+        *_collection_limits(found),
+        *_patient_limits(data),
+        *_prevalence_limits(data, target),
+        *ALWAYS,
+    )
+
+
+def _patient_limits(data: ReportData) -> Iterator[str]:
+    """Say of how many images the patient is not known."""
+    if data.patients_known < data.images:
+        known = f"{data.patients_known:,} of {data.images:,} images" if data.patients_known else "no image"
+        yield (
+            f"The patient is known of {known}. Two other images of one patient may stand in two splits, unless they "
+            "look alike."
+        )
+
+
+def _prevalence_limits(data: ReportData, target: str) -> Iterator[str]:
+    """Say how frequent the target is among the test images, and what follows where it is rarer."""
+    counts = data.classes_by_split["test"]
+    share = counts.get(target, 0) / sum(counts.values())
+    yield (
+        f"Of the test images {SHARE.number(share)} are {target}. Where it is rarer, fewer of those that are called "
+        f"{target} have it: see the predictive values by prevalence."
+    )
 
 
 def _age_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
@@ -109,42 +157,52 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def verdict(chosen: ModelReport, audits: Sequence[AuditRecord], baselines: BaselineFigures) -> Verdict:
+def verdict(
+    chosen: ModelReport, audits: Sequence[AuditRecord], baselines: BaselineFigures, too_few: str = ""
+) -> Verdict:
     """Return what the report comes to.
 
     Args:
         chosen: The network that screens.
         audits: All records.
         baselines: What shortcuts reach.
+        too_few: See `too_few_images`.
     """
     failing = [audit for audit in audits if audit.result is Result.FAIL and not audit.waiver]
     warning = [audit for audit in audits if audit.result is Result.WARN]
-    level = "stop" if failing else "warn" if warning else "fine"
-    return Verdict(level, _headline(chosen, baselines), _sentences(chosen, failing, warning))
+    level = "stop" if failing else "warn" if warning or too_few else "fine"
+    sentences = [
+        _outcome(chosen),
+        *filter(None, [too_few]),
+        *_named("Failed", failing),
+        *_named("Warned", warning),
+    ]
+    return Verdict(level, _headline(chosen, audits, baselines), tuple(sentences))
 
 
-def _headline(chosen: ModelReport, baselines: BaselineFigures) -> str:
-    gain = BARE_PERCENT.interval(chosen.gain.over_appearance)
+def _headline(chosen: ModelReport, audits: Sequence[AuditRecord], baselines: BaselineFigures) -> str:
+    unseen = (
+        "How well it does on other collections, these data cannot show."
+        if _tied_to_sources(audits) is Result.PASS
+        else "Whether it detects disease, these data cannot show."
+    )
     return (
-        f"{chosen.name} sorts {chosen.n} images of the collections it was trained on with a balanced accuracy of "
-        f"{_with_bounds(chosen.metrics.balanced_accuracy)}, {gain} points above what overall grey alone gives "
-        f"({SHARE.number(baselines.appearance.value)}). Whether it detects disease, these data cannot show."
+        f"{chosen.name} sorts the {chosen.n:,} test images with a balanced accuracy of "
+        f"{_with_bounds(chosen.metrics.balanced_accuracy)}. That is {above_or_below(chosen.gain.over_appearance)} "
+        f"what overall grey alone gives ({SHARE.number(baselines.appearance.value)}). {unseen}"
     )
 
 
-def _sentences(chosen: ModelReport, failing: Sequence[AuditRecord], warning: Sequence[AuditRecord]) -> tuple[str, ...]:
+def _outcome(chosen: ModelReport) -> str:
     found = chosen.answering.gated
     also = f" and rejects {SHARE.number(found.rejected.value)}" if found.rejected.value else ""
-    sentences = [f"It refers {SHARE.number(found.referred.value)} of the test images to a reader{also}."]
-    if found.error_answered is not None:
-        sentences[0] += f" Of what it answers, {SHARE.number(found.error_answered.value)} is wrong."
-    if chosen.conformal.referred.share.value == 1:
-        needed = math.ceil(1 / chosen.conformal.alpha) - 1
-        sentences[0] += f" A set can leave out a class from {needed} validation images of that class on."
-    for name, audits in (("Failed", failing), ("Warned", warning)):
-        if audits:
-            sentences.append(f"{name}: {'; '.join(dict.fromkeys(audit.name for audit in audits))}.")
-    return tuple(sentences)
+    wrong = f" Of what it answers, {SHARE.number(found.error_answered.value)} is wrong." if found.error_answered else ""
+    return f"It refers {SHARE.number(found.referred.value)} of the test images to a reader{also}.{wrong}"
+
+
+def _named(word: str, audits: Sequence[AuditRecord]) -> Iterator[str]:
+    if audits:
+        yield f"{word}: {'; '.join(dict.fromkeys(audit.name for audit in audits))}."
 
 
 def _with_bounds(figure: Interval) -> str:
@@ -235,6 +293,7 @@ def assemble(
     split_report: SplitReport,
     comparisons: Sequence[Comparison],
     params: Mapping[str, Any],
+    patients_known: int,
 ) -> Report:
     """Return the report.
 
@@ -246,15 +305,18 @@ def assemble(
         split_report: Content of reports/split.json.
         comparisons: Network against network.
         params: Content of params.yaml.
+        patients_known: Images of the split table whose patient is known.
     """
     chosen = next(model for model in models if model.screening)
     results = Counter(audit.result for audit in audits)
+    data = _data(candidates[0].model.description["data"], split_report, patients_known)
+    decisions = candidates[0].decisions
     return Report(
         format=FORM,
         title=TITLE,
-        data=_data(candidates[0].model.description["data"], split_report),
-        verdict=verdict(chosen, audits, baselines),
-        banner=banner(baselines),
+        data=data,
+        verdict=verdict(chosen, audits, baselines, too_few_images(data, decisions.alpha)),
+        banner=banner(baselines, audits),
         waivers=tuple(Waiver(audit.stage, audit.name, audit.waiver) for audit in audits if audit.waiver),
         flow=tuple(CountedStep(**parts(step), total=sum(step.images.values())) for step in split_report.flow),
         audits=tuple(audits),
@@ -265,13 +327,13 @@ def assemble(
         comparisons=tuple(comparisons),
         learning_curves=tuple(epoch for candidate in candidates for epoch in _epochs(candidate)),
         reproducibility=_reproducibility(candidates, params),
-        limitations=limitations(candidates[0].test.classes, split_report.sources),
+        limitations=limitations(data, decisions.target, decisions.alpha),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
     )
 
 
-def _data(trained: Mapping[str, Any], split_report: SplitReport) -> ReportData:
+def _data(trained: Mapping[str, Any], split_report: SplitReport, patients_known: int) -> ReportData:
     counts: Mapping[str, int] = trained["images_per_class"]
     whole = sum(counts.values())
     return ReportData(
@@ -283,6 +345,7 @@ def _data(trained: Mapping[str, Any], split_report: SplitReport) -> ReportData:
         sources=split_report.sources,
         shares={name: round(number / whole, 6) for name, number in counts.items()} if whole else {},
         images_per_split={split: sum(by.values()) for split, by in split_report.classes_by_split.items()},
+        patients_known=patients_known,
     )
 
 
@@ -334,8 +397,27 @@ METRICS: Mapping[str, Callable[[ModelReport], object]] = {
 }
 
 
+def top_metrics(model: ModelReport, point: str) -> dict[str, float | None]:
+    """Return what reports/metrics/<model>.json holds, and DVC shows side by side; what was not measured is null.
+
+    Args:
+        model: Of the report.
+        point: Name of the operating point of `sensitivity` and `specificity`, those of the target class.
+    """
+    metrics = model.metrics
+    decided = next(one for one in model.operating_points if one.name == point)
+    return {
+        "balanced_accuracy": metrics.balanced_accuracy.value,
+        "macro_auc": metrics.macro_auc.value,
+        "log_loss": metrics.log_loss.value,
+        "sensitivity": decided.sensitivity.value,
+        "specificity": decided.specificity.value,
+        "referred": model.answering.gated.referred.value,
+    }
+
+
 def metrics_json(model: ModelReport) -> dict[str, object]:
-    """Return what reports/metrics/<model>.json holds: the overall metrics, and then `METRICS`.
+    """Return what reports/measures.json holds of a model: the overall metrics, and then `METRICS`.
 
     At most 40 keys. The same ones for every model: what could not be measured is null.
     """

@@ -17,7 +17,7 @@ from cxr.core.manifest import write_table
 from cxr.core.records import parts
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import ModelReport, Report
-from cxr.evaluation.report import metrics_json
+from cxr.evaluation.report import metrics_json, top_metrics
 from cxr.evaluation.reporting.document import Pictures
 from cxr.evaluation.reporting.model_card import render_card
 from cxr.evaluation.reporting.render import render_html, render_markdown
@@ -154,8 +154,9 @@ def write_saved_outputs(folder: Path, candidates: Sequence[Candidate]) -> None:
 
 def write_reports(folder: Path, candidates: Sequence[Candidate], report: Report, pictures: Pictures) -> None:
     """Write the report in its three forms, and the metrics, tables and figures that DVC shows."""
-    for model in report.models:
-        write_json(folder / "metrics" / f"{model.name}.json", metrics_json(model))
+    for model, candidate in zip(report.models, candidates, strict=True):
+        write_json(folder / "metrics" / f"{model.name}.json", top_metrics(model, candidate.decisions.default_point))
+    write_json(folder / "measures.json", {model.name: metrics_json(model) for model in report.models})
     write_table(folder / "predictions.csv", predictions_table(candidates))
     write_table(folder / "learning_curves.csv", learning_curves_table(candidates))
     write_table(folder / "plots" / "roc.csv", roc_table(report.models))

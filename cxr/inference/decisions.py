@@ -236,6 +236,11 @@ class DecisionRecord:
         """The words that the column `decision` may hold."""
         return decision_words(self.target)
 
+    @property
+    def too_few_images(self) -> str:
+        """The sentence of `too_few_for_sets`; empty where every class can be left out of a set."""
+        return too_few_for_sets(self.alpha, [name for name, least in self.minimum.items() if least == 0])
+
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
@@ -370,6 +375,60 @@ def decision_words(target: str) -> tuple[str, str, str]:
     return f"{target}_suspected", NOT_SUSPECTED, REFER
 
 
+_HAIR = 1e-9  # 0.29 * 100 is a hair below 29
+
+
+def rank_of_limit(alpha: float, images: int) -> int:
+    """Return which of the ascending probabilities of `images` validation images limits a prediction set; 0: none."""
+    return math.floor(alpha * (images + 1) + _HAIR)
+
+
+def images_that_sets_need(alpha: float) -> int:
+    """Return from how many validation images of a class on a prediction set can leave the class out."""
+    return math.ceil((1 - _HAIR) / alpha) - 1
+
+
+def alpha_that_suits(images: int) -> float:
+    """Return the smallest alpha, rounded up to three digits, for which `images` of a class are enough."""
+    return math.ceil(1000 / (images + 1) - _HAIR) / 1000
+
+
+def too_few_for_sets(alpha: float, held: Sequence[str], images: Mapping[str, int] | None = None) -> str:
+    """Say that prediction sets always hold some classes, what follows, and what helps.
+
+    Args:
+        alpha: Share of a class that its sets may lack.
+        held: Classes that no set leaves out, because too few validation images are of them.
+        images: Validation images by class, where they are known.
+
+    Returns:
+        The sentences; empty where nothing is in `held`.
+    """
+    if not held:
+        return ""
+    named = " and ".join(filter(None, (", ".join(held[:-1]), held[-1])))
+    referred = "every image" if len(held) > 1 else "every image that may be of another class"
+    return (
+        f"Validation is too small for evaluate.alpha {alpha:g}: every prediction set holds {named}, so {referred} "
+        f"is referred. It takes {images_that_sets_need(alpha):,} validation images of each class"
+        f"{_suiting(held, images or {})}. "
+        "Import more images, or raise evaluate.alpha in params.yaml, and run: dvc repro"
+    )
+
+
+LARGEST_ALPHA = 0.5  # from here on params.yaml takes none
+
+
+def _suiting(held: Sequence[str], images: Mapping[str, int]) -> str:
+    """Say how many there are, and from which alpha on they suffice; nothing where they are not known."""
+    if not images:
+        return ""
+    counts = ", ".join(f"{images[name]:,} of {name}" for name in held)
+    alpha = alpha_that_suits(min(images[name] for name in held))
+    suits = f"; these suffice from evaluate.alpha {alpha:g} on" if alpha < LARGEST_ALPHA else ""
+    return f", and there are {counts}{suits}"
+
+
 def read_decisions(path: Path) -> Decisions:
     """Read decisions.json. Raises ModelError where the file is absent or is not one of this version."""
     try:
@@ -403,7 +462,7 @@ def parse_decisions(form: Mapping[str, object], where: str = DECISIONS_FILE) -> 
         target=fields.text("target"),
         points=points,
         default_point=parse_default(fields, points),
-        alpha=conformal.number("alpha", 0, 1),
+        alpha=conformal.number("alpha", 1 / LARGEST, 1),
         minimum=np.array([minimum.number(name, 0, 1) for name in classes]),
         reference=parse_reference(fields, classes),
         training_pixels=frozenset(fields.texts("training_pixels", f"[0-9a-f]{{{PIXEL_DIGITS}}}")),

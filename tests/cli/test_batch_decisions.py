@@ -108,6 +108,19 @@ class TestSummary:
         assert "warning: 1 files are pictures it was trained on; their answers show nothing" in stderr
         assert column(tmp_path / "r.csv", "in_training_set") == ["yes", "no", "no"]
 
+    @pytest.mark.parametrize("minimum", [0.0, 0.3])
+    def test_sets_that_can_leave_no_class_out_are_told_with_the_remedy(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minimum: float
+    ) -> None:
+        limits = dict.fromkeys(("covid", "normal", "viral_pneumonia"), minimum)
+        model = deciding_model(conformal={"alpha": 0.02, "minimum": limits})
+        monkeypatch.setattr(cxr.inference.model_folder, "load_model", lambda *_: model)
+        stderr = run(scans, "-o", tmp_path / "r.csv").stderr
+        told = [line for line in stderr.splitlines() if "every image is referred" in line]
+        assert len(told) == (minimum == 0)
+        assert all("49 validation images of each class" in line and "evaluate.alpha" in line for line in told)
+        assert (set(column(tmp_path / "r.csv", "decision")) == {"refer"}) == (minimum == 0)
+
 
 @pytest.mark.usefixtures("deciding")
 def test_the_log_has_decisions_and_drift(scans: Path, tmp_path: Path) -> None:

@@ -1,18 +1,49 @@
 """What a report says of its own data follows from them: other classes, other collections, none known."""
 
+from dataclasses import replace
+
 import pytest
 
-from cxr.dataset.audits.sources import SourceCount
+from cxr.dataset.audits.sources import UNKNOWN, SourceCount
+from cxr.evaluation.records import ReportData
 from cxr.evaluation.report import ALWAYS, limitations
 
 KERMANY = "https://www.kaggle.com/paultimothymooney/chest-xray-pneumonia"
 
 
-def said(**sources: dict[str, int]) -> tuple[str, ...]:
+def data(patients_known=300, **sources: dict[str, int]) -> ReportData:
+    """Return a split of 100 images a class, whose patients are all known if nothing else is said."""
     counts = [SourceCount(label, source, n) for label, own in sources.items() for source, n in own.items()]
-    sentences = limitations(list(sources), counts)
+    each = dict.fromkeys(sources, 100)
+    splits = dict.fromkeys(("train", "validation", "test"), each)
+    images = 300 * len(sources)
+    return ReportData(images, 0, "", each, splits, tuple(counts), {}, {}, min(patients_known * len(sources), images))
+
+
+def said(**sources: dict[str, int]) -> tuple[str, ...]:
+    """Return what is said of collections and ages; the last sentence before those that always hold is of the target."""
+    sentences = limitations(data(**sources), next(iter(sources)), 0.02)
     assert sentences[-len(ALWAYS) :] == ALWAYS
-    return sentences[: -len(ALWAYS)]
+    return sentences[: -len(ALWAYS) - 1]
+
+
+def test_patients_are_said_to_be_unknown_only_where_they_are():
+    clinic = {"sick": {"a": 1}, "well": {"a": 1}}
+    whole, some, none = (limitations(data(known, **clinic), "sick", 0.02) for known in (300, 50, 0))
+    assert not [one for one in whole if "patient" in one]
+    assert [one for one in some if "The patient is known of 100 of 600 images" in one]
+    assert [one for one in none if "The patient is known of no image" in one]
+
+
+def test_the_share_of_the_target_is_that_of_the_test_split():
+    of = data(sick={"a": 1}, well={"a": 1})
+    uneven = replace(of, classes_by_split=of.classes_by_split | {"test": {"sick": 10, "well": 90}})
+    assert [one for one in limitations(uneven, "sick", 0.02) if one.startswith("Of the test images 10.0 % are sick")]
+
+
+def test_a_collection_that_is_not_known_is_none():
+    (unknown,) = said(sick={UNKNOWN: 4}, well={UNKNOWN: 4})
+    assert unknown.startswith("Where the images of sick and well come from is not known")
 
 
 def test_the_public_database_has_ages_and_collections_that_give_a_class_away():

@@ -1,5 +1,4 @@
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +14,18 @@ from cxr.evaluation.audits.leave_source_out import HeldOutSource
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.records import CountedStep, Epoch, Report, ShownImage, Waiver
 from cxr.evaluation.report import (
-    BANNER,
     assemble,
     banner,
     confident_errors,
     examples,
+    limitations,
     metrics_json,
     report_model,
+    too_few_images,
     verdict,
 )
 from cxr.evaluation.reporting.render import render_markdown
 from cxr.evaluation.stats.comparison import compare_models
-from cxr.evaluation.stats.decisions import smallest_members
 from cxr.evaluation.stats.intervals import Interval
 from tests.evaluation.cases import CLASSES, PREDICTED, TRUTH, candidate, probabilities
 from tests.evaluation.reporting.fake import report
@@ -137,27 +136,41 @@ def chosen(parts):
 
 
 def test_the_headline_says_what_was_reached_beside_the_floor_and_what_cannot_be_shown(chosen):
-    assert verdict(chosen, [], BASELINES).headline == (
-        "cnn1 sorts 735 images of the collections it was trained on with a balanced accuracy of 95.0 % (95 % interval "
-        "93.0 % to 96.5 %), 11.9 [9.1, 14.8] points above what overall grey alone gives (83.1 %). Whether it detects "
-        "disease, these data cannot show."
-    )
+    headline = verdict(chosen, [], BASELINES).headline
+    assert "balanced accuracy of 95.0 % (95 % interval 93.0 % to 96.5 %)" in headline
+    assert "11.9 points [9.1, 14.8] above what overall grey alone gives (83.1 %)" in headline
+    assert headline.endswith("Whether it detects disease, these data cannot show.")
+
+
+def test_a_network_below_the_floor_is_said_to_be_below_with_its_bounds_turned(chosen):
+    below = reached(chosen, Interval(0.79), Interval(-0.039, -0.08, 0.002))
+    assert "3.9 points [-0.2, 8.0] below what overall grey" in verdict(below, [], BASELINES).headline
+
+
+@pytest.mark.parametrize(
+    ("result", "doubted"),
+    [(Result.WARN, True), (Result.NOT_MEASURABLE, True), (None, True), (Result.PASS, False)],
+)
+def test_collections_are_blamed_only_where_the_audit_of_them_says_so(chosen, result, doubted):
+    audits = [audit_record(result, "class_by_source_sample", fixable=False)] if result else []
+    said = (verdict(chosen, audits, BASELINES).headline, banner(BASELINES, audits)[0])
+    assert [("disease" in one) for one in said] == [doubted, doubted]
+    assert ("are not known" in said[1]) == (result in (None, Result.NOT_MEASURABLE))
 
 
 def test_figures_without_bounds_are_written_without_them(chosen):
     bare = reached(chosen, Interval(1.0), Interval(0.169))
     headline = verdict(bare, [], replace(BASELINES, appearance=Interval(0.831))).headline
-    assert "balanced accuracy of 100.0 %, 16.9 points above" in headline
+    assert "balanced accuracy of 100.0 %. That is 16.9 points above" in headline
     assert "None" not in headline
 
 
 def test_the_banner_says_first_what_cannot_be_shown_and_names_the_oracle():
-    first, second = banner(BASELINES)
-    assert first == BANNER
+    first, second = banner(BASELINES, [])
     assert first.startswith("These figures do not show that a network detects disease")
-    assert "the source collection gives 95.2 % accuracy" in second
+    assert "95.2 % accuracy" in second
     assert "83.1 %" in second
-    assert banner(replace(BASELINES, source=None)) == (BANNER,)
+    assert banner(replace(BASELINES, source=None), []) == (first,)
 
 
 @pytest.mark.parametrize(
@@ -202,20 +215,28 @@ def test_what_is_referred_and_the_error_of_the_rest_are_told(chosen):
     assert "wrong" not in said
 
 
-@pytest.mark.parametrize("alpha", [0.02, 0.05, 0.07, 0.1, 0.29])
-def test_where_all_is_referred_it_says_from_how_many_images_on_a_set_leaves_a_class_out(chosen, alpha):
-    referred = replace(chosen.conformal.referred, share=Interval(1.0), error_answered=None)
-    said = verdict(
-        replace(chosen, conformal=replace(chosen.conformal, alpha=alpha, referred=referred)), [], BASELINES
-    ).sentences[0]
-    n = int(re.search(r"leave out a class from (\d+) validation images", said)[1])
-    least = [smallest_members(np.zeros(count, np.int64), np.full((count, 1), 0.5), alpha)[0] for count in (n - 1, n)]
-    assert least == [0, 0.5]
+def test_too_few_images_for_the_sets_are_said_with_the_remedy_and_are_a_warning(chosen):
+    data = report().data
+    assert too_few_images(data, 0.02) == ""
+    few = replace(
+        data, classes_by_split=data.classes_by_split | {"validation": {"covid": 10, "normal": 9, "viral_pneumonia": 60}}
+    )
+    sentence = too_few_images(few, 0.02)
+    assert "10 of covid, 9 of normal; these suffice from evaluate.alpha 0.1 on" in sentence
+    assert "It takes 49 validation images of each class" in sentence
+    assert too_few_images(few, 0.1) == ""
+    said = verdict(chosen, [], BASELINES, sentence)
+    assert (said.level, said.sentences[1]) == ("warn", sentence)
+    assert sentence in limitations(few, "covid", 0.02)
 
 
 SPLIT = SplitReport(
     flow=(FlowStep("in the release", dict.fromkeys(CLASSES, 50), 0, ""),),
-    classes_by_split={"train": dict.fromkeys(CLASSES, 30), "test": dict.fromkeys(CLASSES, 10)},
+    classes_by_split={
+        "train": dict.fromkeys(CLASSES, 30),
+        "validation": dict.fromkeys(CLASSES, 10),
+        "test": dict.fromkeys(CLASSES, 10),
+    },
     groups=150,
     sha256="d" * 64,
     sources=(SourceCount("covid", "a", 50),),
@@ -235,7 +256,7 @@ def assembled(audits=()):
         for one in two
     ]
     pairs = compare_models([one.test for one in two], [one.probabilities for one in two], 1)
-    return two, assemble(two, models, BASELINES, list(audits), SPLIT, pairs, PARAMS)
+    return two, assemble(two, models, BASELINES, list(audits), SPLIT, pairs, PARAMS, patients_known=0)
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +271,7 @@ def test_the_report_is_json_without_nan_and_names_the_screening_model(whole):
     assert as_json(from_json(Report, written)) == written
     assert report.screening_model == "vgg16"
     assert [one.screening for one in report.models] == [False, True]
-    assert report.verdict.headline.startswith("vgg16 sorts 30 images")
+    assert report.verdict.headline.startswith("vgg16 sorts the 30 test images")
 
 
 def test_a_waiver_stands_in_the_report_with_its_reason(whole):
@@ -264,7 +285,7 @@ def test_a_waiver_stands_in_the_report_with_its_reason(whole):
 def test_data_flow_and_learning_curves_are_handed_on(whole):
     report = whole[1]
     assert report.flow == (CountedStep("in the release", dict.fromkeys(CLASSES, 50), 0, "", 150),)
-    assert report.data.images_per_split == {"train": 90, "test": 30}
+    assert report.data.images_per_split == {"train": 90, "validation": 30, "test": 30}
     assert report.data.shares == dict.fromkeys(CLASSES, 0.333333)
     assert report.data.classes == dict.fromkeys(CLASSES, 50)
     assert report.learning_curves[2] == Epoch("vgg16", 1, 1.0, 0.4, 0.9, 0.5)
@@ -278,7 +299,7 @@ def test_an_ensemble_has_members_no_epochs_and_no_learning_curve(whole):
     one = replace(trained, history=None, model=model)
     part = report_model(one, screening=True, measured=assess_model(one.test, one.decisions, 1), audited=AUDITED)
     assert (part.members, part.epochs, part.best_epoch) == (("a", "b"), None, None)
-    report = assemble([one], [part], BASELINES, [], SPLIT, [], PARAMS)
+    report = assemble([one], [part], BASELINES, [], SPLIT, [], PARAMS, 0)
     assert report.learning_curves == ()
     assert "| cnn1 (screening) | random | 208,403 | 0.078 | none | none |" in render_markdown(report)
 

@@ -8,7 +8,17 @@ import pytest
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import read_json, sha256_of, write_json
 from cxr.core.image import pixels_digest
-from cxr.inference.decisions import DECISIONS_FILE, ReferReason, disagreeing, parse_decisions, read_decisions
+from cxr.inference.decisions import (
+    DECISIONS_FILE,
+    ReferReason,
+    alpha_that_suits,
+    disagreeing,
+    images_that_sets_need,
+    parse_decisions,
+    rank_of_limit,
+    read_decisions,
+    too_few_for_sets,
+)
 from cxr.inference.model_folder import at_operating_point, load_model
 from cxr.inference.network import softmax
 from tests.decision_forms import CLASSES, decisions_form, reference_form, with_decisions
@@ -251,3 +261,33 @@ def test_the_digest_of_pixels_depends_on_pixels_and_shape_alone() -> None:
     assert pixels_digest(plane[::-1]) != pixels_digest(plane)
     # Tables that were prepared earlier hold this one.
     assert pixels_digest(plane).startswith("208ad48e12fd6fd6")
+
+
+@pytest.mark.parametrize("alpha", [0.005, 0.02, 0.05, 0.07, 0.1, 0.29, 0.49])
+def test_from_the_number_that_sets_need_on_a_class_can_be_left_out(alpha: float) -> None:
+    need = images_that_sets_need(alpha)
+    assert (rank_of_limit(alpha, need - 1), rank_of_limit(alpha, need)) == (0, 1)
+
+
+@pytest.mark.parametrize("images", [1, 9, 10, 28, 49, 100, 588])
+def test_the_alpha_that_suits_is_enough_and_the_next_smaller_is_not(images: int) -> None:
+    alpha = alpha_that_suits(images)
+    assert images_that_sets_need(alpha) <= images < images_that_sets_need(alpha - 0.001)
+
+
+def test_classes_that_no_set_leaves_out_are_named_with_what_it_takes() -> None:
+    minimum = {"covid": 0.0, "normal": 0.3, "viral_pneumonia": 0.0}
+    record = parse_decisions(decisions_form(conformal={"alpha": 0.02, "minimum": minimum})).record("covid_sens95", "0")
+    assert "covid and viral_pneumonia, so every image is referred" in record.too_few_images
+    assert "49 validation images" in record.too_few_images
+    assert parse_decisions(decisions_form()).record("covid_sens95", "0").too_few_images == ""
+
+
+def test_one_class_that_is_always_held_leaves_itself_to_be_answered() -> None:
+    sentence = too_few_for_sets(0.02, ["normal"])
+    assert "holds normal, so every image that may be of another class is referred" in sentence
+
+
+def test_an_alpha_that_evaluate_refuses_is_not_advised() -> None:
+    assert "suffice" not in too_few_for_sets(0.02, ["a", "b"], {"a": 1, "b": 30})
+    assert "suffice from evaluate.alpha 0.334 on" in too_few_for_sets(0.02, ["a", "b"], {"a": 2, "b": 30})

@@ -107,11 +107,12 @@ def test_the_metrics_files_have_the_same_keys(reports, names, project):
     assert len({tuple(values) for values in metrics.values()}) == 1
     assert all(0 <= values["balanced_accuracy"] <= 1 for values in metrics.values())
     assert {path.stem for path in (project / reports / "metrics").iterdir()} == set(names)
+    assert set(read_json(project / reports / "measures.json")) == set(names)
 
 
 def test_the_screening_model_is_the_one_of_the_lowest_validation_loss(project):
     chosen = read_json(project / "models/screening/model.json")
-    metrics = {name: read_json(project / f"reports/metrics/{name}.json") for name in NETWORKS}
+    metrics = read_json(project / "reports/measures.json")
     assert chosen["name"] == min(metrics, key=lambda name: metrics[name]["validation_log_loss"])
     assert chosen["data"]["synthetic_images"] == chosen["data"]["images"]
     assert not (project / "models/fast").exists()

@@ -9,7 +9,7 @@ from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.records import as_json
 from cxr.evaluation.audits.shortcut_baseline import ShortcutBaseline
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.reporting.format import POINTS, SHARE
+from cxr.evaluation.reporting.format import SHARE, above_or_below
 from cxr.evaluation.stats.intervals import Interval, Labels, score
 
 AUDIT = Audit("appearance_floor", "Lift over the appearance floor", fixable=True)
@@ -81,9 +81,9 @@ def judge(figures: JudgedGain, model: str | None) -> AuditRecord:
     gain, smallest = figures.gain, figures.smallest_class
     result = _result(figures)
     found = (
-        f"{model} is {POINTS.interval(gain.over_appearance)} of balanced accuracy above a random forest on 22 numbers "
-        f"of overall grey, which reaches {SHARE.interval(gain.appearance)}, and {POINTS.interval(gain.over_border)} "
-        "above one on the frame alone"
+        f"The balanced accuracy of {model} is {above_or_below(gain.over_appearance)} that of a random forest on 22 "
+        f"numbers of overall grey, which reaches {SHARE.interval(gain.appearance)}, and "
+        f"{above_or_below(gain.over_border)} that of one on the frame alone"
     )
     if result is Result.NOT_MEASURABLE:
         found += f"; with {smallest} test images in the smallest class, this is not judged"

@@ -27,7 +27,7 @@ class BlockRates:
         name: Of the block, see `AgeBlocks`.
         n: Images.
         recall: Share called normal, 0 to 1.
-        specificity: Share not called viral pneumonia.
+        specificity: Share not called {PAEDIATRIC}.
     """
 
     name: str
@@ -109,7 +109,13 @@ def _rates(test: SavedOutputs, predicted: Labels, member: NDArray[np.bool_], nam
 
 def judge(figures: AgeGap | None, model: str | None) -> AuditRecord:
     """Warn of a gap between the two blocks."""
-    result, found = Result.NOT_APPLICABLE, "The pixels show no change point in the class normal."
+    result, found = (
+        Result.NOT_APPLICABLE,
+        (
+            f"The data do not have the classes {MIXED} and {PAEDIATRIC}, with children and adults among {MIXED} that "
+            "the pixels tell apart."
+        ),
+    )
     if figures is not None:
         lower, upper = figures.blocks
         result, found = Result.NOT_MEASURABLE, f"The blocks have {lower.n} and {upper.n} test images."
@@ -119,7 +125,7 @@ def judge(figures: AgeGap | None, model: str | None) -> AuditRecord:
             result = Result.WARN if largest > LARGEST_GAP else Result.PASS
             found = _sentence(figures, *gaps, model)
     limit = (
-        f"A warning if recall, or specificity against viral pneumonia, differs by more than {100 * LARGEST_GAP:.0f} "
+        f"A warning if recall, or specificity against {PAEDIATRIC}, differs by more than {100 * LARGEST_GAP:.0f} "
         f"points; not judged below {SMALL} test images a block."
     )
     return AUDIT.record(result, found, limit, figures or {}, model)
@@ -127,10 +133,10 @@ def judge(figures: AgeGap | None, model: str | None) -> AuditRecord:
 
 def _sentence(figures: AgeGap, recall_gap: Interval, specificity_gap: Interval, model: str | None) -> str:
     first, second = figures.blocks
-    ages = "" if figures.areas else "; which block is children is unknown, and so are all ages"
+    ages = "" if figures.areas else "; their ages are not known"
     return (
-        f"Of class normal, files up to {figures.number} ({first.name}) and above ({second.name}): recall of "
+        f"Of class {MIXED}, files up to {figures.number} ({first.name}) and above ({second.name}): recall of "
         f"{model} {SHARE.interval(first.recall)} and {SHARE.interval(second.recall)}, a gap of "
-        f"{POINTS.interval(recall_gap)}; not called viral pneumonia {SHARE.interval(first.specificity)} and "
+        f"{POINTS.interval(recall_gap)}; not called {PAEDIATRIC} {SHARE.interval(first.specificity)} and "
         f"{SHARE.interval(second.specificity)}, a gap of {POINTS.interval(specificity_gap)}{ages}."
     )

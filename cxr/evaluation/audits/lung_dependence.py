@@ -71,19 +71,19 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
 def judge(figures: LungDependence, model: str | None) -> AuditRecord:
     """Warn where the network hardly needs the lungs."""
     share = figures.lung_dependence
-    where = "the boxes around the lung masks" if figures.regions == "masks" else "one fixed box around the lungs"
+    where = "boxes around the lung masks are" if figures.regions == "masks" else "a fixed box around the lungs is"
     if share is None:
         result, found = Result.NOT_MEASURABLE, f"{model} is no better than chance on the whole pictures."
     else:
         result = Result.WARN if share < LEAST_DEPENDENCE else Result.PASS
         found = (
-            f"{model} loses {SHARE.number(share)} of what it is above chance when {where} is blacked out: balanced "
+            f"{model} loses {SHARE.number(share)} of what it is above chance when {where} blacked out: balanced "
             f"accuracy {SHARE.interval(figures.full)} whole, {SHARE.interval(figures.lungs_blacked)} without, "
             f"{SHARE.interval(figures.border_only)} from the border, {SHARE.interval(figures.lungs_only)} "
             f"from the lungs alone."
         )
     limit = (
-        f"A warning below {SHARE.number(LEAST_DEPENDENCE)}; a high value proves less, for no training picture had a "
-        "black box."
+        f"A warning below {SHARE.number(LEAST_DEPENDENCE)}; a high value proves little, because no training "
+        "image had a black box."
     )
     return AUDIT.record(result, found, limit, figures, model)

@@ -7,7 +7,7 @@ import numpy as np
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import FULL, ByVariant, changes
-from cxr.evaluation.reporting.format import SHARE
+from cxr.evaluation.reporting.format import POINTS, SHARE
 from cxr.evaluation.stats.intervals import DIGITS, Labels, balanced_accuracy
 
 AUDIT = Audit("robustness", "Robustness to benign changes", fixable=False)
@@ -59,8 +59,9 @@ def judge(figures: tuple[Perturbed, ...], model: str | None) -> AuditRecord:
     worst, restless = min(benign, key=lambda row: row.change), max(benign, key=lambda row: row.flips)
     return AUDIT.record(
         Result.WARN if worst.change < -LARGEST_FALL else Result.PASS,
-        f"The worst of {len(benign)} benign changes for {model} is: {worst.text}, by {100 * worst.change:+.1f} "
-        f"points of balanced accuracy; most answers, {SHARE.number(restless.flips)}, change with: {restless.text}.",
+        f"The worst of {len(benign)} benign changes for {model} is: {worst.text}; balanced accuracy "
+        f"{'falls' if worst.change < 0 else 'rises'} by {POINTS.number(abs(worst.change))}. Most answers change, "
+        f"{SHARE.number(restless.flips)}, with: {restless.text}.",
         f"A warning if balanced accuracy falls by more than {100 * LARGEST_FALL:.0f} points; inversion and mirroring "
         "are shown and not judged.",
         {row.perturbation: {"change": row.change, "flips": row.flips} for row in figures},

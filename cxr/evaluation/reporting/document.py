@@ -158,23 +158,30 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One audit: what was looked at, what was found, and where the limit is."""
+class Finding:
+    """What one audit found; `waiver` says why a failure may stand."""
 
     badges: tuple[Cell, ...]
-    name: str
-    where: str
     found: str
-    limit: str
     waiver: str
-    values: Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One audit, of the data or of several networks: who asked, what was found, and where the limit is."""
+
+    name: str
+    stage: str
+    findings: tuple[Finding, ...]
+    limit: str
 
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """All audits of the pipeline."""
+    """Audits in the order of the pipeline."""
 
     kind: ClassVar[str] = "audits"
+    caption: str
     entries: tuple[AuditEntry, ...]
 
 
@@ -188,13 +195,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Blocks that open and close, with a heading of level 3."""
+    """Blocks that open and close, with a heading of level 3 or 4."""
 
     kind: ClassVar[str] = "fold"
     id: str
     title: tuple[Piece, ...]
     blocks: "tuple[Block, ...]"
     open: bool = False
+    level: int = 3
 
 
 Block = Table | Paragraph | Points | Chart | Heading | Gallery | Audits | Grid | Fold

@@ -58,6 +58,15 @@ POINTS = Notation(1, 100, unit=" points", undefined="unknown")  # the same of a 
 SIGNED_POINTS = Notation(1, 100, signed=True)
 
 
+def above_or_below(difference: Interval) -> str:
+    """Return `3.9 points [-0.2, 8.0] below`, the bounds in the direction that the word says; of shares, 0 to 1."""
+    value, low, high = difference.value, difference.low, difference.high
+    if value is None or value >= 0:
+        return f"{POINTS.interval(difference)} above"
+    turned = Interval(-value, None if high is None else -high, None if low is None else -low)
+    return f"{POINTS.interval(turned)} below"
+
+
 def p_value(value: float | None) -> str:
     """Return `0.034`, `< 0.001`, or a dash."""
     return "< 0.001" if value is not None and value < 0.001 else NUMBER.number(value)

@@ -11,7 +11,7 @@ from cxr.evaluation.audits.leave_source_out import HeldOutSource, worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.records import Report, Waiver
 from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
-from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, markdown_table
+from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table
 from cxr.evaluation.reporting.network import answering_blocks, point_blocks, referred_paragraph, source_blocks
 from cxr.evaluation.reporting.networks import class_table, predictive_table
 from cxr.evaluation.reporting.render import markdown, plain
@@ -163,10 +163,10 @@ def _shortcuts(card: CardFigures) -> Table:
         [text("balanced accuracy from the frame alone"), interval(found.border)],
         [text("the network above it"), change(gain.over_border)],
         [text("accuracy from the source collection alone"), number(found.source)],
-        [text("lung dependence (nought: none, one: whole)"), number(card.lung_dependence)],
+        [text("lung dependence (0: none; 1: no better than chance without the lungs)"), number(card.lung_dependence)],
         [text("least recall on a source left out of training"), interval(worst.recall if worst else None)],
     ]
-    return table("Beside what needs no lungs", ["figure", "value"], rows)
+    return table("Beside what can be had without looking at lungs", ["figure", "value"], rows)
 
 
 OUT_OF_SCOPE = """## Out of scope
@@ -174,11 +174,9 @@ OUT_OF_SCOPE = """## Out of scope
 - Any decision about a patient: diagnosis, triage, exclusion of disease.
   {research}
 - Pictures that are not frontal chest radiographs. {decline}.
-- Diseases other than its {count} classes. Bacterial pneumonia, tuberculosis, effusion, a tumour: each gets one of the
-  {count} names.
-- Prevalence other than that of the balanced test split ({share:.0f} % a class): predictive values do not carry over.
-- Hospitals, detectors and ages that the data does not have. The network may recognise the collection that an image
-  comes from, and not the disease.
+- Diseases other than its {count} classes: {classes}. Every picture gets one of these names.
+- Other shares of the classes than those of its data ({shares}): predictive values do not carry over.
+- Hospitals, detectors and ages that the data does not have.
 """
 
 
@@ -192,7 +190,13 @@ def render_card(description: JsonObject) -> str:
     name, classes, evaluation = description["name"], description["classes"], description["evaluation"]
     measured = "card" in evaluation
     decline = _decline(gated="gate" in description, measured=measured)
-    scope = OUT_OF_SCOPE.format(research=RESEARCH_ONLY, count=len(classes), share=100 / len(classes), decline=decline)
+    scope = OUT_OF_SCOPE.format(
+        research=RESEARCH_ONLY,
+        count=len(classes),
+        classes=", ".join(classes),
+        shares=_class_shares(description["data"]),
+        decline=decline,
+    )
     calibrated = "calibrated" if measured else "not calibrated"
     return "\n".join(
         [
@@ -206,14 +210,19 @@ def render_card(description: JsonObject) -> str:
     )
 
 
+def _class_shares(data: JsonObject) -> str:
+    counts = data["images_per_class"]
+    return ", ".join(f"{name} {SHARE.number(count / sum(counts.values()))}" for name, count in counts.items())
+
+
 def _decline(*, gated: bool, measured: bool) -> str:
     """Say what becomes of a picture that is none of what the network was made for."""
     if gated:
         return (
-            "A gate keeps what is plainly none from the network and\n  marks what looks unusual; what it lets pass is "
+            "A gate rejects what is plainly something else and refers\n  what looks unusual; what it lets pass is "
             "answered, whatever it is"
         )
-    unsure = "what it refers is unsure, not foreign" if measured else "it has no way to decline"
+    unsure = "it refers only what it is unsure of" if measured else "it cannot decline"
     return f"The network answers whatever it is given; {unsure}"
 
 
@@ -232,7 +241,7 @@ def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
         [
             "## Test split\n",
             f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
-            "duplicate groups kept together. Without intervals: a difference of a point or two is chance.\n",
+            "duplicate groups kept together. The figures have no intervals: small differences may be chance.\n",
             markdown_table(["metric", "value"], [[key, FINE_NUMBER.number(metrics[key])] for key in _OVERALL]),
             "",
             markdown_table(["class", *_RATES], [[name, *_rates(metrics, name)] for name in classes]),
@@ -284,9 +293,7 @@ def _data(description: JsonObject) -> str:
     data = description["data"]
     rows = [[name, count] for name, count in data["images_per_class"].items()]
     splits = ", ".join(f"{count} {name}" for name, count in data["images_per_split"].items())
-    return (
-        f"## Data\n\n{markdown_table(['class', 'images'], rows)}\n\n{splits}. Patients are known for some files only.\n"
-    )
+    return f"## Data\n\n{markdown_table(['class', 'images'], rows)}\n\n{splits}.\n"
 
 
 def _provenance(description: JsonObject) -> str:

@@ -1,6 +1,7 @@
 """Sections on one network: decisions, answers and abstentions, shortcuts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from cxr.evaluation.audits.attention import Enrichment
 from cxr.evaluation.audits.leave_source_out import HeldOutSource
@@ -111,10 +112,9 @@ def referred_paragraph(found: Referral) -> Paragraph:
     pieces += [*count(found.errors_referred).pieces, " are among them"]
     if found.share_of_errors_referred:
         pieces += [" (", *interval_pieces(found.share_of_errors_referred), ")"]
-    pieces += ["; of what is answered, ", *interval(found.error_answered).pieces, " is wrong. "]
-    pieces.append(
-        "The promise of coverage holds for images like those of validation, and is void for another hospital's."
-    )
+    if found.error_answered is not None:
+        pieces += ["; of what is answered, ", *interval(found.error_answered).pieces, " is wrong"]
+    pieces.append(". This holds for images like those of validation only.")
     return Paragraph(tuple(pieces))
 
 
@@ -160,10 +160,7 @@ def _outcomes(answering: Answering) -> Table:
     )
     rows = [[text(words), *map(interval, both)] for words, *both in shares]
     rows.append([text("errors, images"), count(gated.errors), count(ungated.errors)])
-    note = (
-        "As cxr-batch decides at its own operating point. An error is a most probable class that is not the truth, "
-        "also of what is rejected. These test images are of the known collections: the gate is there for others."
-    )
+    note = "At the default operating point. An error is a most probable class that is not the truth."
     header = ["test images", "with gate and disagreement", "prediction sets alone"]
     return table("Rejected, referred, answered", header, rows, (note,))
 
@@ -174,12 +171,12 @@ def _reasons(gated: ReasonedOutcomes) -> Table:
         *_rows("referred", gated.referred_by),
         *_rows("marked", gated.flags),
     ]
-    note = "One reason an image; marks may be several, and of what is rejected only those of its exposure are known."
+    note = "Only what was found. An image is rejected or referred for one reason, and may have several marks."
     return table("For which reasons", ["what", "reason", "share of the images"], rows, (note,))
 
 
 def _rows(what: str, shares: Mapping[str, Interval]) -> list[list[Cell]]:
-    return [[text(what), text(reason), interval(share)] for reason, share in shares.items()]
+    return [[text(what), text(reason), interval(share)] for reason, share in shares.items() if share.value]
 
 
 REGIONS = {"masks": "the release's lung masks", "box": "a fixed box, because the release has no lung masks"}
@@ -203,7 +200,7 @@ def _subgroup_blocks(model: ModelReport) -> list[Block]:
         )
         for one in model.subgroups
     ]
-    note = "Grey: fewer than thirty images. Age, sex and severity are not in the database."
+    note = "Grey: fewer than thirty images. Age, sex and severity are not read."
     return [table("By group", ["group", "value", "true class", "images", "sensitivity"], rows, (note,))]
 
 
@@ -270,37 +267,58 @@ def _inside(entries: Sequence[Enrichment]) -> Table:
     return table("Grad-CAM inside the lungs", ["class", "images", "median enrichment"], rows, (note,))
 
 
-# Key, heading, and what makes the blocks of a model; the second argument of it begins the ids of charts.
-PARTS: tuple[tuple[str, str, Callable[[ModelReport, str], list[Block]]], ...] = (
-    ("classes", "Class by class", lambda model, _: class_blocks(model)),
-    ("curves", "ROC and precision", curve_blocks),
-    ("distributions", "Probabilities by true class", distribution_blocks),
-    ("calibration", "Calibration", calibration_blocks),
-    ("points", "Operating points", lambda model, _: point_blocks(model.operating_points)),
-    ("benefit", "Decision curve", _decision_curve_blocks),
-    ("answering", "What it answers, refers and rejects", lambda model, _: answering_blocks(model.answering)),
-    ("abstention", "Prediction sets and error by coverage", _abstention_blocks),
-    ("subgroups", "Subgroups", lambda model, _: _subgroup_blocks(model)),
-    ("sources", "Sources left out of training", lambda model, _: source_blocks(model.sources)),
-    ("lungs", "Does it need the lungs?", lambda model, _: _dependence_blocks(model)),
-    ("robustness", "Robustness and texture", _perturbation_blocks),
-    ("attention", "Where it looks", lambda model, _: _attention_blocks(model)),
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of what is said of one network.
+
+    Attributes:
+        key: Its id, behind that of the network.
+        title: Its heading.
+        build: Makes its blocks; the second argument begins the ids of charts.
+        folded: Whether it opens on demand only.
+    """
+
+    key: str
+    title: str
+    build: Callable[[ModelReport, str], list[Block]]
+    folded: bool = True
+
+
+PARTS = (
+    _Part("classes", "Class by class", lambda model, _: class_blocks(model), folded=False),
+    _Part("curves", "ROC and precision", curve_blocks, folded=False),
+    _Part("points", "Operating points", lambda model, _: point_blocks(model.operating_points), folded=False),
+    _Part("answering", "What it refers and rejects", lambda model, _: answering_blocks(model.answering), False),
+    _Part("calibration", "Calibration", calibration_blocks),
+    _Part("distributions", "Probabilities by true class", distribution_blocks),
+    _Part("benefit", "Decision curve", _decision_curve_blocks),
+    _Part("abstention", "Prediction sets and error by coverage", _abstention_blocks),
+    _Part("subgroups", "Subgroups", lambda model, _: _subgroup_blocks(model)),
+    _Part("sources", "Sources left out of training", lambda model, _: source_blocks(model.sources)),
+    _Part("lungs", "Does it need the lungs?", lambda model, _: _dependence_blocks(model)),
+    _Part("robustness", "Robustness and texture", _perturbation_blocks),
+    _Part("attention", "Where it looks", lambda model, _: _attention_blocks(model)),
 )
-BRIEF = {"classes", "points"}
 
 
-def each_model_section(report: Report, whole: bool = True) -> Section:
-    """A fold for each model, with its parts; if not `whole`, the others than the screening model have a few only."""
-    folds = [_model_fold(model, whole) for model in ordered(report.models)]
-    words = "The model that screens is open; open the others to read them." if whole else "The page has all of them."
-    return Section("each-model", "Model by model", [Paragraph((words,)), *folds])
+def each_model_section(report: Report) -> Section:
+    """A fold for each model: all parts of the one that screens, two of the others."""
+    folds = [_model_fold(model) for model in ordered(report.models)]
+    words = "All other figures of the networks that do not screen are in report.json."
+    return Section("each-model", "Network by network", [*folds, Paragraph((words,))])
 
 
-def _model_fold(model: ModelReport, whole: bool) -> Fold:
+def _model_fold(model: ModelReport) -> Fold:
     place = slug(model.name)
-    blocks: list[Block] = []
-    for key, title, build in PARTS:
-        if whole or model.screening or key in BRIEF:
-            blocks += [Heading(f"{place}-{key}", title, 4), *build(model, place)]
+    blocks = [block for part in PARTS if model.screening for block in _part_blocks(part, model, place)]
+    brief = [*class_blocks(model), *curve_blocks(model, place)]
     accuracy = interval_pieces(model.metrics.balanced_accuracy)
-    return Fold(place, (f"{name_of(model)}: balanced accuracy ", *accuracy), tuple(blocks), open=model.screening)
+    title = (f"{name_of(model)}: balanced accuracy ", *accuracy)
+    return Fold(place, title, tuple(blocks or brief), open=model.screening)
+
+
+def _part_blocks(part: _Part, model: ModelReport, place: str) -> list[Block]:
+    name, blocks = f"{place}-{part.key}", part.build(model, place)
+    return (
+        [Fold(name, (part.title,), tuple(blocks), level=4)] if part.folded else [Heading(name, part.title, 4), *blocks]
+    )

@@ -52,25 +52,19 @@ from cxr.evaluation.stats.comparison import Comparison
 def models_section(report: Report) -> Section:
     """Chart and tables of all models."""
     models = ordered(report.models)
+    chosen = next(model for model in models if model.screening)
     blocks: list[Block] = [
-        Paragraph(
-            (
-                "Square brackets hold ",
-                Fixed("95 %"),
-                " intervals: Wilson for shares, else a bootstrap that resamples patients and duplicates together. "
-                "Two models whose intervals overlap may still differ, and the other way round: see the comparisons.",
-            )
-        ),
-        accuracy_chart(report),
         _measures(models),
+        class_table(chosen.classes, f"{chosen.name}, class by class"),
         _shortcuts(models),
-        _made(models),
+        accuracy_chart(report),
+        Fold("models-made", ("How they were made",), (_made(models),)),
     ]
-    return Section("models", "The models side by side", blocks)
+    return Section("models", "Accuracy on the test images", blocks)
 
 
 def _measures(models: Sequence[ModelReport]) -> Table:
-    header = ["model", "balanced accuracy", "accuracy", "macro AUC", "log loss", "Brier", "ECE (band)"]
+    header = ["model", "balanced accuracy", "accuracy", "macro AUC", "log loss", "ECE (band)"]
     rows = [
         [
             text(name_of(model)),
@@ -78,13 +72,17 @@ def _measures(models: Sequence[ModelReport]) -> Table:
             interval(model.metrics.accuracy),
             interval(model.metrics.macro_auc),
             interval(model.metrics.log_loss),
-            interval(model.metrics.brier),
             _calibration_cell(model.calibration.after),
         ]
         for model in models
     ]
-    note = "In brackets the band in which a perfectly calibrated model would fall on these images."
-    return table("On the test split, after calibration", header, rows, (note,))
+    notes: tuple[Piece, ...] = (
+        "Square brackets hold ",
+        Fixed("95 %"),
+        " intervals. Intervals of two networks may overlap although they differ: see the comparisons. Behind the "
+        "calibration error (ECE) stands the band that a perfectly calibrated network would show on these images.",
+    )
+    return table("All networks, after calibration", header, rows, notes)
 
 
 def _calibration_cell(after: TestedCalibration) -> Cell:
@@ -96,7 +94,7 @@ def _calibration_cell(after: TestedCalibration) -> Cell:
 
 
 def _shortcuts(models: Sequence[ModelReport]) -> Table:
-    header = ["model", "above overall grey", "above the frame alone", "lung dependence", "worst source", "its recall"]
+    header = ["model", "over overall grey", "over the frame alone", "lung dependence", "worst source", "its recall"]
     rows = []
     for model in models:
         worst = worst_source(model.sources)
@@ -111,8 +109,8 @@ def _shortcuts(models: Sequence[ModelReport]) -> Table:
             ]
         )
     note = (
-        "Differences of balanced accuracy. Lung dependence: the part of what stands above chance that is lost when the "
-        "lungs are blacked out."
+        "Differences of balanced accuracy to a random forest that sees overall grey, or the frame, alone. Lung "
+        "dependence: the part of the accuracy above chance that is lost when the lungs are blacked out."
     )
     return table("How much of it may be a shortcut", header, rows, (note,))
 
@@ -149,11 +147,13 @@ SMALL = 30  # images; a share of fewer says little
 
 
 def class_blocks(model: ModelReport) -> list[Block]:
-    """Table of the classes and confusion matrix."""
-    return [class_table(model.classes), _confusion(model), predictive_table(model.classes)]
+    """Confusion matrix, and figures of each class; of the network that screens, the first of them stand above."""
+    if model.screening:
+        return [confusion_table(model), predictive_table(model.classes)]
+    return [confusion_table(model), class_table(model.classes)]
 
 
-def class_table(classes: Sequence[ClassMetrics]) -> Table:
+def class_table(classes: Sequence[ClassMetrics], caption: str = "One class against the others") -> Table:
     """Return sensitivity, specificity and the like of each class against the others."""
     header = ["class", "images", "sensitivity", "specificity", "AUC", "LR+", LR_MINUS, "F-score"]
     rows = [
@@ -164,7 +164,7 @@ def class_table(classes: Sequence[ClassMetrics]) -> Table:
         )
         for one in classes
     ]
-    return table("One class against the others", header, rows)
+    return table(caption, header, rows)
 
 
 def predictive_table(classes: Sequence[ClassMetrics]) -> Table:
@@ -185,7 +185,8 @@ def _ratio(value: float | None) -> Cell:
     return missing("undefined") if value is None else number(value)
 
 
-def _confusion(model: ModelReport) -> Table:
+def confusion_table(model: ModelReport) -> Table:
+    """Return the counts, shaded by their share of the true class."""
     names = [one.name for one in model.classes]
     rows = [
         [text(name), *map(_confused, counts, shares)]
@@ -221,9 +222,9 @@ def calibration_blocks(model: ModelReport, place: str) -> list[Block]:
 
 def _verdict(found: CalibrationByTemperature) -> Paragraph:
     words = (
-        "What remains is more than chance: the probabilities are not calibrated."
+        "The error that remains is larger than chance explains: the probabilities are not calibrated."
         if found.distinguishable
-        else "What remains cannot be told apart from that of a perfectly calibrated model."
+        else "The error that remains is no larger than a perfectly calibrated network would show."
     )
     temperature = number(found.temperature).pieces
     return Paragraph(("Logits are divided by the temperature ", *temperature, ", fitted on validation. ", words))
@@ -258,11 +259,11 @@ def comparisons_section(report: Report) -> Section:
     if not pairs:
         return Section("comparisons", title, [not_measured("Comparisons", "one model, or too few images")])
     words = (
-        "All on the same test images. p is that of the exact McNemar test, corrected for the number of pairs after "
-        "Holm; a pair that is not told apart is not shown to be equal. The smallest gap is the one that these "
-        "images could have shown, given on how many the two disagree."
+        "On the same test images, by the exact McNemar test with Holm's correction. A large p does not show that two "
+        "networks are equal: a gap below the smallest one could not have been seen."
     )
-    return Section("comparisons", title, [Paragraph((words,)), _answers(pairs), _others(pairs)])
+    others = Fold("comparisons-probabilities", ("Gaps of probabilities",), (_others(pairs),))
+    return Section("comparisons", title, [Paragraph((words,)), _answers(pairs), others])
 
 
 def _answers(pairs: Sequence[Comparison]) -> Table:
@@ -306,8 +307,8 @@ def _pair(one: Comparison) -> Cell:
 
 
 WORDS = (
-    "Wrong answers the model was surest of, and for each class images of middling probability. Beside each image its "
-    "Grad-CAM heat map for the answer given, stamped with what the map is worth."
+    "The wrong answers with the highest probability, and of each class images of median probability. Beside each its "
+    "Grad-CAM heat map for the answer."
 )
 
 
@@ -317,7 +318,7 @@ def errors_section(report: Report, pictures: Pictures) -> Section:
     for model in ordered(report.models):
         place = f"{slug(model.name)}-gallery"
         folds.append(Fold(place, (name_of(model),), tuple(_galleries(model, place, pictures)), model.screening))
-    return Section("errors", "The surest errors, and examples", [Paragraph((WORDS,)), *folds])
+    return Section("errors", "Errors and examples", [Paragraph((WORDS,)), *folds])
 
 
 def _galleries(model: ModelReport, place: str, pictures: Pictures) -> Iterator[Block]:

@@ -1,9 +1,9 @@
 """Sections on the whole: data, audits, verdict, reproducibility, standards and limitations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cxr.core.audit import AuditRecord
+from cxr.core.audit import AuditRecord, Result
 from cxr.evaluation.records import CountedStep, Report, ReportData, Standard
 from cxr.evaluation.reporting.charts import split_chart
 from cxr.evaluation.reporting.document import (
@@ -11,6 +11,7 @@ from cxr.evaluation.reporting.document import (
     Audits,
     Block,
     Cell,
+    Finding,
     Fold,
     Paragraph,
     Piece,
@@ -23,7 +24,6 @@ from cxr.evaluation.reporting.document import (
     not_measured,
     percent,
     raw,
-    slug,
     table,
     text,
 )
@@ -79,45 +79,58 @@ def _sources(data: ReportData) -> Table:
     return table(caption, ["source", *data.classes], rows)
 
 
-MOST_VALUES = 40  # of one audit; the rest is in the JSON
-
-
 def audits_section(report: Report) -> Section:
-    """All audits in the order of the stages, with their counts."""
-    entries = Audits(tuple(map(_entry, report.audits)))
-    return Section("audits", "Audits, before any accuracy", [_summary(report), entries])
+    """All audits, in the order of the stages: failures and warnings in sight, the others in a fold."""
+    worrying = [one for one in report.audits if one.result in (Result.FAIL, Result.WARN)]
+    others = [one for one in report.audits if one not in worrying]
+    blocks: list[Block] = [_summary(report)]
+    if worrying:
+        blocks.append(_audits("Failed or warned", worrying))
+    if others:
+        passed = _audits("Passed, or not asked of these data", others)
+        blocks.append(Fold("audits-passed", _counts(report, {one.result for one in others}), (passed,)))
+    return Section("audits", "Audits of the data and the networks", blocks)
 
 
 def _summary(report: Report) -> Paragraph:
-    pieces: list[Piece] = []
-    for result, number in report.audit_counts.items():
-        pieces += [", " if pieces else "", *count(number).pieces, f" {result.replace('_', ' ')}"]
+    if not report.audits:
+        return not_measured("Audits")
     return Paragraph(
         (
-            *pieces,
-            ". A failure that can be mended stops the pipeline unless a waiver says why not. What cannot be mended on "
-            "this database is a permanent sentence at the top of this page.",
+            *_counts(report, set(report.audit_counts)),
+            ". A failure that can be put right stops the pipeline, unless params.yaml says why it is accepted.",
         )
     )
 
 
-def _entry(record: AuditRecord) -> AuditEntry:
+def _counts(report: Report, results: Collection[Result]) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    for result, number in report.audit_counts.items():
+        if result in results:
+            pieces += [", " if pieces else "", *count(number).pieces, f" {result.replace('_', ' ')}"]
+    return tuple(pieces)
+
+
+def _audits(caption: str, records: Sequence[AuditRecord]) -> Audits:
+    """Return one entry an audit, whatever number of networks it was asked of."""
+    groups: dict[str, list[AuditRecord]] = {}
+    for record in records:
+        groups.setdefault(record.id, []).append(record)
+    return Audits(caption, tuple(map(_entry, groups.values())))
+
+
+def _entry(records: Sequence[AuditRecord]) -> AuditEntry:
+    first, found = records[0], dict.fromkeys(map(_finding, records))
+    return AuditEntry(first.name, first.stage or "", tuple(found), first.limit)
+
+
+def _finding(record: AuditRecord) -> Finding:
     waiver = record.waiver or ""
-    badges = [badge(record.result)] + ([badge("waived")] if waiver else [])
-    where = ", ".join(part for part in (record.stage, record.model) if part)
-    return AuditEntry(tuple(badges), record.name, where, record.found, record.limit, waiver, _values(record.values))
-
-
-def _values(values: Mapping[str, object]) -> Table | None:
-    flat = list(_flattened(values))
-    rows = [[Cell((name,)), raw(value)] for name, value in flat[:MOST_VALUES]]
-    if len(flat) > MOST_VALUES:
-        rows.append([text("more"), Cell(("in report.json",))])
-    return table("Values", ["name", "value"], rows) if rows else None
+    return Finding((badge(record.result), *([badge("waived")] if waiver else [])), record.found, waiver)
 
 
 def _flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the leaves of a JSON value with their dotted names; a list counts its items from nought."""
+    """Yield the leaves of a JSON value with their dotted names; a list counts its items from 0."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _flattened(part, f"{name}.{key}" if name else str(key))
@@ -191,21 +204,15 @@ def reproducibility_section(report: Report) -> Section:
     )
 
 
-def standards_section(report: Report, whole: bool = True) -> Section:
-    """The reporting standards item by item; only how many, if not `whole`."""
+def standards_section(report: Report) -> Section:
+    """How many items of each reporting standard are reported."""
     words = Paragraph(
         (
-            "Titles are in our own words; the published checklists count. This is a map for readers and no score: "
-            "much is missing because a public collection does not have it.",
+            "report.json has every item, and where in this report it is. Much is missing by nature: ",
+            "public collections rarely record patients, devices and dates.",
         )
     )
-    blocks: list[Block] = [
-        Fold(slug(standard.standard), _counted(standard), (_items(standard),))
-        if whole
-        else Paragraph(_counted(standard))
-        for standard in report.standards
-    ]
-    return Section("standards", "Reporting standards", [words, *blocks])
+    return Section("standards", "Reporting standards", [*(Paragraph(_counted(one)) for one in report.standards), words])
 
 
 def _counted(standard: Standard) -> tuple[Piece, ...]:
@@ -213,14 +220,6 @@ def _counted(standard: Standard) -> tuple[Piece, ...]:
     for status, number in standard.counts.items():
         pieces += [*count(number).pieces, f" {status}", ", "]
     return tuple(pieces[:-1])
-
-
-def _items(standard: Standard) -> Table:
-    rows = [
-        [text(item.item), text(item.title), badge(slug(item.status), item.status), text(item.where)]
-        for item in standard.items
-    ]
-    return table(standard.standard, ["item", "asks for", "status", "where, or why not"], rows)
 
 
 def limitations_section(report: Report) -> Section:

@@ -46,18 +46,18 @@ def sections(report: Report, pictures: Pictures, whole: bool = True) -> list[Sec
     Args:
         report: The content of reports/report.json.
         pictures: Image and heat map as PNG by model and file.
-        whole: False for what stands in Markdown, without pictures and with less of each model.
+        whole: False for what stands in Markdown, without pictures.
     """
     return [
-        data_section(report),
-        audits_section(report),
         models_section(report),
-        each_model_section(report, whole),
+        audits_section(report),
+        data_section(report),
+        each_model_section(report),
         learning_section(report),
         comparisons_section(report),
         *([errors_section(report, pictures)] if whole else []),
         reproducibility_section(report),
-        standards_section(report, whole),
+        standards_section(report),
         limitations_section(report),
     ]
 
@@ -72,7 +72,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
         report: The content of reports/report.json.
         pictures: Image and heat map as PNG bytes by model name and file; what is absent shows as an empty frame.
     """
-    scripts = [_library(), _resource("report.js")]
+    scripts = [vega_library(), _resource("report.js")]
     template = _environment().get_template("report.html.j2")
     return template.render(
         title=report.title,
@@ -131,7 +131,8 @@ def _resource(name: str) -> str:
 
 
 @cache
-def _library() -> str:
+def vega_library() -> str:
+    """Return the script that defines `vegaEmbed`, with Vega and Vega-Lite in it."""
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;", VEGA_LITE)
@@ -139,7 +140,7 @@ def _library() -> str:
 
 
 def render_markdown(report: Report) -> str:
-    """Return the report as Markdown; the page beside it has charts, pictures and the standards item by item."""
+    """Return the report as Markdown; the page beside it has charts and pictures."""
     top = page_head(report)
     lines = [f"# {plain((report.title,))}", f"**{plain((top.headline,))}**"]
     lines.append(" ".join([plain(top.badge.pieces).capitalize() + ".", *(plain((one,)) for one in top.sentences)]))
@@ -177,7 +178,7 @@ def markdown(block: Block) -> Iterator[str]:
         case Heading():
             yield f"{'#' * block.level} {plain((block.text,))}"
         case Fold():
-            yield f"### {plain(block.title)}"
+            yield f"{'#' * block.level} {plain(block.title)}"
             yield from _each(block.blocks)
         case Grid():
             yield from _each(block.blocks)
@@ -199,12 +200,13 @@ def _table(block: Table) -> Iterator[str]:
 def _audits(block: Audits) -> str:
     rows = [
         [
-            f"{plain((one.name,))} ({plain((one.where,))})",
+            f"{plain((entry.name,))} ({plain((entry.stage,))})",
             ", ".join(plain(badge.pieces) for badge in one.badges),
-            plain((one.found,)),
-            plain((one.limit,)) + (f" Waived: {plain((one.waiver,))}" if one.waiver else ""),
+            plain((one.found,)) + (f" Waived: {plain((one.waiver,))}" if one.waiver else ""),
+            plain((entry.limit,)) if one is entry.findings[0] else "",
         ]
-        for one in block.entries
+        for entry in block.entries
+        for one in entry.findings
     ]
     return _lines(["audit", "result", "found", "limit"], rows, [False] * 4)
 

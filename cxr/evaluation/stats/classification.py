@@ -228,7 +228,7 @@ class Metrics:
     mcc: float | None
 
 
-# What reports/metrics/<model>.json begins with, in its order; with both bounds where a diff is to show them.
+# What reports/measures.json begins with for each model, in its order; with both bounds where a diff is to show them.
 FLAT = (
     ("accuracy", True),
     ("balanced_accuracy", True),

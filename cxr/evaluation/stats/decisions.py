@@ -11,12 +11,10 @@ from cxr.core.records import parts
 from cxr.evaluation.stats.calibration import fit_temperature
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import UNDEFINED, Floats, Interval, Labels, ratio, rounded, wilson
-from cxr.inference.decisions import NOT_SUSPECTED, REFER, Decision, Decisions, ReferReason
+from cxr.inference.decisions import NOT_SUSPECTED, REFER, Decision, Decisions, ReferReason, rank_of_limit
 from cxr.inference.gate import FLAGS, REASONS, Judged
 from cxr.inference.network import softmax
 from cxr.inference.outputs import SavedOutputs
-
-_HAIR = 1e-9  # 0.29 * 100 is a hair below 29
 
 
 def smallest_members(truth: Labels, probabilities: NDArray[np.float64], alpha: float) -> list[float]:
@@ -36,7 +34,7 @@ def smallest_members(truth: Labels, probabilities: NDArray[np.float64], alpha: f
     minima = []
     for number in range(probabilities.shape[1]):
         own = np.sort(probabilities[truth == number, number])
-        rank = int(np.floor(alpha * (len(own) + 1) + _HAIR))
+        rank = rank_of_limit(alpha, len(own))
         minima.append(float(own[rank - 1]) if rank else 0.0)
     return minima
 

@@ -105,6 +105,7 @@ def data() -> dict[str, Any]:
         ],
         "shares": dict.fromkeys(CLASSES, 0.333333),
         "images_per_split": {"train": 2352, "validation": 588, "test": 735},
+        "patients_known": 1233,
     }
 
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from markupsafe import escape
 
+from cxr.core.audit import Result
 from cxr.core.records import as_json, from_json
 from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.document import STATUSES, standards
@@ -14,9 +16,9 @@ from tests.evaluation.reporting.fake import HOSTILE, description, pictures, repo
 from tests.evaluation.reporting.numbers import Page, mismatches
 
 ORDER = (
-    "data",
-    "audits",
     "models",
+    "audits",
+    "data",
     "each-model",
     "learning",
     "comparisons",
@@ -51,7 +53,7 @@ def nothing() -> dict[str, None]:
 
 
 def test_every_number_of_the_page_stands_in_the_report(whole: Report, html: str) -> None:
-    assert len(Page(html).figures) > 1000
+    assert len(Page(html).figures) > 500
     assert mismatches(html, as_json(whole)) == []
 
 
@@ -72,12 +74,33 @@ def test_equal_input_gives_equal_bytes_of_less_than_eight_megabytes(html: str) -
     assert len(html.encode()) < 8_000_000
 
 
-def test_what_it_cannot_show_and_the_audits_come_before_accuracy(html: str) -> None:
+def test_what_it_cannot_show_comes_first_then_accuracy(html: str) -> None:
     body = html[html.index("<body>") :]
     assert re.findall(r'<section id="([^"]+)"', body) == list(ORDER)
-    assert body.index("these data cannot show") < body.index("Classes by split")
+    assert body.index("these data cannot show") < body.index("macro AUC")
     assert body.index("do not show that a network detects disease") < body.index("macro AUC")
-    assert body.index("Leak across splits") < body.index("macro AUC")
+
+
+def test_passed_audits_are_folded_and_failed_and_warned_ones_are_not(whole: Report, html: str) -> None:
+    section = html[html.index('<section id="audits"') : html.index('<section id="data"')]
+    shown, folded = section.split('<details class="fold" id="audits-passed">')
+    for audit in whole.audits:
+        is_worrying = audit.result in (Result.FAIL, Result.WARN)
+        assert (str(escape(audit.found)) in shown, str(escape(audit.found)) in folded) == (is_worrying, not is_worrying)
+
+
+def test_an_audit_of_several_networks_stands_once_with_what_was_found_of_each(whole: Report) -> None:
+    one = next(audit for audit in whole.audits if audit.model)
+    each = [replace(one, model=name, found=f"Of {name}.", result=Result.WARN) for name in ("cnn1", "vgg16")]
+    page = render_html(replace(whole, audits=tuple(each)), {})
+    assert page.count(f'<th scope="row">{one.name}') == 1
+    assert "Of cnn1." in page
+    assert "Of vgg16." in page
+
+
+def test_every_chart_can_be_saved(html: str) -> None:
+    charts = re.findall(r'<div class="chart" id="([^"]+)"', html)
+    assert sorted(re.findall(r'<button type="button" data-chart="([^"]+)"', html)) == sorted(2 * charts)
 
 
 def test_waivers_and_the_purpose_are_in_the_head(html: str) -> None:
@@ -114,7 +137,7 @@ def test_no_name_can_become_an_element_or_end_a_script(whole: Report) -> None:
 def test_every_chart_has_its_own_id_and_readable_rows(html: str) -> None:
     specs = re.findall(r'<script type="application/json" id="([^"]+)-spec">(.*?)</script>', html)
     names = [name for name, _ in specs]
-    assert len(names) == len(set(names)) > 40
+    assert len(names) == len(set(names)) > 20
     for name, text in specs:
         assert f'id="{name}"' in html
         assert json.loads(text)["data"]["values"], name
@@ -139,9 +162,9 @@ def card_of(whole: Report) -> str:
     return render_card(description() | {"evaluation": evaluation, "commit": "abc123"})
 
 
-def test_markdown_begins_with_the_verdict_and_has_audits_before_accuracy(whole: Report) -> None:
+def test_markdown_begins_with_the_verdict(whole: Report) -> None:
     text = render_markdown(whole)
-    assert text.index("these data cannot show") < text.index("Exact duplicates") < text.index("macro AUC")
+    assert text.index("these data cannot show") < text.index("macro AUC") < text.index("Exact duplicates")
     assert "> Waived: split: leak_across_splits: known twin" in text
 
 

@@ -19,6 +19,37 @@
     document.body.dataset.charts = busy ? "drawing" : "drawn";
     if (place) draw(place).then(() => setTimeout(next, 0));
   };
+  // As on paper, whatever the page looks like: colours are variables, which a file of its own does not know.
+  const asFile = async (place) => {
+    if (waiting.has(place)) await draw(place);
+    const svg = place.querySelector("svg").cloneNode(true);
+    const { width, height } = svg.viewBox.baseVal;
+    svg.setAttribute("width", width);
+    svg.setAttribute("height", height);
+    svg.insertAdjacentHTML("afterbegin", '<rect width="100%" height="100%" fill="#fff"/>');
+    const paper = document.body.appendChild(document.createElement("div"));
+    paper.className = "paper";
+    const colours = getComputedStyle(paper);
+    const text = new XMLSerializer().serializeToString(svg).replace(/var\((--\w+)\)/g, (_, name) => colours.getPropertyValue(name).trim());
+    paper.remove();
+    return { address: "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text), width, height };
+  };
+  const asPixels = async ({ address, width, height }, scale) => {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: scale * width, height: scale * height });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL("image/png");
+  };
+  for (const button of document.querySelectorAll(".save button")) {
+    button.addEventListener("click", async () => {
+      const name = button.dataset.chart, form = button.textContent.toLowerCase();
+      const file = await asFile(document.getElementById(name));
+      const href = form === "svg" ? file.address : await asPixels(file, 3);
+      Object.assign(document.createElement("a"), { href, download: name + "." + form }).click();
+    });
+  }
   const start = () => { if (!busy) next(); };
   for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", start);
   const openFor = (id) => {
