@@ -116,12 +116,15 @@ def stderr(quiet: bool = False) -> Console:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors(extra: str = "pipeline") -> Iterator[None]:
     """Turn what is not this program's fault into one line on stderr and an exit status.
 
     1 for a CxrError, a missing extra and whatever the system refuses, be it a file, memory or a thread; 2 for a
     UsageError; 130 for Ctrl-C. Any other exception is a bug and keeps its trace. A stage that DVC runs ends with its
     DVC.
+
+    Args:
+        extra: Which the command needs.
     """
     start_parent_watchdog()
     try:
@@ -131,7 +134,7 @@ def user_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in PIPELINE_MODULES:
             raise
-        _fail(f"{error.name} is not installed; this command needs the extra 'pipeline': pip install '.[pipeline]'")
+        _fail(f"{error.name} is not installed; this command needs the extra '{extra}': pip install '.[{extra}]'")
     except OF_THE_SYSTEM as error:
         if (told := told_of_the_system(error)) is None:
             raise

@@ -1,5 +1,6 @@
 """`cxr-eval results.csv labels.csv`: what is a table of answers worth?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,24 +9,35 @@ from rich.markup import escape as without_markup
 from rich.table import Table
 
 from cxr.cli.console import stdout, user_errors
+from cxr.core.errors import UsageError
 from cxr.core.files import write_json, write_text
-from cxr.screening.paths import escape
+from cxr.screening.paths import unescape
 from cxr.screening.tables import read_table
 
 if TYPE_CHECKING:
-    from cxr.validation.external import ReportBlock
+    from cxr.validation.external import TableEvaluation
+    from cxr.validation.paired import TableComparison
+    from cxr.validation.report import ReportBlock
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
+EPILOG = (
+    "Examples:  cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures;  "
+    "cxr-eval results.csv labels.csv --target covid --positive 'PCR+' --negative 'PCR-';  "
+    "cxr-eval --compare a.csv b.csv labels.csv.  "
+    "Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'."
+)
+LABELS, MEASURED, WRITTEN = "Labels", "What is measured", "What is written"
 
-@app.command(epilog="Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'pipeline'.")
+
+@app.command(epilog=EPILOG)
 def main(
     tables: Annotated[
         list[Path],
         typer.Argument(
             metavar="RESULTS [RESULTS] LABELS",
-            help="Table of cxr-batch, two with --compare; then a CSV file with the columns "
-            "path,label[,group][,source], or a folder whose folders are classes.",
+            help="Table of cxr-batch, two with --compare; then a CSV file or an Excel workbook with a column of files "
+            "and one of labels, or a folder whose folders are classes.",
             show_default=False,
         ),
     ],
@@ -33,30 +45,167 @@ def main(
         bool,
         typer.Option("--compare", help="Compare the networks of two tables on the files that all of them answered."),
     ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all figures as JSON.")
+    path_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column of the files' names. [default: path, file or filename]", rich_help_panel=LABELS
+        ),
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of bootstrap and simulated calibration.")] = 0,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column of the labels. [default: label, class or diagnosis]", rich_help_panel=LABELS
+        ),
+    ] = None,
+    patient_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column that is equal for files of one patient. [default: group, patient or patient_id, if any]",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Sheet of a workbook. [default: the first]", rich_help_panel=LABELS),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV file or workbook with the columns label,means: a class, positive, negative or leave_out.",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="A label that means the class that is looked for; may be repeated.",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help="A label that means anything else; may be repeated.", rich_help_panel=LABELS
+        ),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help="A label whose files are not measured; may be repeated.", rich_help_panel=LABELS
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class that is looked for. [default: that of the table's decisions]",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Measure each group of a column too, such as site, or age=18,65; may be repeated.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    prevalence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P[,P...]",
+            help="Predictive values where the class has these shares, such as 2%,10%.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of bootstrap and simulated calibration.", rich_help_panel=MEASURED)
+    ] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write all figures as JSON.", rich_help_panel=WRITTEN),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what is printed as Markdown.", rich_help_panel=WRITTEN)
+    ] = None,
+    tidy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write CSV, a row a figure.", rich_help_panel=WRITTEN)
+    ] = None,
+    redcap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write CSV, a record a set of files, as REDCap imports it.", rich_help_panel=WRITTEN
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw the curves, each as SVG and PNG.", rich_help_panel=WRITTEN),
+    ] = None,
 ) -> None:
     """Measure a table of cxr-batch against labels, with intervals; or compare two tables. Nothing is fitted."""
     if len(tables) != 2 + compare:
         expected = "two tables and labels" if compare else "a table and labels, or two tables with --compare"
         raise typer.BadParameter(f"expected {expected}; got {len(tables)} names")
-    with user_errors():
-        from cxr.validation.external import blocks, compare_tables, evaluate_table, render_markdown
-        from cxr.validation.labels import parse_results, read_labels
+    outputs = _Outputs(output, markdown, tidy, redcap, figures)
+    with user_errors(extra="eval"):
+        from cxr.validation.external import Question, evaluate_table
+        from cxr.validation.grouping import parse_by, parse_prevalences
+        from cxr.validation.labels import Columns, read_labels, read_meanings
+        from cxr.validation.paired import compare_tables
+        from cxr.validation.results import parse_results
 
-        *results, labels = tables
-        found = [parse_results(path.name, read_table(path)) for path in results]
-        known = read_labels(labels, escape)
-        report = compare_tables(found[0], found[1], known, seed) if compare else evaluate_table(found[0], known, seed)
-        if output:
-            write_json(output, report)
-        if markdown:
-            write_text(markdown, render_markdown(report))
-    for block in blocks(report):
-        _print(block)
+        if compare and (by or prevalence or tidy or redcap or figures):
+            raise UsageError("--by, --prevalence, --tidy, --redcap and --figures are for one table, not for --compare")
+        question = Question(
+            means=read_meanings(mapping, positive or (), negative or (), leave_out or ()),
+            target=target,
+            by=tuple(map(parse_by, by or ())),
+            prevalences=parse_prevalences(prevalence) if prevalence else (),
+            seed=seed,
+        )
+        found = [parse_results(path.name, read_table(path), unescape) for path in tables[:-1]]
+        known = read_labels(tables[-1], unescape, Columns(path_column, label_column, patient_column, sheet))
+        if compare:
+            outputs.write(compare_tables(found[0], found[1], known, question))
+        else:
+            outputs.write(evaluate_table(found[0], known, question))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """Where what is found goes, beside the console."""
+
+    json: Path | None
+    markdown: Path | None
+    tidy: Path | None
+    redcap: Path | None
+    figures: Path | None
+
+    def write(self, report: "TableEvaluation | TableComparison") -> None:
+        """Write the files, then print."""
+        from cxr.validation.external import TableEvaluation
+        from cxr.validation.report import blocks, record_table, render_markdown, tidy_table
+
+        if self.json:
+            write_json(self.json, report)
+        if self.markdown:
+            write_text(self.markdown, render_markdown(report))
+        if isinstance(report, TableEvaluation):
+            for path, table in ((self.tidy, tidy_table), (self.redcap, record_table)):
+                if path:
+                    write_text(path, table(report))
+            if self.figures:
+                from cxr.validation.plots import draw_figures
+
+                draw_figures(report, self.figures)
+        for block in blocks(report):
+            _print(block)
+
+
+_WIDEST = 1000  # characters: figures stay on their lines, also where the terminal is narrow
 
 
 def _print(block: "ReportBlock") -> None:
@@ -67,7 +216,9 @@ def _print(block: "ReportBlock") -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(block.header):
-        table.add_column(without_markup(name), justify="right" if number else "left", no_wrap=not number)
+        table.add_column(without_markup(name), justify="right" if number else "left", no_wrap=True)
     for row in block.rows:
         table.add_row(*map(without_markup, row))
-    stdout().print(table)
+    console = stdout()
+    console.width = _WIDEST
+    console.print(table)

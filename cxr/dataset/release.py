@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
@@ -16,6 +16,9 @@ from cxr.core.image import Plane
 from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all where an image has no mask
 
@@ -229,6 +232,8 @@ def _sheet_table(path: Path) -> Table:
 
 
 def _workbook_rows(path: Path) -> Iterator[list[str]]:
+    import pandas as pd  # here: reading labels of folders needs none
+
     try:
         table = pd.read_excel(path, header=None, dtype=str, keep_default_na=False, engine="openpyxl")
     except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
@@ -249,7 +254,7 @@ IMAGE_FOLDER = "images"
 LUNG = 128  # grey level from which a resized mask counts as lung
 
 
-def find_masks(release: Release, files: Sequence[str]) -> pd.DataFrame:
+def find_masks(release: Release, files: Sequence[str]) -> "pd.DataFrame":
     """Find each image's mask: in the folder `masks` where the image is in `images` or in the class folder itself.
 
     Args:
@@ -259,6 +264,8 @@ def find_masks(release: Release, files: Sequence[str]) -> pd.DataFrame:
     Returns:
         One row an image with `file` and `mask`, the mask's POSIX path relative to the root or an empty string.
     """
+    import pandas as pd
+
     masks = [_mask_of(release.root, PurePosixPath(file)) if release.masks else "" for file in files]
     return pd.DataFrame({"file": list(files), "mask": masks})
 

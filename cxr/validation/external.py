@@ -1,129 +1,165 @@
-"""Figures of a table's networks against labels. Probabilities are taken as they are: nothing is fitted here."""
+"""A table's networks against labels. Probabilities and decisions are taken as they are: nothing is fitted here."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.evaluation.reporting.format import (
-    BARE_PERCENT,
-    FINE_NUMBER,
-    NUMBER,
-    PERCENT,
-    RESEARCH_ONLY,
-    SIGNED_POINTS,
-    Notation,
-    markdown_table,
-    p_value,
-)
-from cxr.evaluation.stats.calibration import Calibration, calibration
+from cxr.evaluation.stats.calibration import ReliabilityBin, reliability
 from cxr.evaluation.stats.classification import (
-    SMALLEST,
-    ClassMetrics,
-    Metrics,
+    THRESHOLDS,
+    PrecisionRecallCurve,
     Predictions,
-    class_metrics,
-    confusion_rows,
-    overall_metrics,
+    RocCurve,
+    precision_recall_curves,
+    roc_curves,
 )
-from cxr.evaluation.stats.comparison import Comparison, compare_models
-from cxr.evaluation.stats.decisions import Referral, detection_rates, referral
-from cxr.evaluation.stats.intervals import Interval, Labels, Probabilities, wilson
-from cxr.inference.decisions import NOT_SUSPECTED, REFER
-from cxr.inference.outputs import SavedOutputs
+from cxr.evaluation.stats.intervals import ratio, rounded
+from cxr.inference.decisions import NOT_SUSPECTED
+from cxr.validation.grouping import GroupBy
 from cxr.validation.labels import (
-    NO_ANSWER,
+    LEAVE_OUT,
+    NEGATIVE,
     LabelTable,
-    MatchCounts,
-    Matched,
-    NamedFiles,
-    NetworkPredictions,
-    ResultsTable,
-    groups,
-    match,
-    named,
+    Means,
+    meaning_of,
+    require_meanings,
 )
+from cxr.validation.matching import MatchCounts, Matched, NamedFiles, groups, match, named
+from cxr.validation.measures import OTHER, PROBABLE, REFERRED, Bools, Cases, Figure, measure, readings
+from cxr.validation.results import NetworkPredictions, ResultsTable
 
-SMALL = 30  # images; below, a share says little
-REPORT_FORM = 1
+REPORT_FORM = 2
+ALL, UNSEEN = "all", "unseen"
 _SUSPECTED = "_suspected"
+_REASONED = ("rejected", "error")
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedClass:
-    """What was decided about the images of one class.
+class Question:
+    """What is asked of tables and labels.
 
     Attributes:
-        name: The class.
-        suspected: Number of images.
-        not_suspected: Number of images.
-        referred: Number of images.
+        means: What labels mean that are not the name of a class.
+        target: Class that is looked for; None: that of the decisions.
+        by: Columns to group by.
+        prevalences: Shares of the target class for predictive values.
+        seed: Of bootstrap and null band.
     """
 
-    name: str
-    suspected: int
-    not_suspected: int
-    referred: int
+    means: Means
+    target: str | None = None
+    by: tuple[GroupBy, ...] = ()
+    prevalences: tuple[float, ...] = ()
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class TableDecisions:
-    """What the column `decision` was worth.
+class FigureSet:
+    """Figures of one set of files.
 
     Attributes:
-        n: Images with a decision.
-        target: Class that is looked for; None, as the next three, where no image at all was suspected: the table then
-            does not tell.
-        sensitivity: For the target, of the images that were not referred.
-        specificity: The same.
-        suspected_or_referred: Share of the target's images that were either.
-        referred: What referring did.
-        by_class: Counts.
+        files: ALL, or UNSEEN: without those that the network was trained on.
+        by: Column that the files are grouped by; empty for all groups together.
+        group: Its value.
+        n: Files.
+        trained: Those of them that the network was trained on.
+        figures: In a fixed order; fewer where the files do not give them.
     """
 
+    files: str
+    by: str
+    group: str
     n: int
-    target: str | None
-    sensitivity: Interval | None
-    specificity: Interval | None
-    suspected_or_referred: Interval | None
-    referred: Referral
-    by_class: tuple[DecidedClass, ...]
+    trained: int
+    figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MissingAsErrors:
-    """Figures in which a labelled file without an answer is a wrong one.
+class LabelOutcome:
+    """What became of the files of one label.
 
     Attributes:
-        n: Labelled files.
-        accuracy: Of them.
-        sensitivity: By class.
+        label: As it is written.
+        means: A class, NEGATIVE or LEAVE_OUT.
+        files: How many there are.
+        outcomes: How often which decision (without decisions: prediction) was given, or which status.
+        reasons: How often which reason was given for a referral, a rejection or an error.
+        predicted: How often which class was the most probable one.
     """
 
-    n: int
-    accuracy: Interval
-    sensitivity: Mapping[str, Interval]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSensitivity:
-    """Images of one class from one source.
-
-    Attributes:
-        source: As the labels name it.
-        label: The class.
-        n: Images.
-        sensitivity: Share of them that was recognised.
-        small: Whether there are fewer than SMALL.
-    """
-
-    source: str
     label: str
+    means: str
+    files: int
+    outcomes: Mapping[str, int]
+    reasons: Mapping[str, int]
+    predicted: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCurvePoint:
+    """Net benefit per file at a threshold (Vickers and Elkin 2006).
+
+    Attributes:
+        threshold: Of the probability of the target class.
+        network: Of acting on what reaches it; None where not defined, as the next.
+        all: Of acting on every file.
+    """
+
+    threshold: float
+    network: float | None
+    all: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCurve:
+    """Net benefits where the target class has a share; `as_labelled` where it is that of the labels."""
+
+    prevalence: float
+    as_labelled: bool
+    points: tuple[DecisionCurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPoint:
+    """What yes and no reach, as one way of reading the answers gives them; None where not defined.
+
+    Attributes:
+        reading: PROBABLE or REFERRED.
+        sensitivity: 0 to 1.
+        specificity: 0 to 1.
+        ppv: 0 to 1.
+    """
+
+    reading: str
+    sensitivity: float | None
+    specificity: float | None
+    ppv: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What is drawn of the target class against the rest.
+
+    Attributes:
+        n: Files.
+        positive: Those of the target class.
+        roc: Without points where one side is empty.
+        precision_recall: Without points where no file is positive.
+        reliability: Of the probability of the target class.
+        decision: First for the share of the labels, then for those that were asked for.
+        points: What yes and no reach on the same files.
+    """
+
     n: int
-    sensitivity: Interval
-    small: bool
+    positive: int
+    roc: RocCurve
+    precision_recall: PrecisionRecallCurve
+    reliability: tuple[ReliabilityBin, ...]
+    decision: tuple[DecisionCurve, ...]
+    points: tuple[AnswerPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,29 +168,27 @@ class NetworkEvaluation:
 
     Attributes:
         network: Its identity.
-        n: Labelled images that it answered; all figures but `missing_as_errors` are of these.
+        classes: In its order.
+        target: Class that is looked for; None where nobody said which.
+        believed: UNSEEN, or ALL where the table does not tell which files are that, or none is.
+        decides: Whether the table has decisions about the target.
         without_answer: Labelled files that it did not answer.
-        in_training_set: Of the n, those that it was trained on.
-        metrics: Overall.
-        classes: One class against the others.
-        confusion: Images by true class and answer.
-        missing_as_errors: With the files it did not answer.
-        calibration: Of the probabilities as they are.
-        decisions: None where the table has none.
-        sources: As far as the labels name any.
+        in_training_set: Labelled files that it was trained on; None where the table does not tell.
+        labels: What became of the files of each label; of the believed files, and those that are left out.
+        sets: All files, unseen files, then the same of every group.
+        curves: Of the believed files; None without a target or answers.
     """
 
     network: str
-    n: int
+    classes: tuple[str, ...]
+    target: str | None
+    believed: str
+    decides: bool
     without_answer: NamedFiles
-    in_training_set: NamedFiles
-    metrics: Metrics
-    classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    missing_as_errors: MissingAsErrors
-    calibration: Calibration
-    decisions: TableDecisions | None
-    sources: tuple[SourceSensitivity, ...]
+    in_training_set: NamedFiles | None
+    labels: tuple[LabelOutcome, ...]
+    sets: tuple[FigureSet, ...]
+    curves: Curves | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +199,7 @@ class TableEvaluation:
         evaluation: REPORT_FORM.
         results: Name of the table.
         labels: Name of the labels.
+        read: What was read from which column of the labels; empty for a folder.
         seed: Of bootstrap and null band.
         counts: How both fit.
         networks: In the order of the table.
@@ -173,400 +208,243 @@ class TableEvaluation:
     evaluation: int
     results: str
     labels: str
+    read: Mapping[str, str]
     seed: int
     counts: MatchCounts
     networks: tuple[NetworkEvaluation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TableComparison:
-    """Two tables on common files.
-
-    Attributes:
-        comparison: REPORT_FORM.
-        results: Names of the tables.
-        labels: Name of the labels.
-        seed: Of the bootstrap.
-        n: Images that all networks answered.
-        answered_by_some_only: The others that any answered.
-        target: Class whose AUC is tested.
-        comparisons: Every pair of networks.
-    """
-
-    comparison: int
-    results: tuple[str, str]
-    labels: str
-    seed: int
-    n: int
-    answered_by_some_only: NamedFiles
-    target: str
-    comparisons: tuple[Comparison, ...]
-
-
-def _measure_decisions(answers: Predictions, words: Sequence[str]) -> TableDecisions | None:
-    """Measure the column `decision`; None where nothing was decided.
-
-    Args:
-        answers: The images that have an answer.
-        words: What was decided about each; empty where nothing was.
-    """
-    decided = np.array([bool(word) for word in words])
-    if not decided.any():
-        return None
-    column, truth = np.array(words)[decided], answers.truth[decided]
-    referred = column == REFER
-    target = _target(words, answers.classes)
-    sensitivity = specificity = either = None
-    if target is not None:
-        positive, suspected = truth == answers.classes.index(target), column == f"{target}{_SUSPECTED}"
-        sensitivity, specificity = detection_rates(positive[~referred], suspected[~referred])
-        either = wilson(_count(positive & (suspected | referred)), _count(positive))
-    return TableDecisions(
-        n=_count(decided),
-        target=target,
-        sensitivity=sensitivity,
-        specificity=specificity,
-        suspected_or_referred=either,
-        referred=referral(~answers.right[decided], referred),
-        by_class=tuple(
-            DecidedClass(
-                name,
-                suspected=_count(own & (column != NOT_SUSPECTED) & ~referred),
-                not_suspected=_count(own & (column == NOT_SUSPECTED)),
-                referred=_count(own & referred),
-            )
-            for name, own in ((name, truth == number) for number, name in enumerate(answers.classes))
-        ),
-    )
-
-
-def _count(chosen: NDArray[np.bool_]) -> int:
-    return int(chosen.sum())
-
-
-def _target(words: Sequence[str], classes: Sequence[str]) -> str | None:
-    return next((name for name in classes if f"{name}{_SUSPECTED}" in words), None)
-
-
-def evaluate_table(table: ResultsTable, labels: LabelTable, seed: int) -> TableEvaluation:
+def evaluate_table(table: ResultsTable, labels: LabelTable, question: Question) -> TableEvaluation:
     """Measure every network of a table.
 
     Args:
         table: What cxr-batch wrote.
         labels: What the images show.
-        seed: Of bootstrap and null band.
+        question: What is asked.
 
     Raises:
-        DataError: Nothing matches, a label is unknown, or a network has no answer for any labelled file.
+        DataError: Nothing matches, a label is unknown, a column is absent, or a network has no answer for any labelled
+            file.
     """
     matched = match(table, labels)
-    networks = tuple(_network(table, matched, network, seed) for network in table.networks)
-    return TableEvaluation(REPORT_FORM, table.name, labels.name, seed, matched.counts, networks)
+    members = {
+        by: by.named(_cells(table, labels, matched, by.column), labels.name) for by in _columns(labels, question)
+    }
+    networks = tuple(_network(table, labels, matched, network, question, members) for network in table.networks)
+    used = labels.used
+    read = {"path": used.path, "label": used.label, "patient": used.patient, "sheet": used.sheet} if used else {}
+    stated = {what: column for what, column in read.items() if column}
+    return TableEvaluation(REPORT_FORM, table.name, labels.name, stated, question.seed, matched.counts, networks)
 
 
-def _predictions_of(
-    table: ResultsTable, matched: Matched, network: NetworkPredictions, chosen: NDArray[np.bool_] | None = None
-) -> Predictions:
-    """Return what is measured of a network: the labelled rows that `chosen`, bool (n,), marks.
+def _columns(labels: LabelTable, question: Question) -> tuple[GroupBy, ...]:
+    """Return what to group by; a column `source` counts where nothing is asked for."""
+    known = (GroupBy("source"),) if "source" in labels.columns else ()
+    return question.by or known
 
-    By default those with an answer.
-    """
-    kept = network.predicted[matched.rows] != NO_ANSWER if chosen is None else chosen
-    if not kept.any():
+
+def _cells(table: ResultsTable, labels: LabelTable, matched: Matched, column: str) -> list[str]:
+    """Return the cells of a column of the labels, or else of the table, for the rows that matched."""
+    spelt = {name.casefold(): name for name in labels.columns}
+    if column.casefold() in spelt:
+        return [label.columns[spelt[column.casefold()]] for label in matched.labels]
+    if column in table.columns:
+        return [table.columns[column][row] for row in matched.rows]
+    known = (
+        f"{labels.name} has the columns {', '.join(labels.columns)}" if labels.columns else "a folder has no columns"
+    )
+    raise DataError(f"--by {column}: {known}, and {table.name} has none of that name; name one of them")
+
+
+Members = Mapping[GroupBy, Mapping[str, Bools]]  # rows of each group
+
+
+def _network(
+    table: ResultsTable,
+    labels: LabelTable,
+    matched: Matched,
+    network: NetworkPredictions,
+    question: Question,
+    members: Members,
+) -> NetworkEvaluation:
+    meanings = meanings_for(labels, matched, network, question)
+    every = cases_of(table, matched, network, meanings, question)
+    measured = np.array([word != LEAVE_OUT for word in meanings])
+    if not (every.answered & measured).any():
         raise DataError(f"{table.name} has no answer of {network.name} for any labelled file; nothing can be measured")
-    group = groups(matched.labels, [table.digests[row] for row in matched.rows])
-    truth = _true_classes(matched, network.classes)
-    return Predictions(network.classes, truth[kept], network.probabilities[matched.rows[kept]], group[kept])
-
-
-def _true_classes(matched: Matched, classes: tuple[str, ...]) -> Labels:
-    """Return the class numbers of the labelled rows, int64 (n,)."""
-    return np.array([classes.index(label.label) for label in matched.labels], np.int64)
-
-
-def _network(table: ResultsTable, matched: Matched, network: NetworkPredictions, seed: int) -> NetworkEvaluation:
-    answers = _predictions_of(table, matched, network)
-    answered = network.predicted[matched.rows] != NO_ANSWER
-    rows = matched.rows[answered]
-    sources = [label.source for label, kept in zip(matched.labels, answered, strict=True) if kept]
+    told = any(network.trained[row] for row in matched.rows)
+    unseen = measured & ~every.trained
+    believed = UNSEEN if told and (unseen & every.answered).any() else ALL
+    shown = unseen if believed == UNSEEN else measured
+    paths = np.array([table.paths[row] for row in matched.rows])
     return NetworkEvaluation(
         network=network.name,
-        n=len(answers),
-        without_answer=named([table.paths[row] for row in matched.rows[~answered]]),
-        in_training_set=named([table.paths[row] for row in rows if network.trained[row]]),
-        metrics=overall_metrics(answers, seed),
-        classes=class_metrics(answers),
-        confusion=confusion_rows(answers),
-        missing_as_errors=_missing_as_errors(matched, network),
-        calibration=calibration(answers, seed),
-        decisions=_measure_decisions(answers, [network.decisions[row] for row in rows]),
-        sources=tuple(_by_source(answers, sources)),
+        classes=network.classes,
+        target=every.target,
+        believed=believed,
+        decides=every.decides,
+        without_answer=named(paths[measured & ~every.answered].tolist()),
+        in_training_set=named(paths[measured & every.trained].tolist()) if told else None,
+        labels=tuple(_outcomes(table, matched, network, every, meanings, shown)),
+        sets=tuple(_sets(every, measured, told, members, question)),
+        curves=_curves(every.chosen(shown), question.prevalences),
     )
 
 
-def _missing_as_errors(matched: Matched, network: NetworkPredictions) -> MissingAsErrors:
-    truth = _true_classes(matched, network.classes)
-    right = network.predicted[matched.rows] == truth
-    sensitivity = {name: _share(right[truth == number]) for number, name in enumerate(network.classes)}
-    return MissingAsErrors(len(truth), _share(right), sensitivity)
-
-
-def _by_source(answers: Predictions, sources: list[str]) -> Iterator[SourceSensitivity]:
-    names = np.array(sources)
-    cells = sorted({(source, int(number)) for source, number in zip(sources, answers.truth, strict=True) if source})
-    for source, number in cells:
-        right = answers.right[(names == source) & (answers.truth == number)]
-        yield SourceSensitivity(source, answers.classes[number], len(right), _share(right), len(right) < SMALL)
-
-
-def _share(right: NDArray[np.bool_]) -> Interval:
-    return wilson(_count(right), len(right))
-
-
-Member = tuple[ResultsTable, Matched, NetworkPredictions]
-
-
-def compare_tables(first: ResultsTable, second: ResultsTable, labels: LabelTable, seed: int) -> TableComparison:
-    """Compare every network of `first` and `second` with every other one, in pairs, on common files.
+def meanings_for(
+    labels: LabelTable, matched: Matched, network: NetworkPredictions, question: Question
+) -> tuple[str, ...]:
+    """Return what the label of each matched row means to a network; see `labels.meaning_of`.
 
     Raises:
-        DataError: As for `evaluate_table`; or the networks have different classes or no file in common.
+        DataError: Nobody said what a label means, or a class is named that the network has not.
     """
-    members = [
-        (table, matched, network)
-        for table, matched in ((table, match(table, labels)) for table in (first, second))
-        for network in table.networks
-    ]
-    classes = members[0][2].classes
-    for table, _, network in members[1:]:
-        if network.classes != classes:
-            raise DataError(
-                f"{network.name} of {table.name} has the classes {', '.join(network.classes)}, {members[0][2].name} "
-                f"has {', '.join(classes)}; only networks of the same classes, in the same order, can be compared"
-            )
-    common = sorted(set.intersection(*map(_answered, members)))
-    if not common:
-        raise DataError(f"{first.name} and {second.name} have no labelled file that all their networks answered")
-    some = sorted(set.union(*map(_answered, members)) - set(common))
-    letters = ["a"] * len(first.networks) + ["b"] * len(second.networks)
-    outputs = [
-        _outputs(member, f"{letter}: {member[2].name}", common) for member, letter in zip(members, letters, strict=True)
-    ]
-    tests, probabilities = zip(*outputs, strict=True)
-    return TableComparison(
-        comparison=REPORT_FORM,
-        results=(first.name, second.name),
-        labels=labels.name,
-        seed=seed,
-        n=len(common),
-        answered_by_some_only=named(some),
-        target=classes[0],
-        comparisons=tuple(compare_models(tests, probabilities, seed, classes[0])),
-    )
-
-
-def _answered(member: Member) -> set[str]:
-    _, matched, network = member
-    answered = network.predicted[matched.rows] != NO_ANSWER
-    return {name for name, has_answer in zip(matched.names, answered, strict=True) if has_answer}
-
-
-def _outputs(member: Member, name: str, common: list[str]) -> tuple[SavedOutputs, Probabilities]:
-    """The common files, by name; logarithms of the probabilities are logits that give them."""
-    table, matched, network = member
-    place = {name: number for number, name in enumerate(matched.names)}
-    answers = _predictions_of(table, matched, network, np.ones(len(matched.rows), bool))
-    order = np.array([place[name] for name in common])
-    probabilities = answers.probabilities[order]
-    outputs = SavedOutputs(
-        name=name,
-        classes=answers.classes,
-        files=np.array(common),
-        index=order,
-        truth=answers.truth[order],
-        split=np.full(len(order), "test"),
-        group=answers.group[order],
-        source=np.array([matched.labels[number].source for number in order]),
-        logits=np.log(np.clip(probabilities, SMALLEST, 1)).astype(np.float32),
-        features=np.zeros((len(order), 0), np.float32),
-    )
-    return outputs, probabilities
-
-
-@dataclass(frozen=True, slots=True)
-class ReportBlock:
-    """A part of a report; without rows there is no table.
-
-    Attributes:
-        title: Of the part.
-        sentences: Above the table.
-        header: Names of the columns.
-        rows: Cells.
-    """
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def blocks(report: TableEvaluation | TableComparison) -> list[ReportBlock]:
-    """Return the parts of what `evaluate_table` or `compare_tables` found."""
-    if isinstance(report, TableComparison):
-        return [_common(report), *map(_pair, report.comparisons)]
-    return [_counts(report), *(block for network in report.networks for block in _network_blocks(network))]
-
-
-def render_markdown(report: TableEvaluation | TableComparison) -> str:
-    """Return a report as Markdown."""
-    parts = []
-    for block in blocks(report):
-        parts += [f"## {block.title}", *block.sentences]
-        parts += [markdown_table(block.header, block.rows)] if block.rows else []
-    return "\n\n".join(["# Evaluation against labels", *parts, RESEARCH_ONLY]) + "\n"
-
-
-def _counts(report: TableEvaluation) -> ReportBlock:
-    counts = report.counts
-    return ReportBlock(
-        f"{report.results} against {report.labels}",
-        (
-            f"{counts.labelled_rows:,} of {counts.rows:,} rows have a label.",
-            *_left_out(counts.rows_without_label, "Rows without a label, left out"),
-            *_left_out(counts.labels_without_row, "Labels without a row, left out"),
-        ),
-    )
-
-
-def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
-    name = network.network
-    yield _overall(network)
-    yield _by_class(name, network.classes)
-    names = tuple(one.name for one in network.classes)
-    counted = zip(names, network.confusion, strict=True)
-    yield ReportBlock(
-        f"{name}: confusion", (), ("true", *names), tuple((true, *map(str, row)) for true, row in counted)
-    )
-    yield _calibration(name, network.calibration)
-    if network.decisions:
-        yield _decisions(name, network.decisions)
-    if network.sources:
-        yield _sources(name, network.sources)
-
-
-def _overall(network: NetworkEvaluation) -> ReportBlock:
-    metrics = network.metrics
-    as_errors = ("accuracy, answers missing count as errors", PERCENT.interval(network.missing_as_errors.accuracy))
-    return ReportBlock(
-        f"{network.network}: {network.n:,} images",
-        (
-            *_left_out(network.in_training_set, "In the training set, which makes figures look better"),
-            *_left_out(network.without_answer, "Labelled files without an answer, not in the figures"),
-        ),
-        ("figure", "value [95 % interval]"),
-        (
-            ("accuracy", PERCENT.interval(metrics.accuracy)),
-            *((as_errors,) if network.without_answer.number else ()),
-            ("balanced accuracy", PERCENT.interval(metrics.balanced_accuracy)),
-            ("macro AUC", NUMBER.interval(metrics.macro_auc)),
-            ("log loss", NUMBER.interval(metrics.log_loss)),
-            ("Brier score", NUMBER.interval(metrics.brier)),
-            ("macro F1", FINE_NUMBER.number(metrics.macro_f1)),
-            ("Matthews correlation", FINE_NUMBER.number(metrics.mcc)),
-        ),
-    )
-
-
-def _by_class(name: str, classes: Sequence[ClassMetrics]) -> ReportBlock:
-    rates = (
-        ("sensitivity, %", [one.sensitivity for one in classes]),
-        ("specificity, %", [one.specificity for one in classes]),
-        ("PPV, %", [one.ppv for one in classes]),
-        ("NPV, %", [one.npv for one in classes]),
-    )
-    rows = (
-        ("images", *(str(one.n) for one in classes)),
-        *((label, *map(BARE_PERCENT.interval, found)) for label, found in rates),
-        ("AUC", *(NUMBER.interval(one.auc) for one in classes)),
-    )
-    return ReportBlock(f"{name}: by class", (), ("figure", *(one.name for one in classes)), rows)
-
-
-def _calibration(name: str, found: Calibration) -> ReportBlock:
-    verdict = "is told" if found.distinguishable else "cannot be told"
-    error, low, high = map(FINE_NUMBER.number, (found.ece15, found.null_low, found.null_high))
-    sentence = (
-        f"Calibration error (15 bins) {error}; a calibrated model shows {low} to {high} on as many images "
-        f"(p = {p_value(found.p)}): it {verdict} from one."
-    )
-    rows = (
-        (NUMBER.number(one.confidence), PERCENT.interval(Interval(one.accuracy, one.low, one.high)), str(one.n))
-        for one in found.reliability
-    )
-    return ReportBlock(f"{name}: calibration", (sentence,), ("mean confidence", "right", "images"), tuple(rows))
-
-
-def _decisions(name: str, found: TableDecisions) -> ReportBlock:
-    referred, target = found.referred, found.target
-    sentences = [
-        f"Referred: {PERCENT.interval(referred.share)} of {found.n:,}, among them {referred.errors_referred} of "
-        f"{referred.errors} wrong predictions. Wrong among the others: {PERCENT.interval(referred.error_answered)}."
-    ]
-    if target:
-        sentences.append(
-            f"Of what was not referred: sensitivity for {target} {PERCENT.interval(found.sensitivity)}, "
-            f"specificity {PERCENT.interval(found.specificity)}. "
-            f"Suspected or referred: {PERCENT.interval(found.suspected_or_referred)} of {target}."
+    target = target_of(network, question.target)
+    require_meanings(labels.name, network.name, (one.label for one in matched.labels), question.means, network.classes)
+    found = [meaning_of(one.label, question.means, network.classes, target) for one in matched.labels]
+    if target is None and (None in found or NEGATIVE in found):
+        raise DataError(
+            f"{network.name} decides nothing in this table that names the class that is looked for, which positive and "
+            f"negative labels are about; name it with --target, one of {', '.join(network.classes)}"
         )
-    rows = ((one.name, str(one.suspected), str(one.not_suspected), str(one.referred)) for one in found.by_class)
-    header = ("true", "suspected", "not suspected", "referred")
-    return ReportBlock(f"{name}: decisions of the table", tuple(sentences), header, tuple(rows))
+    return tuple(word or "" for word in found)
 
 
-def _sources(name: str, sources: Sequence[SourceSensitivity]) -> ReportBlock:
-    rows = (
-        (one.source, one.label, f"{one.n}{' (few)' if one.small else ''}", PERCENT.interval(one.sensitivity))
-        for one in sources
-    )
-    return ReportBlock(f"{name}: by source", (), ("source", "class", "images", "sensitivity"), tuple(rows))
+def target_of(network: NetworkPredictions, wanted: str | None) -> str | None:
+    """Return the class that is looked for: the `wanted` one, or that of the decisions; None where nothing tells.
+
+    Raises:
+        DataError: The network has no such class.
+    """
+    if wanted is not None and wanted not in network.classes:
+        raise DataError(f"--target {wanted}: {network.name} has the classes {', '.join(network.classes)}")
+    words = set(network.decisions)
+    return wanted or next((name for name in network.classes if f"{name}{_SUSPECTED}" in words), None)
 
 
-def _common(report: TableComparison) -> ReportBlock:
-    first, second = report.results
-    return ReportBlock(
-        f"a: {first}, b: {second}, against {report.labels}: {report.n:,} common images",
-        (
-            *_left_out(report.answered_by_some_only, "Labelled files not answered by all, left out"),
-            f"McNemar's exact test; DeLong's for the AUC of {report.target}; adjusted by Holm over the pairs.",
-        ),
-    )
-
-
-def _pair(one: Comparison) -> ReportBlock:
-    gap, points = one.detectable_gap_images, Notation(1)
-    seen = "none" if gap is None else f"{gap} images, {points.number(one.detectable_gap_points)} points"
-    return ReportBlock(
-        f"{one.a} less {one.b}",
-        (),
-        ("figure", "difference [95 % interval]"),
-        (
-            ("accuracy, points", SIGNED_POINTS.interval(one.accuracy_gap)),
-            ("right in one only", f"{one.only_a_right} : {one.only_b_right}"),
-            ("p, accuracy", p_value(one.p_holm)),
-            ("smallest gap that so many disagreements can show", seen),
-            ("macro AUC, points", SIGNED_POINTS.interval(one.auc_gap)),
-            ("p, AUC", p_value(one.auc_p_holm)),
-            ("log loss", NUMBER.interval(one.log_loss_gap)),
-        ),
+def cases_of(
+    table: ResultsTable,
+    matched: Matched,
+    network: NetworkPredictions,
+    meanings: Sequence[str],
+    question: Question,
+) -> Cases:
+    """Return the matched rows with what a network said of them."""
+    rows = matched.rows
+    return Cases(
+        classes=network.classes,
+        target=target_of(network, question.target),
+        truth=np.array([network.classes.index(one) if one in network.classes else OTHER for one in meanings], np.int64),
+        predicted=network.predicted[rows],
+        probabilities=network.probabilities[rows],
+        decisions=np.array(network.decisions)[rows],
+        group=groups(matched.labels, [table.digests[row] for row in rows]),
+        trained=np.array([network.trained[row] == "yes" for row in rows]),
     )
 
 
-_NAMED = 5  # in a sentence; the JSON report names more
+def _sets(cases: Cases, measured: Bools, told: bool, members: Members, question: Question) -> Iterator[FigureSet]:
+    yield from _both(cases, measured, told, "", "", question)
+    for by, found in members.items():
+        for group, rows in found.items():
+            if (measured & rows).any():
+                yield from _both(cases, measured & rows, told, by.column, group, question)
 
 
-def _left_out(files: NamedFiles, what: str) -> tuple[str, ...]:
-    """Return `Rows without a label: 2 (a.png, b.png).`; nothing where no file was left out."""
-    if not files.number:
-        return ()
-    more = ", ..." if files.number > _NAMED else ""
-    return (f"{what}: {files.number:,} ({', '.join(files.first[:_NAMED])}{more}).",)
+def _both(cases: Cases, rows: Bools, told: bool, by: str, group: str, question: Question) -> Iterator[FigureSet]:
+    """Give the figures of all files, and of those that the network was not trained on, where the table tells."""
+    chosen = cases.chosen(rows)
+    trained = int(chosen.trained.sum())
+    figures = measure(chosen, question.prevalences, question.seed)
+    yield FigureSet(ALL, by, group, len(chosen), trained, figures)
+    if told:
+        unseen = chosen.chosen(~chosen.trained) if trained else chosen
+        less = measure(unseen, question.prevalences, question.seed) if trained and len(unseen) else figures
+        yield FigureSet(UNSEEN, by, group, len(unseen), 0, less if len(unseen) else ())
+
+
+def _outcomes(
+    table: ResultsTable,
+    matched: Matched,
+    network: NetworkPredictions,
+    cases: Cases,
+    meanings: Sequence[str],
+    shown: Bools,
+) -> Iterator[LabelOutcome]:
+    order = {name: number for number, name in enumerate((*network.classes, NEGATIVE, LEAVE_OUT))}
+    stated = [(order[word], label.label, word) for word, label in zip(meanings, matched.labels, strict=True)]
+    for one in sorted(set(stated)):
+        rows = [
+            number for number, other in enumerate(stated) if other == one and (shown[number] or one[2] == LEAVE_OUT)
+        ]
+        outcomes = [_outcome(table, network, cases, number, int(matched.rows[number])) for number in rows]
+        predicted = Counter(network.classes[number] for number in cases.predicted[rows] if number >= 0)
+        yield LabelOutcome(
+            label=one[1],
+            means=one[2],
+            files=len(rows),
+            outcomes=_counted(word for word, _ in outcomes),
+            reasons=_counted(f"{word}: {reason}" for word, reason in outcomes if reason),
+            predicted={name: predicted[name] for name in network.classes},
+        )
+
+
+def _counted(words: Iterator[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _outcome(table: ResultsTable, network: NetworkPredictions, cases: Cases, number: int, row: int) -> tuple[str, str]:
+    """Return the decision, or else the prediction or the status, and the reason for it."""
+    if cases.answered[number]:
+        if network.decisions[row]:
+            return network.decisions[row], network.refer_reasons[row]
+        return network.classes[cases.predicted[number]], ""
+    status = table.statuses[row]
+    return status if status in _REASONED else "no answer", table.reasons[row]
+
+
+def _curves(cases: Cases, prevalences: Sequence[float]) -> Curves | None:
+    if cases.target is None or not cases.answered.any():
+        return None
+    answers = cases.against_rest()
+    positive, share = answers.truth == 1, answers.probabilities[:, 1]
+    own = float(positive.mean())
+    return Curves(
+        n=len(answers),
+        positive=int(positive.sum()),
+        roc=roc_curves(answers)[1],
+        precision_recall=precision_recall_curves(answers)[1],
+        reliability=reliability(share, positive),
+        decision=tuple(_decision_curve(answers, prevalence, prevalence == own) for prevalence in (own, *prevalences)),
+        points=tuple(_points(cases, cases.target)),
+    )
+
+
+def _points(cases: Cases, target: str) -> Iterator[AnswerPoint]:
+    for reading, considered, called in readings(cases, target):
+        if reading in (PROBABLE, REFERRED):
+            positive, yes = cases.positive[considered], called[considered]
+            yield AnswerPoint(
+                reading,
+                *(rounded(ratio(rows.sum(), len(rows))) for rows in (yes[positive], ~yes[~positive], positive[yes])),
+            )
+
+
+def _decision_curve(answers: Predictions, prevalence: float, as_labelled: bool) -> DecisionCurve:
+    positive, share = answers.truth == 1, answers.probabilities[:, 1]
+    points = []
+    for threshold in THRESHOLDS if positive.any() and not positive.all() else ():
+        odds, called = threshold / (1 - threshold), share >= threshold
+        found, alarms = called[positive].mean(), called[~positive].mean()
+        network = prevalence * found - (1 - prevalence) * alarms * odds
+        everyone = prevalence - (1 - prevalence) * odds
+        points.append(DecisionCurvePoint(threshold, rounded(network), rounded(everyone)))
+    return DecisionCurve(round(prevalence, 6), as_labelled, tuple(points))
+
+
+def decision_words(network: NetworkEvaluation) -> tuple[str, ...]:
+    """Return what can become of a file, in order: decisions, or classes where there are none, then the statuses."""
+    seen = {word for label in network.labels for word in label.outcomes}
+    decisions = (f"{network.target}{_SUSPECTED}", NOT_SUSPECTED, "refer")
+    first = decisions if network.decides else network.classes
+    return (*first, *(word for word in sorted(seen - set(first) - set(_REASONED))), *_REASONED)

@@ -1,19 +1,20 @@
-"""Labels of external images, the table of results, and how their files match."""
+"""What is known of external images: files with labels and other columns, and what the labels mean to a network."""
 
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxr.core.errors import DataError
-from cxr.core.text_files import bare, read_csv
-from cxr.dataset.release import read_release
-from cxr.evaluation.stats.intervals import Labels, Probabilities
+from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of, unreadable
+from cxr.dataset.release import label_of, read_release
 
-COLUMNS = ("path", "label")
-OPTIONAL = ("group", "source")
+PATH_NAMES = ("path", "file", "filename", "file_name", "image")
+LABEL_NAMES = ("label", "class", "diagnosis")
+PATIENT_NAMES = ("group", "patient", "patient_id")
+
+POSITIVE, NEGATIVE, LEAVE_OUT = "positive", "negative", "leave_out"
+_MAPPING = ("label", "means")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,31 @@ class Label:
     """What is known of a file.
 
     Attributes:
-        label: Its class.
+        label: As it is written, without blanks around it.
         group: Equal for images of one patient; empty where unknown.
-        source: Where it comes from; empty where unknown.
+        columns: Cells of all columns by name.
     """
 
     label: str
     group: str = ""
-    source: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table of labels are read; None: the first of the names that the program knows.
+
+    Attributes:
+        path: Of the files' names.
+        label: Of what they show.
+        patient: Of whom they show; a table need not have it.
+        sheet: Of a workbook; None: the first one.
+    """
+
+    path: str | None = None
+    label: str | None = None
+    patient: str | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,52 +56,69 @@ class LabelTable:
     Attributes:
         name: Of the file or folder that they come from.
         files: For each file the paths that it may have in a table, the first one its name in messages, and its label.
+        columns: Names of the columns.
+        used: What was read as what; None for a folder.
+        without_label: Paths whose label is empty.
     """
 
     name: str
     files: tuple[tuple[tuple[str, ...], Label], ...]
+    columns: tuple[str, ...] = ()
+    used: Columns | None = None
+    without_label: tuple[str, ...] = ()
 
 
-def read_labels(path: Path, cell: Callable[[str], str]) -> LabelTable:
-    """Read labels from a CSV file, or from a folder whose first-level folders are classes.
+def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None = None) -> LabelTable:
+    """Read labels from a CSV file or a workbook, or from a folder whose first-level folders are classes.
 
     Args:
-        path: The file, with the columns path, label and, if known, group and source, or the folder.
-        cell: Turns a path into the form that it has in a table.
+        path: The file or the folder.
+        plain: Turns a cell of a table of results into the path that it stands for.
+        wanted: Columns of the file.
 
     Raises:
-        DataError: It is neither, or a path has two labels.
+        DataError: It is neither, a column is absent, or a path has two labels.
     """
     if path.is_dir():
-        return LabelTable(path.name, tuple(_folder(path, cell)))
-    return LabelTable(path.name, tuple(_table(path)))
+        return LabelTable(path.name, tuple(_folder(path)))
+    return _table(path, plain, wanted or Columns())
 
 
-def _folder(root: Path, cell: Callable[[str], str]) -> Iterator[tuple[tuple[str, ...], Label]]:
+def _folder(root: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
     images = read_release(root).images
     if not any(images.values()):
         raise DataError(f"{root} has no images in class folders; expected a folder for each class, such as covid/")
     for label, files in images.items():
         for relative in files:
             places = (relative, root / relative, (root / relative).absolute(), (root / relative).resolve())
-            yield tuple(dict.fromkeys(cell(place.as_posix()) for place in places)), Label(label)
+            yield tuple(dict.fromkeys(place.as_posix() for place in places)), Label(label)
 
 
-def _table(path: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
-    seen: set[str] = set()
-    table = read_csv(path, COLUMNS, OPTIONAL)
+def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTable:
+    sheet, header = _opened(path, (), wanted.sheet)
+    used = _chosen(path.name, header.header, wanted, sheet)
+    table = _opened(path, tuple(filter(None, (used.path, used.label))), wanted.sheet)[1]
+    files: dict[str, tuple[tuple[str, ...], Label]] = {}
+    without_label = []
     for number, cells in table.rows:
-        row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True)}
-        name = cells[table.header.index("path")]  # blanks around a name may be a part of it
-        if not row["path"] or not row["label"]:
-            raise DataError(f"{path}, row {number}, has no path or no label; leave out files without a label")
-        places = tuple(dict.fromkeys((name, row["path"], _slashed(row["path"]))))
-        if places[-1] in seen:
-            raise DataError(f"{path}, row {number}, names {name} twice; give each file one label")
-        seen.add(places[-1])
-        yield places, Label(row["label"], row.get("group", ""), row.get("source", ""))
-    if not seen:
+        row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True) if column}
+        raw = cells[table.header.index(used.path or "")]  # blanks around a name may be a part of it
+        name, label = row[used.path or ""], row[used.label or ""]
+        if not name:
+            raise DataError(f"{path}, row {number}, names no file; fill in its cell '{used.path}', or remove the row")
+        places = tuple(dict.fromkeys((plain(name), raw, name, _slashed(name))))
+        if places[-1] in files:
+            raise DataError(
+                f"{path}, row {number}, names {name} twice; give each file one label, and where files of several "
+                "folders have one name, write the folders too"
+            )
+        if not label:
+            without_label.append(name)
+        files[places[-1]] = places, Label(label, row.get(used.patient or "", ""), row)
+    if not files:
         raise DataError(f"{path} has no rows below its header; expected a file and its label in each")
+    labelled = tuple(one for one in files.values() if one[1].label)
+    return LabelTable(path.name, labelled, tuple(filter(None, table.header)), used, tuple(without_label))
 
 
 def _slashed(path: str) -> str:
@@ -91,240 +126,157 @@ def _slashed(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-NO_ANSWER = -1
-_HALF_DIGIT = 5e-7  # of six decimals
-_ENDS = {"prediction": "prediction", "decision": "decision", "trained": "in_training_set", "model": "model"}
+def _opened(path: Path, required: Sequence[str], sheet: str | None) -> tuple[str | None, Table]:
+    """Begin to read a table, a workbook or text, whatever its name says; also return the name of its sheet."""
+    try:
+        with path.open("rb") as file:
+            is_workbook = file.read(len(WORKBOOK)) == WORKBOOK
+    except OSError as error:
+        raise unreadable(str(path), error) from error
+    if not is_workbook:
+        if sheet is not None:
+            raise DataError(f"{path} is no Excel workbook (.xlsx), so it has no sheet '{sheet}'; leave out --sheet")
+        return None, read_csv(path, required)
+    name, rows = _workbook(path, sheet)
+    return name, table_of(rows, required, name=str(path))
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkPredictions:
-    """One network's answers, in the order of the table's rows.
-
-    Attributes:
-        name: The network's identity.
-        classes: In the order of the columns.
-        predicted: int64 (rows,), class numbers; -1 where there is no answer.
-        probabilities: float64 (rows, classes), rows sum to one; 0 where there is no answer.
-        decisions: Words of the column `decision`, empty where nothing was decided.
-        trained: Rows that the network was trained on, as the table says.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    predicted: Labels
-    probabilities: Probabilities
-    decisions: tuple[str, ...]
-    trained: tuple[bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsTable:
-    """A table.
-
-    Attributes:
-        name: Of the file.
-        paths: Cells of the column `path`, each once.
-        digests: Cells of the column `sha256`; empty where unknown.
-        networks: In the order of the table.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    digests: tuple[str, ...]
-    networks: tuple[NetworkPredictions, ...]
+def _workbook(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
+    try:
+        import openpyxl
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"{path} is an Excel workbook, and openpyxl, which reads them, is not installed: pip install openpyxl; or "
+            "save it in Excel as 'CSV UTF-8 (Comma delimited)'"
+        ) from error
+    try:
+        with path.open("rb") as file:  # by its name, openpyxl refuses what is a workbook for all its suffix
+            pages = openpyxl.load_workbook(file, data_only=True).worksheets
+            rows = {page.title: [list(map(_cell, row)) for row in page.iter_rows(values_only=True)] for page in pages}
+    except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
+        raise DataError(
+            f"{path} cannot be read as an Excel workbook; save it anew in Excel, or as 'CSV UTF-8'"
+        ) from error
+    name = next(iter(rows)) if sheet is None else sheet
+    if name not in rows:
+        raise DataError(f"{path} has no sheet '{sheet}'; it has {', '.join(rows)}")
+    width = max(map(len, rows[name]), default=0)
+    return name, [[*row, *[""] * (width - len(row))] for row in rows[name]]
 
 
-def parse_results(name: str, table: Iterable[Mapping[str, str]]) -> ResultsTable:
-    """Understand the rows of a table; columns that an older table has not are taken as empty.
+def _cell(value: object) -> str:
+    """Return a cell of a workbook as Excel's CSV has it: whole numbers without a point, days without midnight."""
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
+
+
+def _chosen(name: str, header: Sequence[str], wanted: Columns, sheet: str | None) -> Columns:
+    path = _column(header, wanted.path, PATH_NAMES)
+    label = _column(header, wanted.label, LABEL_NAMES)
+    patient = _column(header, wanted.patient, PATIENT_NAMES)
+    asked = (
+        (path, wanted.path, PATH_NAMES, "--path-column", "the files' names"),
+        (label, wanted.label, LABEL_NAMES, "--label-column", "the labels"),
+        (patient or not wanted.patient, wanted.patient, (), "--patient-column", "the patients"),
+    )
+    for found, one, known, option, what in asked:
+        if not found:
+            expected = f"'{one}'" if one else f"one of {', '.join(known)}"
+            raise DataError(
+                f"{name} has the columns {', '.join(column or 'one without a name' for column in header)}; expected "
+                f"{expected} for {what}. Name the right one with {option}"
+            )
+    return Columns(path, label, patient, sheet)
+
+
+def _column(header: Sequence[str], wanted: str | None, known: Sequence[str]) -> str | None:
+    """Return the column as the table spells it: `wanted`, or the first of the `known` ones."""
+    if wanted is not None:
+        return next((column for column in header if column.casefold() == bare(wanted).casefold()), None)
+    spelt = {label_of(column): column for column in reversed(header)}
+    return next((spelt[name] for name in known if name in spelt), None)
+
+
+Means = Mapping[str, str]  # by `_key` of the label: a class, POSITIVE, NEGATIVE or LEAVE_OUT
+
+
+def read_meanings(
+    mapping: Path | None = None,
+    positive: Sequence[str] = (),
+    negative: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+) -> Means:
+    """Gather what labels mean that are not the name of a class.
 
     Args:
-        name: What messages call it.
-        table: Cells by column name.
+        mapping: A CSV file or workbook with the columns label and means.
+        positive: Labels that mean the class that is looked for.
+        negative: Labels that mean any other.
+        leave_out: Labels of files that are not to be measured.
 
     Raises:
-        DataError: There are no rows, no answers' columns, a path twice, or an answer contradicts itself.
+        DataError: The file cannot be read, or a label has two meanings.
     """
-    rows = list(table)
-    columns = list(rows[0]) if rows else []
-    prefixes = [column.removesuffix("prediction") for column in columns if column.endswith("prediction")]
-    if not prefixes or "path" not in columns:
-        raise DataError(f"{name} has no rows with the columns path and prediction; expected a table of cxr-batch")
-    paths = tuple(row["path"] for row in rows)
-    if len(set(paths)) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise DataError(f"{name} has several rows for {twice}; expected each file once")
-    digests = tuple(row.get("sha256", "") for row in rows)
-    return ResultsTable(name, paths, digests, tuple(_network(name, rows, columns, prefix) for prefix in prefixes))
+    found: dict[str, str] = {}
+    stated = [(label, word) for label, word in _mapping_rows(mapping)] if mapping else []
+    for word, labels in ((POSITIVE, positive), (NEGATIVE, negative), (LEAVE_OUT, leave_out)):
+        stated += [(label, word) for label in labels]
+    for label, word in stated:
+        if found.setdefault(_key(label), word) != word:
+            raise DataError(f"the label '{label}' is said to mean {found[_key(label)]} and {word}; say one of them")
+    return found
 
 
-def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefix: str) -> NetworkPredictions:
-    start = f"{prefix}probability_"
-    classes = tuple(column.removeprefix(start) for column in columns if column.startswith(start))
-    numbers = {label: number for number, label in enumerate(classes)}
-    cells = {key: [row.get(f"{prefix}{end}", "") for row in rows] for key, end in _ENDS.items()}
-    predicted = np.full(len(rows), NO_ANSWER)
-    probabilities = np.zeros((len(rows), len(classes)))
-    for index, (row, word) in enumerate(zip(rows, cells["prediction"], strict=True)):
-        if word:
-            try:
-                if word not in numbers:
-                    raise ValueError(f"there is no column {start}{word}")
-                predicted[index] = numbers[word]
-                probabilities[index] = [_number(row[f"{start}{label}"]) for label in classes]
-                _check(probabilities[index], numbers[word])
-            except ValueError as error:
-                raise DataError(
-                    f"{name}, {row['path']}: {prefix}prediction is {word!r}, but its probabilities do not give it "
-                    f"({error}); expected a table as cxr-batch wrote it"
-                ) from error
-    answered = predicted != NO_ANSWER
-    # Of probabilities that six decimals make equal, the predicted one was the larger: here it is again, by a hair.
-    probabilities[answered, predicted[answered]] += _HALF_DIGIT / 1000
-    probabilities[answered] /= probabilities[answered].sum(axis=1, keepdims=True)
-    identity = next(filter(None, cells["model"]), prefix.removesuffix("_") or "network")
-    trained = tuple(word == "yes" for word in cells["trained"])
-    return NetworkPredictions(identity, classes, predicted, probabilities, tuple(cells["decision"]), trained)
+def _mapping_rows(path: Path) -> Iterator[tuple[str, str]]:
+    table = _opened(path, _MAPPING, None)[1]
+    columns = tuple(map(table.header.index, _MAPPING))
+    for number, cells in table.rows:
+        label, means = (bare(cells[column]) for column in columns)
+        if not label or not means:
+            raise DataError(f"{path}, row {number}, has no label or no meaning; fill in both, or remove the row")
+        yield label, label_of(means)
 
 
-def _number(cell: str) -> float:
-    """Return a number as spreadsheets write it: with a comma for the point in half of the world."""
-    try:
-        return float(cell.replace(",", "."))
-    except ValueError as error:
-        raise ValueError(f"{cell!r} is no number") from error
+def _key(label: str) -> str:
+    """Return what is compared of a label: `PCR+` and `PCR-` differ, `pcr  +` and `PCR +` do not."""
+    return " ".join(label.split()).casefold()
 
 
-def _check(probabilities: Probabilities, predicted: int) -> None:
-    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
-        raise ValueError("expected numbers from 0 to 1")
-    if abs(probabilities.sum() - 1) > len(probabilities) * _HALF_DIGIT + 1e-9:
-        raise ValueError(f"they sum to {probabilities.sum():.6f}")
-    if probabilities[predicted] < probabilities.max():
-        raise ValueError("another class has a larger one")
+def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | None) -> str | None:
+    """Return what a label means to a network: a class, NEGATIVE or LEAVE_OUT; None where nobody said.
 
-
-SHOWN = 20  # names of each kind in a report
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFiles:
-    """Files of one kind.
-
-    Attributes:
-        number: How many there are.
-        first: Names of the first SHOWN of them.
+    Args:
+        label: As it is written.
+        means: What was said of labels.
+        classes: Of the network.
+        target: The one that is looked for.
     """
+    word = means.get(_key(label), label_of(label))
+    if word in classes:
+        return word
+    if word == POSITIVE and _key(label) in means:
+        return target
+    return word if word in (NEGATIVE, LEAVE_OUT) and _key(label) in means else None
 
-    number: int
-    first: tuple[str, ...]
 
+def require_meanings(name: str, network: str, labels: Iterable[str], means: Means, classes: Sequence[str]) -> None:
+    """Refuse labels that nobody explained; `labels` has one entry a file.
 
-@dataclass(frozen=True, slots=True)
-class MatchCounts:
-    """How a table and its labels fit.
-
-    Attributes:
-        rows: Of the table.
-        labels: Files with a label.
-        labelled_rows: Rows with a label.
-        rows_without_label: The others.
-        labels_without_row: Labels of files that the table has not.
+    Raises:
+        DataError: Naming each, with its number of files and what to do.
     """
-
-    rows: int
-    labels: int
-    labelled_rows: int
-    rows_without_label: NamedFiles
-    labels_without_row: NamedFiles
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """Rows with a label.
-
-    Attributes:
-        rows: int64 (n,), numbers of the table's rows, ascending.
-        labels: Of those rows, in this order.
-        names: What the labels call those files.
-        unlabelled: Paths of rows without a label.
-        unscreened: Paths of labels without a row.
-    """
-
-    rows: NDArray[np.int64]
-    labels: tuple[Label, ...]
-    names: tuple[str, ...]
-    unlabelled: tuple[str, ...]
-    unscreened: tuple[str, ...]
-
-    @property
-    def counts(self) -> MatchCounts:
-        """How many matched, and the first names of what did not."""
-        return MatchCounts(
-            rows=len(self.rows) + len(self.unlabelled),
-            labels=len(self.rows) + len(self.unscreened),
-            labelled_rows=len(self.rows),
-            rows_without_label=named(self.unlabelled),
-            labels_without_row=named(self.unscreened),
+    counts: dict[str, int] = {}
+    for label in labels:
+        counts[label] = counts.get(label, 0) + 1
+    unknown = {label: n for label, n in counts.items() if meaning_of(label, means, classes, classes[0]) is None}
+    if unknown:
+        named = ", ".join(f"'{label}' ({n:,} file{'s' * (n > 1)})" for label, n in sorted(unknown.items()))
+        raise DataError(
+            f"{name} has labels that are no class of {network} ({', '.join(classes)}): {named}. Say what each means: "
+            "--positive LABEL if it is the class that is looked for, --negative LABEL if it is anything else, "
+            "--leave-out LABEL if its files are not to be measured; or --mapping FILE with the columns label,means "
+            f"(a class, {POSITIVE}, {NEGATIVE} or {LEAVE_OUT})"
         )
-
-
-def match(table: ResultsTable, labels: LabelTable) -> Matched:
-    """Match by path.
-
-    Raises:
-        DataError: Nothing matches, two rows are one file, or a label is no class of a network.
-    """
-    row_of = {path: number for number, path in enumerate(table.paths)}
-    found: dict[int, tuple[str, Label]] = {}
-    unscreened = []
-    for places, label in labels.files:
-        rows = {row_of[place] for place in places if place in row_of}
-        if not rows:
-            unscreened.append(places[0])
-        for row in rows:
-            if row in found or len(rows) > 1:
-                raise DataError(
-                    f"{table.name} has several rows for {places[0]} of {labels.name}; screen each file once"
-                )
-            found[row] = (places[0], label)
-    if not found:
-        raise DataError(_nothing(table, labels))
-    _check_classes(table, labels)
-    ascending = sorted(found)
-    unlabelled = tuple(path for number, path in enumerate(table.paths) if number not in found)
-    names, known = zip(*(found[row] for row in ascending), strict=True)
-    return Matched(np.array(ascending), known, names, unlabelled, tuple(unscreened))
-
-
-def groups(labels: Sequence[Label], digests: Sequence[str]) -> NDArray[np.int64]:
-    """Return int64 (n,), equal for images of one stated group, or else of the same bytes."""
-    known: dict[tuple[str, str], int] = {}
-    keys = (
-        ("group", label.group) if label.group else ("bytes", digest) if digest else ("row", str(row))
-        for row, (label, digest) in enumerate(zip(labels, digests, strict=True))
-    )
-    return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
-
-
-def named(paths: Sequence[str]) -> NamedFiles:
-    """Return how many `paths` there are, with the first of them."""
-    return NamedFiles(len(paths), tuple(paths[:SHOWN]))
-
-
-def _check_classes(table: ResultsTable, labels: LabelTable) -> None:
-    stated = {label.label for _, label in labels.files}
-    for network in table.networks:
-        unknown = sorted(stated - set(network.classes))
-        if unknown:
-            raise DataError(
-                f"{labels.name} has the labels {', '.join(unknown)}, which {network.name} does not know; expected "
-                f"{', '.join(network.classes)}. Leave out files of other classes, or rename the labels"
-            )
-
-
-def _nothing(table: ResultsTable, labels: LabelTable) -> str:
-    example = labels.files[0][0][0] if labels.files else "nothing"
-    return (
-        f"no row of {table.name} has a label in {labels.name}: the table has paths such as {table.paths[0]}, the "
-        f"labels such as {example}. Write the paths as they stand in the table, or name the folder that was screened"
-    )

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from cxr.cli.eval import app
 from tests.imports import ROOT
-from tests.validation.tables import rows, unanswered, write_csv, write_labels
+from tests.validation.tables import row, rows, unanswered, write_csv, write_labels
 
-HEAVY = ("pandas", "sklearn", "scipy", "numpy", "openvino", "tensorflow")
+ABSENT = ("tensorflow", "keras", "openvino", "pandas", "dvc", "pydantic", "ruamel", "jinja2", "imagehash", "fsspec")
+HEAVY = ("pandas", "sklearn", "scipy", "numpy", "openvino", "tensorflow", "matplotlib", "openpyxl")
 
 
 def run(*arguments):
@@ -32,12 +33,14 @@ def test_a_table_is_measured_printed_and_written(files, tmp_path):
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "report.json").read_text())
     (network,) = report["networks"]
-    assert (report["counts"]["rows"], report["counts"]["labelled_rows"], network["n"]) == (61, 51, 50)
+    figures = {one["metric"]: one for one in network["sets"][0]["figures"]}
+    assert (report["counts"]["rows"], report["counts"]["labelled_rows"]) == (61, 51)
+    assert (figures["files"]["n"], figures["accuracy"]["n"]) == (51, 50)
     for text in (done.stdout, (tmp_path / "report.md").read_text()):
-        assert f"{100 * network['metrics']['accuracy']['value']:.1f} %" in text
+        assert f"{100 * figures['accuracy']['value']['value']:.1f} %" in text
         assert "Rows without a label, left out: 10 (" in text
-        assert "Labelled files without an answer, not in the figures: 1 (covid/x.png)." in text
-        assert "answers missing count as errors" in text
+        assert "Labelled files without an answer: 1 (covid/x.png)." in text
+        assert "accuracy, unanswered as wrong" in text
     assert str(tmp_path) not in (tmp_path / "report.json").read_text()
 
 
@@ -86,15 +89,15 @@ def test_json_lines_are_read_too(files, tmp_path):
     lines = tmp_path / "a.jsonl"
     lines.write_text("".join(json.dumps({k: v or None for k, v in one.items()}) + "\n" for one in rows(60)))
     assert run(lines, files[1], "-o", tmp_path / "r.json").exit_code == 0
-    assert json.loads((tmp_path / "r.json").read_text())["networks"][0]["n"] == 50
+    assert json.loads((tmp_path / "r.json").read_text())["networks"][0]["sets"][0]["n"] == 50
 
 
 def test_two_tables_are_compared(files, tmp_path):
     other = write_csv(tmp_path / "b.csv", rows(60, skill=0, seed=500))
     done = run("--compare", files[0], other, files[1], "-o", tmp_path / "report.json")
     assert done.exit_code == 0, done.output
-    assert "50 common images" in done.stdout
-    assert json.loads((tmp_path / "report.json").read_text())["comparisons"][0]["p"] < 0.05
+    (files,) = json.loads((tmp_path / "report.json").read_text())["sets"]
+    assert (files["n"], files["of_classes"][0]["p"] < 0.05) == (50, True)
 
 
 def test_folders_are_labels_and_a_folder_that_is_no_class_is_an_error(files, tmp_path):
@@ -107,9 +110,11 @@ def test_folders_are_labels_and_a_folder_that_is_no_class_is_an_error(files, tmp
     assert "12 of 61 rows have a label" in done.stdout
     (tmp_path / "release" / "Lung Opacity").mkdir()
     (tmp_path / "release" / "Lung Opacity" / "a.png").touch()
-    done = run(files[0], tmp_path / "release")
+    lung = write_csv(tmp_path / "lung.csv", [*rows(60), row("Lung Opacity/a.png")])
+    done = run(lung, tmp_path / "release")
     assert done.exit_code == 1
-    assert "lung_opacity" in done.stderr
+    assert "'lung_opacity' (1 file)" in done.stderr
+    assert run(lung, tmp_path / "release", "--negative", "lung_opacity").exit_code == 0
 
 
 def test_wrong_files_are_one_line_and_status_1(files, tmp_path):
@@ -131,6 +136,44 @@ def test_comparing_one_table_is_usage(files):
     assert run("--compare", *files).exit_code == 2
 
 
+def test_what_is_of_one_table_is_not_for_two(files):
+    done = run("--compare", files[0], files[0], files[1], "--by", "source")
+    assert done.exit_code == 2
+    assert "not for --compare" in done.stderr
+
+
+def test_labels_of_a_clinic_are_measured_and_written_in_every_form(tmp_path):
+    table = rows(60)
+    spelt = {"covid": "PCR+", "normal": "PCR-", "viral_pneumonia": "other"}
+    lines = [
+        f"D:\\films\\{one['path'].replace('/', chr(92))};{spelt[one['path'].split('/')[0]]};{number % 90},5;x"
+        for number, one in enumerate(table)
+    ]
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes("\r\n".join(["Datei;Befund;Alter;Notiz", *lines, ""]).encode("utf-8-sig"))
+    outputs = {name: tmp_path / f"out.{name}" for name in ("tidy", "redcap", "markdown")}
+    done = run(
+        as_excel(tmp_path / "results.csv", table),
+        labels,
+        *("--path-column", "Datei", "--label-column", "Befund"),
+        *("--positive", "PCR+", "--negative", "PCR-", "--negative", "other"),
+        *("--by", "alter=18,65", "--prevalence", "2%,0.1", "--figures", tmp_path / "figures"),
+        *(part for name, path in outputs.items() for part in (f"--{name}", path)),
+    )
+    assert done.exit_code == 0, done.output
+    assert "60 of 60 rows have a label" in done.stdout
+    assert "18 to below 65" in done.stdout
+    assert all(path.stat().st_size > 1000 for path in outputs.values())
+    assert len(list((tmp_path / "figures").iterdir())) == 10
+
+
+def test_lines_are_not_folded_at_the_width_of_a_terminal(files, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    done = run(*files, "--by", "source")
+    assert "\u2026" not in done.stdout
+    assert re.search(r"^sensitivity, undecided as wrong +\d", done.stdout, re.MULTILINE)
+
+
 def in_a_process(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -150,7 +193,28 @@ def test_without_the_extra_the_remedy_is_named(files):
         "from cxr.cli.eval import app\napp()"
     )
     assert done.returncode == 1
-    assert "is not installed; this command needs the extra 'pipeline'" in done.stderr
+    assert "is not installed; this command needs the extra 'eval': pip install '.[eval]'" in done.stderr
+
+
+@pytest.mark.parametrize("labels", ["table", "folder"])
+def test_neither_the_network_nor_the_pipeline_is_needed(files, tmp_path, labels):
+    known = files[1]
+    if labels == "folder":
+        for one in rows(12):
+            known = tmp_path / "release"
+            (known / one["path"]).parent.mkdir(parents=True, exist_ok=True)
+            (known / one["path"]).touch()
+    arguments = ["cxr-eval", str(files[0]), str(known), "--figures", str(tmp_path / "figures")]
+    done = in_a_process(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(name, *_):\n"
+        f"        if name in {ABSENT}: raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Absent)\n"
+        f"sys.argv = {arguments}\nfrom cxr.cli.eval import app\n"
+        "try: app()\nexcept SystemExit as ended: print('STATUS', ended.code)"
+    )
+    assert done.stdout.splitlines()[-1] == "STATUS 0", done.stdout[-500:] + done.stderr
 
 
 def test_the_example_of_the_page_has_the_lines_that_are_printed(files):

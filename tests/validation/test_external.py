@@ -5,18 +5,41 @@ import pytest
 
 from cxr.core.errors import DataError
 from cxr.core.records import as_json
-from cxr.validation.external import DecidedClass, blocks, compare_tables, evaluate_table, render_markdown
-from cxr.validation.labels import Label, LabelTable, NamedFiles, parse_results
+from cxr.validation.external import ALL, UNSEEN, Question, evaluate_table
+from cxr.validation.grouping import GroupBy
+from cxr.validation.labels import NEGATIVE, Label, LabelTable, read_meanings
+from cxr.validation.matching import NamedFiles
+from cxr.validation.measures import by_key
+from cxr.validation.report import blocks, render_markdown
+from cxr.validation.results import parse_results
 from tests.validation.tables import CLASSES, row, rows, unanswered
 
 
-def labels_of(table, source="", group=""):
-    known = tuple(((one["path"],), Label(one["path"].split("/")[0], group, source)) for one in table)
-    return LabelTable("labels.csv", known)
+def labels_of(table, names=None, **columns):
+    """Label each row by its first folder, or as `names` says; `columns` are functions of the row's number."""
+    known = []
+    for number, one in enumerate(table):
+        label = one["path"].split("/")[0] if names is None else names[number]
+        cells = {name: value(number) for name, value in columns.items()}
+        known.append(((one["path"],), Label(label, cells.get("group", ""), cells)))
+    return LabelTable("labels.csv", tuple(known), tuple(columns))
 
 
-def evaluate(table, labels=None, seed=1):
-    return evaluate_table(parse_results("t.csv", table), labels or labels_of(table), seed)
+def ask(means=None, **asked):
+    return Question(means or {}, **asked)
+
+
+def evaluate(table, labels=None, question=None):
+    return evaluate_table(parse_results("t.csv", table), labels or labels_of(table), question or ask(seed=1))
+
+
+def figures(network, files=ALL, by="", group=""):
+    (one,) = (one for one in network.sets if (one.files, one.by, one.group) == (files, by, group))
+    return by_key(one.figures)
+
+
+def trained(table, *numbers):
+    return [one | {"in_training_set": "yes" if number in numbers else "no"} for number, one in enumerate(table)]
 
 
 def test_figures_are_those_of_the_cells():
@@ -25,121 +48,183 @@ def test_figures_are_those_of_the_cells():
     truth = [one["path"].split("/")[0] for one in table]
     right = np.mean([one["prediction"] == name for one, name in zip(table, truth, strict=True)])
     loss = -np.mean([np.log(float(one[f"probability_{name}"])) for one, name in zip(table, truth, strict=True)])
-    assert network.metrics.accuracy.value == pytest.approx(right, abs=1e-6)
-    assert network.metrics.log_loss.value == pytest.approx(loss, abs=1e-5)
-    assert network.confusion[0][0] == sum(
+    found = figures(network)
+    assert found[("accuracy", "", None)].value.value == pytest.approx(right, abs=1e-6)
+    assert found[("log_loss", "", None)].value.value == pytest.approx(loss, abs=1e-5)
+    covid = network.labels[0]
+    assert (covid.label, covid.means, covid.files) == ("covid", "covid", 30)
+    assert covid.predicted["covid"] == sum(
         name == one["prediction"] == "covid" for one, name in zip(table, truth, strict=True)
     )
-    assert np.sum(network.confusion) == network.n == 90
-    assert network.missing_as_errors.accuracy == network.metrics.accuracy
 
 
-def test_a_row_without_an_answer_is_counted_named_and_an_error_in_the_second_figure():
-    table = [*rows(30), unanswered("covid/broken.png")]
+def test_what_became_of_each_labels_files_is_counted_with_the_reasons():
+    table = [
+        row("covid/0.png", 0, skill=9, decision="covid_suspected"),
+        row("covid/1.png", 0, skill=9, decision="refer", refer_reason="several_classes"),
+        unanswered("covid/2.png", status="rejected", reason="not_a_radiograph"),
+        unanswered("covid/3.png", status="error", reason="truncated"),
+        row("normal/4.png", 1, skill=9, decision="not_suspected"),
+    ]
     (network,) = evaluate(table).networks
-    assert network.n == 30
-    assert network.without_answer == NamedFiles(1, ("covid/broken.png",))
-    right = round(network.metrics.accuracy.value * 30)
-    assert network.missing_as_errors.n == 31
-    assert network.missing_as_errors.accuracy.value == pytest.approx(right / 31, abs=1e-6)
-    assert network.missing_as_errors.sensitivity["covid"].value < network.classes[0].sensitivity.value
+    covid, normal = network.labels
+    assert covid.outcomes == {"covid_suspected": 1, "refer": 1, "rejected": 1, "error": 1}
+    assert covid.reasons == {"refer: several_classes": 1, "rejected: not_a_radiograph": 1, "error: truncated": 1}
+    assert normal.outcomes == {"not_suspected": 1}
+    assert network.without_answer == NamedFiles(2, ("covid/2.png", "covid/3.png"))
+    found = figures(network)
+    assert found[("without_decision", "covid", None)].value.value == 0.75
+    assert found[("sensitivity_no_decision_counts_as_wrong", "covid", None)].value.value == 0.25
+
+
+def test_without_decisions_predictions_are_counted():
+    (network,) = evaluate([one | {"decision": ""} for one in rows(6)], question=ask(target="covid")).networks
+    assert not network.decides
+    assert set(network.labels[0].outcomes) <= set(CLASSES)
 
 
 def test_a_table_without_any_answer_is_refused():
-    table = [unanswered("covid/a.png") | {"path": "covid/a.png"}]
     with pytest.raises(DataError, match="no answer of cnn1-0123456789ab for any labelled file"):
-        evaluate(table)
+        evaluate([unanswered("covid/a.png")])
 
 
-def test_decisions_are_counted_as_the_table_made_them():
-    words = [
-        "covid_suspected",
-        "covid_suspected",
-        "not_suspected",
-        "refer",
-        "covid_suspected",
-        "not_suspected",
-        "refer",
-    ]
-    folders = ["covid"] * 4 + ["normal"] * 3
-    pairs = enumerate(zip(folders, words, strict=True))
-    table = [row(f"{folder}/{i}.png", CLASSES.index(folder), skill=9, decision=word) for i, (folder, word) in pairs]
-    found = evaluate(table).networks[0].decisions
-    assert found.target == "covid"
-    assert found.sensitivity.value == pytest.approx(2 / 3, abs=1e-6)
-    assert found.specificity.value == 0.5
-    assert found.suspected_or_referred.value == 0.75
-    assert found.referred.share.value == pytest.approx(2 / 7, abs=1e-6)
-    assert found.by_class[0] == DecidedClass("covid", suspected=2, not_suspected=1, referred=1)
+def test_figures_with_and_without_training_images_stand_side_by_side():
+    table = trained(rows(60, skill=0.5), *range(0, 60, 4))
+    (network,) = evaluate(table).networks
+    (alone,) = evaluate([one for one in table if one["in_training_set"] == "no"]).networks
+    assert network.believed == UNSEEN
+    assert network.in_training_set.number == 15
+    assert figures(network, UNSEEN) == figures(alone, ALL)
+    assert figures(network, UNSEEN).keys() == figures(network, ALL).keys()
+    assert figures(network, UNSEEN) != figures(network, ALL)
+    assert network.curves == alone.curves
+    assert sum(label.files for label in network.labels) == 45
 
 
-def test_decisions_that_suspect_nothing_do_not_tell_their_target_and_absent_ones_are_null():
-    nothing = [one | {"decision": "not_suspected"} for one in rows(6)]
-    assert evaluate(nothing).networks[0].decisions.target is None
-    assert evaluate([one | {"decision": ""} for one in rows(6)]).networks[0].decisions is None
-
-
-def test_images_of_the_training_set_are_pointed_out():
-    table = [one | {"in_training_set": "yes" if number < 2 else "no"} for number, one in enumerate(rows(9))]
-    report = evaluate(table)
-    assert report.networks[0].in_training_set == NamedFiles(2, ("covid/0.png", "normal/1.png"))
-    assert "In the training set, which makes figures look better: 2 (covid/0.png, normal/1.png)." in render_markdown(
-        report
+def test_every_headline_has_both_columns_and_the_text_says_which_to_believe():
+    report = evaluate(trained(rows(60), *range(0, 60, 4)), question=ask(seed=1, prevalences=(0.02,)))
+    found = {block.title.partition(": ")[2]: block for block in blocks(report)}
+    for title in ("covid against the rest", "calibration of the probability of covid", "among its classes"):
+        assert found[title].header[1:] == ("not trained on", "all files")
+    assert found["predictive values where covid has another share"].header[1:] == (
+        "PPV, not trained on",
+        "NPV, not trained on",
+        "PPV, all files",
+        "NPV, all files",
     )
+    assert "decision curve of covid" in found
+    assert {"each class against the others, not trained on", "each class against the others, all files"} <= set(found)
+    text = render_markdown(report)
+    assert "Files that the network was trained on: 15 (covid/0.png, normal/4.png, viral_pneumonia/8.png," in text
+    assert "Believe the column 'not trained on'" in text
 
 
-def test_sources_have_their_own_lines():
-    table = rows(12)
-    report = evaluate(table, labels_of(table, source="bimcv"))
-    cells = report.networks[0].sources
-    assert [(cell.source, cell.label, cell.n, cell.small) for cell in cells] == [
-        ("bimcv", name, 4, True) for name in CLASSES
+def test_without_training_images_there_is_one_column():
+    report = evaluate(trained(rows(30)))
+    text = render_markdown(report)
+    assert "The network was trained on none of these files." in text
+    assert "not trained on" not in text
+    assert figures(report.networks[0], UNSEEN) == figures(report.networks[0], ALL)
+
+
+def test_training_images_alone_show_nothing_and_an_older_table_does_not_tell():
+    all_trained = evaluate(trained(rows(6), *range(6)))
+    assert all_trained.networks[0].believed == ALL
+    assert "no figure here says what it does with others" in render_markdown(all_trained)
+    older = evaluate([{k: v for k, v in one.items() if k != "in_training_set"} for one in rows(6)])
+    assert older.networks[0].in_training_set is None
+    assert [one.files for one in older.networks[0].sets] == [ALL]
+    assert "does not say which files the network was trained on" in render_markdown(older)
+
+
+def test_labels_of_no_class_count_as_negative():
+    table = rows(60, skill=1)
+    names = ["PCR+" if number % 3 == 0 else "PCR-" for number in range(60)]
+    report = evaluate(table, labels_of(table, names), ask(read_meanings(None, ["PCR+"], ["PCR-"])))
+    (network,) = report.networks
+    found = figures(network)
+    assert found[("specificity_most_probable_class", "covid", None)].n == 40
+    assert not any(metric == "accuracy" for metric, _, _ in found)
+    assert [(label.label, label.means, label.files) for label in network.labels] == [
+        ("PCR+", "covid", 20),
+        ("PCR-", NEGATIVE, 40),
     ]
+    assert "Positive: 20 files (PCR+ 20). Negative: 40 files (PCR- 40)." in render_markdown(report)
+
+
+def test_specificity_is_not_flattered_by_leaving_other_classes_out():
+    table = [*rows(30, skill=9), *(row(f"tb/{number}.png", 0, skill=9) for number in range(10))]
+    (network,) = (report := evaluate(table, question=ask(read_meanings(None, [], ["tb"])))).networks
+    found = figures(network)
+    assert found[("specificity_most_probable_class", "covid", None)].value.value == pytest.approx(20 / 30, abs=1e-6)
+    assert found[("specificity_among_classes", "covid", None)].value.value == 1
+    assert "Not in these figures: tb 10. Their false alarms do not count here" in render_markdown(report)
+
+
+def test_labels_that_are_left_out_are_counted_and_not_measured():
+    table = [*rows(12), row("unclear/0.png")]
+    (network,) = evaluate(table, question=ask(read_meanings(None, [], [], ["unclear"]))).networks
+    assert figures(network)[("files", "", None)].n == 12
+    assert (network.labels[-1].label, network.labels[-1].means, network.labels[-1].files) == ("unclear", "leave_out", 1)
+
+
+def test_a_label_without_a_meaning_is_refused():
+    with pytest.raises(DataError, match=r"labels\.csv has labels .*: 'tb' \(1 file\)\. Say what each means"):
+        evaluate([*rows(3), row("tb/0.png")])
+
+
+def test_where_nothing_tells_the_target_it_is_asked_for():
+    table = [one | {"decision": "not_suspected"} for one in rows(12)]
+    (network,) = evaluate(table).networks
+    assert network.target is None
+    assert not any(metric == "auc" for metric, _, _ in figures(network))
+    names = ["sick" if number % 3 == 0 else "well" for number in range(12)]
+    means = read_meanings(None, ["sick"], ["well"])
+    with pytest.raises(DataError, match="name it with --target, one of covid, normal, viral_pneumonia"):
+        evaluate(table, labels_of(table, names), ask(means))
+    (network,) = evaluate(table, labels_of(table, names), ask(means, target="covid")).networks
+    assert network.target == "covid"
+    with pytest.raises(DataError, match="--target flu: cnn1-0123456789ab has the classes covid, normal"):
+        evaluate(table, question=ask(target="flu"))
+
+
+def test_each_group_has_every_figure_and_small_ones_are_named():
+    table = trained(rows(120), 0)
+    labels = labels_of(table, site=lambda number: "a" if number < 100 else "b", age=lambda number: f"{number % 80},5")
+    by = (GroupBy("site"), GroupBy("age", (40.0,)))
+    report = evaluate(table, labels, ask(by=by, seed=1))
+    (network,) = report.networks
+    assert [(one.by, one.group) for one in network.sets if one.files == ALL] == [
+        ("", ""),
+        ("site", "a"),
+        ("site", "b"),
+        ("age", "below 40"),
+        ("age", "40 and above"),
+    ]
+    alone = evaluate(table[100:]).networks[0]
+    assert figures(network, ALL, "site", "b") == figures(alone)
+    text = render_markdown(report)
+    assert "* of fewer than 30 files, which says little: a, b." in text
+    assert "a, all files" in text
+
+
+def test_a_column_source_is_grouped_by_unasked_and_a_column_of_the_table_too():
+    table = [one | {"dicom_Manufacturer": "AGFA" if number % 2 else ""} for number, one in enumerate(rows(12))]
+    (network,) = evaluate(table, labels_of(table, source=lambda _: "bimcv")).networks
+    assert {one.group for one in network.sets if one.by == "source"} == {"bimcv"}
+    (network,) = evaluate(table, question=ask(by=(GroupBy("dicom_Manufacturer"),))).networks
+    assert {one.group for one in network.sets if one.by} == {"AGFA", "not stated"}
+    with pytest.raises(
+        DataError, match=r"--by site: labels\.csv has the columns age, and t\.csv has none of that name"
+    ):
+        evaluate(table, labels_of(table, age=lambda _: "3"), ask(by=(GroupBy("site"),)))
 
 
 def test_a_report_of_few_images_has_no_nan_and_all_its_blocks():
     for table in (rows(1), rows(2), [*rows(4), unanswered("normal/x.png")]):
-        report = evaluate(table)
+        report = evaluate(table, question=ask(target="covid", prevalences=(0.1,), seed=1))
         json.dumps(as_json(report), allow_nan=False)
         titles = [block.title for block in blocks(report)]
         assert titles[0] == "t.csv against labels.csv"
-        assert any(title.endswith("by class") for title in titles)
-        assert "nan" not in render_markdown(report).lower().replace("covid", "")
-
-
-def test_two_tables_are_compared_on_the_files_that_both_answered():
-    good, bad = rows(60, skill=6), rows(60, skill=0, seed=100)
-    bad[3] = unanswered(good[3]["path"])
-    first, second = parse_results("a.csv", good), parse_results("b.csv", bad)
-    report = compare_tables(first, second, labels_of(good), 1)
-    (pair,) = report.comparisons
-    assert (pair.a, pair.b) == ("a: cnn1-0123456789ab", "b: cnn1-0123456789ab")
-    assert (report.n, report.answered_by_some_only) == (59, NamedFiles(1, (good[3]["path"],)))
-    assert pair.p < 0.001
-    assert pair.accuracy_gap.low > 0
-    right = [
-        sum(one["prediction"] == one["path"].split("/")[0] for number, one in enumerate(table) if number != 3)
-        for table in (good, bad)
-    ]
-    assert pair.accuracy_gap.value == pytest.approx((right[0] - right[1]) / 59, abs=1e-6)
-    assert "59 common images" in render_markdown(report)
-
-
-def test_tables_in_another_order_are_compared_file_by_file():
-    table = rows(30)
-    twin = compare_tables(parse_results("a", table), parse_results("b", table[::-1]), labels_of(table), 1)
-    assert (twin.comparisons[0].only_a_right, twin.comparisons[0].only_b_right) == (0, 0)
-    assert twin.comparisons[0].log_loss_gap.value == 0
-
-
-def test_networks_of_other_classes_are_not_compared():
-    other = {"path": "covid/0.png", "prediction": "covid", "probability_covid": "0.6", "probability_normal": "0.4"}
-    labels = labels_of([other])
-    with pytest.raises(DataError, match="only networks of the same classes"):
-        compare_tables(parse_results("a", rows(3)), parse_results("b", [other]), labels, 1)
-
-
-def test_tables_without_a_common_file_are_not_compared():
-    table = rows(6)
-    with pytest.raises(DataError, match="no labelled file that all their networks answered"):
-        compare_tables(parse_results("a", table[:3]), parse_results("b", table[3:]), labels_of(table), 1)
+        assert any(title.endswith("covid against the rest") for title in titles)
+        assert "nan" not in render_markdown(report).lower()

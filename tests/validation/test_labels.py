@@ -1,150 +1,211 @@
+import datetime
+import sys
 from pathlib import Path
 
-import numpy as np
+import openpyxl
 import pytest
 
 from cxr.core.errors import DataError
-from cxr.screening.paths import escape
-from cxr.validation.labels import NO_ANSWER, Label, NamedFiles, groups, match, parse_results, read_labels
-from tests.validation.tables import CLASSES, row, rows, unanswered
+from cxr.screening.paths import unescape
+from cxr.validation.labels import (
+    LEAVE_OUT,
+    NEGATIVE,
+    Columns,
+    meaning_of,
+    read_labels,
+    read_meanings,
+    require_meanings,
+)
+from tests.validation.tables import CLASSES
 
 
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_text(text, encoding=encoding)
     return path
 
 
-def test_labels_of_a_table(tmp_path):
-    labels = read_labels(write(tmp_path / "l.csv", "path,label,source\na.png,covid,bimcv\nb.png,normal,\n"), escape)
-    assert labels.files == ((("a.png",), Label("covid", "", "bimcv")), (("b.png",), Label("normal")))
+def write_workbook(path, *sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets:
+        page = book.create_sheet(name)
+        for row in rows:
+            page.append(row)
+    book.save(path)
+    return path
 
 
-def test_labels_of_folders_leave_masks_aside_and_escape_names(tmp_path):
-    for name in ("Viral Pneumonia/images/=1.png", "COVID/a.png", "COVID/masks/a.png", "COVID/notes.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    labels = read_labels(tmp_path, escape)
-    assert [(places[0], label.label) for places, label in labels.files] == [
-        ("COVID/a.png", "covid"),
-        ("Viral Pneumonia/images/=1.png", "viral_pneumonia"),
-    ]
-    assert str(tmp_path / "COVID/a.png") in labels.files[0][0]
+def read(file, **wanted):
+    return read_labels(file, unescape, Columns(**wanted))
 
 
-def test_rows_match_by_absolute_path_too(tmp_path):
-    (tmp_path / "covid").mkdir()
-    (tmp_path / "covid" / "a.png").touch()
-    table = parse_results("t.csv", [row(str(tmp_path / "covid" / "a.png"))])
-    matched = match(table, read_labels(tmp_path, escape))
-    assert matched.names == ("covid/a.png",)
+def pairs(labels):
+    return [(places[0], label.label) for places, label in labels.files]
+
+
+def test_labels_of_a_table_keep_all_its_columns(tmp_path):
+    labels = read(write(tmp_path / "l.csv", "path,label,group,age\na.png,covid,p1,\nb.png,normal,,7\n"))
+    assert pairs(labels) == [("a.png", "covid"), ("b.png", "normal")]
+    assert [label.group for _, label in labels.files] == ["p1", ""]
+    assert [label.columns["age"] for _, label in labels.files] == ["", "7"]
+    assert labels.columns == ("path", "label", "group", "age")
+    assert labels.used == Columns("path", "label", "group")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_labels_are_read_as_spreadsheets_save_them(tmp_path, encoding, separator, end):
+    lines = [["Filename", "Diagnosis", "Größe"], ["ä\\b.png", "Viral Pneumonia", "1,5"], ["c.png", "covid", ""]]
+    cells = [f'"{cell}"' if separator in cell else cell for line in lines for cell in line]
+    text = end.join(separator.join(cells[start : start + 3]) for start in (0, 3, 6)) + end
+    (tmp_path / "l.csv").write_bytes(text.encode(encoding))
+    labels = read(tmp_path / "l.csv")
+    assert "ä/b.png" in labels.files[0][0]
+    assert labels.files[0][1].columns["Größe"] == "1,5"
+    assert [label.label for _, label in labels.files] == ["Viral Pneumonia", "covid"]
+
+
+def test_columns_may_have_any_name_that_is_named(tmp_path):
+    path = write(tmp_path / "l.csv", "Bild;Befund;Fall\na.png;normal;7\n")
+    labels = read(path, path="bild", label="Befund", patient="Fall")
+    assert labels.used == Columns("Bild", "Befund", "Fall")
+    assert labels.files[0][1].group == "7"
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "wanted", "sentence"),
     [
-        ("file,label\na.png,covid\n", "has the columns file, label"),
-        ("path,label,age\na.png,covid,3\n", "path, label, age"),
-        ("", "is empty; expected the columns path,label and, if known, group and source"),
-        ("path,label\na.png\n", "row 2, has too few cells: 1, and the header has 2"),
-        ("path,label\na.png,covid,9\n", "row 2, has too many cells: 3"),
-        ("path,label\na.png,\n", "row 2, has no path or no label"),
-        ("path,label\na.png,covid\na.png,normal\n", r"row 3, names a\.png twice"),
+        ("bild,label\na.png,covid\n", {}, "has the columns bild, label; expected one of path, file, .* --path-column"),
+        ("path,befund\na.png,covid\n", {}, "the columns path, befund; expected one of label, class, .* --label-column"),
+        ("path,label\na.png,covid\n", {"path": "bild"}, "expected 'bild' for the files' names"),
+        ("path,label\na.png,covid\n", {"patient": "p"}, "expected 'p' for the patients.*--patient-column"),
+        ("path,label\na.png,covid\n", {"sheet": "1"}, "no Excel workbook .*, so it has no sheet '1'"),
+        ("", {}, "is empty"),
+        ("path,label,label\na.png,covid,\n", {}, "has the column label twice"),
+        ("path,label\na.png\n", {}, "row 2, has too few cells: 1, and the header has 2"),
+        ("path,label\na.png,covid,9\n", {}, "row 2, has too many cells: 3"),
+        ("path,label\n,covid\n", {}, "row 2, names no file; fill in its cell 'path'"),
+        ("path,label\n", {}, "no rows below its header"),
+        ("path,label\na.png,covid\na.png,normal\n", {}, r"row 3, names a\.png twice; .* write the folders too"),
+        ("path,label\nd\\a.png,covid\nd/a.png,normal\n", {}, r"row 3, names d/a\.png twice"),
     ],
 )
-def test_wrong_labels_are_refused_with_the_row(tmp_path, text, sentence):
+def test_wrong_labels_are_refused_with_the_row_or_the_columns(tmp_path, text, wanted, sentence):
     with pytest.raises(DataError, match=sentence):
-        read_labels(write(tmp_path / "l.csv", text), escape)
+        read(write(tmp_path / "l.csv", text), **wanted)
+
+
+def test_files_without_a_label_are_kept_apart(tmp_path):
+    labels = read(write(tmp_path / "l.csv", "path,label\na.png,covid\nb.png,\n"))
+    assert pairs(labels) == [("a.png", "covid")]
+    assert labels.without_label == ("b.png",)
 
 
 def test_absent_or_unreadable_labels_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"absent\.csv cannot be read: No such file or directory"):
-        read_labels(tmp_path / "absent.csv", escape)
+        read(tmp_path / "absent.csv")
     (tmp_path / "latin.csv").write_bytes(b"path,label\n\xfc.png,covid\n")
     with pytest.raises(
         DataError, match=r"latin\.csv, line 2, is not UTF-8 .*'ü\.png,covid'; save it in Excel as 'CSV UTF-8"
     ):
-        read_labels(tmp_path / "latin.csv", escape)
+        read(tmp_path / "latin.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images in class folders"):
-        read_labels(tmp_path / "empty", escape)
+        read(tmp_path / "empty")
 
 
-def test_what_does_not_match_is_counted_and_named(tmp_path):
-    table = parse_results("t.csv", rows(3))
-    labels = read_labels(write(tmp_path / "l.csv", "path,label\nnormal/1.png,normal\nelsewhere.png,covid\n"), escape)
-    counts = match(table, labels).counts
-    assert (counts.rows, counts.labels, counts.labelled_rows) == (3, 2, 1)
-    assert counts.rows_without_label == NamedFiles(2, ("covid/0.png", "viral_pneumonia/2.png"))
-    assert counts.labels_without_row == NamedFiles(1, ("elsewhere.png",))
+def test_a_workbook_is_read_whatever_its_name_says(tmp_path):
+    day = datetime.datetime(2024, 5, 1)
+    rows = [["file", "class", "taken", "age"], [261, "covid", day, 45.0], ["b.png", "normal", None, 4.5], [], [None]]
+    path = write_workbook(tmp_path / "l.xls", ("Tabelle1", rows), ("other", [["path", "label"], ["x.png", "normal"]]))
+    labels = read(path)
+    assert pairs(labels) == [("261", "covid"), ("b.png", "normal")]
+    assert labels.files[0][1].columns == {"file": "261", "class": "covid", "taken": "2024-05-01", "age": "45"}
+    assert labels.files[1][1].columns["taken"] == ""
+    assert labels.used == Columns("file", "class", None, "Tabelle1")
+    assert pairs(read(path, sheet="other")) == [("x.png", "normal")]
+    with pytest.raises(DataError, match="has no sheet 'third'; it has Tabelle1, other"):
+        read(path, sheet="third")
+
+
+def test_a_broken_workbook_is_refused(tmp_path):
+    (tmp_path / "l.xlsx").write_bytes(b"PK\3\4 nothing else")
+    with pytest.raises(DataError, match=r"l\.xlsx cannot be read as an Excel workbook; save it anew"):
+        read(tmp_path / "l.xlsx")
+
+
+def test_without_openpyxl_the_remedy_is_named(tmp_path, monkeypatch):
+    path = write_workbook(tmp_path / "l.xlsx", ("1", [["path", "label"], ["a.png", "covid"]]))
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(DataError, match="openpyxl, which reads them, is not installed: pip install openpyxl; or save"):
+        read(path)
+
+
+def test_labels_of_folders_leave_masks_aside(tmp_path):
+    for name in ("Viral Pneumonia/images/=1.png", "COVID/a.png", "COVID/masks/a.png", "COVID/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    labels = read(tmp_path)
+    assert pairs(labels) == [("COVID/a.png", "covid"), ("Viral Pneumonia/images/=1.png", "viral_pneumonia")]
+    assert str(tmp_path / "COVID/a.png") in labels.files[0][0]
+
+
+def meaning(label, means):
+    return meaning_of(label, means, CLASSES, "covid")
+
+
+def test_a_label_means_a_class_in_any_spelling_of_its_name():
+    for label in ("viral_pneumonia", "Viral Pneumonia", "viral-pneumonia", "VIRAL PNEUMONIA"):
+        assert meaning(label, {}) == "viral_pneumonia"
+
+
+def test_what_is_no_class_means_nothing_until_somebody_says_it():
+    means = read_meanings(None, ["PCR+"], ["PCR-", "other"], ["unclear"])
+    assert [meaning(label, means) for label in ("PCR+", "pcr-", "Other", "unclear")] == [
+        "covid",
+        NEGATIVE,
+        NEGATIVE,
+        LEAVE_OUT,
+    ]
+    assert meaning("PCR", means) is None
+    assert [meaning(label, {}) for label in ("positive", "negative", "leave_out")] == [None] * 3
+
+
+@pytest.mark.parametrize("workbook", [False, True])
+def test_a_mapping_file_says_what_labels_mean(tmp_path, workbook):
+    rows = [
+        ["label", "means", "note"],
+        ["COVID-19", "covid", ""],
+        ["viral", "Viral Pneumonia", "x"],
+        ["tb", "Leave out"],
+    ]
+    if workbook:
+        path = write_workbook(tmp_path / "m.xlsx", ("1", rows))
+    else:
+        path = write(tmp_path / "m.csv", "".join(";".join(row) + "\n" for row in rows), "utf-8-sig")
+    means = read_meanings(path)
+    assert [meaning(label, means) for label in ("COVID-19", "viral", "tb")] == ["covid", "viral_pneumonia", LEAVE_OUT]
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("path,label\nx/0.png,covid\n", r"paths such as covid/0\.png, the labels such as x/0\.png"),
-        ("path,label\ncovid/0.png,covid\nnormal/1.png,tb\nx,lung\n", "the labels lung, tb, which cnn1-0123456789ab"),
+        ("label,means\ntb,\n", "row 2, has no label or no meaning"),
+        ("label,meaning\ntb,negative\n", "expected the columns label,means"),
+        ("label,means\ntb,negative\nTB,leave_out\n", "'TB' is said to mean negative and leave_out"),
     ],
 )
-def test_labels_that_do_not_fit_the_table_are_refused(tmp_path, text, sentence):
+def test_a_wrong_mapping_is_refused(tmp_path, text, sentence):
     with pytest.raises(DataError, match=sentence):
-        match(parse_results("t.csv", rows(3)), read_labels(write(tmp_path / "l.csv", text), escape))
+        read_meanings(write(tmp_path / "m.csv", text))
 
 
-def test_groups_are_those_stated_or_else_equal_bytes():
-    labels = [Label("covid", group) for group in ("p1", "p1", "", "", "", "")]
-    assert groups(labels, ["a", "b", "c", "c", "", ""]).tolist() == [0, 0, 1, 1, 2, 3]
-
-
-def test_a_table_is_read_with_and_without_answers():
-    table = parse_results("t.csv", [*rows(3), unanswered("z.png")])
-    (network,) = table.networks
-    assert table.paths == ("covid/0.png", "normal/1.png", "viral_pneumonia/2.png", "z.png")
-    assert (network.name, network.classes) == ("cnn1-0123456789ab", CLASSES)
-    assert network.predicted[3] == NO_ANSWER
-    assert network.probabilities[:3].sum(axis=1) == pytest.approx(1, abs=1e-12)
-    assert not network.probabilities[3].any()
-
-
-def test_each_network_has_its_own_columns():
-    cells = row("a.png", 1, skill=9, prefix="vgg16_", model="vgg16-aa") | row("a.png", 0, skill=9)
-    first, second = parse_results("t.csv", [cells]).networks
-    assert (first.name, second.name) == ("vgg16-aa", "cnn1-0123456789ab")
-    assert (first.predicted[0], second.predicted[0]) == (1, 0)
-
-
-def test_an_older_table_without_decisions_is_read_too():
-    table = [{k: v for k, v in one.items() if k not in ("decision", "in_training_set", "sha256")} for one in rows(3)]
-    screened = parse_results("t.csv", table)
-    assert screened.networks[0].decisions == ("", "", "")
-    assert screened.networks[0].trained == (False, False, False)
-
-
-def test_of_equal_probabilities_the_predicted_class_stays_the_prediction():
-    tied = {"prediction": "normal", "probability_covid": "0.400000", "probability_normal": "0.400000"}
-    cells = row("a.png") | tied | {"probability_viral_pneumonia": "0.200000"}
-    (network,) = parse_results("t.csv", [cells]).networks
-    assert np.argmax(network.probabilities[0]) == network.predicted[0] == 1
-    assert network.probabilities[0] == pytest.approx([0.4, 0.4, 0.2], abs=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("cells", "sentence"),
-    [
-        ({"prediction": "tuberculosis"}, r"\(there is no column probability_tuberculosis\)"),
-        ({"probability_covid": "99 %"}, r"\('99 %' is no number\)"),
-        ({"probability_covid": "0.900000"}, "sum to"),
-        ({"probability_covid": "nan"}, "from 0 to 1"),
-    ],
-)
-def test_an_answer_that_contradicts_itself_is_refused(cells, sentence):
-    with pytest.raises(DataError, match=sentence):
-        parse_results("t.csv", [row("a.png", 1, skill=5) | cells])
-
-
-def test_what_is_no_table_is_refused():
-    with pytest.raises(DataError, match="expected a table of cxr-batch"):
-        parse_results("t.csv", [{"name": "a"}])
-    with pytest.raises(DataError, match="no rows"):
-        parse_results("t.csv", [])
-    with pytest.raises(DataError, match=r"several rows for a\.png"):
-        parse_results("t.csv", [row("a.png"), row("a.png")])
+def test_labels_without_a_meaning_are_named_with_their_number_and_what_to_do():
+    labels = ["covid", "tb", "COVID-19", "tb"]
+    with pytest.raises(DataError, match=r"'COVID-19' \(1 file\), 'tb' \(2 files\)\. Say what each means: --positive"):
+        require_meanings("l.csv", "cnn1", labels, {}, CLASSES)
+    with pytest.raises(DataError, match=r"'covid' \(1 file\)"):  # a mapping to a class that the network has not
+        require_meanings(
+            "l.csv", "cnn1", labels, read_meanings(None, [], ["tb", "covid-19"]) | {"covid": "flu"}, CLASSES
+        )

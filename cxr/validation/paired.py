@@ -1,0 +1,184 @@
+"""Networks of two tables against each other, on the labelled files that all of them answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr.core.errors import DataError
+from cxr.evaluation.stats.classification import SMALLEST, Predictions
+from cxr.evaluation.stats.comparison import Comparison, compare_models
+from cxr.evaluation.stats.intervals import Probabilities
+from cxr.inference.outputs import SavedOutputs
+from cxr.validation.external import ALL, REPORT_FORM, UNSEEN, Question, cases_of, meanings_for
+from cxr.validation.labels import LEAVE_OUT, LabelTable
+from cxr.validation.matching import Matched, NamedFiles, match, named
+from cxr.validation.measures import OTHER, Bools, Cases
+from cxr.validation.results import NetworkPredictions, ResultsTable
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFiles:
+    """Pairs of networks on one set of files.
+
+    Attributes:
+        files: ALL, or UNSEEN: without those that any of the networks was trained on.
+        n: Files.
+        n_of_classes: Those of them whose label is one of the networks' classes.
+        of_classes: Every pair on these; empty where they show fewer than two classes.
+        against_rest: Every pair on all of them, the target class against the rest; empty without a target.
+    """
+
+    files: str
+    n: int
+    n_of_classes: int
+    of_classes: tuple[Comparison, ...]
+    against_rest: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableComparison:
+    """Two tables on common files.
+
+    Attributes:
+        comparison: REPORT_FORM.
+        results: Names of the tables.
+        labels: Name of the labels.
+        seed: Of the bootstrap.
+        target: Class that is looked for; None where nobody said which.
+        answered_by_some_only: Files that not all networks answered.
+        trained: Files that a network was trained on.
+        training_known: Whether all tables tell that.
+        sets: All files, and where any was trained on, the others.
+    """
+
+    comparison: int
+    results: tuple[str, str]
+    labels: str
+    seed: int
+    target: str | None
+    answered_by_some_only: NamedFiles
+    trained: NamedFiles
+    training_known: bool
+    sets: tuple[ComparedFiles, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A network of a table; `names` are those of its `cases`, without files that are left out."""
+
+    name: str
+    table: ResultsTable
+    network: NetworkPredictions
+    names: tuple[str, ...]
+    cases: Cases
+
+    @property
+    def answered(self) -> set[str]:
+        return {name for name, answered in zip(self.names, self.cases.answered, strict=True) if answered}
+
+    def of(self, names: Sequence[str]) -> Cases:
+        """Return the cases of `names`, in that order."""
+        place = {name: number for number, name in enumerate(self.names)}
+        return self.cases.chosen(np.array([place[name] for name in names], np.int64))
+
+
+def compare_tables(
+    first: ResultsTable, second: ResultsTable, labels: LabelTable, question: Question
+) -> TableComparison:
+    """Compare every network of `first` and `second` with every other one, in pairs, on common files.
+
+    Raises:
+        DataError: As for `evaluate_table`; or the networks have different classes or targets or no file in common.
+    """
+    members = [
+        _member(letter, table, labels, matched, network, question)
+        for letter, table, matched in (("a", first, match(first, labels)), ("b", second, match(second, labels)))
+        for network in table.networks
+    ]
+    _require_alike(members)
+    common = sorted(set.intersection(*(one.answered for one in members)))
+    if not common:
+        raise DataError(f"{first.name} and {second.name} have no labelled file that all their networks answered")
+    some = sorted(set.union(*(one.answered for one in members)) - set(common))
+    trained = np.logical_or.reduce([one.of(common).trained for one in members])
+    sets = [(ALL, np.ones(len(common), bool)), *([(UNSEEN, ~trained)] if trained.any() and not trained.all() else [])]
+    return TableComparison(
+        comparison=REPORT_FORM,
+        results=(first.name, second.name),
+        labels=labels.name,
+        seed=question.seed,
+        target=members[0].cases.target,
+        answered_by_some_only=named(some),
+        trained=named(np.array(common)[trained].tolist()),
+        training_known=all(any(one.network.trained) for one in members),
+        sets=tuple(_compared(files, members, common, rows, question.seed) for files, rows in sets),
+    )
+
+
+def _member(
+    letter: str,
+    table: ResultsTable,
+    labels: LabelTable,
+    matched: Matched,
+    network: NetworkPredictions,
+    question: Question,
+) -> _Member:
+    meanings = meanings_for(labels, matched, network, question)
+    kept = np.array([word != LEAVE_OUT for word in meanings])
+    names = tuple(name for name, keep in zip(matched.names, kept, strict=True) if keep)
+    cases = cases_of(table, matched, network, meanings, question).chosen(kept)
+    return _Member(f"{letter}: {network.name}", table, network, names, cases)
+
+
+def _require_alike(members: Sequence[_Member]) -> None:
+    reference = members[0]
+    for one in members[1:]:
+        if one.network.classes != reference.network.classes:
+            raise DataError(
+                f"{one.network.name} of {one.table.name} has the classes {', '.join(one.network.classes)}, "
+                f"{reference.network.name} has {', '.join(reference.network.classes)}; only networks of the same "
+                "classes, in the same order, can be compared"
+            )
+        if one.cases.target != reference.cases.target:
+            raise DataError(
+                f"{one.name} looks for {one.cases.target or 'nothing'}, {reference.name} for "
+                f"{reference.cases.target or 'nothing'}; name the class that is meant with --target"
+            )
+
+
+def _compared(files: str, members: Sequence[_Member], common: list[str], rows: Bools, seed: int) -> ComparedFiles:
+    names = np.array(common)[rows].tolist()
+    cases = [one.of(names) for one in members]
+    known = np.array(names)[cases[0].truth != OTHER].tolist()
+    of_classes: list[Comparison] = []
+    if len(np.unique(cases[0].truth[cases[0].truth != OTHER])) > 1:
+        of_classes = _pairs(members, known, [one.of_classes() for one in cases], seed)
+    rest = [one.against_rest() for one in cases] if cases[0].target else []
+    against_rest = _pairs(members, names, rest, seed) if rest else []
+    return ComparedFiles(files, len(names), len(known), tuple(of_classes), tuple(against_rest))
+
+
+def _pairs(
+    members: Sequence[_Member], names: Sequence[str], answers: Sequence[Predictions], seed: int
+) -> list[Comparison]:
+    outputs = [_outputs(member.name, names, one) for member, one in zip(members, answers, strict=True)]
+    probabilities: list[Probabilities] = [one.probabilities for one in answers]
+    return compare_models(outputs, probabilities, seed, answers[0].classes[-1])
+
+
+def _outputs(name: str, files: Sequence[str], answers: Predictions) -> SavedOutputs:
+    """Return answers as outputs; logarithms of the probabilities are logits that give them."""
+    n = len(answers)
+    return SavedOutputs(
+        name=name,
+        classes=answers.classes,
+        files=np.array(files),
+        index=np.arange(n),
+        truth=answers.truth,
+        split=np.full(n, "test"),
+        group=answers.group,
+        source=np.full(n, ""),
+        logits=np.log(np.clip(answers.probabilities, SMALLEST, 1)).astype(np.float32),
+        features=np.zeros((n, 0), np.float32),
+    )

@@ -1,0 +1,633 @@
+"""What was found about tables, for people: blocks of sentences and tables; and as rows for other programs."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from cxr.evaluation.reporting.format import (
+    BARE_PERCENT,
+    FINE_NUMBER,
+    NOT_DEFINED,
+    NUMBER,
+    PERCENT,
+    RESEARCH_ONLY,
+    Notation,
+    markdown_table,
+    p_value,
+)
+from cxr.evaluation.stats.calibration import ReliabilityBin
+from cxr.evaluation.stats.comparison import Comparison
+from cxr.evaluation.stats.intervals import Interval
+from cxr.validation.external import (
+    ALL,
+    UNSEEN,
+    FigureSet,
+    LabelOutcome,
+    NetworkEvaluation,
+    TableEvaluation,
+    decision_words,
+)
+from cxr.validation.labels import LEAVE_OUT
+from cxr.validation.matching import NamedFiles
+from cxr.validation.measures import (
+    COUNT,
+    DECIDED,
+    PROBABLE,
+    REFERRED,
+    REST,
+    SMALL,
+    UNANSWERED,
+    UNDECIDED,
+    Figure,
+    by_key,
+)
+from cxr.validation.paired import ComparedFiles, TableComparison
+
+NAMES = {UNSEEN: "not trained on", ALL: "all files"}
+VALUE = "value [95 % interval]"
+# How answers are read as yes or no: in a table, and what that means.
+READINGS = {
+    PROBABLE: ("most probable class", ""),
+    DECIDED: ("decision", "'decision' leaves referred files aside."),
+    REFERRED: ("referred as suspected", "'referred as suspected' counts what is referred as suspected."),
+    UNDECIDED: (
+        "undecided as wrong",
+        "'undecided as wrong' takes all files and counts the referred, rejected and failed ones as wrong.",
+    ),
+    UNANSWERED: (
+        "unanswered as wrong",
+        "'unanswered as wrong' takes all files and counts the rejected and failed ones as wrong.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """A part of a report; without rows there is no table.
+
+    Attributes:
+        title: Of the part.
+        sentences: Above the table.
+        header: Names of the columns.
+        rows: Cells.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def blocks(report: TableEvaluation | TableComparison) -> list[ReportBlock]:
+    """Return the parts of what `evaluate_table` or `compare_tables` found."""
+    if isinstance(report, TableComparison):
+        return list(_comparison(report))
+    return [_counts(report), *(block for network in report.networks for block in _network_blocks(network))]
+
+
+def render_markdown(report: TableEvaluation | TableComparison) -> str:
+    """Return a report as Markdown."""
+    parts = []
+    for block in blocks(report):
+        parts += [f"## {block.title}", *block.sentences]
+        parts += [markdown_table(block.header, block.rows)] if block.rows else []
+    return "\n\n".join(["# Evaluation against labels", *parts, RESEARCH_ONLY]) + "\n"
+
+
+def _counts(report: TableEvaluation) -> ReportBlock:
+    counts, what = report.counts, {"path": "names of files", "label": "labels", "patient": "patients"}
+    read = ", ".join(f"{report.read[key]} ({words})" for key, words in what.items() if key in report.read)
+    return ReportBlock(
+        f"{report.results} against {report.labels}",
+        (
+            f"{counts.labelled_rows:,} of {counts.rows:,} rows have a label.",
+            *((f"Sheet read: {report.read['sheet']}.",) if "sheet" in report.read else ()),
+            *((f"Columns read: {read}.",) if read else ()),
+            *_named(counts.rows_without_label, "Rows without a label, left out"),
+            *_named(counts.labels_without_row, "Labels without a row, left out"),
+            *_named(counts.ambiguous, "Names that fit several rows, left out; write their folders too"),
+            *_named(counts.empty_labels, "Files whose label is empty, left out"),
+        ),
+    )
+
+
+def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
+    sets = _sets_of(network)
+    yield _outcomes(network)
+    if any(label.reasons for label in network.labels):
+        yield _reasons(network)
+    if network.target:
+        yield _against_rest(network, network.target, sets)
+        yield from _prevalences(network, network.target, sets)
+    yield from _groups(network)
+    if network.target and network.curves:
+        yield _calibration(network, network.target, sets)
+        yield _reliability(network, network.target, network.curves.reliability)
+        yield _decision_curve(network, network.target, sets)
+    if _has(sets[0], "accuracy"):
+        yield _of_classes(network, sets)
+        for one in sets:
+            yield _by_class(network, one, alone=len(sets) == 1)
+    yield _confusion(network)
+
+
+def _sets_of(network: NetworkEvaluation, by: str = "", group: str = "") -> list[FigureSet]:
+    """Return the sets of a group, side by side: what to believe first; one where both are the same files."""
+    own = [one for one in network.sets if (one.by, one.group) == (by, group)]
+    own.sort(key=lambda one: one.files != UNSEEN)
+    return own if len(own) > 1 and own[0].n != own[1].n else own[-1:]
+
+
+def _has(one: FigureSet, metric: str) -> bool:
+    return any(figure.metric == metric for figure in one.figures)
+
+
+def _title(network: NetworkEvaluation, what: str) -> str:
+    return f"{network.network}: {what}"
+
+
+def _outcomes(network: NetworkEvaluation) -> ReportBlock:
+    words = decision_words(network)
+    rows = [_outcome_row(network, label, words) for label in network.labels]
+    shown = {word: any(label.outcomes.get(word) for label in network.labels) for word in words}
+    kept = [place for place, word in enumerate(words) if shown[word] or place < 3]
+    header = ("label", "means", "files", *(words[place].replace("_", " ") for place in kept))
+    cut = [(*row[:3], *(row[3 + place] for place in kept)) for row in rows]
+    unanswered = _named(network.without_answer, "Labelled files without an answer")
+    title = _title(network, "what became of the files of each label")
+    return ReportBlock(title, (*_training(network), *unanswered), header, tuple(cut))
+
+
+def _outcome_row(network: NetworkEvaluation, label: LabelOutcome, words: Sequence[str]) -> tuple[str, ...]:
+    means = f"{network.target} (positive)" if label.means == network.target else label.means
+    return (label.label, means, f"{label.files:,}", *(f"{label.outcomes.get(word, 0):,}" for word in words))
+
+
+def _training(network: NetworkEvaluation) -> tuple[str, ...]:
+    """Return what is to be said of the files that the network was trained on."""
+    known = network.in_training_set
+    if known is None:
+        return (
+            "The table does not say which files the network was trained on. If any of these are, the figures look "
+            "better than the network is.",
+        )
+    if not known.number:
+        return ("The network was trained on none of these files.",)
+    if network.believed == ALL:
+        return (
+            f"The network was trained on all of these files that it answered ({known.number:,}): no figure here says "
+            "what it does with others. Label files that it was not trained on.",
+        )
+    return (
+        *_named(known, "Files that the network was trained on"),
+        f"Believe the column '{NAMES[UNSEEN]}': a network knows the answers to what it was trained on, so the column "
+        f"'{NAMES[ALL]}' looks better than the network is. Tables without these columns are of the files not trained "
+        "on.",
+    )
+
+
+def _reasons(network: NetworkEvaluation) -> ReportBlock:
+    found = sorted({reason for label in network.labels for reason in label.reasons})
+    labels = [label for label in network.labels if label.means != LEAVE_OUT]
+    rows = tuple((_reason(one), *(f"{label.reasons.get(one, 0):,}" for label in labels)) for one in found)
+    return ReportBlock(
+        _title(network, "why files have no decision"), (), ("reason", *(label.label for label in labels)), rows
+    )
+
+
+def _reason(text: str) -> str:
+    word, _, why = text.partition(": ")
+    return f"{word}: {why.replace('_', ' ')}"
+
+
+Row = tuple[str, Callable[[Figure], str], tuple[str, str, float | None]]  # words, notation, key of the figure
+
+
+def _figure_table(
+    rows: Sequence[Row], sets: Sequence[FigureSet]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return header and rows with a column for each set; rows that no set has are left out."""
+    header = ("figure", *(NAMES[one.files] if len(sets) > 1 else VALUE for one in sets))
+    found = [by_key(one.figures) for one in sets]
+    table = tuple(
+        (words, *(write(figures[key]) if key in figures else NOT_DEFINED for figures in found))
+        for words, write, key in rows
+        if any(key in figures for figures in found)
+    )
+    return header, table
+
+
+def _counted(figure: Figure) -> str:
+    """Return `93.8 % [89.8, 96.3], 211/225`."""
+    if figure.value.value is None:
+        return f"{NOT_DEFINED}, 0/0"
+    return f"{PERCENT.interval(figure.value)}, {round(figure.value.value * figure.n):,}/{figure.n:,}"
+
+
+def _written(notation: Notation) -> Callable[[Figure], str]:
+    return lambda figure: notation.interval(figure.value)
+
+
+def _against_rest(network: NetworkEvaluation, target: str, sets: Sequence[FigureSet]) -> ReportBlock:
+    rows: list[Row] = [
+        ("AUC", _written(NUMBER), ("auc", target, None)),
+        ("average precision", _written(NUMBER), ("average_precision", target, None)),
+        *(
+            (f"{rate}, {words}", _counted, (f"{rate}_{reading}", target, None))
+            for reading, (words, _) in READINGS.items()
+            for rate in ("sensitivity", "specificity")
+        ),
+        *(
+            (f"{rate.upper()}, {words}", _counted, (f"{rate}_{reading}", target, None))
+            for reading, (words, _) in READINGS.items()
+            for rate in ("ppv", "npv")
+        ),
+        (f"without a decision, of {target}", _counted, ("without_decision", target, None)),
+        ("without a decision, of the rest", _counted, ("without_decision", REST, None)),
+    ]
+    header, table = _figure_table(rows, sets)
+    sentences = (*_sides(network, target), *_explained(sets[0]))
+    return ReportBlock(_title(network, f"{target} against the rest"), sentences, header, table)
+
+
+def _sides(network: NetworkEvaluation, target: str) -> Iterator[str]:
+    """Give which files are positive and which negative, and what that means to predictive values."""
+    found = [label for label in network.labels if label.files and label.means != LEAVE_OUT]
+    sides = [[label for label in found if (label.means == target) is yes] for yes in (True, False)]
+    positive, rest = (sum(label.files for label in labels) for labels in sides)
+    yes, no = (
+        f" ({', '.join(f'{label.label} {label.files:,}' for label in labels)})" * bool(labels) for labels in sides
+    )
+    yield f"Positive: {positive:,} files{yes}. Negative: {rest:,} files{no}."
+    if positive and rest:
+        yield (
+            f"PPV and NPV hold only where {100 * positive / (positive + rest):.1f} % of the files are {target}, as "
+            "here; --prevalence gives them for other shares."
+        )
+
+
+def _explained(one: FigureSet) -> Iterator[str]:
+    metrics = {figure.metric for figure in one.figures}
+    yield from (why for reading, (_, why) in READINGS.items() if why and f"sensitivity_{reading}" in metrics)
+
+
+def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureSet]) -> Iterator[ReportBlock]:
+    shares = [one.at for one in sets[0].figures if one.metric == "ppv_at_prevalence" and one.at is not None]
+    if not shares:
+        return
+    header = [f"share of {target}"]
+    header += [f"{rate}{f', {NAMES[one.files]}' * (len(sets) > 1)}" for one in sets for rate in ("PPV", "NPV")]
+    found = [by_key(one.figures) for one in sets]
+    rows = (
+        (
+            f"{100 * share:g} %",
+            *(
+                PERCENT.interval(figures[(f"{rate}_at_prevalence", target, share)].value)
+                for figures in found
+                for rate in ("ppv", "npv")
+            ),
+        )
+        for share in shares
+    )
+    yield ReportBlock(
+        _title(network, f"predictive values where {target} has another share"),
+        ("By Bayes' rule, if sensitivity and specificity are the same there.",),
+        tuple(header),
+        tuple(rows),
+    )
+
+
+def _groups(network: NetworkEvaluation) -> Iterator[ReportBlock]:
+    for column in dict.fromkeys(one.by for one in network.sets if one.by):
+        names = dict.fromkeys(one.group for one in network.sets if one.by == column)
+        rows: dict[str, list[tuple[str, ...]]] = {name: [] for name in names}
+        for name in names:
+            for one in (sets := _sets_of(network, column, name)):
+                label = f"{name}, {NAMES[one.files]}" if len(sets) > 1 else name
+                rows[name].append((label, *_group_cells(network, one)))
+        small = [name for name, own in rows.items() if any(cell.endswith(_FEW) for row in own for cell in row)]
+        note = f"{_FEW} of fewer than {SMALL} files, which says little: {', '.join(small)}."
+        header = (column, *(words for words, _ in _group_columns(network)))
+        yield ReportBlock(
+            _title(network, f"by {column}"), (note,) * bool(small), header, tuple(chain.from_iterable(rows.values()))
+        )
+
+
+_FEW = "*"
+
+
+def _group_columns(network: NetworkEvaluation) -> list[tuple[str, tuple[str, str]]]:
+    """Return the headers of a table of groups, each with metric and class."""
+    target = network.target
+    if not target:
+        return [
+            ("files", ("files", "")),
+            ("accuracy, %", ("accuracy", "")),
+            ("balanced accuracy, %", ("balanced_accuracy", "")),
+        ]
+    main = "decision" if network.decides else "most_probable_class"
+    return [
+        (target, ("files_of", target)),
+        ("rest", ("files_of", REST)),
+        ("sensitivity, %", (f"sensitivity_{main}", target)),
+        ("specificity, %", (f"specificity_{main}", target)),
+        ("AUC", ("auc", target)),
+        ("no decision, %", ("without_decision", "")),
+    ]
+
+
+def _group_cells(network: NetworkEvaluation, one: FigureSet) -> list[str]:
+    figures = by_key(one.figures)
+    return [_group_cell(figures.get((*key, None))) for _, key in _group_columns(network)]
+
+
+def _group_cell(figure: Figure | None) -> str:
+    if figure is None or figure.value.value is None:
+        return NOT_DEFINED
+    if figure.method == COUNT:
+        return f"{figure.value.value:,.0f}"
+    written = (NUMBER if figure.metric == "auc" else BARE_PERCENT).interval(figure.value)
+    return f"{written}{_FEW * (figure.n < SMALL)}"
+
+
+def _calibration(network: NetworkEvaluation, target: str, sets: Sequence[FigureSet]) -> ReportBlock:
+    header, table = _figure_table(
+        [
+            ("intercept", _written(NUMBER), ("calibration_intercept", target, None)),
+            ("slope", _written(NUMBER), ("calibration_slope", target, None)),
+            ("calibration error (15 bins)", _written(FINE_NUMBER), ("ece", target, None)),
+            (
+                "that of a calibrated network",
+                lambda figure: FINE_NUMBER.bounds(figure.value),
+                ("ece_if_calibrated", target, None),
+            ),
+            ("Brier score", _written(NUMBER), ("brier", target, None)),
+        ],
+        sets,
+    )
+    sentences = (
+        "Intercept: 0 is right; below 0 the probabilities are too high, above 0 too low.",
+        "Slope: 1 is right; below 1 the probabilities are too near to 0 and 1, above 1 not near enough.",
+        "Calibration error: that of a calibrated network is not 0 either; below it stands what 90 % of such show here.",
+    )
+    return ReportBlock(_title(network, f"calibration of the probability of {target}"), sentences, header, table)
+
+
+def _reliability(network: NetworkEvaluation, target: str, bins: Sequence[ReliabilityBin]) -> ReportBlock:
+    rows = (
+        (NUMBER.number(one.confidence), PERCENT.interval(Interval(one.accuracy, one.low, one.high)), f"{one.n:,}")
+        for one in bins
+    )
+    return ReportBlock(
+        _title(network, f"probability of {target} beside what was found"),
+        (),
+        ("mean probability", f"share of {target}", "files"),
+        tuple(rows),
+    )
+
+
+def _decision_curve(network: NetworkEvaluation, target: str, sets: Sequence[FigureSet]) -> ReportBlock:
+    thresholds = [one.at for one in sets[0].figures if one.metric == "net_benefit" and one.at is not None]
+    found = [by_key(one.figures) for one in sets]
+    header = ["threshold"]
+    for one in sets:
+        suffix = f", {NAMES[one.files]}" * (len(sets) > 1)
+        header += [f"network{suffix}", f"acting on all{suffix}"]
+    rows = [
+        (
+            f"{at:g}",
+            *(
+                FINE_NUMBER.interval(figures[(metric, target, at)].value)
+                for figures in found
+                for metric in ("net_benefit", "net_benefit_of_all")
+            ),
+        )
+        for at in thresholds
+    ]
+    worth = [at for at in thresholds if _is_worth(found[0], target, at)]
+    where = ", ".join(f"{at:g}" for at in worth) or "none of these thresholds"
+    sentences = (
+        "Net benefit per file: cases found, less false alarms times the odds of the threshold. Acting on none: 0.",
+        f"Better than acting on all and on none, with its whole interval, at: {where}.",
+    )
+    return ReportBlock(_title(network, f"decision curve of {target}"), sentences, tuple(header), tuple(rows))
+
+
+def _is_worth(figures: Mapping[tuple[str, str, float | None], Figure], target: str, at: float) -> bool:
+    own, everyone = figures[("net_benefit", target, at)].value, figures[("net_benefit_of_all", target, at)].value
+    lowest = own.value if own.low is None else own.low
+    return lowest is not None and lowest > max(everyone.value or 0, 0)
+
+
+_OVERALL: tuple[tuple[str, Callable[[Figure], str], str], ...] = (
+    ("accuracy", _counted, "accuracy"),
+    ("accuracy, unanswered as wrong", _counted, "accuracy_no_answer_counts_as_wrong"),
+    ("balanced accuracy", _written(PERCENT), "balanced_accuracy"),
+    ("macro AUC", _written(NUMBER), "macro_auc"),
+    ("log loss", _written(NUMBER), "log_loss"),
+    ("Brier score, 0 to 2", _written(NUMBER), "brier_of_classes"),
+    ("macro F1", _written(FINE_NUMBER), "macro_f1"),
+    ("Matthews correlation", _written(FINE_NUMBER), "matthews_correlation"),
+)
+
+
+def _of_classes(network: NetworkEvaluation, sets: Sequence[FigureSet]) -> ReportBlock:
+    header, table = _figure_table([(words, write, (metric, "", None)) for words, write, metric in _OVERALL], sets)
+    sentences = [f"Of the files whose label is one of the classes {', '.join(network.classes)}."]
+    others = [label for label in network.labels if label.means not in (*network.classes, LEAVE_OUT)]
+    if others:
+        named = ", ".join(f"{label.label} {label.files:,}" for label in others)
+        sentences.append(
+            f"Not in these figures: {named}. Their false alarms do not count here, so specificity and PPV of "
+            f"{network.target} may look better than against the rest."
+        )
+    figures = {one.metric: one for one in sets[0].figures}
+    most = figures["accuracy_of_most_frequent"]
+    gap = beside(figures["accuracy_above_most_frequent"].value, Notation(1, 100), " points")
+    sentences.append(f"Accuracy is {gap} that of always answering {most.name} ({PERCENT.number(most.value.value)}).")
+    return ReportBlock(_title(network, "among its classes"), tuple(sentences), header, table)
+
+
+def beside(gap: Interval, notation: Notation, unit: str = "") -> str:
+    """Return `3.9 points below [6.5 below to 1.2 below]` of a difference, for what it is a difference to."""
+    if gap.value is None:
+        return "not defined beside"
+    if gap.low is None or gap.high is None:
+        return _side(gap.value, notation, unit)
+    return f"{_side(gap.value, notation, unit)} [{_side(gap.low, notation)} to {_side(gap.high, notation)}]"
+
+
+def _side(value: float, notation: Notation, unit: str = "") -> str:
+    return f"{notation.number(abs(value))}{unit} {'below' if value < 0 else 'above'}"
+
+
+def _by_class(network: NetworkEvaluation, one: FigureSet, *, alone: bool) -> ReportBlock:
+    figures = by_key(one.figures)
+    rows = [
+        ("files", *(f"{figures[('sensitivity_among_classes', name, None)].n:,}" for name in network.classes)),
+        *(
+            (
+                words,
+                *(
+                    notation.interval(figures[(f"{metric}_among_classes", name, None)].value)
+                    for name in network.classes
+                ),
+            )
+            for words, metric, notation in (
+                ("sensitivity, %", "sensitivity", BARE_PERCENT),
+                ("specificity, %", "specificity", BARE_PERCENT),
+                ("PPV, %", "ppv", BARE_PERCENT),
+                ("NPV, %", "npv", BARE_PERCENT),
+                ("AUC", "auc", NUMBER),
+            )
+        ),
+    ]
+    files = "" if alone else f", {NAMES[one.files]}"
+    return ReportBlock(
+        _title(network, f"each class against the others{files}"), (), ("figure", *network.classes), tuple(rows)
+    )
+
+
+def _confusion(network: NetworkEvaluation) -> ReportBlock:
+    rows = (
+        (label.label, *(f"{label.predicted[name]:,}" for name in network.classes))
+        for label in network.labels
+        if label.means != LEAVE_OUT
+    )
+    return ReportBlock(
+        _title(network, "confusion"),
+        ("Rows: labels. Columns: most probable classes, whatever was decided.",),
+        ("label", *network.classes),
+        tuple(rows),
+    )
+
+
+def _comparison(report: TableComparison) -> Iterator[ReportBlock]:
+    first, second = report.results
+    sets = sorted(report.sets, key=lambda one: one.files != UNSEEN)
+    sentences = [
+        *_named(report.answered_by_some_only, "Labelled files not answered by all, left out"),
+        *_compared_training(report),
+        "p values: McNemar's exact test for right and wrong, DeLong's for the AUC; adjusted by Holm over the pairs.",
+    ]
+    if any(one.n_of_classes < one.n for one in sets):
+        sentences.append(
+            "Files whose label is no class of the networks count only where the target class stands against the rest."
+        )
+    header = ("files", *(NAMES[one.files] for one in sets))
+    rows = (("common", *(f"{one.n:,}" for one in sets)), ("of the classes", *(f"{one.n_of_classes:,}" for one in sets)))
+    yield ReportBlock(f"a: {first}, b: {second}, against {report.labels}", tuple(sentences), header, rows)
+    for number in range(max(len(one.of_classes) or len(one.against_rest) for one in sets)):
+        yield _pair(number, report.target, sets)
+
+
+def _compared_training(report: TableComparison) -> Iterator[str]:
+    if not report.training_known:
+        yield "Not every table says which files its network was trained on; on such files it looks better than it is."
+    if not report.trained.number:
+        return
+    yield from _named(report.trained, "Files that a network was trained on")
+    if any(one.files == UNSEEN for one in report.sets):
+        yield (f"Believe the column '{NAMES[UNSEEN]}': a network that was trained on a file has an advantage there.")
+    else:
+        yield "These are all common files: the comparison does not say which network is better on others."
+
+
+def _pair(number: int, target: str | None, sets: Sequence[ComparedFiles]) -> ReportBlock:
+    known = next(one for files in sets for one in (files.of_classes or files.against_rest)[number : number + 1])
+    rows = []
+    for words, write in _PAIR:
+        rows.append((words, *(write(files.of_classes[number]) if files.of_classes else NOT_DEFINED for files in sets)))
+    for words, write in _PAIR_REST if target else ():
+        cells = (write(files.against_rest[number]) if files.against_rest else NOT_DEFINED for files in sets)
+        rows.append((words.format(target=target), *cells))
+    header = ("figure", *(NAMES[one.files] if len(sets) > 1 else VALUE for one in sets))
+    return ReportBlock(f"{known.a} beside {known.b}", (), header, tuple(rows))
+
+
+def _detectable(one: Comparison) -> str:
+    gap = one.detectable_gap_images
+    if gap is None:
+        return f"none: {one.only_a_right + one.only_b_right} disagreements are too few"
+    return f"{gap} files, {Notation(1).number(one.detectable_gap_points)} points"
+
+
+_POINTS = Notation(1, 100)
+_PAIR: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
+    ("accuracy of a", lambda one: f"{beside(one.accuracy_gap, _POINTS, ' points')} b"),
+    ("only a right : only b right", lambda one: f"{one.only_a_right} : {one.only_b_right}"),
+    ("p, accuracy", lambda one: p_value(one.p_holm)),
+    ("smallest gap that would be significant", _detectable),
+    ("macro AUC of a", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
+    ("log loss of a", lambda one: f"{beside(one.log_loss_gap, NUMBER)} b"),
+)
+_PAIR_REST: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
+    ("AUC of a, {target} against the rest", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
+    ("p, AUC, {target} against the rest", lambda one: p_value(one.auc_p_holm)),
+)
+
+_NAMED = 5  # in a sentence; the JSON report names more
+
+
+def _named(files: NamedFiles, what: str) -> tuple[str, ...]:
+    """Return `Rows without a label: 2 (a.png, b.png).`; nothing where there are none."""
+    if not files.number:
+        return ()
+    more = ", ..." if files.number > _NAMED else ""
+    return (f"{what}: {files.number:,} ({', '.join(files.first[:_NAMED])}{more}).",)
+
+
+TIDY = ("network", "files", "group_by", "group", "metric", "class", "at", "estimate", "lower", "upper", "n", "method")
+
+
+def tidy_table(report: TableEvaluation) -> str:
+    """Return every figure as a row of CSV, with the columns TIDY; what is not defined is empty."""
+    return _csv([TIDY, *_tidy_rows(report)])
+
+
+def _tidy_rows(report: TableEvaluation) -> Iterator[tuple[str, ...]]:
+    for network, one in _all_sets(report):
+        for figure in one.figures:
+            found = (figure.at, figure.value.value, figure.value.low, figure.value.high)
+            at, *values = ("" if value is None else f"{value:.6g}" for value in found)
+            place = (network.network, one.files, one.by, one.group)
+            yield (*place, figure.metric, figure.name, at, *values, str(figure.n), figure.method)
+
+
+def _all_sets(report: TableEvaluation) -> Iterator[tuple[NetworkEvaluation, FigureSet]]:
+    return ((network, one) for network in report.networks for one in network.sets)
+
+
+RECORD = ("record_id", "network", "files", "group_by", "group_value")
+
+
+def record_table(report: TableEvaluation) -> str:
+    """Return a record of CSV for each set of files, as REDCap imports them: its variables are figures and bounds."""
+    records = [
+        dict(zip(RECORD, (str(number), network.network, one.files, one.by, one.group), strict=True)) | _variables(one)
+        for number, (network, one) in enumerate(_all_sets(report), start=1)
+    ]
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return _csv([columns, *([record.get(name, "") for name in columns] for record in records)])
+
+
+def _variables(one: FigureSet) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for figure in one.figures:
+        at = "" if figure.at is None else f" {figure.at:g}"
+        name = re.sub(r"[^a-z0-9]+", "_", f"{figure.metric} {figure.name}{at}".lower()).strip("_")
+        value = figure.value
+        cells = {"": value.value}
+        if figure.method != COUNT:
+            cells |= {"_lower": value.low, "_upper": value.high, "_n": figure.n}
+        found |= {f"{name}{end}": "" if cell is None else f"{cell:.6g}" for end, cell in cells.items()}
+    return found
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

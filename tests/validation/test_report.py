@@ -1,0 +1,77 @@
+import csv
+import io
+import re
+
+import pytest
+
+from cxr.evaluation.reporting.format import Notation
+from cxr.evaluation.stats.intervals import Interval
+from cxr.validation.external import ALL, UNSEEN
+from cxr.validation.grouping import GroupBy
+from cxr.validation.report import TIDY, beside, record_table, render_markdown, tidy_table
+from tests.validation.tables import rows
+from tests.validation.test_external import ask, evaluate, labels_of, trained
+
+POINTS = Notation(1, 100)
+
+
+@pytest.fixture(scope="module")
+def report():
+    table = trained(rows(60), 0, 7)
+    labels = labels_of(table, site=lambda number: f"Site {number % 2}")
+    return evaluate(table, labels, ask(by=(GroupBy("site"),), prevalences=(0.02,), seed=1))
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        (Interval(-0.039, -0.065, -0.012), "3.9 points below [6.5 below to 1.2 below]"),
+        (Interval(0.039, -0.012, 0.065), "3.9 points above [1.2 below to 6.5 above]"),
+        (Interval(-0.039), "3.9 points below"),
+        (Interval(0.0), "0.0 points above"),
+        (Interval(None), "not defined beside"),
+    ],
+)
+def test_a_difference_says_which_side_it_lies_on(gap, words):
+    assert beside(gap, POINTS, " points") == words
+
+
+def test_a_network_that_is_worse_than_always_the_same_answer_is_below_it():
+    table = [one | {"path": f"normal/{number}.png"} for number, one in enumerate(rows(40))]
+    table += [one | {"path": f"covid/{number}.png"} for number, one in enumerate(rows(3))]
+    sentence = next(line for line in render_markdown(evaluate(table)).splitlines() if line.startswith("Accuracy is"))
+    assert re.fullmatch(
+        r"Accuracy is \d+\.\d points below \[.*\] that of always answering normal \(93\.0 %\)\.", sentence
+    )
+
+
+def test_tidy_has_a_row_a_figure_of_both_sets_and_every_group(report):
+    found = list(csv.DictReader(io.StringIO(tidy_table(report))))
+    assert tuple(found[0]) == TIDY
+    keys = [tuple(one[name] for name in TIDY[:7]) for one in found]
+    assert len(set(keys)) == len(keys)
+    assert {(one["files"], one["group"]) for one in found} == {
+        (files, group) for files in (ALL, UNSEEN) for group in ("", "Site 0", "Site 1")
+    }
+    (ppv,) = (one for one in found if (one["metric"], one["files"], one["group"]) == ("ppv_at_prevalence", UNSEEN, ""))
+    assert (ppv["class"], ppv["at"], ppv["method"]) == ("covid", "0.02", "mover_wilson")
+    assert float(ppv["lower"]) <= float(ppv["estimate"]) <= float(ppv["upper"])
+    assert all(re.fullmatch("[a-z0-9_]+", one["metric"]) for one in found)
+    assert "nan" not in tidy_table(report)
+
+
+def test_records_have_variables_that_redcap_takes(report):
+    found = list(csv.DictReader(io.StringIO(record_table(report))))
+    assert [one["record_id"] for one in found] == ["1", "2", "3", "4", "5", "6"]
+    assert all(re.fullmatch("[a-z][a-z0-9_]{0,99}", name) and "__" not in name for name in found[0])
+    tidy = list(csv.DictReader(io.StringIO(tidy_table(report))))
+    auc = next(one for one in tidy if one["metric"] == "auc")
+    assert (found[0]["auc_covid"], found[0]["auc_covid_lower"]) == (auc["estimate"], auc["lower"])
+    assert found[1]["ppv_at_prevalence_covid_0_02"]
+
+
+def test_no_sentence_is_made_of_what_is_not_known():
+    for table in (rows(1), trained(rows(3), 0, 1, 2), [one | {"decision": "refer"} for one in rows(3)]):
+        for line in render_markdown(evaluate(table, question=ask(target="covid"))).splitlines():
+            if not line.startswith(("|", "#")):
+                assert not re.search(r"not measured|unknown|None| - |-\d|\bnan\b", line), line
