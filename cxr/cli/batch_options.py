@@ -20,9 +20,9 @@ from cxr.core.errors import ModelError, UsageError
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
-from cxr.screening.paths import Naming, PathStyle, is_address, split_places
+from cxr.screening.paths import Naming, PathStyle, cleaned, is_address, split_places
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format
+from cxr.screening.tables import Dialect, Format, chosen_format
 
 # What --model takes for a name; a folder in the working directory that is called so is written as ./fast.
 NAMES = {"packaged": "packaged", "fast": "packaged_fast"}
@@ -197,6 +197,13 @@ class Options:
     format: Annotated[
         Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")
     ] = None
+    csv_dialect: Annotated[
+        Dialect,
+        _rows(
+            help="How CSV is written. 'excel' is for Excel where the decimal point is a comma: semicolons, decimal "
+            "commas; 'excel-us' where it is a point."
+        ),
+    ] = Dialect.PLAIN
     partitions: Annotated[
         bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
     ] = False
@@ -383,9 +390,7 @@ def single_process_reason(options: Options) -> str:
 
 def check_options(options: Options) -> None:
     """Refuse what contradicts itself. Raises UsageError."""
-    from cxr.screening.tables import format_of
-
-    wanted = options.format or format_of(Path(options.output))
+    wanted = chosen_format(cleaned(options.output), options.format)
     hashed, on_ray = options.paths is PathStyle.HASHED, options.engine is EngineName.RAY
     for wrong, sentence in (
         (
@@ -396,7 +401,12 @@ def check_options(options: Options) -> None:
         (options.key and not hashed, "--key is for --paths hashed"),
         (options.partitions and options.to_address, "--partitions is for a local folder; send its files afterwards"),
         (options.partitions and wanted is not Format.PARQUET, "--partitions is for Parquet: --format parquet"),
-        (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
+        (options.to_stdout and wanted is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
+        (options.to_stdout and wanted is Format.XLSX, "a workbook cannot be streamed; give a file with -o"),
+        (
+            options.csv_dialect is not Dialect.PLAIN and wanted is not Format.CSV,
+            f"--csv-dialect is for CSV, and the table is {wanted}; leave one of them out",
+        ),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
         (options.inputs and options.addresses, "local paths and addresses cannot be screened in one run; use two"),

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
 from cxr.cli.batch_setup import (
@@ -36,7 +36,7 @@ from cxr.screening.paths import cleaned
 from cxr.screening.run_manifest import RunRequest, Tally, read_run_result
 from cxr.screening.schema import schema_for
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format, check_format, format_of
+from cxr.screening.tables import check_format, chosen_format
 
 SOME_FAILED = 3
 ENDINGS = 3  # of names, in a sentence
@@ -175,7 +175,7 @@ def _prepare(
     from cxr.imaging.dicom import check_keywords
 
     check_keywords(options.keywords)
-    wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
+    wanted = chosen_format(cleaned(options.output), options.format)
     check_format(wanted)
     named = model_folders(options.models, options.repo)
     models = load_models(options, [folder for folder, _ in named], helped=helped)
@@ -197,6 +197,7 @@ def _prepare(
         threads,
         batch,
         options.file_timeout,
+        options.csv_dialect,
     )
 
 

@@ -182,7 +182,7 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
 
     words = parse_words(options.explain_rows or SUSPECTED, work.schema)
     limit = options.explain_limit or LIMIT
-    records, more = choose_rows(read_table(files.results, work.format), words, limit)
+    records, more = choose_rows(read_table(files.results, work.format, work.schema.columns), words, limit)
     with guarded(folder, kept="the table is whole"):
         return explain(folder, records, more, work, work.models[0])
 
