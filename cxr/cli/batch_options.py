@@ -240,6 +240,15 @@ class Options:
     report: Annotated[
         Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")
     ] = None
+    copy_to: Annotated[
+        Path | None,
+        _rows(metavar="DIR", help="Also copy the files into folders by decision, below DIR: docs/sorting.md."),
+    ] = None
+    link_to: Annotated[Path | None, _rows(metavar="DIR", help="The same with links instead of copies.")] = None
+    dicom_sr: Annotated[
+        Path | None,
+        _rows(metavar="DIR", help="Also write a DICOM report for each answered DICOM film: docs/sorting.md."),
+    ] = None
     explain: Annotated[
         Path | None,
         _rows(metavar="DIR", help="Also draw maps of where the score of some rows comes from: docs/explain.md."),
@@ -321,6 +330,17 @@ class Options:
     def models(self) -> list[Path | DvcModel]:
         """What --model names; empty for the packaged network."""
         return list(map(named_model, self.model))
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """What is written beside the table, by the option that names its folder."""
+        named = {
+            "--explain": self.explain,
+            "--copy-to": self.copy_to,
+            "--link-to": self.link_to,
+            "--dicom-sr": self.dicom_sr,
+        }
+        return {option: folder for option, folder in named.items() if folder is not None}
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -409,6 +429,16 @@ def check_options(options: Options) -> None:
         ),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
+        *((options.to_stdout, f"{option} needs a results file; give one with -o") for option in options.folders),
+        (options.copy_to and options.link_to, "--copy-to and --link-to exclude each other; give one of them"),
+        (
+            options.link_to and options.addresses,
+            "--link-to is for local files; --copy-to fetches those of an address",
+        ),
+        *(
+            (hashed and option in options.folders, f"{option} names files and patients, which --paths hashed hides")
+            for option in ("--copy-to", "--link-to", "--dicom-sr")
+        ),
         (options.inputs and options.addresses, "local paths and addresses cannot be screened in one run; use two"),
         (options.root and options.addresses, "--root is for local paths; of addresses, names start where all meet"),
         (options.address and not on_ray, "--address is for --engine ray"),

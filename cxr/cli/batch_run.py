@@ -11,7 +11,7 @@ from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
 from cxr.cli.batch_setup import (
     changes_of,
     check_engine,
-    check_explain,
+    check_folders,
     check_words,
     engine_of,
     inputs_of,
@@ -74,7 +74,7 @@ def _drop_stdout() -> None:
 
 def _run(options: Options, reporter: Reporter) -> int:
     check_options(options)
-    check_explain(options)
+    check_folders(options)
     check_engine(options)
     files, upload = output_of(options)
     if files and upload:
@@ -94,6 +94,14 @@ def _run(options: Options, reporter: Reporter) -> int:
             write_gallery(options.report, work, files, tally)
         if files and options.explain:
             reporter.explained(write_explained(options, options.explain, work, files))
+        if files and (sorted_to := options.copy_to or options.link_to):
+            from cxr.screening.sorting import sort_files
+
+            reporter.sorted(sort_files(sorted_to, work, files, link=options.copy_to is None))
+        if files and options.dicom_sr:
+            from cxr.screening.structured_report import write_reports
+
+            reporter.reported(write_reports(options.dicom_sr, work, files))
         if upload:
             upload.send()
     reporter.finished(tally, work, options)

@@ -27,6 +27,8 @@ from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import Tally
+from cxr.screening.sorting import Sorted
+from cxr.screening.structured_report import Reported
 from cxr.screening.summary import (
     REFERRED,
     RESEARCH,
@@ -56,6 +58,12 @@ class Reporter(ProgressListener, Protocol):
 
     def explained(self, explained: Explained) -> None:
         """Say what became of the maps that were asked for."""
+
+    def sorted(self, sorted_: Sorted) -> None:
+        """Say which files lie in which folder now."""
+
+    def reported(self, reported: Reported) -> None:
+        """Say which films have a DICOM report."""
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """Say what came out."""
@@ -169,6 +177,28 @@ class ConsoleReporter:
         if explained.more:
             self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
 
+    def sorted(self, sorted_: Sorted) -> None:
+        """See `Reporter`."""
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
+        there = f" ({sorted_.there:,} were there)" if sorted_.there else ""
+        self._say(f"sorted   {sorted_.counts.total():,} files{there}: {counts or 'none'}; see {_shown(sorted_.listed)}")
+        if sorted_.renamed:
+            self._say(f"sorted   {sorted_.renamed:,} have digits behind their name, because others have the same")
+        for because, count in sorted(sorted_.left.items()):
+            self._warn(f"not sorted: {count:,} {'file' if count == 1 else 'files'}: {because}")
+        if sorted_.older:
+            self._warn(
+                f"{sorted_.older:,} more files lie in these folders and belong to no row, as after an earlier run with "
+                "other answers; the list has those that do"
+            )
+
+    def reported(self, reported: Reported) -> None:
+        """See `Reporter`."""
+        there = f", {reported.there:,} were there" if reported.there else ""
+        self._say(f"reports  {reported.written:,} DICOM reports written{there}")
+        for because, count in sorted(reported.without.items()):
+            self._say(f"reports  {count:,} {'file has' if count == 1 else 'files have'} none: {because}")
+
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """See `Reporter`."""
         self.close()
@@ -192,6 +222,10 @@ class ConsoleReporter:
 
     def _say(self, sentence: str | Text) -> None:
         _print(self._console, sentence)
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
 
 
 def _print(console: Console, text: str | Text) -> None:
@@ -394,6 +428,22 @@ class JsonLinesReporter:
     def explained(self, explained: Explained) -> None:
         """See `Reporter`."""
         self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
+
+    def sorted(self, sorted_: Sorted) -> None:
+        """See `Reporter`."""
+        self._say(
+            "sorted",
+            list=str(sorted_.listed),
+            files=dict(sorted_.counts),
+            already_there=sorted_.there,
+            renamed=sorted_.renamed,
+            not_sorted=dict(sorted_.left),
+            older=sorted_.older,
+        )
+
+    def reported(self, reported: Reported) -> None:
+        """See `Reporter`."""
+        self._say("reported", written=reported.written, already_there=reported.there, without=dict(reported.without))
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
         """See `Reporter`."""
