@@ -20,9 +20,9 @@ from cxr.core.errors import ModelError, UsageError
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
-from cxr.screening.paths import Naming, PathStyle, is_address, split_places
+from cxr.screening.paths import Naming, PathStyle, cleaned, is_address, split_places
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format
+from cxr.screening.tables import Dialect, Format, chosen_format
 
 # What --model takes for a name; a folder in the working directory that is called so is written as ./fast.
 NAMES = {"packaged": "packaged", "fast": "packaged_fast"}
@@ -197,6 +197,13 @@ class Options:
     format: Annotated[
         Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")
     ] = None
+    csv_dialect: Annotated[
+        Dialect,
+        _rows(
+            help="How CSV is written. 'excel' is for Excel where the decimal point is a comma: semicolons, decimal "
+            "commas; 'excel-us' where it is a point."
+        ),
+    ] = Dialect.PLAIN
     partitions: Annotated[
         bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
     ] = False
@@ -232,6 +239,15 @@ class Options:
     overwrite: Annotated[bool, _rows("--overwrite", help="Start over instead of going on from an earlier run.")] = False
     report: Annotated[
         Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")
+    ] = None
+    copy_to: Annotated[
+        Path | None,
+        _rows(metavar="DIR", help="Also copy the files into folders by decision, below DIR: docs/sorting.md."),
+    ] = None
+    link_to: Annotated[Path | None, _rows(metavar="DIR", help="The same with links instead of copies.")] = None
+    dicom_sr: Annotated[
+        Path | None,
+        _rows(metavar="DIR", help="Also write a DICOM report for each answered DICOM film: docs/sorting.md."),
     ] = None
     explain: Annotated[
         Path | None,
@@ -316,6 +332,17 @@ class Options:
         return list(map(named_model, self.model))
 
     @property
+    def folders(self) -> dict[str, Path]:
+        """What is written beside the table, by the option that names its folder."""
+        named = {
+            "--explain": self.explain,
+            "--copy-to": self.copy_to,
+            "--link-to": self.link_to,
+            "--dicom-sr": self.dicom_sr,
+        }
+        return {option: folder for option, folder in named.items() if folder is not None}
+
+    @property
     def keywords(self) -> tuple[str, ...]:
         """The DICOM attributes, each once."""
         return tuple(dict.fromkeys(self.dicom))
@@ -383,9 +410,7 @@ def single_process_reason(options: Options) -> str:
 
 def check_options(options: Options) -> None:
     """Refuse what contradicts itself. Raises UsageError."""
-    from cxr.screening.tables import format_of
-
-    wanted = options.format or format_of(Path(options.output))
+    wanted = chosen_format(cleaned(options.output), options.format)
     hashed, on_ray = options.paths is PathStyle.HASHED, options.engine is EngineName.RAY
     for wrong, sentence in (
         (
@@ -396,9 +421,24 @@ def check_options(options: Options) -> None:
         (options.key and not hashed, "--key is for --paths hashed"),
         (options.partitions and options.to_address, "--partitions is for a local folder; send its files afterwards"),
         (options.partitions and wanted is not Format.PARQUET, "--partitions is for Parquet: --format parquet"),
-        (options.to_stdout and options.format is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
+        (options.to_stdout and wanted is Format.PARQUET, "Parquet cannot be streamed; give a file with -o"),
+        (options.to_stdout and wanted is Format.XLSX, "a workbook cannot be streamed; give a file with -o"),
+        (
+            options.csv_dialect is not Dialect.PLAIN and wanted is not Format.CSV,
+            f"--csv-dialect is for CSV, and the table is {wanted}; leave one of them out",
+        ),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
+        *((options.to_stdout, f"{option} needs a results file; give one with -o") for option in options.folders),
+        (options.copy_to and options.link_to, "--copy-to and --link-to exclude each other; give one of them"),
+        (
+            options.link_to and options.addresses,
+            "--link-to is for local files; --copy-to fetches those of an address",
+        ),
+        *(
+            (hashed and option in options.folders, f"{option} names files and patients, which --paths hashed hides")
+            for option in ("--copy-to", "--link-to", "--dicom-sr")
+        ),
         (options.inputs and options.addresses, "local paths and addresses cannot be screened in one run; use two"),
         (options.root and options.addresses, "--root is for local paths; of addresses, names start where all meet"),
         (options.address and not on_ray, "--address is for --engine ray"),

@@ -5,13 +5,13 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
 from cxr.cli.batch_setup import (
     changes_of,
     check_engine,
-    check_explain,
+    check_folders,
     check_words,
     engine_of,
     inputs_of,
@@ -36,7 +36,7 @@ from cxr.screening.paths import cleaned
 from cxr.screening.run_manifest import RunRequest, Tally, read_run_result
 from cxr.screening.schema import schema_for
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format, check_format, format_of
+from cxr.screening.tables import check_format, chosen_format
 
 SOME_FAILED = 3
 ENDINGS = 3  # of names, in a sentence
@@ -74,7 +74,7 @@ def _drop_stdout() -> None:
 
 def _run(options: Options, reporter: Reporter) -> int:
     check_options(options)
-    check_explain(options)
+    check_folders(options)
     check_engine(options)
     files, upload = output_of(options)
     if files and upload:
@@ -94,6 +94,14 @@ def _run(options: Options, reporter: Reporter) -> int:
             write_gallery(options.report, work, files, tally)
         if files and options.explain:
             reporter.explained(write_explained(options, options.explain, work, files))
+        if files and (sorted_to := options.copy_to or options.link_to):
+            from cxr.screening.sorting import sort_files
+
+            reporter.sorted(sort_files(sorted_to, work, files, link=options.copy_to is None))
+        if files and options.dicom_sr:
+            from cxr.screening.structured_report import write_reports
+
+            reporter.reported(write_reports(options.dicom_sr, work, files))
         if upload:
             upload.send()
     reporter.finished(tally, work, options)
@@ -175,7 +183,7 @@ def _prepare(
     from cxr.imaging.dicom import check_keywords
 
     check_keywords(options.keywords)
-    wanted = options.format or (Format.CSV if options.to_stdout else format_of(Path(cleaned(options.output))))
+    wanted = chosen_format(cleaned(options.output), options.format)
     check_format(wanted)
     named = model_folders(options.models, options.repo)
     models = load_models(options, [folder for folder, _ in named], helped=helped)
@@ -197,6 +205,7 @@ def _prepare(
         threads,
         batch,
         options.file_timeout,
+        options.csv_dialect,
     )
 
 

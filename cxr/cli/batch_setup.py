@@ -146,23 +146,24 @@ def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
     return load_model(folder, threads, pinned)
 
 
-def check_explain(options: Options) -> None:
-    """Refuse what cannot be explained, before anything is looked for. Raises UsageError."""
-    if options.explain is None:
-        for given, name in ((options.explain_rows, "--explain-rows"), (options.explain_limit, "--explain-limit")):
-            if given is not None:
-                raise UsageError(f"{name} is for --explain DIR, which says where the maps go")
-        return
-    if options.to_stdout:
-        raise UsageError("--explain needs a results file; give one with -o")
-    if options.explain.exists() and not options.explain.is_dir():
-        raise UsageError(f"--explain {options.explain} is not a folder; give the name of a folder, old or new")
-    inside = [one for one in options.inputs if one.is_dir() and _is_below(options.explain, one)]
-    if inside:
-        raise UsageError(
-            f"--explain {options.explain} lies in {inside[0]}, where the next run would screen its pictures; "
-            "give a folder somewhere else"
-        )
+def check_folders(options: Options) -> None:
+    """Refuse folders that cannot be written beside the table, before anything is looked for. Raises UsageError."""
+    for given, name in ((options.explain_rows, "--explain-rows"), (options.explain_limit, "--explain-limit")):
+        if given is not None and options.explain is None:
+            raise UsageError(f"{name} is for --explain DIR, which says where the maps go")
+    for option, folder in options.folders.items():
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{option} {folder} is not a folder; give the name of a folder, old or new")
+        inside = [one for one in options.inputs if one.is_dir() and _is_below(folder, one)]
+        if inside:
+            raise UsageError(
+                f"{option} {folder} lies in {inside[0]}, where the next run would screen its pictures; "
+                "give a folder somewhere else"
+            )
+    if options.dicom_sr:
+        from cxr.screening.structured_report import check_highdicom
+
+        check_highdicom()
 
 
 def check_words(options: Options, schema: Schema) -> None:
@@ -182,7 +183,7 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
 
     words = parse_words(options.explain_rows or SUSPECTED, work.schema)
     limit = options.explain_limit or LIMIT
-    records, more = choose_rows(read_table(files.results, work.format), words, limit)
+    records, more = choose_rows(read_table(files.results, work.format, work.schema.columns), words, limit)
     with guarded(folder, kept="the table is whole"):
         return explain(folder, records, more, work, work.models[0])
 

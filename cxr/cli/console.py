@@ -92,7 +92,6 @@ PIPELINE_MODULES = frozenset(
         "imagehash",
         "keras",
         "matplotlib",
-        "openpyxl",
         "pandas",
         "pydantic",
         "ruamel",

@@ -27,6 +27,19 @@ from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import Tally
+from cxr.screening.sorting import Sorted
+from cxr.screening.structured_report import Reported
+from cxr.screening.summary import (
+    REFERRED,
+    RESEARCH,
+    copies_sentence,
+    doubtful_sentence,
+    drift_sentences,
+    small_data_sentences,
+    training_sentences,
+    unread_sentences,
+    whose,
+)
 
 
 class Reporter(ProgressListener, Protocol):
@@ -46,6 +59,12 @@ class Reporter(ProgressListener, Protocol):
 
     def explained(self, explained: Explained) -> None:
         """Say what became of the maps that were asked for."""
+
+    def sorted(self, sorted_: Sorted) -> None:
+        """Say which files lie in which folder now."""
+
+    def reported(self, reported: Reported) -> None:
+        """Say which films have a DICOM report."""
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """Say what came out."""
@@ -159,6 +178,28 @@ class ConsoleReporter:
         if explained.more:
             self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
 
+    def sorted(self, sorted_: Sorted) -> None:
+        """See `Reporter`."""
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
+        there = f" ({sorted_.there:,} were there)" if sorted_.there else ""
+        self._say(f"sorted   {sorted_.counts.total():,} files{there}: {counts or 'none'}; see {_shown(sorted_.listed)}")
+        if sorted_.renamed:
+            self._say(f"sorted   {sorted_.renamed:,} have digits behind their name, because others have the same")
+        for because, count in sorted(sorted_.left.items()):
+            self._warn(f"not sorted: {count:,} {'file' if count == 1 else 'files'}: {because}")
+        if sorted_.older:
+            self._warn(
+                f"{sorted_.older:,} more files lie in these folders and belong to no row, as after an earlier run with "
+                "other answers; the list has those that do"
+            )
+
+    def reported(self, reported: Reported) -> None:
+        """See `Reporter`."""
+        there = f", {reported.there:,} were there" if reported.there else ""
+        self._say(f"reports  {reported.written:,} DICOM reports written{there}")
+        for because, count in sorted(reported.without.items()):
+            self._say(f"reports  {count:,} {'file has' if count == 1 else 'files have'} none: {because}")
+
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """See `Reporter`."""
         self.close()
@@ -184,6 +225,10 @@ class ConsoleReporter:
         _print(self._console, sentence)
 
 
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
 def _print(console: Console, text: str | Text) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -202,19 +247,6 @@ def _line(outcome: Outcome) -> str:
     )
     decided = f", {answer.decision.word}" if answer.decision else ""
     return f"{row.path}: {answer.prediction} {answer.confidence:.6f}{decided} ({' '.join((done, *row.flags))})"
-
-
-_WHY = {
-    ReferReason.OUT_OF_DISTRIBUTION: "they are unlike what was learnt from",
-    ReferReason.SEVERAL_CLASSES: "several classes are possible",
-    ReferReason.EMPTY_SET: "no class fits",
-    ReferReason.DISAGREEMENT: "the members of the ensemble differ",
-    ReferReason.CONTRADICTION: "the most probable class and the threshold say different things",
-    ReferReason.LATERAL: "they were taken from the side",
-    ReferReason.ROTATED_90: "the chest seems to lie on its side",
-    ReferReason.ROTATED_180: "the chest seems to stand on its head",
-    ReferReason.INVERTED: "black and white look swapped",
-}
 
 
 def _gate_line(tally: Tally) -> Text:
@@ -243,22 +275,17 @@ def _rejected(tally: Tally, reasons: Collection[Reason]) -> tuple[int, str]:
 
 def _decision_lines(tally: Tally) -> Iterator[Text]:
     """Give the lines, a network at a time; none for a network without decisions."""
-    several = len(tally.schema.heads) > 1
     for number, head in enumerate(tally.schema.heads):
-        whose = f"{head.identity}: " if several else ""
         reasons = tally.refer_reasons[number]
         if reasons:
-            why = ", ".join(f"{reasons[reason]:,} because {_WHY[reason]}" for reason in ReferReason if reasons[reason])
-            yield Text(f"refer    {whose}{reasons.total():,} files are for a person to decide: {why}")
-        if head.applied and head.applied.too_few_images:
-            yield _warning(f"{whose}{head.applied.too_few_images}")
-        if trained := tally.in_training_set[number]["yes"]:
-            yield _warning(f"{whose}{trained:,} files are pictures it was trained on; their answers show nothing")
-        drift = tally.drift[number]
-        if drift:
-            odd = any(one.far_off for one in drift.comparisons)
-            for sentence in drift.sentences():
-                yield _warning(f"{whose}{sentence}") if odd else Text(f"drift    {whose}{sentence}")
+            why = ", ".join(
+                f"{reasons[reason]:,} because {REFERRED[reason]}" for reason in ReferReason if reasons[reason]
+            )
+            yield Text(f"refer    {whose(tally, head)}{reasons.total():,} files are for a person to decide: {why}")
+    yield from map(_warning, small_data_sentences(tally))
+    yield from map(_warning, training_sentences(tally))
+    for odd, sentence in drift_sentences(tally):
+        yield _warning(sentence) if odd else Text(f"drift    {sentence}")
 
 
 def _warning(sentence: str) -> Text:
@@ -274,21 +301,24 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
     if tally.not_images:
         yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
-    for unread, count in tally.formats_not_read:
-        yield _warning(f"{count:,} {'file is' if count == 1 else 'files are'} {unread.words}")
+    yield from map(_warning, unread_sentences(tally))
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:
             yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     yield from _header_lines(tally)
     yield _gate_line(tally)
+    if doubtful := doubtful_sentence(tally):
+        yield _warning(doubtful + ("" if options.report else "; --report sheet.html shows them"))
     yield from _decision_lines(tally)
+    if copies := copies_sentence(tally):
+        yield f"copies   {copies}"
     for model in work.models:
         yield f"model    {model.identity}{_trained_on(model)}{_decides(model)}"
     yield f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s"
     yield f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}"
     if options.report:
         yield f"page     {printable(str(options.report))}"
-    yield "For research; not a medical device."
+    yield RESEARCH
 
 
 def _counts(tally: Tally) -> Table:
@@ -401,6 +431,22 @@ class JsonLinesReporter:
         """See `Reporter`."""
         self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
 
+    def sorted(self, sorted_: Sorted) -> None:
+        """See `Reporter`."""
+        self._say(
+            "sorted",
+            list=str(sorted_.listed),
+            files=dict(sorted_.counts),
+            already_there=sorted_.there,
+            renamed=sorted_.renamed,
+            not_sorted=dict(sorted_.left),
+            older=sorted_.older,
+        )
+
+    def reported(self, reported: Reported) -> None:
+        """See `Reporter`."""
+        self._say("reported", written=reported.written, already_there=reported.there, without=dict(reported.without))
+
     def finished(self, tally: Tally, work: Run, options: Options) -> None:  # noqa: ARG002
         """See `Reporter`."""
         from cxr.core.records import as_json
@@ -424,6 +470,7 @@ class JsonLinesReporter:
             },
             drift=as_json(drift_records(tally)),
             not_an_image=len(tally.not_images),
+            copies=tally.copies[0],
             formats_not_read={unread.name: count for unread, count in tally.formats_not_read},
             seconds=round(time.monotonic() - self._start, 3),
         )

@@ -11,7 +11,7 @@ from cxr.cli.console import FATAL, stderr, stdout, user_errors
 from cxr.core.errors import OutputError, UsageError
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format
+from cxr.screening.tables import Dialect, Format
 
 if TYPE_CHECKING:
     from cxr.screening.run_manifest import RunResult
@@ -30,6 +30,7 @@ def merge_command(
     format: Annotated[
         Format | None, typer.Option(help="Form of the table. [default: by the suffix of --output, else csv]")
     ] = None,
+    csv_dialect: Annotated[Dialect, typer.Option(help="How CSV is written, as for cxr-batch.")] = Dialect.PLAIN,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing table.")] = False,
 ) -> None:
     """Join the tables of all shards into the one that a single run would have written; overlap and gaps are refused.
@@ -39,16 +40,18 @@ def merge_command(
     from cxr.screening.merge import merge
     from cxr.screening.output import locked, output_files
     from cxr.screening.run_manifest import read_run_result
-    from cxr.screening.tables import check_format, format_of
+    from cxr.screening.tables import check_format, chosen_format
 
     with user_errors():
         files = output_files(output)
         if not overwrite and (files.results.exists() or files.journal.exists()):
             raise OutputError(f"{output} exists already; give another output or --overwrite")
-        wanted = format or format_of(output)
+        wanted = chosen_format(str(output), format)
         check_format(wanted)
+        if csv_dialect is not Dialect.PLAIN and wanted is not Format.CSV:
+            raise UsageError(f"--csv-dialect is for CSV, and the table is {wanted}; leave one of them out")
         with locked(files):
-            tally = merge([read_run_result(path) for path in shards], files, wanted)
+            tally = merge([read_run_result(path) for path in shards], files, wanted, csv_dialect)
     stderr().print(f"{tally.rows:,} rows of {len(shards)} tables in {output}", highlight=False, markup=False)
 
 

@@ -15,7 +15,7 @@ from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
-from cxr.screening.tables import Format
+from cxr.screening.tables import Dialect, Format
 
 
 class ProgressListener(Protocol):
@@ -50,6 +50,7 @@ class Run:
         workers: Decoding threads, where one process screens; 0 is one for each core.
         batch: Files that are taken together; no answer depends on it.
         seconds: That decoding one file may take; 0: as long as it takes.
+        dialect: Of a table in CSV.
     """
 
     request: RunRequest
@@ -63,6 +64,7 @@ class Run:
     workers: int = 0
     batch: int = BATCH
     seconds: float = FILE_SECONDS
+    dialect: Dialect = Dialect.PLAIN
 
 
 # Numbers of candidates, and the position of the record of each.

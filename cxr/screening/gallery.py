@@ -103,7 +103,7 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
         return record, _thumbnail(record, candidates[record["path"]], work)
 
     def records() -> Iterator[Record]:
-        rows = read_table(files.results, work.format)
+        rows = read_table(files.results, work.format, work.schema.columns)
         for record, thumbnail in prefetch(made, rows, work.workers or store_of(root).workers, 64):
             thumbnails[record["path"]] = thumbnail
             yield record

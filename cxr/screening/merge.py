@@ -23,16 +23,18 @@ from cxr.screening.run_manifest import (
     formats_record,
     results_record,
 )
-from cxr.screening.tables import Format, digest_of, write_table
+from cxr.screening.summary import summary_rows
+from cxr.screening.tables import Dialect, Format, digest_of, write_table
 
 
-def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Tally:
+def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format, dialect: Dialect = Dialect.PLAIN) -> Tally:
     """Write table and manifest of all shards together.
 
     Args:
         shards: Every shard of one run once, in any order; or one whole table, which is then written in another form.
         files: Where to.
         wanted: Form of the joined table.
+        dialect: Of CSV.
 
     Raises:
         DataError: A shard is absent, comes twice, has changed, or belongs to another run.
@@ -43,9 +45,11 @@ def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format) -> Ta
     else:
         check_shards(shards)
     tally = Tally(shards[0].schema)
+    tally.not_images.extend(sorted(name for shard in shards for name in shard.manifest.aside.not_an_image))
     with whole_file(files.results) as temporary:
-        write_table(temporary, wanted, tally.schema.columns, _rows(shards, tally))
-        results = results_record(temporary, files.results.name, wanted, tally)
+        rows = _rows(shards, tally)
+        write_table(temporary, wanted, tally.schema.columns, rows, dialect, lambda: summary_rows(tally))
+        results = results_record(temporary, files.results.name, wanted, tally, dialect)
     manifest = replace(shards[0].manifest, results=results) if whole else _manifest(shards, tally, results)
     write_json(files.manifest, manifest)
     return tally
@@ -108,7 +112,6 @@ def _manifest(shards: Sequence[RunResult], tally: Tally, results: ResultsRecord)
     ordered = sorted(shards, key=lambda shard: _part(shard).number)
     manifests = [shard.manifest for shard in ordered]
     first, times = manifests[0], [manifest.times for manifest in manifests]
-    tally.not_images.extend(sorted(name for manifest in manifests for name in manifest.aside.not_an_image))
     skipped = replace(first.counts.skipped_because, not_an_image=len(tally.not_images), other_shards=0)
     computed_on = set[str]().union(*(shard.computed_on for shard in ordered))
     return replace(

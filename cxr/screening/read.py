@@ -86,6 +86,29 @@ def read(
         return replace(reading, error=error, is_image=claims or error.reason is not Reason.NOT_AN_IMAGE)
 
 
+def read_again(candidate: Candidate, root: Root, sha256: str) -> bytes:
+    """Return the bytes of a file that has a row.
+
+    Args:
+        candidate: Which file.
+        root: Where it is.
+        sha256: Of the bytes that were screened; empty where they could not be read.
+
+    Raises:
+        ImageError: It cannot be read, or has other bytes now.
+    """
+    try:
+        with store_of(root).opened(candidate, whole=True) as file:
+            if file.size > MAX_BYTES:
+                raise ImageError(Reason.TOO_LARGE, f"{file.size:,} bytes; at most {MAX_BYTES:,} are read")
+            data = file.whole()
+    except OSError as error:
+        raise ImageError(Reason.UNREADABLE, f"it cannot be read: {error.strerror or error}") from error
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise ImageError(Reason.UNREADABLE, "it has changed since it was screened")
+    return data
+
+
 def may_have_row(candidate: Candidate, root: Root) -> bool:
     """Tell from name and first bytes whether `read` would give the candidate a row; in doubt, yes.
 

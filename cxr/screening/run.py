@@ -46,6 +46,7 @@ from cxr.screening.run_manifest import (
 )
 from cxr.screening.schema import JUDGED, Status
 from cxr.screening.storage import FileVersion, Root, store_of
+from cxr.screening.summary import summary_rows
 from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
 from cxr.screening.workers import WorkerPool, run_pool
 
@@ -79,8 +80,8 @@ def finalize(
     tally = Tally(work.schema)
     with whole_table(files.results, partitioned=work.partitioned) as temporary:
         rows = _table_rows(journal, work.selection.candidates, positions, tally)
-        write_table(temporary, work.format, work.schema.columns, rows)
-        results = results_record(temporary, files.results.name, work.format, tally)
+        write_table(temporary, work.format, work.schema.columns, rows, work.dialect, lambda: summary_rows(tally))
+        results = results_record(temporary, files.results.name, work.format, tally, work.dialect)
     computed_on = journal.instructions()
     write_json(files.manifest, _manifest(work, tally, results, fingerprint, times.record(), computed_on))
     return tally
@@ -310,7 +311,8 @@ def stream_table(work: Run, stream: BinaryIO, listener: ProgressListener) -> Tal
     # A wrapper of its own, so that neither the locale nor the platform changes encoding or line ends.
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     try:
-        write_text_table(text, work.format, work.schema.columns, _streamed_rows(work, tally, text, listener))
+        rows = _streamed_rows(work, tally, text, listener)
+        write_text_table(text, work.format, work.schema.columns, rows, work.dialect)
         text.flush()
     finally:
         text.detach()

@@ -1,12 +1,15 @@
 """The manifest beside a table: what it was made from, by what, and counts that add up; written and read."""
 
 import platform
+from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from cxr import __version__
 from cxr.core.errors import DataError, Reason
@@ -23,7 +26,7 @@ from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, cleaned, escape, printable
 from cxr.screening.schema import SCHEMA_VERSION, ModelColumns, ModelRecord, Schema, Status, schema_of
 from cxr.screening.storage import GitRevision, Provenance, Revisions, git_revision, store_of
-from cxr.screening.tables import Format, bytes_of, digest_of, is_partitioned, partitions_of, read_table
+from cxr.screening.tables import Dialect, Format, bytes_of, digest_of, is_partitioned, partitions_of, read_table
 
 MANIFEST_VERSION = 1
 ABSENT = {"absent": True}  # None has no key
@@ -101,6 +104,7 @@ class ResultsRecord:
     Attributes:
         schema: Version of docs/results-csv.md.
         partitions: Number of files of a table that is a folder.
+        dialect: Of CSV, where it is another than `plain`.
     """
 
     file: str
@@ -111,6 +115,7 @@ class ResultsRecord:
     bytes: int
     sha256: str
     partitions: int | None = field(default=None, metadata=ABSENT)
+    dialect: Dialect | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +267,18 @@ class RunResult:
         return self.manifest.results.format
 
     @property
+    def dialect(self) -> Dialect:
+        """That of CSV."""
+        return self.manifest.results.dialect or Dialect.PLAIN
+
+    @property
     def computed_on(self) -> set[str]:
         """Classes of the processors that its rows were computed on, see `cxr.core.processor.instructions`."""
         return set(self.manifest.tool.instructions)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Give its rows. Raises DataError where they cannot be read."""
-        return read_table(self.path, self.format)
+        return read_table(self.path, self.format, self.schema.columns)
 
 
 def read_run_result(path: Path) -> RunResult:
@@ -369,6 +379,7 @@ class Tally:
         examples: The first rows without an answer: path, reason, detail.
         not_images: Cells of files that have no row because neither name nor content is an image's.
         unread: Rows by the format that is not read.
+        contents: Of each row of a file with bytes, the first 64 bits of its SHA-256.
     """
 
     schema: Schema
@@ -385,6 +396,7 @@ class Tally:
     examples: list[tuple[str, str, str]] = field(default_factory=list)
     not_images: list[str] = field(default_factory=list)
     unread: Counter[Unread] = field(default_factory=Counter)
+    contents: "array[int]" = field(default_factory=lambda: array("Q"))
     _names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -399,6 +411,8 @@ class Tally:
         row = dict(zip(self._names, cells, strict=True))
         self.statuses[row["status"]] += 1
         self.flags.update(row["flags"].split())
+        if row["sha256"] and row["reason"] != Reason.EMPTY:
+            self.contents.append(int(row["sha256"][:16], 16))
         for number, head in enumerate(self.schema.heads):
             self._count_answer(number, head, row)
         if row.get("agreement"):
@@ -424,6 +438,12 @@ class Tally:
     def nothing_read(self) -> bool:
         """Whether there is no file that could be read as an image, damaged ones among them."""
         return self.rows == self.reasons[Reason.NOT_AN_IMAGE]
+
+    @property
+    def copies(self) -> tuple[int, int]:
+        """How many files have the bytes of another one before them, and how many such others there are."""
+        _, times = np.unique(np.frombuffer(self.contents, np.uint64), return_counts=True)
+        return int((times - 1).sum()), int((times > 1).sum())
 
     @property
     def ok(self) -> int:
@@ -508,7 +528,9 @@ def tool_record(computed_on: Collection[str]) -> ToolRecord:
     )
 
 
-def results_record(path: Path, name: str, wanted: Format, tally: Tally) -> ResultsRecord:
+def results_record(
+    path: Path, name: str, wanted: Format, tally: Tally, dialect: Dialect = Dialect.PLAIN
+) -> ResultsRecord:
     """Describe the table at `path`, which will be called `name`."""
     return ResultsRecord(
         file=printable(name),
@@ -519,6 +541,7 @@ def results_record(path: Path, name: str, wanted: Format, tally: Tally) -> Resul
         bytes=bytes_of(path),
         sha256=digest_of(path),
         partitions=len(partitions_of(path)) if path.is_dir() else None,
+        dialect=dialect if wanted is Format.CSV and dialect is not Dialect.PLAIN else None,
     )
 
 

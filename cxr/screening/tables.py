@@ -1,19 +1,23 @@
-"""The table as a file: CSV, JSON Lines or Parquet, whole or in parts, all from the same cells; and back again."""
+"""The table as a file: CSV, workbook, JSON Lines or Parquet, whole or in parts, all from the same cells; and back."""
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
 from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import guarded, make_folder, move, scratch_folder, sha256_of, whole_file
-from cxr.core.text_files import HEAD, form_of, read_csv, read_lines, unreadable
+from cxr.core.text_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
+from cxr.screening.workbook import Value, read_workbook, write_workbook
 
 
 class Kind(StrEnum):
@@ -67,7 +71,7 @@ def write_parquet(path: Path, columns: Sequence[Column], rows: Iterable[Sequence
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
-def _value(column: Column, cell: str) -> str | int | float | None:
+def _value(column: Column, cell: str) -> Value:
     if column.kind is Kind.TEXT:
         return cell
     if cell == "":
@@ -155,14 +159,75 @@ class Format(StrEnum):
     """How a table is written; also the suffix that says so."""
 
     CSV = "csv"
+    XLSX = "xlsx"
     JSONL = "jsonl"
     PARQUET = "parquet"
 
 
+class Dialect(StrEnum):
+    """How a CSV file is written; which one is asked for, never found out from the machine's own settings."""
+
+    PLAIN = "plain"
+    EXCEL = "excel"
+    EXCEL_US = "excel-us"
+
+    @property
+    def mark(self) -> bytes:
+        """What the file begins with; without it Excel takes UTF-8 for Windows-1252."""
+        return b"" if self is Dialect.PLAIN else BOM_UTF8
+
+    @property
+    def separator(self) -> str:
+        """Between cells: that of Windows' lists, which is a semicolon where the comma is the decimal point."""
+        return ";" if self is Dialect.EXCEL else ","
+
+    @property
+    def line_end(self) -> str:
+        """Of each row."""
+        return "\n" if self is Dialect.PLAIN else "\r\n"
+
+    @property
+    def point(self) -> str:
+        """The decimal point."""
+        return "," if self is Dialect.EXCEL else "."
+
+
+# Suffixes that promise something else than CSV, and what comes closest to it.
+_FOREIGN = {
+    **dict.fromkeys(("xls", "xlsm", "xlsb", "ods"), Format.XLSX),
+    **dict.fromkeys(("json", "ndjson"), Format.JSONL),
+    **dict.fromkeys(("tsv", "tab"), Format.CSV),
+    "pq": Format.PARQUET,
+}
+
+
 def format_of(path: Path) -> Format:
     """Return the format that a file's suffix names; any other suffix means CSV."""
-    suffix = path.suffix.lower().removeprefix(".")
+    suffix = _suffix(path)
     return Format(suffix) if suffix in set(Format) else Format.CSV
+
+
+def chosen_format(output: str, wanted: Format | None) -> Format:
+    """Return the format of a table to be written: the one asked for, or that of the suffix of its name or address.
+
+    Raises:
+        UsageError: The name promises another format, or one that is not written.
+    """
+    path = Path(output.partition("::")[0])
+    suffix = _suffix(path)
+    if suffix in _FOREIGN:
+        instead = wanted or _FOREIGN[suffix]
+        raise UsageError(f"-o {output}: no .{suffix} is written; name the table {path.stem}.{instead}")
+    if wanted and suffix in set(Format) and suffix != wanted:
+        raise UsageError(
+            f"-o {output} and --format {wanted} contradict each other; name the table {path.stem}.{wanted}, or leave "
+            "--format out"
+        )
+    return wanted or format_of(path)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def check_format(wanted: Format) -> None:
@@ -174,39 +239,86 @@ def check_format(wanted: Format) -> None:
             raise UsageError("Parquet needs the extra 'parquet': pip install 'cxr-batch[parquet]'") from error
 
 
-def write_table(path: Path, wanted: Format, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Write a header and rows of cells to `path`, a file or a folder for partitions; memory does not grow with them."""
+def write_table(
+    path: Path,
+    wanted: Format,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str]],
+    dialect: Dialect = Dialect.PLAIN,
+    summary: Callable[[], Iterable[Sequence[Value]]] | None = None,
+) -> None:
+    """Write a header and rows of cells; memory does not grow with them.
+
+    Args:
+        path: A file, or a folder for partitions.
+        wanted: Its format.
+        columns: In order.
+        rows: Their cells.
+        dialect: Of CSV.
+        summary: Of a workbook, see `write_workbook`.
+    """
     if path.is_dir():
         write_partitions(path, columns, rows)
-        return
-    if wanted is Format.PARQUET:
+    elif wanted is Format.PARQUET:
         write_parquet(path, columns, rows)
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        write_text_table(file, wanted, columns, rows)
+    elif wanted is Format.XLSX:
+        values = ([_value(column, cell) for column, cell in zip(columns, cells, strict=True)] for cells in rows)
+        write_workbook(path, [column.name for column in columns], values, summary)
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write_text_table(file, wanted, columns, rows, dialect)
 
 
-def write_text_table(file: IO[str], wanted: Format, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    r"""Write CSV (RFC 4180, `\n` line ends) or JSON Lines to an open text file."""
+def write_text_table(
+    file: IO[str],
+    wanted: Format,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str]],
+    dialect: Dialect = Dialect.PLAIN,
+) -> None:
+    """Write CSV (RFC 4180) or JSON Lines to an open text file of UTF-8 that leaves line ends as they are."""
     if wanted is Format.JSONL:
         file.writelines(_json_line(columns, cells) for cells in rows)
         return
-    writer = csv.writer(file, lineterminator="\n")
+    file.write(dialect.mark.decode())
+    writer = csv.writer(file, delimiter=dialect.separator, lineterminator=dialect.line_end)
     writer.writerow([column.name for column in columns])
-    writer.writerows(rows)
+    writer.writerows(rows if dialect.point == "." else _with_commas(columns, rows))
 
 
-def read_table(path: Path, written: Format | None = None) -> Iterator[dict[str, str]]:
-    """Give the cells of each row by column name, from a table in the format `written`, by default that of its suffix.
+def head_of(dialect: Dialect) -> bytes:
+    """Return the first line of a table of two columns in CSV, in the form that `dialect` has."""
+    return dialect.mark + f"path{dialect.separator}status{dialect.line_end}".encode()
 
-    CSV may have been saved by another program, see `cxr.core.text_files`: whether it was is a question of its digest.
+
+def _with_commas(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    numbers = [column.kind is Kind.NUMBER for column in columns]
+    for cells in rows:
+        yield [cell.replace(".", ",") if one else cell for one, cell in zip(numbers, cells, strict=True)]
+
+
+def read_table(path: Path, written: Format | None = None, columns: Sequence[Column] = ()) -> Iterator[dict[str, str]]:
+    """Give the cells of each row by column name.
+
+    CSV may be of any `Dialect`, or saved by another program, see `cxr.core.text_files`: whether it was is a question
+    of its digest.
+
+    Args:
+        path: The table.
+        written: Its format; None: that of its suffix.
+        columns: As far as they are known; in those of numbers a decimal comma of CSV becomes a point.
 
     Raises:
         DataError: The file cannot be read as a table of its format.
     """
     written = written or format_of(path)
     check_format(written)
-    readers = {Format.CSV: _read_csv, Format.JSONL: _read_jsonl, Format.PARQUET: read_parquet}
+    readers: dict[Format, Callable[[Path], Iterator[dict[str, str]]]] = {
+        Format.CSV: partial(_read_csv, columns=columns),
+        Format.XLSX: _read_xlsx,
+        Format.JSONL: _read_jsonl,
+        Format.PARQUET: read_parquet,
+    }
     try:
         yield from read_partitions(path) if path.is_dir() else readers[written](path)
     except OSError as error:
@@ -231,8 +343,24 @@ def _json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _read_csv(path: Path) -> Iterator[dict[str, str]]:
+_COMMA = re.compile(r"(-?\d+),(\d+)")
+
+
+def _read_csv(path: Path, columns: Sequence[Column]) -> Iterator[dict[str, str]]:
     table = read_csv(path)
+    numbers = {column.name for column in columns if column.kind is Kind.NUMBER} & {*table.header}
+    for _, cells in table.rows:
+        row = dict(zip(table.header, cells, strict=True))
+        for name in numbers:
+            row[name] = _COMMA.sub(r"\1.\2", row[name])
+        yield row
+
+
+def _read_xlsx(path: Path) -> Iterator[dict[str, str]]:
+    rows = ([*map(_cell, row)] for row in read_workbook(path))
+    header = next(rows, [])
+    # A row ends with its last cell that is not empty.
+    table = table_of(chain([header], ([*row, *[""] * (len(header) - len(row))] for row in rows)), name=str(path))
     for _, cells in table.rows:
         yield dict(zip(table.header, cells, strict=True))
 

@@ -14,7 +14,7 @@ from cxr.core.files import sha256_of
 from cxr.core.image import Plane
 from cxr.core.processor import instructions
 from cxr.core.records import as_json
-from cxr.core.text_files import HEAD, form_of
+from cxr.core.text_files import HEAD, TextForm, form_of
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record
@@ -28,7 +28,7 @@ from cxr.screening.read import read
 from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
 from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
 from cxr.screening.storage import Root
-from cxr.screening.tables import Format, Kind, bytes_of, digest_of
+from cxr.screening.tables import Format, Kind, bytes_of, digest_of, head_of
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
 
@@ -75,12 +75,17 @@ def _saved_otherwise(table: RunResult) -> Iterator[str]:
     if table.format is not Format.CSV:
         return
     with table.path.open("rb") as file:
-        oddities = form_of(file.read(HEAD)).oddities
-    if oddities:
+        found = form_of(file.read(HEAD))
+    written = form_of(head_of(table.dialect))
+    if found.oddities != written.oddities:
         yield (
-            f"another program saved it: it has {', '.join(oddities)}; cxr-batch writes plain UTF-8, commas and LF. "
+            f"another program saved it: it has {_words(found)}; cxr-batch writes {_words(written)}. "
             "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
         )
+
+
+def _words(form: TextForm) -> str:
+    return ", ".join(form.oddities) or "plain UTF-8, commas and LF"
 
 
 def verify_models(table: RunResult, folders: Sequence[Path]) -> Check:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from itertools import chain
 from pathlib import Path
@@ -9,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr.core.errors import DataError, UsageError
+from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import sha256_of
 from cxr.screening.paths import escape, unescape
 from cxr.screening.tables import (
     Column,
+    Dialect,
     Format,
     Kind,
     bytes_of,
     check_format,
+    chosen_format,
     digest_of,
     format_of,
     is_partitioned,
@@ -29,6 +32,7 @@ from cxr.screening.tables import (
     write_table,
     write_text_table,
 )
+from cxr.screening.workbook import read_workbook, write_workbook
 from tests.screening.test_paths import file_names
 
 COLUMNS = (Column("path"), Column("reason"), Column("width", Kind.INTEGER), Column("confidence", Kind.NUMBER))
@@ -70,6 +74,78 @@ def test_parquet_has_types_and_nulls(tmp_path: Path) -> None:
     assert table["width"].to_pylist() == [299, None, 1]
 
 
+def test_a_workbook_has_a_frozen_header_a_filter_numbers_and_no_formula(tmp_path: Path) -> None:
+    from openpyxl import load_workbook
+
+    hostile = [[cell, cell, "3", "0.500000"] for cell in ("=1+1", "+1", "-1", "@x", "#N/A", "_x0041_", "\ufffe", "ü")]
+    write_table(tmp_path / "t.xlsx", Format.XLSX, COLUMNS, iter(hostile), summary=lambda: [("Files",), ("rows", 8)])
+    book = load_workbook(tmp_path / "t.xlsx")
+    assert book.sheetnames == ["results", "summary"]
+    sheet = book["results"]
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("B2", "A1:D9")
+    assert {cell.data_type for row in sheet.iter_rows(min_row=2, max_col=2) for cell in row} == {"s"}
+    assert [(cell.value, cell.data_type, cell.number_format) for cell in sheet[2][2:]] == [
+        (3, "n", "General"),
+        (0.5, "n", "0.000000"),
+    ]
+    assert [list(row.values()) for row in read_table(tmp_path / "t.xlsx")] == hostile
+    assert [[cell.value for cell in row] for row in book["summary"].iter_rows()] == [["Files", None], ["rows", 8]]
+
+
+def test_a_workbook_goes_on_in_further_sheets(tmp_path: Path) -> None:
+    for number in (0, 1, 2, 3, 4, 5):
+        write_workbook(tmp_path / "t.xlsx", ["path"], iter([[f"{one}"] for one in range(number)]), sheet_rows=3)
+        assert list(read_workbook(tmp_path / "t.xlsx")) == [["path"], *([f"{one}"] for one in range(number))]
+
+
+def test_a_cell_that_no_workbook_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"40,000 characters, and one of a workbook holds 32,767; .* --format csv"):
+        write_table(tmp_path / "t.xlsx", Format.XLSX, COLUMNS, [["x" * 40_000, "", "", ""]])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "expected"),
+    [
+        (Dialect.PLAIN, 'path,reason,width,confidence\nz,"a;b,c",1,1.000000\n'),
+        (Dialect.EXCEL, '\ufeffpath;reason;width;confidence\r\nz;"a;b,c";1;1,000000\r\n'),
+        (Dialect.EXCEL_US, '\ufeffpath,reason,width,confidence\r\nz,"a;b,c",1,1.000000\r\n'),
+    ],
+)
+def test_a_dialect_changes_marks_separators_and_points_and_no_cell(
+    dialect: Dialect, expected: str, tmp_path: Path
+) -> None:
+    write_table(tmp_path / "t.csv", Format.CSV, COLUMNS, [["z", "a;b,c", "1", "1.000000"]], dialect)
+    assert (tmp_path / "t.csv").read_bytes().decode() == expected
+    write_table(tmp_path / "t.csv", Format.CSV, COLUMNS, [*ROWS, ["1,5", "2,5", "", ""]], dialect)
+    rows = list(read_table(tmp_path / "t.csv", columns=COLUMNS))
+    assert [list(row.values()) for row in rows] == [*ROWS, ["1,5", "2,5", "", ""]], "a comma in text stays"
+
+
+@pytest.mark.parametrize(
+    ("output", "wanted", "expected"),
+    [
+        ("r.xlsx", None, Format.XLSX),
+        ("r.txt", Format.XLSX, Format.XLSX),
+        ("-", Format.JSONL, Format.JSONL),
+        ("r.CSV", Format.CSV, Format.CSV),
+        ("r.csv", Format.XLSX, "-o r.csv and --format xlsx contradict each other; name the table r.xlsx, or"),
+        ("s3://b/r.parquet", Format.CSV, "--format csv contradict each other; name the table r.csv"),
+        ("r.xls", None, "no .xls is written; name the table r.xlsx"),
+        ("r.ods", Format.CSV, "no .ods is written; name the table r.csv"),
+        ("r.json", None, "no .json is written; name the table r.jsonl"),
+        ("r.tsv", None, "no .tsv is written; name the table r.csv"),
+    ],
+)
+def test_a_name_that_promises_another_format_is_refused(
+    output: str, wanted: Format | None, expected: Format | str
+) -> None:
+    if isinstance(expected, Format):
+        assert chosen_format(output, wanted) is expected
+        return
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        chosen_format(output, wanted)
+
+
 def test_without_pyarrow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
@@ -101,6 +177,7 @@ def test_the_suffix_names_the_format(name: str, expected: Format) -> None:
         ("t.jsonl", '{"a": 1}\n[1]\n', "cannot be read as a table of results in jsonl"),
         ("t.jsonl", "a,b\n", "cannot be read as a table of results in jsonl"),
         ("t.parquet", "a,b\n", "cannot be read as a table of results in parquet"),
+        ("t.xlsx", "a,b\n", "cannot be read as a table of results in xlsx"),
     ],
 )
 def test_a_damaged_table_is_named(name: str, content: str, words: str, tmp_path: Path) -> None:
