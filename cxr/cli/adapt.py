@@ -57,9 +57,8 @@ def _adapted(
     specificity: float,
     model: str,
 ) -> "Adaptation":
-    from cxr.cli.batch_options import named_folder
     from cxr.core.errors import UsageError
-    from cxr.inference.model_folder import load_model
+    from cxr.inference.model_folder import load_model, named_folder
     from cxr.validation.adapt import Known, adapt, write_adapted
 
     if (known is None) == (target_share is None):

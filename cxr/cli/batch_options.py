@@ -24,8 +24,6 @@ from cxr.screening.paths import Naming, PathStyle, cleaned, is_address, split_pl
 from cxr.screening.storage import Root
 from cxr.screening.tables import Dialect, Format, chosen_format
 
-# What --model takes for a name; a folder in the working directory that is called so is written as ./fast.
-NAMES = {"packaged": "packaged", "fast": "packaged_fast"}
 DVC = "dvc:"
 
 
@@ -40,16 +38,11 @@ class DvcModel:
 def named_model(text: str) -> Path | DvcModel:
     """Return what `--model` names: a folder, see `named_folder`, or `dvc:FOLDER@REV`; without a revision it is HEAD."""
     if not text.startswith(DVC):
+        from cxr.inference.model_folder import named_folder
+
         return named_folder(text)
     path, _, rev = text.removeprefix(DVC).partition("@")
     return DvcModel(path.strip("/"), rev or "HEAD")
-
-
-def named_folder(text: str) -> Path:
-    """Return the folder that `--model` names: one of NAMES, or a path."""
-    from cxr.inference.model_folder import packaged_folder
-
-    return packaged_folder().with_name(NAMES[text]) if text in NAMES else Path(text)
 
 
 class FailOn(StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cxr.cli.batch_options import NAMES, DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
+from cxr.cli.batch_options import DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import guarded
 from cxr.core.processor import available_cores
@@ -135,10 +135,10 @@ def load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fal
 
 def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
     """Load a network; 0 threads means: as many as its cost beside that of decoding calls for."""
-    from cxr.inference.model_folder import describe_model, load_model, packaged_folder
+    from cxr.inference.model_folder import describe_model, load_model, named_folder
     from cxr.inference.network import network_threads
 
-    if folder == packaged_folder().with_name(NAMES["fast"]) and not folder.is_dir():
+    if folder == named_folder("fast") and not folder.is_dir():
         raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")
     gflop = float(describe_model(folder).get("gflop_per_image", 1))
     threads = options.threads or network_threads(gflop, 1 if helped else available_cores())

@@ -114,7 +114,7 @@ def _compared(new: Path, old: Path, run: Path, target: Path | None, seed: int) -
 
 
 def _folder(text: str) -> Path:
-    from cxr.cli.batch_options import named_folder
+    from cxr.inference.model_folder import named_folder
 
     return named_folder(text)
 
@@ -173,8 +173,8 @@ def package(
 
     Exit status: 0 packaged, 3 the comparison says that it is worse, 1 it cannot be packaged.
     """
-    from cxr.cli.batch_options import named_folder
     from cxr.evaluation.screening_model import package_model
+    from cxr.inference.model_folder import named_folder
 
     with user_errors():
         if compared and not _passed(compared, source):

@@ -7,7 +7,6 @@ whatever else is installed, so that a file always has the same values (ADR 26).
 import struct
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -156,12 +155,6 @@ def _decoder_of(header: FrameHeader, dataset: "Dataset") -> Decoder:
     if marker not in (SOF0, SOF1, SOF2, SOF3, SOF55):
         process = f"JPEG of the process SOF{marker - SOF0}"
         raise ImageError(Reason.NO_DECODER, f"no decoder for {process}, transfer syntax {syntax}; {CONVERT}")
-    if find_spec("imagecodecs") is None:
-        raise ImageError(
-            Reason.NO_DECODER,
-            f"no decoder for the transfer syntax {syntax} ({syntax.name}) with {header.bits} bits a sample; "
-            "try: pip install 'cxr-batch[dicom]'",
-        )
     return partial(_by_imagecodecs, name="jpegls_decode" if marker == SOF55 else "jpeg8_decode")
 
 

@@ -188,3 +188,12 @@ def describe_model(folder: Path) -> JsonObject:
 def packaged_folder() -> Path:
     """Return the folder of the model that ships in the package."""
     return Path(__file__).parents[1] / "packaged"
+
+
+# Names of what ships; a folder in the working directory that is called so is written as ./fast.
+SHIPPED = {"packaged": "packaged", "fast": "packaged_fast"}
+
+
+def named_folder(text: str) -> Path:
+    """Return the folder of the model that `text` names: one of SHIPPED, or a path."""
+    return packaged_folder().with_name(SHIPPED[text]) if text in SHIPPED else Path(text)

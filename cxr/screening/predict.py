@@ -124,7 +124,7 @@ def screen(
     readings = prefetch(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)
     try:
         while some := list(islice(readings, batch)):
-            yield _outcomes(some, models)
+            yield outcomes_of(some, models)
     finally:
         readings.close()
 
@@ -135,8 +135,16 @@ def record_of(outcome: Outcome, schema: Schema) -> JournalRecord:
     return JournalRecord(outcome.candidate.cell, outcome.stamp, cells)
 
 
-def _outcomes(readings: Sequence[Reading], models: Sequence[ScreeningModel]) -> list[Outcome]:
-    """Return the outcomes of `readings`, in their order; answers are found by name, never by position."""
+def outcomes_of(readings: Sequence[Reading], models: Sequence[ScreeningModel]) -> list[Outcome]:
+    """Return the outcomes of `readings`, in their order; answers are found by name, never by position.
+
+    Args:
+        readings: Each with a cell of its own, and planes of the sides that the networks take, or why it has none.
+        models: As in `screen`.
+
+    Raises:
+        ModelError: As `screen`.
+    """
     decoded = {reading.candidate.cell: reading for reading in readings if reading.planes}
     side = models[0].plane_side
     pictures = {name: (_facts(reading), reading.planes[side]) for name, reading in decoded.items()}

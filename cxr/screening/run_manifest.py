@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +29,7 @@ from cxr.screening.tables import Dialect, Format, bytes_of, digest_of, is_partit
 
 MANIFEST_VERSION = 1
 ABSENT = {"absent": True}  # None has no key
-LIBRARIES = ("filelock", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
-DECODER_OF_EXTRA = "imagecodecs"  # named where it is installed; without it, what needs it has no answer
+LIBRARIES = ("filelock", "imagecodecs", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,10 +510,6 @@ def _earlier_record(results: ResultsRecord) -> EarlierRecord:
     return EarlierRecord(results.file, results.rows, results.sha256)
 
 
-def _libraries() -> list[str]:
-    return sorted([*LIBRARIES, DECODER_OF_EXTRA]) if find_spec(DECODER_OF_EXTRA) else list(LIBRARIES)
-
-
 def tool_record(computed_on: Collection[str]) -> ToolRecord:
     """Return what makes a table here; `computed_on` are classes of processors."""
     return ToolRecord(
@@ -523,7 +517,7 @@ def tool_record(computed_on: Collection[str]) -> ToolRecord:
         version=__version__,
         git=git_revision(Path(__file__).parent),
         python=platform.python_version(),
-        libraries={name: metadata.version(name) for name in _libraries()},
+        libraries={name: metadata.version(name) for name in LIBRARIES},
         instructions=tuple(sorted(computed_on)),
     )
 

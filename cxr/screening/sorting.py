@@ -79,7 +79,8 @@ def sort_files(folder: Path, work: Run, files: OutputFiles, *, link: bool) -> So
     """Put every file with a row into a folder by the first network's decision, or prediction where it decides nothing.
 
     A file keeps its name; where several of a folder are called the same, digits of its path follow each name, as they
-    do where it is too long. Nothing is replaced: what is there and has the right content stays, so that the same call goes on where one was ended.
+    do where it is too long. Nothing is replaced: what is there and has the right content stays, so that the same call
+    goes on where one was ended.
 
     Args:
         folder: Made where it is absent.

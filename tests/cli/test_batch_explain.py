@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.cli.batch_options import named_folder
 from cxr.imaging.decode import read_plane
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
-from cxr.inference.model_folder import load_model, packaged_folder
+from cxr.inference.model_folder import load_model, named_folder, packaged_folder
 from cxr.inference.network import LinearHead, class_maps
 from cxr.screening.explain import SIDE, caption_lines, maps_worth, picture_of
 from tests.cli.batches import read, run

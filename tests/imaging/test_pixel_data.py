@@ -8,7 +8,6 @@ import io
 import struct
 import tracemalloc
 import zlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +41,14 @@ LOSSY = {
     "jpeg-2000": 21,
     "htj2k": 1,
 }
-OF_EXTRA = [
+BY_IMAGECODECS = [
     *(f"jpeg-{process}-u12" for process in ("extended", "spectral", "progressive")),
     *(f"jpeg-lossless-{kind}" for kind in ("u8", "u12", "u16", "s12")),
     *(f"jpeg-lossless-sv1-{kind}" for kind in ("u8", "s12", "u16")),
     *(f"jpeg-ls-lossless-{kind}" for kind in ("u8", "s12", "u16")),
     *(f"jpeg-ls-near-{kind}" for kind in ("u8", "u12")),
 ]
-NEEDS_EXTRA = pytest.mark.skipif(find_spec("imagecodecs") is None, reason="the extra 'dicom' is not installed")
-NAMES = [
-    pytest.param(path.stem, marks=NEEDS_EXTRA if path.stem in OF_EXTRA else ())
-    for path in sorted(SYNTAXES.glob("*.dcm"))
-]
+NAMES = [path.stem for path in sorted(SYNTAXES.glob("*.dcm"))]
 
 
 def drawn(kind: str) -> NDArray[np.int64]:
@@ -100,24 +95,6 @@ def test_every_syntax_gives_the_picture(name: str) -> None:
     assert np.abs(plane - expected_plane(kind)).max() <= (LOSSY.get(syntax, 0) + 1 if syntax in LOSSY else 0)
 
 
-@pytest.fixture
-def _no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_data, "find_spec", lambda _: None)
-
-
-@pytest.mark.usefixtures("_no_extra")
-@pytest.mark.parametrize("name", [path.stem for path in sorted(SYNTAXES.glob("*.dcm"))])
-def test_without_the_extra_what_needs_it_is_named_with_what_to_install_and_the_rest_is_read(name: str) -> None:
-    dataset = of(name)
-    if name not in OF_EXTRA:
-        assert stored_values(dataset).shape == (ROWS, COLUMNS)
-        return
-    error = refusal(written(dataset))
-    assert error.reason is Reason.NO_DECODER
-    assert dataset.file_meta.TransferSyntaxUID in error.detail
-    assert "pip install 'cxr-batch[dicom]'" in error.detail
-
-
 MPEG4, SMPTE, JPIP, ARITHMETIC = (f"1.2.840.10008.1.2.{end}" for end in ("4.102", "7.1", "4.94", "4.52"))
 
 
@@ -151,7 +128,7 @@ def frame_in(dataset: Dataset) -> bytes:
     return get_frame(dataset.PixelData, 0, number_of_frames=1)
 
 
-WITH_CODESTREAM = ["jpeg-baseline-u8", "jpeg-2000-lossless-u12", "htj2k-lossless-u16", *OF_EXTRA]
+WITH_CODESTREAM = ["jpeg-baseline-u8", "jpeg-2000-lossless-u12", "htj2k-lossless-u16", *BY_IMAGECODECS]
 
 
 @pytest.mark.parametrize("name", WITH_CODESTREAM)

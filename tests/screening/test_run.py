@@ -1,19 +1,14 @@
 import json
 import os
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from cxr.core.errors import OutputError, Reason, ResumeError
 from cxr.core.image import Plane
-from cxr.imaging import decode, pixel_data
 from cxr.screening import journal as fingerprint
-from cxr.screening import run_manifest
 from cxr.screening.discovery import Shard
 from cxr.screening.output import locked, output_files
-from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import read_table
 from tests.screening.drawings import save
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness
@@ -84,23 +79,6 @@ def test_a_file_that_failed_and_was_mended_gets_its_answer(scans: Path, tmp_path
     save(scans, "empty.png")
     _, tally, _ = run_in(tmp_path / "r.csv", work_on(scans))
     assert (tally.ok, tally.rows) == (41, 41)
-
-
-@pytest.mark.skipif(find_spec("imagecodecs") is None, reason="the extra 'dicom' is not installed")
-def test_a_film_without_a_decoder_gets_its_answer_after_the_extra_was_installed(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(Path(__file__).parents[1] / "inputs/syntaxes/jpeg-ls-lossless-u16.dcm", scans / "film.dcm")
-    monkeypatch.setattr(decode, "is_plain", lambda *_: True)  # in this process
-    with monkeypatch.context() as patch:
-        for module in (pixel_data, run_manifest):
-            patch.setattr(module, "find_spec", lambda _: None)
-        _, tally, _ = run_in(tmp_path / "r.csv", work_on(scans))
-        assert (tally.ok, tally.rows) == (40, 42)
-        assert "imagecodecs" not in read_run_result(tmp_path / "r.csv").manifest.tool.libraries
-    _, tally, notes = run_in(tmp_path / "r.csv", work_on(scans))
-    assert (tally.ok, notes.kept) == (41, 41)
-    assert "imagecodecs" in read_run_result(tmp_path / "r.csv").manifest.tool.libraries
 
 
 def test_a_file_replaced_since_is_screened_again_even_with_its_old_size_and_time(scans: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Let `dvc plots show` draw without a network: python -m cxr.evaluation.reporting.dvc_plots
+"""Let `dvc plots show` draw without a network: python -m cxr.evaluation.reporting.dvc_plots.
 
 DVC's own page loads Vega from the network. This one has it inside; it is made here because it is too large for Git.
 """
@@ -41,4 +41,6 @@ if __name__ == "__main__":
         use_offline_page(Path())
     except DataError as error:
         sys.exit(f"error: {error}")
-    print("'dvc plots show' now draws without a network; undo with: dvc config --local --unset plots.html_template")
+    sys.stdout.write(
+        "'dvc plots show' now draws without a network; undo with: dvc config --local --unset plots.html_template\n"
+    )

@@ -1,0 +1,209 @@
+"""Screening in Python, without a table: arrays and files in, the answers of `cxr-batch` out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.core.errors import CxrError, Reason, UsageError
+from cxr.core.image import ImageFacts, to_plane
+from cxr.core.processor import available_cores
+from cxr.imaging.pixels import colour_of, luminance_of
+from cxr.inference.decisions import ReferReason
+from cxr.inference.gate import Flag
+from cxr.inference.model_folder import ScreeningModel as Model
+from cxr.inference.model_folder import at_operating_point, named_folder
+from cxr.inference.model_folder import load_model as load_folder
+from cxr.inference.network import BATCH
+from cxr.screening.candidates import Candidate, Query
+from cxr.screening.discovery import discover
+from cxr.screening.paths import Naming
+from cxr.screening.predict import BATCHES_AHEAD, outcomes_of
+from cxr.screening.read import Reading, prefetch, read
+from cxr.screening.schema import Row, Status
+
+__all__ = ["CxrError", "Model", "Result", "load_model", "screen"]
+
+FilePath = str | PathLike[str]
+Picture = NDArray[Any] | FilePath
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is said of one picture. Names and words are those of the table's columns: see "The table" in the docs.
+
+    Attributes:
+        path: The file; empty for an array.
+        status: `ok`, `rejected` (no network shall answer) or `error` (the picture cannot be read).
+        reason: Why there is no answer, e.g. `not_a_radiograph`; None with an answer.
+        detail: The same for people; empty with an answer.
+        prediction: The most probable class; None without an answer.
+        probabilities: By class, in the model's order, each from 0 to 1, of sum 1, calibrated where the model has
+            decisions, not rounded. Empty without an answer.
+        prediction_set: The classes that cannot be ruled out. Empty without an answer, too: `decision` is None then.
+        decision: `<class>_suspected`, `not_suspected` or `refer`; None without an answer, or for a model that has no
+            decisions.
+        refer_reason: Why a person should decide; None where `decision` is not `refer`.
+        in_training_set: Whether the model was trained on this very picture; None where that is not known.
+        flags: What to know before trusting the answer.
+    """
+
+    path: str
+    status: Status
+    reason: Reason | None
+    detail: str
+    prediction: str | None
+    probabilities: Mapping[str, float]
+    prediction_set: tuple[str, ...]
+    decision: str | None
+    refer_reason: ReferReason | None
+    in_training_set: bool | None
+    flags: tuple[Flag, ...]
+
+
+def load_model(model: FilePath = "packaged", *, operating_point: str | None = None, threads: int = 0) -> Model:
+    """Load a network with its gate and its decisions.
+
+    Args:
+        model: `packaged`, which ships, `fast`, which ships too, or the folder of a model, such as `models/screening`.
+            A folder in the working directory that is called `fast` is `./fast`.
+        operating_point: Name of the threshold that decides; None: the model's own choice.
+        threads: Pictures are computed in batches on that many threads; 0: one for each core. No answer depends on it.
+
+    Raises:
+        CxrError: The folder is not a whole model, or the model has no such operating point.
+    """
+    folder = named_folder(model) if isinstance(model, str) else Path(model)
+    loaded = load_folder(folder, threads, pinned=False)
+    return loaded if operating_point is None else at_operating_point(loaded, operating_point)
+
+
+def screen(
+    pictures: Picture | Iterable[Picture], model: Model | None = None, *, any_dicom: bool = False
+) -> list[Result]:
+    """Screen pictures as `cxr-batch` does: the same decoding, gate, network and decisions, and so the same answers.
+
+    A file that is absent or cannot be read, or a picture that is no chest radiograph, costs its own answer alone. The
+    first file that is not plain (DICOM, for one) starts another process, which decodes it.
+
+    Args:
+        pictures: Files, folders, arrays, or several of them.
+
+            A file is of any format that `cxr-batch` reads. Of a folder every picture is taken, also in the folders in
+            it, sorted by name, and what is no picture is left out.
+
+            An array is one picture of shape (height, width), or of shape (height, width, 3) as RGB or (height, width,
+            4) as RGBA, or a batch of shape (n, height, width), (n, height, width, 3) or (n, height, width, 4). An
+            array of three dimensions whose last one is 3 or 4 is one picture. 0 is black, as air is, and the largest
+            value is white, as bone is; rows run from head to foot. uint8 has the range 0 to 255. uint16, for grey
+            pictures alone, has the range of 8, 10, 12, 14 or 16 bits, of which the smallest that holds the picture is
+            taken. Other types are refused: only you know what is black and white in them.
+        model: From `load_model`. None loads the packaged one, at every call again.
+        any_dicom: Whether DICOM is screened whose header says another modality or part of the body.
+
+    Returns:
+        A result for each picture, in order.
+
+    Raises:
+        CxrError: An array is of another type or shape, or the packaged model's files are not whole.
+    """
+    model = model or load_model()
+    decode = partial(_decoded, side=model.plane_side, any_dicom=any_dicom)
+    numbered = enumerate(_sources(pictures))
+    readings = prefetch(decode, numbered, available_cores(), BATCHES_AHEAD * BATCH)
+    results: list[Result] = []
+    while some := list(islice(readings, BATCH)):
+        outcomes = outcomes_of([reading for _, reading in some], [model])
+        named = zip(some, outcomes, strict=True)
+        results += [_result(source.name, outcome.row, model) for (source, _), outcome in named if outcome.row]
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One picture before it is read: an array, or a file below a folder."""
+
+    name: str = ""
+    array: NDArray[Any] | None = None
+    folder: Path = Path()
+    relative: str = ""
+    named: bool = True
+
+
+def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[_Source]:
+    if isinstance(pictures, np.ndarray):
+        yield from (_Source(array=one) for one in _each(pictures))
+    elif isinstance(pictures, str | PathLike):
+        yield from _files(Path(pictures))
+    else:
+        for one in pictures:
+            yield from _sources(one)
+
+
+SAMPLES = (3, 4)  # of a pixel in RGB and RGBA
+
+
+def _each(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """Give the pictures of an array. Raises UsageError where it is none."""
+    coloured = array.ndim > 2 and array.shape[-1] in SAMPLES
+    if array.dtype != np.uint8 and (array.dtype != np.uint16 or coloured):
+        raise UsageError(
+            f"an array of type {array.dtype}{' in colour' if coloured else ''} has no defined black and white; scale "
+            "it to uint8, 0 black and 255 white, or grey to uint16"
+        )
+    dimensions = array.ndim - coloured
+    if dimensions not in (2, 3) or 0 in array.shape:
+        raise UsageError(
+            f"an array of shape {array.shape} is no picture; expected (height, width), (n, height, width), or the "
+            "same with three or four colours last"
+        )
+    return [array] if dimensions == 2 else array
+
+
+def _files(path: Path) -> Iterator[_Source]:
+    if not path.is_dir():
+        yield _Source(str(path), folder=path.parent.absolute(), relative=path.name)
+        return
+    for candidate in discover(Query([path]), Naming(path.absolute())).candidates:
+        yield _Source(str(path / candidate.relative), None, path.absolute(), candidate.relative, candidate.named)
+
+
+def _decoded(numbered: tuple[int, _Source], side: int, any_dicom: bool) -> tuple[_Source, Reading]:
+    """Read a picture; its number tells it from others, which may be the same file."""
+    number, source = numbered
+    candidate = Candidate(str(number), source.relative, source.named)
+    if source.array is not None:
+        return source, _of_array(candidate, source.array, side)
+    return source, read(candidate, source.folder, [side], any_dicom=any_dicom)
+
+
+def _of_array(candidate: Candidate, array: NDArray[Any], side: int) -> Reading:
+    image, steps = Image.fromarray(array), list[str]()
+    luminance, bit_depth = luminance_of(image, steps)
+    facts = ImageFacts(image.width, image.height, image.mode, bit_depth, "", tuple(steps), colour=colour_of(image))
+    return Reading(candidate, planes={side: to_plane(luminance, side)}, facts=facts)
+
+
+def _result(name: str, row: Row, model: Model) -> Result:
+    answer = row.answer(0)
+    decision = answer.decision if answer else None
+    return Result(
+        path=name,
+        status=row.status,
+        reason=row.reason,
+        detail=row.detail,
+        prediction=answer.prediction if answer else None,
+        probabilities=dict(zip(model.classes, answer.probabilities, strict=True)) if answer else {},
+        prediction_set=decision.classes if decision else (),
+        decision=decision.word if decision else None,
+        refer_reason=decision.reason if decision else None,
+        in_training_set=answer.in_training_set if answer else None,
+        flags=row.flags,
+    )
