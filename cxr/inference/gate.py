@@ -82,8 +82,8 @@ class Judged:
         flags = [[flag in verdict.flags for flag in FLAGS] for verdict in verdicts]
         return cls(np.array([str(verdict.reason or "") for verdict in verdicts]), np.array(flags, np.bool_))
 
-    def where(self, chosen: NDArray[np.bool_]) -> Self:
-        """Return the images that `chosen`, bool (n,), marks."""
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
+        """Return the images that `chosen`, bool (n,), marks, or of the numbers that it holds, in their order."""
         return replace(self, reasons=self.reasons[chosen], flags=self.flags[chosen])
 
 
