@@ -18,6 +18,9 @@ def main(
     refits: Annotated[
         Path | None, typer.Option(help="Table written by leave_source_out. [default: only last layers are refitted]")
     ] = None,
+    hospitals: Annotated[
+        Path | None, typer.Option(help="Table written by leave_hospital_out. [default: none is left out]")
+    ] = None,
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
     reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
@@ -27,7 +30,7 @@ def main(
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
     from cxr.core.audit import stop_unless_waived
     from cxr.core.params import read_params
-    from cxr.evaluation.assess import assess, draw_pictures, read_inputs
+    from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_unseen
     from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, read_candidate
     from cxr.evaluation.report import too_few_images
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
@@ -39,11 +42,13 @@ def main(
 
     material = read_inputs(prepared, split, audited, refits)
     gate = gate_folder(own, material.images.shape[1])
-    judged = judge_images(load_gate(gate), material.table, material.images) if gate else unjudged(len(material.table))
+    judge = load_gate(gate) if gate else None
+    judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
     candidates = [read_candidate(one, material.table, material.images, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
-    report = assess(candidates, chosen, material, own, values)
+    unseen = read_unseen(hospitals, prepared, material.images, judge, candidates[0].model.classes, own)
+    report = assess(candidates, chosen, material, own, values, unseen)
 
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))

@@ -14,14 +14,14 @@ from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
 from cxr.core.files import read_json
 from cxr.core.image import Plane
-from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, read_images, read_table
 from cxr.core.records import from_json
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.splits import SplitReport
 from cxr.dataset.release import MASKS_FILE
 from cxr.evaluation.audits import audit_networks
 from cxr.evaluation.audits.subject import Subject, measure_data
-from cxr.evaluation.candidates import Candidate, EvaluateParams
+from cxr.evaluation.candidates import Candidate, EvaluateParams, judge_images
 from cxr.evaluation.records import ModelReport, NetworkMetrics, Report
 from cxr.evaluation.report import assemble, report_model
 from cxr.evaluation.stats.calibration import calibration_by_temperature
@@ -44,9 +44,10 @@ from cxr.evaluation.stats.decisions import (
     reasoned_outcomes,
     selective_risk,
 )
+from cxr.evaluation.unseen import HELD_OUT, UnseenHospitals, measure_unseen
 from cxr.evaluation.write import overlay, thumbnail
 from cxr.inference.decisions import Decisions
-from cxr.inference.gate import Judged, unjudged
+from cxr.inference.gate import Gate, Judged, unjudged
 from cxr.inference.network import NETWORK_FILE, class_maps, read_linear_head, softmax
 from cxr.inference.outputs import SavedOutputs, apply_decisions, apply_sets_alone
 
@@ -157,6 +158,40 @@ def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None)
     return AssessmentInputs(table, images, chosen, found, data_report, split_report)
 
 
+def read_unseen(
+    answers: Path | None,
+    prepared: Path,
+    images: Plane,
+    gate: Gate | None,
+    classes: tuple[str, ...],
+    own: EvaluateParams,
+) -> UnseenHospitals | None:
+    """Return the figures of hospitals that were left out of training; None where none was.
+
+    Args:
+        answers: Table written by leave_hospital_out; None: there is none.
+        prepared: Folder written by prepare.
+        images: uint8 (n, side, side), of the side that the gate takes.
+        gate: What judges before the networks.
+        classes: In the order of the logits.
+        own: The section `evaluate`.
+
+    Raises:
+        DataError: The table cannot be read, or is of another run.
+    """
+    if answers is None:
+        return None
+    try:
+        found = pd.read_csv(answers, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{answers} cannot be read ({error}); run: dvc repro release/dvc.yaml") from error
+    manifest = read_table(prepared / MANIFEST_FILE)
+    asked = manifest[manifest["file"].isin(found.loc[found["split"] == HELD_OUT, "file"])]
+    judged = judge_images(gate, asked, images) if gate and len(asked) else unjudged(len(asked))
+    verdicts = {file: number for number, file in enumerate(asked["file"])}
+    return measure_unseen(found, verdicts, judged, classes, own.target, own.alpha)
+
+
 REFITTED = "cnn1"  # the network that is cheap enough to be trained again without each source
 
 
@@ -166,6 +201,7 @@ def assess(
     material: AssessmentInputs,
     params: EvaluateParams,
     values: Mapping[str, Any],
+    unseen: UnseenHospitals | None = None,
 ) -> Report:
     """Return the report; what fails in it stops the stage only after it was written.
 
@@ -175,6 +211,7 @@ def assess(
         material: Data and what earlier stages found.
         params: The section `evaluate`.
         values: Content of params.yaml.
+        unseen: Figures of hospitals that were left out of training.
     """
     # With one thread figures do not depend on the number of cores, and small matrices need not wait for each other.
     with threadpool_limits(limits=1):
@@ -210,6 +247,7 @@ def assess(
             comparisons,
             values,
             patients_known=int((material.table["patient"] != "").sum()),
+            unseen=unseen,
         )
 
 

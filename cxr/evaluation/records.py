@@ -19,6 +19,7 @@ from cxr.evaluation.stats.classification import (
 )
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, PredictionSets, SelectiveRisk
+from cxr.evaluation.unseen import UnseenHospitals
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,7 @@ class Report:
         limitations: Sentences.
         audit_counts: Audits by result, the gravest first.
         standards: CLAIM 2024, TRIPOD+AI and STARD-AI.
+        unseen: What a network says of hospitals that its training never saw; None where none was left out.
     """
 
     format: int
@@ -282,6 +284,7 @@ class Report:
     limitations: tuple[str, ...]
     audit_counts: Mapping[Result, int]
     standards: tuple[Standard, ...]
+    unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
 
     def model(self, name: str) -> ModelReport:
         """Return what is said of the network of this name; StopIteration where there is none."""

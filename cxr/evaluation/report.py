@@ -34,6 +34,7 @@ from cxr.evaluation.reporting.format import SHARE, above_or_below
 from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval, Probabilities
+from cxr.evaluation.unseen import UnseenHospitals
 from cxr.inference.decisions import images_that_sets_need, too_few_for_sets
 from cxr.inference.outputs import SavedOutputs
 
@@ -294,6 +295,7 @@ def assemble(
     comparisons: Sequence[Comparison],
     params: Mapping[str, Any],
     patients_known: int,
+    unseen: UnseenHospitals | None = None,
 ) -> Report:
     """Return the report.
 
@@ -306,6 +308,7 @@ def assemble(
         comparisons: Network against network.
         params: Content of params.yaml.
         patients_known: Images of the split table whose patient is known.
+        unseen: Figures of hospitals that were left out of training.
     """
     chosen = next(model for model in models if model.screening)
     results = Counter(audit.result for audit in audits)
@@ -330,6 +333,7 @@ def assemble(
         limitations=limitations(data, decisions.target, decisions.alpha),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
+        unseen=unseen,
     )
 
 

@@ -55,18 +55,14 @@ class UnseenHospitals:
         target: Class of the operating point.
         rows: By hospital and class.
         overall: By class.
+        alarms: Share of all films without the target that are called so.
     """
 
     network: str
     target: str
     rows: tuple[UnseenFilms, ...]
     overall: tuple[UnseenFilms, ...]
-
-    @property
-    def worst_alarm(self) -> UnseenFilms | None:
-        """The hospital's films without the target that are called so most often; None where there are none."""
-        others = [row for row in self.rows if row.label != self.target and row.called.value is not None]
-        return max(others, key=lambda row: row.called.value or 0.0, default=None)
+    alarms: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,9 @@ def measure_unseen(
     rows = [_counted(whole, hospital, label, target) for hospital in hospitals for label in labels]
     overall = [_counted(whole, ALL, label, target) for label in labels]
     network = str(answers["network"].iloc[0])
-    return UnseenHospitals(network, target, tuple(row for row in rows if row.n), tuple(overall))
+    others = whole.label != target
+    alarms = wilson(int(whole.called[others].sum()), int(others.sum()))
+    return UnseenHospitals(network, target, tuple(row for row in rows if row.n), tuple(overall), alarms)
 
 
 def _decided(

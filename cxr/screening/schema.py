@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cxr.core.errors import Reason, UsageError
+from cxr.core.files import JsonObject
 from cxr.core.image import ImageFacts
 from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import Decision, DecisionRecord, Reference, ReferReason, decision_on
@@ -264,6 +265,8 @@ class ModelRecord:
         synthetic: Whether drawn phantoms were among it.
         commit: Of the code that trained it, where known.
         dvc: Revision that it was taken from; None for a local folder.
+        unseen_alarms: Largest share that a network trained without a hospital calls the target of that hospital's
+            films without it, 0 to 1; None where no hospital was left out.
     """
 
     model: str
@@ -278,6 +281,7 @@ class ModelRecord:
     synthetic: bool
     commit: str | None
     dvc: Provenance | None = field(default=None, metadata={"absent": True})
+    unseen_alarms: float | None = field(default=None, metadata={"absent": True})
 
 
 def model_record(model: ScreeningModel) -> ModelRecord:
@@ -295,7 +299,15 @@ def model_record(model: ScreeningModel) -> ModelRecord:
         data_sha256=description["data"].get("sha256"),
         synthetic=model.synthetic,
         commit=description.get("commit"),
+        unseen_alarms=_unseen_alarms(description),
     )
+
+
+def _unseen_alarms(description: JsonObject) -> float | None:
+    """Return what a description says of the hospital on which the network was wrong most often."""
+    unseen = ((description.get("evaluation") or {}).get("card") or {}).get("unseen")
+    rows = [row for row in unseen["rows"] if row["label"] != unseen["target"]] if unseen else []
+    return max((float(row["called"]["value"]) for row in rows), default=None)
 
 
 @dataclass(frozen=True, slots=True)

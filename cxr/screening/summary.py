@@ -98,6 +98,19 @@ def drift_sentences(tally: Tally) -> Iterator[tuple[bool, str]]:
         if drift:
             odd = any(one.far_off for one in drift.comparisons)
             yield from ((odd, f"{whose(tally, head)}{sentence}") for sentence in drift.sentences())
+            if odd and head.applied:
+                yield True, f"{whose(tally, head)}{_elsewhere(head.record.unseen_alarms, head.applied.target)}"
+
+
+def _elsewhere(alarms: float | None, target: str) -> str:
+    """Say what to expect of films that are not like those that a network has learnt from."""
+    unlike = "these films look unlike those that this model learnt from; "
+    if alarms is None:
+        return f"{unlike}how often it is wrong at a hospital that it never saw was not measured"
+    return (
+        f"{unlike}of films without {target} of a hospital that it never saw it called up to {alarms:.0%} {target}; "
+        "docs/adapt.md says how to fit it to a site"
+    )
 
 
 def warnings_of(tally: Tally) -> list[str]:

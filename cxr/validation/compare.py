@@ -15,6 +15,7 @@ from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.core.records import from_json
 from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
@@ -27,6 +28,7 @@ from cxr.evaluation.stats.intervals import (
     weighted_balanced_accuracy,
     weighted_mean,
 )
+from cxr.evaluation.unseen import UnseenHospitals
 from cxr.inference.decisions import PIXEL_DIGITS
 from cxr.inference.gate import GATE_FILE
 from cxr.inference.model_folder import ScreeningModel
@@ -315,6 +317,7 @@ class ReportedMetrics:
         lung_dependence: Share of what is above chance that is lost without the lungs.
         bytes: Of its files without the description.
         gflop: An image, with that of the gate where it has one.
+        unseen_alarms: Share called the target of all films without it, of hospitals that were left out of training.
     """
 
     model: str
@@ -324,6 +327,7 @@ class ReportedMetrics:
     lung_dependence: float | None
     bytes: int
     gflop: float | None
+    unseen_alarms: Interval | None = None
 
 
 def reported_metrics(model: ScreeningModel) -> ReportedMetrics:
@@ -337,7 +341,13 @@ def reported_metrics(model: ScreeningModel) -> ReportedMetrics:
         lung_dependence=evaluation.get("lung_dependence"),
         bytes=sum(file.stat().st_size for file in model_files(model.folder, model.description)),
         gflop=_gflop(model),
+        unseen_alarms=_unseen_alarms((evaluation.get("card") or {}).get("unseen")),
     )
+
+
+def _unseen_alarms(unseen: Mapping[str, Any] | None) -> Interval | None:
+    found = from_json(UnseenHospitals, unseen) if unseen else None
+    return found.alarms if found else None
 
 
 def _gflop(model: ScreeningModel) -> float | None:
@@ -380,7 +390,25 @@ def release_verdict(
         target: Class whose sensitivity counts.
     """
     counted = ("balanced_accuracy", f"{target}_sensitivity", "log_loss")
-    return (*(_not_worse(name, figures[name].difference) for name in counted), *_costs(new, old))
+    return (
+        *(_not_worse(name, figures[name].difference) for name in counted),
+        *_unseen(new.unseen_alarms, old.unseen_alarms, target),
+        *_costs(new, old),
+    )
+
+
+def _unseen(new: Interval | None, old: Interval | None, target: str) -> Iterator[Condition]:
+    """Give the condition on hospitals that training never saw; none where neither model was measured there."""
+    if new is None and old is None:
+        return
+    found = [NUMBER.interval(one) if one else "not measured" for one in (new, old)]
+    # The films may be others, so nothing is paired: the new interval must not lie wholly above the old one.
+    worse = old is not None and (new is None or (new.low or 0.0) > (old.high or 1.0))
+    yield Condition(
+        f"films of hospitals that training never saw are not called {target} more often",
+        f"{found[0]}, before {found[1]}",
+        not worse,
+    )
 
 
 def _not_worse(name: str, difference: Interval) -> Condition:

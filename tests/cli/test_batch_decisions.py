@@ -94,6 +94,22 @@ class TestSummary:
         assert "warning: brightness is far from validation's: on average 0." in stderr
         assert "warning: figures measured on validation, and so the decisions, may not hold for these files" in stderr
         assert "size is far" not in stderr
+        assert "at a hospital that it never saw was not measured" in stderr
+
+    def test_what_to_expect_elsewhere_is_said_where_the_batch_is_unlike(
+        self, tmp_path: Path, deciding: FakeModel
+    ) -> None:
+        rows = [
+            {"label": "normal", "called": {"value": 0.124}},
+            {"label": "normal", "called": {"value": 0.326}},
+            {"label": "covid", "called": {"value": 0.93}},
+        ]
+        deciding.description["evaluation"] = {"card": {"unseen": {"target": "covid", "rows": rows}}}
+        for number in range(36):
+            save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
+        stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
+        assert "of a hospital that it never saw it called up to 33% covid" in stderr
+        assert read_json(tmp_path / "r.manifest.json")["models"][0]["unseen_alarms"] == 0.326
 
     def test_training_pictures_are_warned_of(
         self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -105,7 +121,7 @@ class TestSummary:
         model = deciding_model(training_pixels=[pixels])
         monkeypatch.setattr(cxr.inference.model_folder, "load_model", lambda *_: model)
         stderr = run(scans, "-o", tmp_path / "r.csv").stderr
-        assert "warning: 1 files are pictures it was trained on; their answers show nothing" in stderr
+        assert "warning: 1 file is a picture it was trained on; its answer shows nothing" in stderr
         assert column(tmp_path / "r.csv", "in_training_set") == ["yes", "no", "no"]
 
     @pytest.mark.parametrize("minimum", [0.0, 0.3])

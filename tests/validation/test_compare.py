@@ -190,6 +190,27 @@ def test_size_cost_and_audits_are_conditions(change, failing):
     assert [line.condition for line in release_verdict(figures, new, old, "covid") if not line.holds] == failing
 
 
+@pytest.mark.parametrize(
+    ("new", "old", "holds"),
+    [
+        (Interval(0.10, 0.08, 0.12), Interval(0.30, 0.26, 0.33), True),
+        (Interval(0.30, 0.26, 0.33), Interval(0.29, 0.25, 0.32), True),
+        (Interval(0.30, 0.26, 0.33), Interval(0.10, 0.08, 0.12), False),
+        (None, Interval(0.10, 0.08, 0.12), False),
+        (Interval(0.30, 0.26, 0.33), None, True),
+    ],
+)
+def test_a_model_that_is_wrong_more_often_at_hospitals_it_never_saw_is_worse(new, old, holds):
+    reported = ReportedMetrics("cnn1", (), 0.5, 0.1, 0.9, MAX_BYTES, 0.3)
+    even = PairedFigure(0.9, 0.9, Interval(0.0, -0.1, 0.1))
+    figures = dict.fromkeys(("accuracy", "balanced_accuracy", "covid_sensitivity", "log_loss"), even)
+    found = release_verdict(
+        figures, replace(reported, unseen_alarms=new), replace(reported, unseen_alarms=old), "covid"
+    )
+    (line,) = [line for line in found if "never saw" in line.condition]
+    assert line.holds is holds
+
+
 def test_times_are_taken_in_turns_and_ratios_within_a_round(model):
     ticks = iter([0, 1, 1, 3] * ROUNDS)  # the new one takes a second, the old one two
     found = time_beside(model.network, model.network, planes(split_table(5)), clock=lambda: next(ticks))

@@ -14,10 +14,12 @@ from cxr.evaluation.reporting.document import Points, Table, change, interval, n
 from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table
 from cxr.evaluation.reporting.network import answering_blocks, point_blocks, referred_paragraph, source_blocks
 from cxr.evaluation.reporting.networks import class_table, predictive_table
+from cxr.evaluation.reporting.overview import unseen_blocks
 from cxr.evaluation.reporting.render import markdown, plain
 from cxr.evaluation.stats.calibration import TestedCalibration
 from cxr.evaluation.stats.classification import ClassMetrics, Metrics
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
+from cxr.evaluation.unseen import UnseenHospitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class CardFigures:
         banner: Permanent sentences.
         waivers: Failures that may stand.
         limitations: Sentences.
+        unseen: What a network says of hospitals that its training never saw; None where none was left out.
     """
 
     n: int
@@ -86,6 +89,7 @@ class CardFigures:
     banner: tuple[str, ...]
     waivers: tuple[Waiver, ...]
     limitations: tuple[str, ...]
+    unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
 
 
 def describe_for_card(report: Report, name: str) -> CardFigures:
@@ -110,6 +114,7 @@ def describe_for_card(report: Report, name: str) -> CardFigures:
         banner=report.banner,
         waivers=report.waivers,
         limitations=report.limitations,
+        unseen=report.unseen,
     )
 
 
@@ -119,6 +124,10 @@ def _figures(card: CardFigures) -> str:
 
 
 def _parts(card: CardFigures) -> Iterator[str]:
+    if card.unseen:
+        yield "## Hospitals that training never saw"
+        for block in unseen_blocks(card.unseen):
+            yield from markdown(block)
     yield "## What the figures can show"
     yield f"**{plain((card.headline,))}**"
     yield from markdown(Points(tuple((one,) for one in card.banner)))

@@ -21,12 +21,14 @@ from cxr.evaluation.reporting.document import (
     Table,
     badge,
     count,
+    interval,
     not_measured,
     percent,
     raw,
     table,
     text,
 )
+from cxr.evaluation.unseen import UnseenFilms, UnseenHospitals
 
 
 def data_section(report: Report) -> Section:
@@ -77,6 +79,35 @@ def _sources(data: ReportData) -> Table:
     ]
     caption = "Images by source collection and class: where a row has one class only, the source gives the class away"
     return table(caption, ["source", *data.classes], rows)
+
+
+def unseen_blocks(found: UnseenHospitals) -> list[Block]:
+    """What is said of films of each hospital by a network whose training never saw it."""
+    words = (
+        f"{found.network} was trained again without each of these hospitals and asked about its films, with decisions "
+        "fitted without them too. Square brackets hold 95 % intervals. These are the figures to expect at a hospital "
+        "of which the network has learnt nothing; the test images below are of the collections that it has learnt from."
+    )
+    header = ("hospital", "class", "films", f"called {found.target}", "decided as suspected", "referred", "rejected")
+    rows = [_unseen_row(one) for one in (*found.rows, *found.overall)]
+    areas = [[text(one.label), interval(one.auc)] for one in found.overall if one.auc.value is not None]
+    blocks: list[Block] = [Paragraph((words,)), table("Each hospital left out of training in turn", header, rows)]
+    if areas:
+        caption = f"Area under the ROC curve of {found.target}, all hospitals left out in turn"
+        blocks.append(table(caption, ("against", "AUC"), areas))
+    return blocks
+
+
+def _unseen_row(one: UnseenFilms) -> list[Cell]:
+    shares = (one.called, one.suspected, one.referred, one.rejected)
+    return [text(one.hospital or "all"), text(one.label), count(one.n), *map(interval, shares)]
+
+
+def unseen_section(report: Report) -> Section | None:
+    """Hospitals that were left out of training, where any was."""
+    if report.unseen is None:
+        return None
+    return Section("hospitals", "Hospitals that training never saw", unseen_blocks(report.unseen))
 
 
 def audits_section(report: Report) -> Section:

@@ -37,6 +37,7 @@ from cxr.evaluation.reporting.overview import (
     page_head,
     reproducibility_section,
     standards_section,
+    unseen_section,
 )
 
 
@@ -48,7 +49,9 @@ def sections(report: Report, pictures: Pictures, whole: bool = True) -> list[Sec
         pictures: Image and heat map as PNG by model and file.
         whole: False for what stands in Markdown, without pictures.
     """
+    unseen = unseen_section(report)
     return [
+        *([unseen] if unseen else []),
         models_section(report),
         audits_section(report),
         data_section(report),

@@ -12,6 +12,8 @@ from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.document import STATUSES, standards
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.evaluation.reporting.render import render_html, render_markdown
+from cxr.evaluation.stats.intervals import Interval
+from cxr.evaluation.unseen import UnseenFilms, UnseenHospitals
 from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
 from tests.evaluation.reporting.numbers import Page, mismatches
 
@@ -200,6 +202,19 @@ def test_the_card_puts_out_of_scope_first_and_has_the_reports_figures(whole: Rep
     assert whole.verdict.headline in card
     assert "in this order, calibrated" in card
     assert "commit `abc123`" in card
+
+
+def test_hospitals_that_training_never_saw_come_first_in_page_and_card(whole: Report) -> None:
+    share = Interval(0.123, 0.101, 0.147)
+    films = UnseenFilms("north", "normal", 300, share, share, share, share, share, Interval(0.951, 0.94, 0.96))
+    unseen = UnseenHospitals("lite0", "covid", (films,), (replace(films, hospital=""),), share)
+    page = render_html(replace(whole, unseen=unseen), {})
+    assert "north" in page
+    assert page.index('id="hospitals"') < page.index('id="models"')
+    card = card_of(replace(whole, unseen=unseen))
+    assert "| north | normal | 300 | 0.123 [0.101, 0.147]" in card
+    assert card.index("| north |") < card.index("balanced_accuracy")
+    assert "0.951 [0.940, 0.960]" in card
 
 
 def test_the_card_of_little_says_what_was_not_measured() -> None:
