@@ -26,7 +26,7 @@ from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming
 from cxr.screening.predict import BATCHES_AHEAD, outcomes_of
-from cxr.screening.read import ReadOptions, Reading, prefetch, read
+from cxr.screening.read import Reading, ReadOptions, prefetch, read
 from cxr.screening.schema import Row, Status
 
 __all__ = ["CxrError", "Model", "Result", "load_model", "screen"]

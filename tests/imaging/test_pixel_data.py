@@ -234,8 +234,6 @@ HIGH_THROUGHPUT, PROGRESSIVE, LOSSLESS = (f"1.2.840.10008.1.2.4.{end}" for end i
     ],
 )
 def test_a_codestream_of_another_form_than_its_syntax_is_read_and_told(name: str, syntax: str, form: str) -> None:
-    if name in OF_EXTRA:
-        pytest.importorskip("imagecodecs")
     expected, facts = decode_bytes(written(of(name)), 16)
     assert not [step for step in facts.steps if step.startswith("codestream")]
     dataset = of(name)
