@@ -97,7 +97,7 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
         selection = select(found.candidates, None, None)
         row = Row("", answers=(Prediction("covid", (0.5, 0.25, 0.25)),), format="DICOM", sha256="0" * 64)
         cells = tuple(small.schema.cells(row)[1:])
-        fingerprint = fingerprint_of(small.models, small.request.naming, small.keywords)
+        fingerprint = fingerprint_of(small.models, small.request.naming, small.schema.keywords)
         positions = array("q", [-1]) * files
         slices = list(range(0, files, SLICE))
         if shuffled:

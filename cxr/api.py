@@ -26,7 +26,7 @@ from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming
 from cxr.screening.predict import BATCHES_AHEAD, outcomes_of
-from cxr.screening.read import Reading, prefetch, read
+from cxr.screening.read import Reading, ReadOptions, prefetch, read
 from cxr.screening.schema import Row, Status
 
 __all__ = ["CxrError", "Model", "Result", "load_model", "screen"]
@@ -181,7 +181,7 @@ def _decoded(numbered: tuple[int, _Source], side: int, any_dicom: bool) -> tuple
     candidate = Candidate(str(number), source.relative, source.named)
     if source.array is not None:
         return source, _of_array(candidate, source.array, side)
-    return source, read(candidate, source.folder, [side], any_dicom=any_dicom)
+    return source, read(candidate, source.folder, [side], ReadOptions(any_dicom=any_dicom))
 
 
 def _of_array(candidate: Candidate, array: NDArray[Any], side: int) -> Reading:

@@ -201,7 +201,6 @@ def _prepare(
         schema,
         wanted,
         options.partitions,
-        options.keywords,
         threads,
         batch,
         options.file_timeout,

@@ -37,6 +37,9 @@ _WORKBOOKS = (
 _QUOTED = re.compile(r'"[^"]*"')
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _TOLD = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+# Of no other words: a picture may be called #TYPE 1.png.
+_TYPE = re.compile(r'"?#TYPE (?:System|Selected|Deserialized|Microsoft)\.[^\r\n/\\]*(?=[\r\n]|\Z)')
+_A_TYPE = "a type"
 _WORDS = re.compile(r"[^\r\n]*\w[^\r\n]*")
 _SHOWN = 100  # characters of a file in a sentence
 # A second byte order mark where files were joined, marks of direction that Windows' dialogs copy along with a path, and
@@ -54,7 +57,8 @@ class TextForm:
         has_mark: Whether there is a byte order mark.
         line_end: That of the first line; empty where it has none.
         separator: One of SEPARATORS, as the first line of a table has most of; the comma where it has none.
-        is_told: Whether the first line says nothing but the separator, as in `sep=;`, and is no part of the table.
+        preface: What a first line that is no part of the table names: the separator, as in `sep=;`, or the type of
+            what PowerShell exported, as in `#TYPE System.IO.FileInfo`; empty where the table begins at once.
     """
 
     codec: str
@@ -62,7 +66,7 @@ class TextForm:
     has_mark: bool
     line_end: str
     separator: str
-    is_told: bool
+    preface: str
 
     @property
     def oddities(self) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ class TextForm:
             (self.encoding != "UTF-8", f"the encoding {self.encoding}"),
             (self.has_mark and self.encoding == "UTF-8", "a byte order mark"),
             (self.separator != ",", f"{SEPARATORS[self.separator]}s between cells"),
-            (self.is_told, "a first line that names the separator"),
+            (bool(self.preface), f"a first line that names {self.preface}"),
             (self.line_end == "\r\n", "lines that end in CR LF"),
             (self.line_end == "\r", "lines that end in CR"),
         )
@@ -82,9 +86,11 @@ def form_of(head: bytes) -> TextForm:
     """Tell the form of a text by its first bytes; what has no mark and is not certainly UTF-16 counts as UTF-8."""
     codec, encoding, has_mark = _encoding_of(head)
     text = codecs.getincrementaldecoder(codec)("replace").decode(head)
-    line_end, told = _LINE_END.search(text), _TOLD.match(text)
-    separator = told[1] if told else max(SEPARATORS, key=_QUOTED.sub("", _first_words(text)).count)
-    return TextForm(codec, encoding, has_mark, line_end[0] if line_end else "", separator, bool(told))
+    line_end, told, typed = _LINE_END.search(text), _TOLD.match(text), _TYPE.match(text)
+    words = _first_words(text[typed.end() :] if typed else text)
+    separator = told[1] if told else max(SEPARATORS, key=_QUOTED.sub("", words).count)
+    preface = "the separator" if told else _A_TYPE if typed else ""
+    return TextForm(codec, encoding, has_mark, line_end[0] if line_end else "", separator, preface)
 
 
 def _first_words(text: str) -> str:
@@ -246,8 +252,10 @@ def _checked(
 
 def _rows(path: Path, form: TextForm, name: str) -> Iterator[list[str]]:
     lines = read_lines(path, form, name)
-    if form.is_told:
+    if form.preface:
         next(lines)
+    if form.preface == _A_TYPE:  # a row of its own in a spreadsheet
+        yield []
     rows = csv.reader(lines, delimiter=form.separator, strict=True)
     number = 0
     try:

@@ -16,6 +16,7 @@ STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF55}
 
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
 _START_OF_SCAN = 0xDA
+_OF_PART_15 = 0x4000  # bit of Rsiz
 _SIZ_BYTES = 43  # from the start of the codestream up to bits and sign of its first component
 
 
@@ -32,6 +33,7 @@ class FrameHeader:
         samples: Of a pixel.
         is_signed: Of samples; JPEG and JPEG-LS do not tell.
         is_whole: Whether the end of the codestream is there.
+        is_high_throughput: Of JPEG 2000, whether its blocks are coded as T.814 says.
     """
 
     place: int
@@ -42,6 +44,7 @@ class FrameHeader:
     samples: int
     is_signed: bool
     is_whole: bool
+    is_high_throughput: bool = False
 
 
 def frame_of(data: bytes) -> FrameHeader | None:
@@ -61,7 +64,7 @@ def is_start(data: bytes) -> bool:
 def _of_jpeg_2000(data: bytes, start: int) -> FrameHeader | None:
     if start < 0 or len(data) < start + _SIZ_BYTES:
         return None
-    right, low, left, top = struct.unpack_from(">4I", data, start + 8)
+    capabilities, right, low, left, top = struct.unpack_from(">H4I", data, start + 6)
     samples, bits = struct.unpack_from(">HB", data, start + 40)
     if right <= left or low <= top:
         return None
@@ -74,6 +77,7 @@ def _of_jpeg_2000(data: bytes, start: int) -> FrameHeader | None:
         samples=samples,
         is_signed=bits > 0x7F,
         is_whole=data.rfind(END) > start,
+        is_high_throughput=bool(capabilities & _OF_PART_15),
     )
 
 

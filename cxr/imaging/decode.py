@@ -23,7 +23,8 @@ from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.plain import is_plain
 from cxr.imaging.png import with_stored_pixels, without_notes
-from cxr.imaging.tiff import for_pillow, unsupported
+from cxr.imaging.tail import check_bmp, check_webp
+from cxr.imaging.tiff import check_whole, for_pillow, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 TURNS = {
@@ -170,9 +171,22 @@ def _decode_tiff(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         luminance, facts = _decode_by_pillow(readable, side)
     except (UnidentifiedImageError, KeyError) as error:  # its directory is whole, so that it is no damage
         raise unsupported(data) from error
+    check_whole(data)
     if is_inverse:
         return 255 - luminance, replace(facts, steps=(*facts.steps, "inverted"))
     return luminance, facts
+
+
+def _decode_bmp(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    decoded = _decode_by_pillow(data, side)
+    check_bmp(data)
+    return decoded
+
+
+def _decode_webp(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
+    decoded = _decode_by_pillow(data, side)
+    check_webp(data)
+    return decoded
 
 
 def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
@@ -180,7 +194,12 @@ def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
         return _decode_opened(image, side)
 
 
-DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {"PNG": _decode_png, "TIFF": _decode_tiff}
+DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {
+    "PNG": _decode_png,
+    "TIFF": _decode_tiff,
+    "BMP": _decode_bmp,
+    "WEBP": _decode_webp,
+}
 
 
 def _lacks_end(data: bytes, found: str) -> bool:

@@ -13,15 +13,18 @@ from cxr.core.image import ImageFacts, Plane
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import HEAD_BYTES, lacks_preamble
 from cxr.imaging.headers import check_header, class_of
-from cxr.imaging.pixel_data import Values, stored_values
+from cxr.imaging.pixel_data import Values, stored_values, syntax_steps
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 
 LUT_BITS = range(8, 17)
 TRANSFER_SYNTAX = 0x00020010
+LITTLE, BIG = "in little endian", "in big endian"
+FIRST_GROUPS = range(0x0004, 0x0030)  # of what a data set may begin with: mostly 0008
 MOST_INFLATED = 2 * MAX_PIXELS + (64 << 20)  # bytes: the largest picture that is read, and what may stand beside it
 
 
@@ -218,6 +221,7 @@ def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFact
         _check_shape(dataset)
         _fill_transfer_syntax(dataset)
         luminance, steps = luminance_of_stored(stored_values(dataset), dataset)
+        steps = [*syntax_steps(dataset), *steps]
     except ImageError:
         raise
     except MemoryError as error:
@@ -250,17 +254,20 @@ def _inflated(data: bytes) -> bytes:
     pydicom would inflate it into as much memory as it takes.
     """
     from pydicom.filereader import data_element_generator
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
+    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
     file = BytesIO(data)
     file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
     meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
     syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
+    content = memoryview(data)[file.tell() :]
+    if syntaxes:
+        _check_form(content, UID(syntaxes[-1].decode("ascii", "replace")))
     if syntaxes[-1:] != [DeflatedExplicitVRLittleEndian.encode()]:
         return data
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        inflated = inflater.decompress(file.read(), MOST_INFLATED)
+        inflated = inflater.decompress(content, MOST_INFLATED)
     except zlib.error as error:
         raise ImageError(Reason.UNREADABLE, "its deflated data are damaged") from error
     if inflater.unconsumed_tail:
@@ -270,6 +277,38 @@ def _inflated(data: bytes) -> bytes:
             Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its deflated data"
         )
     return inflated
+
+
+def _check_form(content: memoryview, syntax: "UID") -> None:
+    """Refuse a data set that is written in another form than its transfer syntax says, and cannot be read so.
+
+    Explicit and implicit value representation, little endian, are told apart element by element; either is read.
+    """
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        return
+    plain, inflated = _order_of(bytes(content[:HEAD_BYTES])), _order_of(_first_inflated(content))
+    deflated = "deflated" if inflated else ""
+    written = deflated or plain if syntax.is_deflated else plain or deflated
+    named = "deflated" if syntax.is_deflated else LITTLE if syntax.is_little_endian else BIG
+    if written and written != named:
+        raise ImageError(
+            Reason.UNREADABLE, f"the transfer syntax is {syntax} ({syntax.name}); its data set is written {written}"
+        )
+
+
+def _order_of(head: bytes) -> str:
+    """Return the byte order of a data set, by the group of its first element; empty where these bytes begin none."""
+    if len(head) < 8:
+        return ""
+    groups = {LITTLE: int.from_bytes(head[:2], "little"), BIG: int.from_bytes(head[:2], "big")}
+    return next((order for order, group in groups.items() if group in FIRST_GROUPS), "")
+
+
+def _first_inflated(content: memoryview) -> bytes:
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[:4096], HEAD_BYTES)
+    except zlib.error:
+        return b""
 
 
 def _is_after_meta(tag: int, *_: object) -> bool:

@@ -28,7 +28,6 @@ _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
 )
-_NOT_READ = ", which is not read; "
 
 
 class Unread(NamedTuple):
@@ -40,7 +39,7 @@ class Unread(NamedTuple):
     @property
     def words(self) -> str:
         """Both, for people."""
-        return _NOT_READ.join(self)
+        return f"{self.name}, which is not read; {self.remedy}"
 
 
 _EXPORT = "export it as PNG or TIFF, for example with"
@@ -56,9 +55,13 @@ _UNREAD_SIGNATURES = (
     (b"II\xbc\x01", Unread("JPEG XR", _MAGICK)),
 )
 _UNREAD_BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
-    **dict.fromkeys((b"mif1", b"msf1"), "HEIF"),
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    brand: Unread(name, _MAGICK)
+    for name, brands in {
+        "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+        "HEIF": (b"mif1", b"msf1"),
+        "AVIF": (b"avif", b"avis"),
+    }.items()
+    for brand in brands
 }
 _UNPACK = "unpack it first"
 # What a name alone says of a file that has no row.
@@ -82,6 +85,10 @@ _OTHER_SIGNATURES = (  # of what has no row unless its name claims a picture
     (b"\xfd7zXZ\0", _UNREAD_NAMES[".xz"]),
     (b"%PDF-", _UNREAD_NAMES[".pdf"]),
 )
+_BY_DETAIL = {
+    unread.words: unread
+    for unread in (_NIFTI, *dict(_UNREAD_SIGNATURES + _OTHER_SIGNATURES).values(), *_UNREAD_BRANDS.values())
+}
 _NIFTI_HEADERS = tuple(struct.pack(f"{order}I", size) for order in "<>" for size in (348, 540))
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
 _RIFF_MARK, _BMP_MARK = 12, 18  # bytes by which WebP and BMP are known
@@ -124,9 +131,8 @@ def claims_picture(name: str) -> bool:
 
 
 def unread_by_detail(detail: str) -> Unread | None:
-    """Return the format that the detail of a row names, see `why_unknown`; None where it names none."""
-    name, found, remedy = detail.partition(_NOT_READ)
-    return Unread(name, remedy) if found else None
+    """Return the format whose words are the detail of a row, see `why_unknown`; None where they are no format's."""
+    return _BY_DETAIL.get(detail)
 
 
 def unread_by_name(name: str) -> Unread | None:
@@ -163,9 +169,7 @@ def _unread_picture(data: bytes) -> Unread | None:
     for signature, unread in _UNREAD_SIGNATURES:
         if data.startswith(signature):
             return unread
-    if data[4:8] == b"ftyp" and data[8:12] in _UNREAD_BRANDS:
-        return Unread(_UNREAD_BRANDS[data[8:12]], _MAGICK)
-    return None
+    return _UNREAD_BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
 
 
 def _is_nifti(data: bytes) -> bool:

@@ -58,11 +58,11 @@ def isolated(
     """
     request, stops = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL), _stops
     try:
-        return _answered(_an_idle_one(), function, request, data, seconds)
+        return _answered(_an_idle_one(), function, request, data, seconds, stops)
     except ImageError:  # perhaps of what earlier files have left there
         if stops != _stops:
             raise
-        return _answered(None, function, request, data, seconds)
+        return _answered(None, function, request, data, seconds, stops)
 
 
 def stop() -> None:
@@ -74,12 +74,12 @@ def stop() -> None:
 
 
 def _answered(
-    child: "_Child | None", function: Callable[..., Answer], request: bytes, data: bytes, seconds: float
+    child: "_Child | None", function: Callable[..., Answer], request: bytes, data: bytes, seconds: float, stops: int
 ) -> tuple[str, bytes]:
     """Ask a child, or a new one, and keep it where it can be asked again."""
-    child = child or _Child(function.__module__)
+    child = child or _Child(function.__module__, stops)
     try:
-        kind, text, found = child.ask(request, data, seconds)
+        kind, text, found = child.ask(request, data, seconds, stops)
     except BaseException:
         child.close()
         raise
@@ -95,8 +95,8 @@ def _answered(
 class _Child:
     """A process that computes what it is asked."""
 
-    def __init__(self, module: str) -> None:
-        """Start it, with what it will need of `module`. Raises ImageError where that is impossible."""
+    def __init__(self, module: str, stops: int) -> None:
+        """Start it, with what it will need of `module`; see `ask`. Raises ImageError where that is impossible."""
         start = f"import sys; sys.path[:] = {sys.path!r}; import {module}; from {__name__} import serve; serve()"
         self._late = False
         try:
@@ -115,21 +115,27 @@ class _Child:
         for end in (self._input, self._output):
             _widen(end)
         try:
-            self._exchange((), _START_SECONDS)
+            self._exchange((), _START_SECONDS, stops)
         except BaseException:
             self.close()
             raise
 
-    def ask(self, request: bytes, data: bytes, seconds: float) -> tuple[int, str, bytes]:
-        """Return kind, text and bytes of the answer. Raises ImageError where there is none."""
-        head = _REQUEST.pack(seconds, len(request), len(data))
-        return self._exchange((head + request, data), seconds)
+    def ask(self, request: bytes, data: bytes, seconds: float, stops: int) -> tuple[int, str, bytes]:
+        """Return kind, text and bytes of the answer.
 
-    def _exchange(self, sent: Sequence[bytes], seconds: float) -> tuple[int, str, bytes]:
+        Raises:
+            ImageError: There is none, or `stop` was called more than `stops` times by now.
+        """
+        head = _REQUEST.pack(seconds, len(request), len(data))
+        return self._exchange((head + request, data), seconds, stops)
+
+    def _exchange(self, sent: Sequence[bytes], seconds: float, stops: int) -> tuple[int, str, bytes]:
         # A timer works with pipes of every system, and where what is sent is not taken.
         timer = threading.Timer(seconds, self._too_late) if seconds else None
         try:
             _busy.add(self)
+            if stops != _stops:  # by whom did not see it among the busy ones yet
+                raise ImageError(Reason.CRASHED, "decoding was stopped")
             if timer:
                 timer.daemon = True
                 timer.start()

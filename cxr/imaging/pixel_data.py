@@ -17,6 +17,7 @@ from PIL import Image
 from cxr.core.errors import ImageError, Reason
 from cxr.imaging.codestream import SIZ, SOF0, SOF1, SOF2, SOF3, SOF55, FrameHeader, frame_of, is_start
 from cxr.imaging.pixels import CONVERT, named
+from cxr.imaging.tail import check_rows
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -26,9 +27,19 @@ Decoder = Callable[[bytes], Values]
 
 LONGEST_UID = 64  # characters (PS3.5, 9.1)
 RLE = "RLE"
+# What a codestream is, within its kind, as the step `codestream=` tells; by the end of the syntax.
+_FORMS = {
+    **dict.fromkeys(("4.50", "4.51", "4.53", "4.55"), "lossy_JPEG"),
+    **dict.fromkeys(("4.57", "4.70"), "lossless_JPEG"),
+    **dict.fromkeys(("4.90", "4.91"), "JPEG_2000"),
+    **dict.fromkeys(("4.201", "4.202", "4.203"), "HTJ2K"),
+}
+_BIT_POSITION, _OVERLAY_DATA = 0x0102, 0x3000  # elements of the groups 60xx
+_LONGEST_CELL = 16  # bits
+_DICOM_SYNTAX = "1.2.840.10008.1.2."
 # Compressed transfer syntaxes that are decoded (PS3.6, A-1), by what their codestreams are.
 _KINDS = {
-    f"1.2.840.10008.1.2.{last}": kind
+    f"{_DICOM_SYNTAX}{last}": kind
     for kind, lasts in {
         "JPEG": ("4.50", "4.51", "4.53", "4.55", "4.57", "4.70"),
         "JPEG-LS": ("4.80", "4.81"),
@@ -54,11 +65,25 @@ def stored_values(dataset: "Dataset") -> Values:
     _check_syntax(dataset)
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_amount("PixelData has {:,} bytes", len(dataset.PixelData or b""), dataset, dataset.BitsAllocated // 8)
+        _check_native(dataset)
         values: Values = dataset.pixel_array
         return values
     decompress = _from_rle if _kind(dataset) == RLE else _from_codestream
     values = decompress(_frame(dataset), dataset)
     return _extended(values.astype(np.int32) & _mask(dataset.BitsStored), dataset)
+
+
+def syntax_steps(dataset: "Dataset") -> list[str]:
+    """Return the step that tells of a codestream of another form than its syntax says, which `stored_values` took."""
+    said = _FORMS.get(dataset.file_meta.TransferSyntaxUID.removeprefix(_DICOM_SYNTAX))
+    header = frame_of(_frame(dataset)) if said else None
+    if header is None:
+        return []
+    if header.marker == SIZ:
+        found = "HTJ2K" if header.is_high_throughput else "JPEG_2000"
+    else:
+        found = "lossless_JPEG" if header.marker == SOF3 else "lossy_JPEG"
+    return [f"codestream={found}"] if found != said else []
 
 
 def _kind(dataset: "Dataset") -> str | None:
@@ -158,15 +183,33 @@ def _decoder_of(header: FrameHeader, dataset: "Dataset") -> Decoder:
     return partial(_by_imagecodecs, name="jpegls_decode" if marker == SOF55 else "jpeg8_decode")
 
 
-def _check_unused_bits(values: Values, precision: int, dataset: "Dataset") -> None:
+def _check_native(dataset: "Dataset") -> None:
+    """Refuse uncompressed pixel data that a copy has not reached, and such whose unused bits are none."""
+    element, syntax = dataset["PixelData"], dataset.file_meta.TransferSyntaxUID
+    rows, columns, size = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated) // 8
+    if max(dataset.keys()) == element.tag and not syntax.is_deflated:  # nothing but zeros can follow
+        check_rows(element.value, element.file_tell or 0, columns * size)
+    if dataset.BitsStored < dataset.BitsAllocated:
+        order = "<" if syntax.is_little_endian else ">"
+        values = np.frombuffer(element.value, f"{order}u{size}", rows * columns)
+        _check_unused_bits(values & (_mask(size * 8) & ~_overlay_bits(dataset)), size * 8, dataset, "pixel data")
+
+
+def _overlay_bits(dataset: "Dataset") -> int:
+    """Return the bits of a cell in which overlays lie, as objects of before 2004 have them (PS3.3-2003, C.9.2)."""
+    first = [0x6000 + number for number in range(0, 32, 2)]
+    inside = [group for group in first if (group, _BIT_POSITION) in dataset and (group, _OVERLAY_DATA) not in dataset]
+    places = [dataset[group, _BIT_POSITION].value for group in inside]
+    return sum(1 << place for place in set(places) if isinstance(place, int) and place in range(_LONGEST_CELL))
+
+
+def _check_unused_bits(values: Values, precision: int, dataset: "Dataset", of: str = "compressed data") -> None:
     """Refuse values that need more bits than BitsStored says, which would be shown wrapped."""
     bits = int(dataset.BitsStored)
     beyond = (values & _mask(precision)) >> bits
     is_extension = (beyond == _mask(precision - bits)) & (values >> (bits - 1) & 1 == 1)
     if not np.all((beyond == 0) | is_extension):
-        raise ImageError(
-            Reason.UNREADABLE, f"its compressed data have values up to {values.max()}; BitsStored is {bits}"
-        )
+        raise ImageError(Reason.UNREADABLE, f"its {of} have values up to {values.max()}; BitsStored is {bits}")
 
 
 def _from_rle(data: bytes, dataset: "Dataset") -> Values:

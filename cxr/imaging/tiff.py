@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cxr.core.errors import ImageError, Reason
+from cxr.imaging.tail import check_rows
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 STRIPS, PLANAR, TILES, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 324, 338, 339
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
 UNSIGNED, SIGNED, UNDEFINED = 1, 2, 4
+UNCOMPRESSED = 1
 SHORT = 3
 NUMBERS = {1: "B", SHORT: "H", 4: "I", 16: "Q"}  # types of entries that hold unsigned integers
 MOST_VALUES = 16  # of a tag that is looked at: a picture has no more samples a pixel
@@ -77,6 +79,15 @@ def for_pillow(data: bytes) -> tuple[bytes, bool]:
     if directory.first(SAMPLE_FORMAT, UNSIGNED) == UNDEFINED:
         wanted[SAMPLE_FORMAT] = UNSIGNED
     return (_rewritten(data, directory, wanted) if wanted else data), is_inverse
+
+
+def check_whole(data: bytes) -> None:
+    """Refuse uncompressed pixels that a copy has not reached. Raises ImageError as `check_rows`."""
+    directory = _read(data)
+    bits, start = _bits(directory), directory.first(STRIPS, 0)
+    if directory.first(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and start and bits >= 8:
+        samples = directory.first(SAMPLES, 1) if directory.first(PLANAR, 1) == 1 else 1
+        check_rows(memoryview(data)[start:], start, directory.first(WIDTH, 0) * samples * bits // 8)
 
 
 def unsupported(data: bytes) -> ImageError:

@@ -26,6 +26,7 @@ from cxr.core.files import (
     guarded,
     make_folder,
     move,
+    refused,
     remove,
     untracked,
     write_bytes,
@@ -246,9 +247,14 @@ def workspace(root: Path) -> Iterator[Path]:
     try:
         write_text(work / ".gitignore", "*\n")
         yield work
-    except BaseException:
-        if not os.path.lexists(work / OLD):
-            discard(work)
+    except BaseException as error:
+        if os.path.lexists(work / OLD):  # and the sentence says so
+            raise
+        discard(work)
+        cause = error.__cause__
+        if isinstance(error, OutputError) and isinstance(cause, OSError) and work.name in str(error):
+            unnamed = OSError(cause.errno, cause.strerror)  # nobody knows the folder that is gone
+            raise refused(unnamed, root.absolute() / DATA, kept="what was there before is as it was") from cause
         raise
     discard(work)
 

@@ -270,7 +270,7 @@ def read_names(data: bytes, name: str) -> Iterator[str]:
         return
     lines = data if is_utf8 else decode_text(data, name).encode()
     for number, line in enumerate(lines.splitlines(), start=1):
-        if number == 1 and form.is_told:
+        if number == 1 and form.preface:
             continue
         meant = _meant(os.fsdecode(line))
         if not meant.isprintable() and not os.path.lexists(meant):

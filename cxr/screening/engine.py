@@ -13,6 +13,7 @@ from cxr.screening.discovery import Selection
 from cxr.screening.journal import Fingerprint, JournalRecord
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome
+from cxr.screening.read import ReadOptions
 from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
 from cxr.screening.tables import Dialect, Format
@@ -46,7 +47,6 @@ class Run:
         schema: Of the table.
         format: Of the table.
         partitioned: Whether it is a folder of several files.
-        keywords: DICOM attributes to read.
         workers: Decoding threads, where one process screens; 0 is one for each core.
         batch: Files that are taken together; no answer depends on it.
         seconds: That decoding one file may take; 0: as long as it takes.
@@ -60,11 +60,15 @@ class Run:
     schema: Schema
     format: Format = Format.CSV
     partitioned: bool = False
-    keywords: tuple[str, ...] = ()
     workers: int = 0
     batch: int = BATCH
     seconds: float = FILE_SECONDS
     dialect: Dialect = Dialect.PLAIN
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How its files are read."""
+        return ReadOptions(self.schema.keywords, self.seconds, self.schema.any_dicom)
 
 
 # Numbers of candidates, and the position of the record of each.

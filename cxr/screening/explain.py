@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -259,10 +259,11 @@ def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[
     candidates = {one.cell: one for one in work.selection.candidates if one.cell in wanted}
     naming = work.request.naming
     hashed = naming.style is PathStyle.HASHED
+    options = replace(work.reading, keywords=())
 
     def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
-        reading = read(candidate, naming.root, [side, SIDE], seconds=work.seconds, any_dicom=work.schema.any_dicom)
+        reading = read(candidate, naming.root, [side, SIDE], options)
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
         if reading.sha256 != record["sha256"] or not reading.planes:
             return _Decoded(record, stem, None, None)

@@ -1,6 +1,7 @@
 """One page to look at: a thumbnail and every cell of each row, sorted and filtered in the browser, offline."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -121,8 +122,7 @@ def _thumbnail(record: Record, candidate: Candidate, work: Run) -> bytes | None:
     """Return the picture of a row, or None where there is none or the file has changed since."""
     if not record["width"]:
         return None
-    root, any_dicom = work.request.naming.root, work.schema.any_dicom
-    reading = read(candidate, root, [SIDE], seconds=work.seconds, any_dicom=any_dicom)
+    reading = read(candidate, work.request.naming.root, [SIDE], replace(work.reading, keywords=()))
     same = reading.sha256 == record["sha256"]
     return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import ImageFacts, Plane, pixels_digest
-from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import PIXEL_DIGITS, Decision
 from cxr.inference.gate import Verdict, judge
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH, Failure, NetworkOutputs, predict_with_fallback, softmax
 from cxr.screening.candidates import Candidate
 from cxr.screening.journal import JournalRecord
-from cxr.screening.read import Reading, prefetch, read
+from cxr.screening.read import AS_USUAL, Reading, ReadOptions, prefetch, read
 from cxr.screening.schema import Prediction, Row, Schema
 from cxr.screening.storage import FileVersion, Root, store_of
 
@@ -95,11 +94,8 @@ def screen(
     root: Root,
     models: Sequence[ScreeningModel],
     workers: int = 0,
-    keywords: Sequence[str] = (),
+    options: ReadOptions = AS_USUAL,
     batch: int = BATCH,
-    seconds: float = FILE_SECONDS,
-    *,
-    any_dicom: bool = False,
 ) -> Generator[list[Outcome], None, None]:
     """Give what became of each candidate, in their order, a batch at a time.
 
@@ -108,17 +104,15 @@ def screen(
         root: An absolute folder, or a store elsewhere.
         models: At least one; each file is read once for all of them. Where the first has a gate, it judges for all.
         workers: Reading threads; 0 is as many as suit the root, IN_TURN none: files are read between the batches.
-        keywords: DICOM attributes to read.
+        options: How they are read.
         batch: Files that are taken together, at least 1; no answer depends on it.
-        seconds: That decoding one file may take; 0: as long as it takes.
-        any_dicom: Whether DICOM is screened whose header says another modality or part of the body.
 
     Raises:
         DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
     sides = [model.plane_side for model in models]
-    decode = partial(read, root=root, sides=sides, keywords=keywords, seconds=seconds, any_dicom=any_dicom)
+    decode = partial(read, root=root, sides=sides, options=options)
     store = store_of(root)
     workers = workers or store.workers
     readings = prefetch(decode, candidates, workers, max(BATCHES_AHEAD * max(batch, BATCH), workers), store.stop)

@@ -39,7 +39,7 @@ from cxr.screening.journal import (
 )
 from cxr.screening.output import OutputFiles
 from cxr.screening.predict import record_of, screen
-from cxr.screening.read import IN_TURN
+from cxr.screening.read import IN_TURN, ReadOptions
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
 from cxr.screening.workers import at_points, load_all
@@ -127,8 +127,7 @@ class WorkerPayload:
     Attributes:
         points: The operating point in force of each; empty without decisions.
         root: Where the pictures lie; a store opens connections of its own.
-        keywords: DICOM attributes to read.
-        seconds: That decoding one file may take; 0: as long as it takes.
+        reading: How they are read.
         schema: Of the table.
         parts: Folder of parts, which every worker must see.
         fingerprint: That of the run, where it began.
@@ -136,8 +135,7 @@ class WorkerPayload:
 
     points: Sequence[str]
     root: Root
-    keywords: tuple[str, ...]
-    seconds: float
+    reading: ReadOptions
     schema: Schema
     parts: Path
     fingerprint: Fingerprint
@@ -178,8 +176,7 @@ def worker_payload(work: Run, parts: Path, fingerprint: Fingerprint) -> WorkerPa
     return WorkerPayload(
         points=[model.operating_point for model in models],
         root=work.request.naming.root,
-        keywords=work.keywords,
-        seconds=work.seconds,
+        reading=work.reading,
         schema=work.schema,
         parts=parts,
         fingerprint=fingerprint,
@@ -225,15 +222,7 @@ class Worker:
                 f"{MOST_TRIES} workers died one after the other while they screened {candidates[0].cell} to "
                 f"{candidates[-1].cell}; screen these without --engine ray to see which file it is"
             )
-        batches = screen(
-            candidates,
-            payload.root,
-            self._models,
-            self._readers,
-            payload.keywords,
-            seconds=payload.seconds,
-            any_dicom=payload.schema.any_dicom,
-        )
+        batches = screen(candidates, payload.root, self._models, self._readers, payload.reading)
         with suspected(begun > 1):
             records = [record_of(outcome, payload.schema) for outcomes in batches for outcome in outcomes]
         places = write_part(payload.parts, number, records)

@@ -19,6 +19,24 @@ from cxr.screening.storage import MAX_BYTES, FileVersion, Root, store_of
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How files are read.
+
+    Attributes:
+        keywords: DICOM attributes that are read too.
+        seconds: That decoding one file may take; 0: as long as it takes.
+        any_dicom: Whether DICOM is decoded whose header says another modality or part of the body.
+    """
+
+    keywords: tuple[str, ...] = ()
+    seconds: float = FILE_SECONDS
+    any_dicom: bool = False
+
+
+AS_USUAL = ReadOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One file after decoding.
 
@@ -45,19 +63,8 @@ class Reading:
     attributes: tuple[str, ...] = ()
 
 
-def read(
-    candidate: Candidate,
-    root: Root,
-    sides: Sequence[int],
-    keywords: Sequence[str] = (),
-    seconds: float = FILE_SECONDS,
-    *,
-    any_dicom: bool = False,
-) -> Reading:
-    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data.
-
-    `seconds` and `any_dicom` as in `decode_bytes`.
-    """
+def read(candidate: Candidate, root: Root, sides: Sequence[int], options: ReadOptions = AS_USUAL) -> Reading:
+    """Read and decode a candidate for networks that take planes of `sides` pixels; an ImageError becomes data."""
     claims = _claims(candidate)
     reading = Reading(candidate)
     store = store_of(root)
@@ -79,7 +86,7 @@ def read(
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
-            return _decoded(reading, data, sides, keywords, seconds, any_dicom)
+            return _decoded(reading, data, sides, options)
     except MemoryError:
         return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
     except ImageError as error:
@@ -128,17 +135,15 @@ def _claims(candidate: Candidate) -> bool:
     return candidate.named or claims_picture(candidate.relative)
 
 
-def _decoded(
-    reading: Reading, data: bytes, sides: Sequence[int], keywords: Sequence[str], seconds: float, any_dicom: bool
-) -> Reading:
+def _decoded(reading: Reading, data: bytes, sides: Sequence[int], options: ReadOptions) -> Reading:
     """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
     planes: dict[int, Plane] = {}
     facts = None
     for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side, seconds, any_dicom=any_dicom)
+        luminance, found = decode_bytes(data, side, options.seconds, any_dicom=options.any_dicom)
         planes[side] = to_plane(luminance, side)
         facts = facts or found
-    attributes = attributes_of(data, keywords, seconds)
+    attributes = attributes_of(data, options.keywords, options.seconds)
     return replace(reading, planes=planes, facts=facts, attributes=attributes)
 
 

@@ -159,16 +159,7 @@ class LocalEngine:
         waiting = iter(todo)
         chosen = (candidates[number] for number in todo)
         root, models = work.request.naming.root, work.models
-        screened = screen(
-            chosen,
-            root,
-            models,
-            work.workers,
-            work.keywords,
-            work.batch,
-            work.seconds,
-            any_dicom=work.schema.any_dicom,
-        )
+        screened = screen(chosen, root, models, work.workers, work.reading, work.batch)
         for outcomes in screened:
             numbers = [next(waiting) for _ in outcomes]
             assert all(o.candidate == candidates[n] for o, n in zip(outcomes, numbers, strict=True)), "out of order"
@@ -194,8 +185,8 @@ def run(
         DataError: The connection to the files is lost, or the earlier table is of another revision.
     """
     started = datetime.now(UTC)
-    fingerprint = fingerprint_of(work.models, work.request.naming, work.keywords, any_dicom=work.schema.any_dicom)
-    request = work.request
+    request, schema = work.request, work.schema
+    fingerprint = fingerprint_of(work.models, request.naming, schema.keywords, any_dicom=schema.any_dicom)
     if request.earlier and request.changes:
         _check_baseline(request.earlier, fingerprint, request.changes.since.commit)
     with engine.opened(files, fingerprint, overwrite=overwrite) as journal:
@@ -323,15 +314,7 @@ def _streamed_rows(work: Run, tally: Tally, text: io.TextIOWrapper, listener: Pr
     candidates = work.selection.candidates
     listener.resumed(0, 0, len(candidates))
     root, models = work.request.naming.root, work.models
-    screened = screen(
-        candidates,
-        root,
-        models,
-        work.workers,
-        work.keywords,
-        seconds=work.seconds,
-        any_dicom=work.schema.any_dicom,
-    )
+    screened = screen(candidates, root, models, work.workers, work.reading)
     for outcomes in screened:
         for outcome in outcomes:
             if outcome.row is None:

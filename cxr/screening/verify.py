@@ -24,7 +24,7 @@ from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import discover
 from cxr.screening.paths import Naming, PathStyle, unescape
 from cxr.screening.predict import screen
-from cxr.screening.read import read
+from cxr.screening.read import ReadOptions, read
 from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
 from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
 from cxr.screening.storage import Root
@@ -202,10 +202,8 @@ def rescore(
     drawn = _draw(table, number, seed)
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
-    prints = table.manifest.fingerprint
-    batches = screen(
-        candidates, naming.root, models, keywords=prints.attributes, seconds=seconds, any_dicom=prints.any_dicom
-    )
+    options = ReadOptions(table.schema.keywords, seconds, table.schema.any_dicom)
+    batches = screen(candidates, naming.root, models, options=options)
     outcomes = (outcome for batch in batches for outcome in batch)
     exact = table.computed_on == {instructions()}
     findings = []
@@ -216,7 +214,7 @@ def rescore(
         if differing and not exact and row["sha256"] == again["sha256"]:
             differing = _beyond_tolerance(table.schema, row, again, differing)
             if differing:
-                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema, seconds)
+                excused = _at_a_threshold(outcome.candidate, models, naming.root, table.schema, options)
                 differing = [name for name in differing if name not in excused]
         findings += [f"{row['path']}: {clause}" for clause in _clauses(row, again, differing)]
     return Check(f"{len(drawn)} rows screened again", tuple(findings))
@@ -280,12 +278,12 @@ def _beyond_tolerance(
 
 
 def _at_a_threshold(
-    candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema, seconds: float
+    candidate: Candidate, models: Sequence[ScreeningModel], root: Root, schema: Schema, options: ReadOptions
 ) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
     sides = [model.plane_side for model in models]
-    planes = read(candidate, root, sides, seconds=seconds, any_dicom=schema.any_dicom).planes
+    planes = read(candidate, root, sides, options).planes
     if not planes:
         return set()
     own = [{f"{head.prefix}{name}" for name in ("prediction", *DECISION_COLUMNS)} for head in schema.heads]

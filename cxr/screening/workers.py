@@ -26,7 +26,7 @@ from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run
 from cxr.screening.journal import JournalRecord
 from cxr.screening.predict import Outcome, record_of, screen
-from cxr.screening.read import IN_TURN
+from cxr.screening.read import IN_TURN, ReadOptions
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
 
@@ -41,16 +41,14 @@ class WorkerConfig:
         digests: What tells the networks, and all that is applied to them, from others.
         points: The operating point in force of each; empty without decisions.
         root: Where the pictures lie.
-        keywords: DICOM attributes to read.
-        seconds: That decoding one file may take; 0: as long as it takes.
+        reading: How they are read.
         schema: Of the table.
     """
 
     digests: Sequence[str]
     points: Sequence[str]
     root: Root
-    keywords: tuple[str, ...]
-    seconds: float
+    reading: ReadOptions
     schema: Schema
 
     def check(self, models: Sequence[ScreeningModel]) -> None:
@@ -65,8 +63,7 @@ def worker_config(work: Run) -> WorkerConfig:
         digests=list(map(_digests, work.models)),
         points=[model.operating_point for model in work.models],
         root=work.request.naming.root,
-        keywords=work.keywords,
-        seconds=work.seconds,
+        reading=work.reading,
         schema=work.schema,
     )
 
@@ -110,15 +107,7 @@ def worker_main(
         models = at_points(models, config.points)
         while True:
             some = [candidates[number] for number in connection.recv()]
-            screened = screen(
-                some,
-                config.root,
-                models,
-                IN_TURN,
-                config.keywords,
-                seconds=config.seconds,
-                any_dicom=config.schema.any_dicom,
-            )
+            screened = screen(some, config.root, models, IN_TURN, config.reading)
             outcomes = [outcome for outcomes in screened for outcome in outcomes]
             failed = [outcome for outcome in outcomes if outcome.row is not None and outcome.row.reason is not None]
             connection.send(([record_of(outcome, config.schema) for outcome in outcomes], failed))
@@ -320,15 +309,7 @@ def _feed(pool: WorkerPool, chunks: _Chunks) -> None:
 
 def _own(numbers: Sequence[int], log: Log, work: Run, listener: ProgressListener) -> Done:
     some = [work.selection.candidates[number] for number in numbers]
-    batches = screen(
-        some,
-        work.request.naming.root,
-        work.models,
-        IN_TURN,
-        work.keywords,
-        seconds=work.seconds,
-        any_dicom=work.schema.any_dicom,
-    )
+    batches = screen(some, work.request.naming.root, work.models, IN_TURN, work.reading)
     outcomes = [outcome for batch in batches for outcome in batch]
     places = log.append([record_of(outcome, work.schema) for outcome in outcomes])
     listener.screened(outcomes)

@@ -1,4 +1,5 @@
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
 )
 
 from cxr.core.errors import ImageError, Reason
@@ -148,9 +154,108 @@ def test_a_voi_lut_is_preferred_to_a_window(written: Any) -> None:
     assert np.array_equal(luminance(data), RAMP // 16)
 
 
+def with_overlays(data: bytes, *bits: int, own: bytes = b"") -> bytes:
+    """Say that overlays lie in these bits of the cells, as old objects have them; with `own` they do not."""
+    dataset = dcmread(io.BytesIO(data))
+    for number, bit in enumerate(bits):
+        dataset.add_new((0x6000 + 2 * number, 0x0100), "US", 16)
+        dataset.add_new((0x6000 + 2 * number, 0x0102), "US", bit)
+        if own:
+            dataset.add_new((0x6000 + 2 * number, 0x3000), "OW", own)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
 def test_overlays_in_unused_bits_do_not_reach_the_picture(written: Any) -> None:
-    dirty = RAMP | np.where(RAMP % 3 == 0, 0xF000, 0).astype(np.uint16)
-    assert np.array_equal(luminance(written(dirty)), EXACT)
+    dirty = RAMP | np.where(RAMP % 3 == 0, 0xA000, 0).astype(np.uint16)
+    assert np.array_equal(luminance(with_overlays(written(dirty), 13, 15)), EXACT)
+
+
+@pytest.mark.parametrize("beyond", [0x1000, 0x8000, 0xF000])
+def test_values_beyond_bits_stored_that_no_overlay_explains_are_refused_with_both_numbers(
+    beyond: int, written: Any
+) -> None:
+    dirty = RAMP | np.where(RAMP % 3 == 0, beyond, 0).astype(np.uint16)
+    error = refusal(written(dirty))
+    assert (error.reason, error.detail) == (
+        Reason.UNREADABLE,
+        f"its pixel data have values up to {int(dirty.max())}; BitsStored is 12",
+    )
+    other = with_overlays(written(dirty), 14)  # explains another bit
+    assert "BitsStored is 12" in refusal(other).detail
+    elsewhere = with_overlays(written(dirty), 12, 13, 14, 15, own=bytes(512))
+    assert "BitsStored is 12" in refusal(elsewhere).detail
+
+
+def test_negative_values_may_fill_the_unused_bits(written: Any) -> None:
+    signed = RAMP.astype(np.int16) - 2048
+    low = luminance(written(signed, PixelRepresentation=1))
+    assert np.array_equal(low, luminance(written(signed & 0xFFF, PixelRepresentation=1)))
+
+
+def encoded_as(data: bytes, *, implicit: bool, little: bool) -> bytes:
+    """Return the data set of an object of 16 bits in another form, without meta information."""
+    dataset = dcmread(io.BytesIO(data))
+    if not little:
+        dataset.PixelData = dataset.pixel_array.astype(">u2").tobytes()
+    del dataset.file_meta
+    file = DicomBytesIO()
+    file.is_implicit_VR, file.is_little_endian = implicit, little
+    write_dataset(file, dataset)
+    return file.getvalue()
+
+
+def called(syntax: str, data_set: bytes) -> bytes:
+    """Return an object that says it is written in `syntax`."""
+    meta = dcmread(io.BytesIO(OBJECT)).file_meta
+    meta.TransferSyntaxUID = syntax
+    file = DicomBytesIO(bytes(128) + b"DICM")
+    file.seek(0, io.SEEK_END)
+    write_file_meta_info(file, meta)
+    return file.getvalue() + data_set
+
+
+def _object() -> bytes:
+    buffer = io.BytesIO()
+    save_dicom(buffer, RAMP, **TWELVE)
+    return buffer.getvalue()
+
+
+OBJECT = _object()
+EXPLICIT = encoded_as(OBJECT, implicit=False, little=True)
+_DEFLATE = zlib.compressobj(wbits=-15)
+FORMS = {
+    "in little endian": EXPLICIT,
+    "in big endian": encoded_as(OBJECT, implicit=False, little=False),
+    "deflated": _DEFLATE.compress(EXPLICIT) + _DEFLATE.flush(),
+}
+SYNTAXES = {
+    ImplicitVRLittleEndian: "in little endian",
+    ExplicitVRLittleEndian: "in little endian",
+    ExplicitVRBigEndian: "in big endian",
+    DeflatedExplicitVRLittleEndian: "deflated",
+    JPEGBaseline8Bit: "in little endian",
+}
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_data_set_in_another_form_than_its_syntax_says_is_refused_with_both(form: str, syntax: str) -> None:
+    data = called(syntax, FORMS[form])
+    if SYNTAXES[syntax] != form:
+        error = refusal(data)
+        assert error.reason is Reason.UNREADABLE
+        assert f"the transfer syntax is {syntax} (" in error.detail
+        assert error.detail.endswith(f"; its data set is written {form}")
+    elif syntax != JPEGBaseline8Bit:
+        assert np.array_equal(luminance(data), EXACT)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("implicit", [True, False])
+def test_explicit_and_implicit_are_told_from_the_elements(syntax: str, *, implicit: bool) -> None:
+    assert np.array_equal(luminance(called(syntax, encoded_as(OBJECT, implicit=implicit, little=True))), EXACT)
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])

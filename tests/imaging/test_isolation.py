@@ -95,6 +95,26 @@ def test_a_thread_whose_child_another_took_meanwhile_starts_its_own(monkeypatch:
     isolation._end_idle()
 
 
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_child_that_is_taken_while_all_are_stopped_is_not_waited_for(
+    idle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if idle:
+        isolated(faults.pid, b"")
+    take = isolation._an_idle_one
+
+    def taken() -> isolation._Child | None:
+        child = take()
+        isolation.stop()  # which does not see it among the busy ones yet
+        return child
+
+    monkeypatch.setattr(isolation, "_an_idle_one", taken)
+    started = time.monotonic()
+    with pytest.raises(ImageError):
+        isolated(faults.fail, b"", faults.HANG, seconds=60)
+    assert time.monotonic() - started < 30
+
+
 def test_a_child_is_not_shared_with_what_is_forked() -> None:
     ours = isolated(faults.pid, b"")
     context = multiprocessing.get_context("fork")

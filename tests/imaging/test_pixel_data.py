@@ -221,10 +221,33 @@ def test_a_codestream_of_another_kind_than_its_syntax_is_refused_with_both(name:
     assert dataset.file_meta.TransferSyntaxUID.name in error.detail
 
 
-def test_jpeg_2000_called_high_throughput_is_read() -> None:
-    dataset = of("jpeg-2000-lossless-u12")
-    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
-    assert np.array_equal(luminance(written(dataset)), expected_plane("u12"))
+HIGH_THROUGHPUT, PROGRESSIVE, LOSSLESS = (f"1.2.840.10008.1.2.4.{end}" for end in ("201", "55", "57"))
+
+
+@pytest.mark.parametrize(
+    ("name", "syntax", "form"),
+    [
+        ("jpeg-2000-lossless-u12", HIGH_THROUGHPUT, "JPEG_2000"),
+        ("htj2k-lossless-u16", JPEG2000, "HTJ2K"),
+        ("jpeg-baseline-u8", LOSSLESS, "lossy_JPEG"),
+        ("jpeg-lossless-u8", JPEGBaseline8Bit, "lossless_JPEG"),
+    ],
+)
+def test_a_codestream_of_another_form_than_its_syntax_is_read_and_told(name: str, syntax: str, form: str) -> None:
+    expected, facts = decode_bytes(written(of(name)), 16)
+    assert not [step for step in facts.steps if step.startswith("codestream")]
+    dataset = of(name)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    plane, facts = decode_bytes(written(dataset), 16)
+    assert np.array_equal(plane, expected)
+    assert f"codestream={form}" in facts.steps
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, PROGRESSIVE])
+def test_lossy_jpeg_of_any_process_is_what_its_syntax_says(syntax: str) -> None:
+    dataset = of("jpeg-extended-u8")
+    dataset.file_meta.TransferSyntaxUID = syntax
+    assert not [step for step in decode_bytes(written(dataset), 16)[1].steps if step.startswith("codestream")]
 
 
 def test_a_jp2_file_around_the_codestream_changes_nothing() -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from cxr.core.errors import DataError, ParamsError
 from cxr.ingest.archive import Limits
-from cxr.ingest.importer import drop_remote, open_project, put_in_place, require_dvc, staged, with_expected_files
+from cxr.ingest.importer import (
+    LEFTOVER,
+    drop_remote,
+    open_project,
+    put_in_place,
+    require_dvc,
+    staged,
+    with_expected_files,
+)
 from tests.dataset.releases import PARAMS, digest, png, release_files, write_tar, write_tree, write_zip
 from tests.dicoms import save_dicom
 from tests.ingest.imports import refused, run
@@ -155,7 +163,30 @@ def test_a_full_disk_is_a_sentence_and_changes_nothing(tmp_path: Path, project: 
 
     monkeypatch.setattr("cxr.core.files.shutil.copyfile", full)
     text = refused(write_tree(tmp_path / "source", release_files()), project)
-    assert "/data/COVID/images/COVID-1.png: No space left on device; free some space, then run" in text
+    assert text == (
+        f"cannot write {project / 'data'}: No space left on device; what was there before is as it was: free some "
+        "space, then run the same command again"
+    )
+
+
+@pytest.mark.parametrize("place", [1, 2, 4])
+def test_no_sentence_names_the_folder_that_an_import_works_in(
+    tmp_path: Path, project: Path, monkeypatch, place: int
+) -> None:
+    opened, made = Path.open, []
+
+    def full(path: Path, *more: object, **options: object) -> object:
+        if LEFTOVER in str(path) and "x" in str(more):
+            made.append(path)
+            if len(made) == place:
+                raise OSError(28, "No space left on device", str(path))
+        return opened(path, *more, **options)
+
+    source = write_zip(tmp_path / "release.zip", release_files())
+    monkeypatch.setattr(Path, "open", full)
+    text = refused(source, project)
+    assert f"cannot write {project / 'data'}: No space left on device" in text
+    assert LEFTOVER not in text
 
 
 def test_what_fails_when_the_release_has_been_read_is_not_said_of_it(tmp_path: Path, project: Path) -> None:

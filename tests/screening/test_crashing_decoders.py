@@ -205,7 +205,7 @@ def test_the_time_limit_reaches_the_decoder_of_a_stream(folder: Path, told: list
 
 def test_the_time_limit_reaches_other_processes(folder: Path, told: list[float]) -> None:
     work = work_on(folder, [load_model(ungated(folder.parent / "model"))], seconds=7)
-    assert worker_config(work).seconds == 7
+    assert worker_config(work).reading.seconds == 7
     parts, fingerprint = folder.parent / "r.csv.parts", fingerprint_of(work.models, work.request.naming, ())
     begin_parts(parts, fingerprint)
     worker = Worker(worker_payload(work, parts, fingerprint))

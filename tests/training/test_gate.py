@@ -35,9 +35,12 @@ def test_more_features_than_radiographs_can_be_whitened():
 
 @pytest.fixture(scope="module")
 def films():
+    """Give a third of them as drawn, then these mirrored and brighter; each split has phantoms of its own."""
     findings = (Finding.NONE, Finding.GROUND_GLASS)
-    drawn = [draw_phantom(findings[n % 2], [n], 0).luminance for n in range(2 * EACH)]
-    return np.stack([to_plane(luminance, SIDE) for luminance in drawn])
+    drawn = [draw_phantom(findings[n % 2], [n], 0).luminance for n in range(2 * EACH // 3)]
+    planes = np.stack([to_plane(luminance, SIDE) for luminance in drawn])
+    variants = np.stack([planes, planes[..., ::-1], (planes * 0.9 + 25).astype(np.uint8)], axis=1)
+    return variants.reshape(2 * EACH, SIDE, SIDE)
 
 
 @pytest.fixture(scope="module")

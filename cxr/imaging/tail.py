@@ -1,0 +1,101 @@
+"""What a copy leaves that stopped in a file which had its full length from the start: zeros up to its end.
+
+Most formats tell by a checksum or an end marker. Pixels that are not compressed have neither, and would be a film with
+a black part; nor has WebP.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.core.errors import ImageError, Reason
+
+_BLOCK = 512  # bytes: copies write multiples of it
+_DARK = 3  # bytes before the place where a copy stopped that may be zero by themselves
+_BRIGHT = 4  # one byte of so many must be above zero in the row above, on either side
+_LEAST_CODED = 64  # zeros in a row that no coded picture ends with
+_CORE_HEADER = 12  # bytes of the oldest information header of BMP
+_UNCOMPRESSED = (0, 3)  # of BMP: plain, and with bit fields
+
+
+def check_rows(pixels: bytes | memoryview, start: int, stride: int) -> None:
+    """Refuse uncompressed pixels that a copy has not reached.
+
+    A black border begins where a row begins or ends, or where the row above is black as well. A copy stops at a
+    multiple of 512 bytes of the file, mostly in the midst of a row, below bright pixels; where it stops elsewhere,
+    nothing tells.
+
+    Args:
+        pixels: Row by row, up to the end of the file.
+        start: Where in the file they begin, bytes.
+        stride: Bytes of a row.
+
+    Raises:
+        ImageError: They are truncated.
+    """
+    values = np.frombuffer(pixels, np.uint8)
+    filled = _filled(values)
+    if len(values) - filled < _BLOCK or stride <= 0:
+        return
+    first = filled + -(start + filled) % _BLOCK
+    for stopped in range(first, min(filled + stride, len(values)), _BLOCK):
+        if _stops_in_row(values, filled, stopped, stride):
+            row = stopped // stride + 1
+            raise _stopped(f"its pixels are zero from byte {start + stopped:,} of the file on, within row {row:,}")
+
+
+def check_bmp(data: bytes) -> None:
+    """Refuse an uncompressed BMP that a copy has not reached. Raises ImageError as `check_rows`."""
+    start, header = struct.unpack_from("<II", data, 10)
+    pattern = "<HHHH" if header == _CORE_HEADER else "<iiHH"
+    width, _, _, bits = struct.unpack_from(pattern, data, 18)
+    compression = 0 if header == _CORE_HEADER else struct.unpack_from("<I", data, 30)[0]
+    if compression in _UNCOMPRESSED and bits >= 8:
+        check_rows(memoryview(data)[start:], start, (width * bits + 31) // 32 * 4)
+
+
+def check_webp(data: bytes) -> None:
+    """Refuse a WebP whose coded picture ends in zeros (RFC 9649, 2.3). Raises ImageError."""
+    for name, place, size in _chunks(data):
+        if name in (b"VP8 ", b"VP8L"):
+            content = np.frombuffer(data[place : place + size], np.uint8)
+            filled = _filled(content)
+            if len(content) - filled >= _LEAST_CODED:
+                raise _stopped(f"its picture is zero from byte {place + filled:,} of the file on")
+
+
+def _stopped(found: str) -> ImageError:
+    return ImageError(Reason.TRUNCATED, f"{found}, as where a copy stopped")
+
+
+def _filled(values: NDArray[np.uint8]) -> int:
+    """Return how many bytes there are before the zeros at the end."""
+    end = len(values)
+    while end and not values[(start := max(end - (1 << 16), 0)) : end].any():
+        end = start
+    bright = np.flatnonzero(values[max(end - (1 << 16), 0) : end])
+    return max(end - (1 << 16), 0) + int(bright[-1]) + 1 if len(bright) else 0
+
+
+def _stops_in_row(values: NDArray[np.uint8], filled: int, stopped: int, stride: int) -> bool:
+    """Tell whether zeros from `filled` on are those of a copy that `stopped` within a row, and no border."""
+    column = stopped % stride
+    if filled <= stopped - column or stopped < 2 * stride:  # the whole row is black, or there is none above
+        return False
+    above = values[stopped - column - stride : stopped - column]
+    between = values[filled - stride : stopped - stride]
+    return bool(
+        all(_BRIGHT * np.count_nonzero(side) >= len(side) for side in (above[:column], above[column:]))
+        and np.count_nonzero(between) <= _DARK
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, place and size of the content of each chunk of a RIFF file."""
+    place = 12
+    while place + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, place)
+        yield name, place + 8, size
+        place += 8 + size + size % 2
