@@ -1,7 +1,7 @@
 """`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr.cli.console import bars, sigterm_like_ctrl_c, stderr, stdout, user_errors
-from cxr.core.errors import WeightsError
+from cxr.core.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from cxr.ingest.importer import Staged
@@ -48,8 +48,11 @@ def remarks(release: "Staged") -> Iterator[str]:
             )
     if release.layout.ignored:
         yield f"Left out: {release.layout.ignored} files of class folders that are not images by their names."
-    if release.lost_patients:
-        yield f"Left out: {release.lost_patients} lines of patients.csv that name no imported file."
+    if release.lost_lines:
+        yield f"Left out: {release.lost_lines} lines of patients.csv or collections.csv that name no imported file."
+    if release.patients:
+        people = len(set(release.patients.values()))
+        yield f"Patients: {len(release.patients):,} images are of {people:,} known patients, each kept in one split."
     unreadable = sum(counts.unreadable for counts in release.counts.values())
     if unreadable:
         yield f"Imported all the same: {unreadable} unreadable images; see prepare.unreadable in params.yaml."
@@ -79,8 +82,21 @@ Root = Annotated[Path, typer.Option(metavar="FOLDER", help="The project's folder
 
 @app.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Downloaded archive (zip, tar, tar.gz) or folder.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Downloaded archive (zip, tar, tar.gz), folder, or table of labels.")
+    ],
     root: Root = Path(),
+    add: Annotated[
+        list[Path] | None, typer.Option("--add", metavar="TABLE", help="Table of labels whose images are added.")
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="WORD=CLASS", help="Which class another word in a table means."),
+    ] = None,
+    patients_from_dicom: Annotated[
+        bool,
+        typer.Option("--patients-from-dicom", help="Number patients by the PatientID of DICOM files."),
+    ] = False,
     allow_unreadable: Annotated[
         bool, typer.Option("--allow-unreadable", help="Import although images cannot be read.")
     ] = False,
@@ -90,16 +106,19 @@ def import_(
     """Check a release of class folders in full, then make it the project's data/ and track it with DVC.
 
     The class folders may lie at any depth, with images/ and masks/ in them or flat. Beside them may lie patients.csv
-    (file, patient_id) and sheets CLASS.metadata.xlsx or .csv (FILE NAME, URL), as spreadsheets save them.
+    (file, patient_id), collections.csv (file, collection) and sheets CLASS.metadata.xlsx or .csv (FILE NAME, URL).
+    A table of labels has the columns path and label and, if known, patient and collection; it stands in for class
+    folders, or adds images to them: cxr-data import data --add clinic/labels.csv extends what is there.
     Nothing changes when a check fails.
     """
     from cxr.ingest.archive import Limits
-    from cxr.ingest.importer import only_import, open_project, put_in_place, require_readable, staged
+    from cxr.ingest.importer import Additions, only_import, open_project, put_in_place, require_readable, staged
 
     with user_errors(), sigterm_like_ctrl_c():
         project = open_project(root, dvc=not no_dvc)
         limits = Limits(total_bytes=int(max_gigabytes * 1e9))
-        with only_import(root) as kept, staged(path, project, limits, bars) as release:
+        more = Additions(tuple(add or ()), _renamed(rename or ()), patients_from_dicom)
+        with only_import(root) as kept, staged(path, project, limits, bars, more) as release:
             _warn_of(kept)
             if not allow_unreadable:
                 require_readable(release.inspected)
@@ -111,6 +130,16 @@ def import_(
                 put_in_place(release, dvc=not no_dvc)
         # Behind the block: that leaves the data from before in their folder where it ends in an error.
         stdout().print(f"data/ has {release.expected_files} images of the classes; next: dvc repro", highlight=False)
+
+
+def _renamed(pairs: Sequence[str]) -> dict[str, str]:
+    """Read WORD=CLASS; raises UsageError where one is something else."""
+    from cxr.dataset.release import label_of
+
+    for pair in pairs:
+        if not all(map(label_of, pair.partition("=")[::2])):
+            raise UsageError(f"--rename is {pair!r}; expected WORD=CLASS, such as viral=viral_pneumonia")
+    return {label_of(word): label_of(label) for word, _, label in (pair.partition("=") for pair in pairs)}
 
 
 @app.command()

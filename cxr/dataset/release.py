@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all where an image has no mask
 
 MASK_FOLDER = "masks"
-PATIENTS_FILE = "patients.csv"
+PATIENTS_FILE, COLLECTIONS_FILE = "patients.csv", "collections.csv"
+PATIENT, COLLECTION = "patient_id", "collection"  # their columns beside `file`
 METADATA_SUFFIX = ".metadata.xlsx"
 SHEET_NAME = re.compile(r"(?P<folder>.+)\.metadata\.(xlsx|xls|csv)", re.IGNORECASE | re.DOTALL)
 
@@ -113,7 +114,6 @@ def _files_below(folder: Path, root: Path) -> list[Path]:
 
 
 NAME_COLUMN, SOURCE_COLUMN = "FILE NAME", "URL"
-PATIENT_COLUMNS = ("file", "patient_id")
 
 
 def sheet_folder(name: str) -> str | None:
@@ -123,16 +123,17 @@ def sheet_folder(name: str) -> str | None:
 
 
 def read_sources(root: Path) -> dict[str, str]:
-    """Read the sheets `<CLASS>.metadata.xlsx` or `<CLASS>.metadata.csv` of a release.
+    """Read the sheets `<CLASS>.metadata.xlsx` or `<CLASS>.metadata.csv` of a release, and `collections.csv`.
 
-    The sheets spell names as they like (`NORMAL-12` for `Normal-12.png`), so a class is compared by its label
-    and a file by the last number of its name.
+    What `collections.csv` says of a file, also that its collection is not known, counts more. The sheets spell names
+    as they like (`NORMAL-12` for `Normal-12.png`), so a class is compared by its label and a file by the last number of
+    its name.
 
     Returns:
-        Source by POSIX path relative to `root`; files that no sheet names are absent.
+        Source by POSIX path relative to `root`; files whose source is not known are absent.
 
     Raises:
-        DataError: A sheet cannot be read or lacks a column, or a class has two.
+        DataError: A sheet or table cannot be read or lacks a column, or a class has two.
     """
     images = read_release(root).images
     found: dict[str, str] = {}
@@ -142,15 +143,16 @@ def read_sources(root: Path) -> dict[str, str]:
             source = by_key.get(_key(path.stem))
             if source:
                 found[path.as_posix()] = source
-    return found
+    found |= _by_file(root / COLLECTIONS_FILE, COLLECTION)
+    return {file: source for file, source in found.items() if source}
 
 
 @dataclass(frozen=True, slots=True)
-class PatientsTable:
-    """`patients.csv`.
+class FileTable:
+    """`patients.csv` or `collections.csv`.
 
     Attributes:
-        header: Names of its columns, `file` and `patient_id` among them.
+        header: Names of its columns, `file` among them.
         rows: Its cells, as they stand there.
         files: POSIX paths, one a row, each once.
     """
@@ -166,29 +168,32 @@ class PatientsTable:
 
 
 def read_patients(root: Path) -> dict[str, str]:
-    """Read `patients.csv` where there is one; see `read_patients_table`.
+    """Read `patients.csv` where there is one; see `read_file_table`.
 
     Returns:
         Patient by POSIX path relative to `root`; unknown patients are absent.
     """
-    path = root / PATIENTS_FILE
+    return {file: patient for file, patient in _by_file(root / PATIENTS_FILE, PATIENT).items() if patient}
+
+
+def _by_file(path: Path, column: str) -> dict[str, str]:
     if not path.is_file():
         return {}
-    table = read_patients_table(path)
-    named = zip(table.files, table.column("patient_id"), strict=True)
-    return {file: patient for file, patient in named if patient}
+    table = read_file_table(path, column)
+    return dict(zip(table.files, table.column(column), strict=True))
 
 
-def read_patients_table(path: Path) -> PatientsTable:
-    r"""Read a table of patients, with the columns file and patient_id and any others; for import and for `prepare`.
+def read_file_table(path: Path, column: str) -> FileTable:
+    r"""Read a table with the columns file and `column` and any others; for import and for `prepare`.
 
     Args:
         path: In any form that `cxr.core.text_files` reads; paths in it may be written with `\` or `./`.
+        column: `PATIENT` or `COLLECTION`.
 
     Raises:
         DataError: It cannot be read, lacks a column, or names no file in a row or a file twice.
     """
-    table = read_csv(path, PATIENT_COLUMNS, name=path.name)
+    table = read_csv(path, ("file", column), name=path.name)
     number_of_file = table.header.index("file")
     rows: list[list[str]] = []
     files: dict[str, None] = {}
@@ -197,10 +202,10 @@ def read_patients_table(path: Path) -> PatientsTable:
         if file == ".":
             raise DataError(f"{path.name}, row {number}, names no file; fill in its cell 'file', or remove the row")
         if file in files:
-            raise DataError(f"{path.name}, row {number}, names {file} twice; give each file one patient")
+            raise DataError(f"{path.name}, row {number}, names {file} twice; give each file one row")
         files[file] = None
         rows.append(cells)
-    return PatientsTable(table.header, rows, list(files))
+    return FileTable(table.header, rows, list(files))
 
 
 def _sheets(root: Path) -> dict[str, Path]:

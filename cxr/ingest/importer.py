@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path, PurePosixPath
 
@@ -34,11 +34,21 @@ from cxr.core.files import (
 )
 from cxr.core.params import DataParams, params_text, read_params, section, top_level
 from cxr.dataset.prepare import PrepareParams
-from cxr.dataset.release import PATIENTS_FILE, read_sources
+from cxr.dataset.release import COLLECTION, COLLECTIONS_FILE, PATIENT, PATIENTS_FILE, read_patients, read_sources
 from cxr.imaging.decode import decode
+from cxr.imaging.dicom import dicom_attributes
 from cxr.imaging.headers import HEADER_REASONS
 from cxr.ingest.archive import Limits, Listing, list_folder, unpack
-from cxr.ingest.layout import Layout, find_class_folders, lay_out, move_patients_table
+from cxr.ingest.labels import LabelledImage, Labels, is_label_table, read_label_table
+from cxr.ingest.layout import (
+    IMAGE_FOLDER,
+    Layout,
+    add_to_file_table,
+    find_class_folders,
+    lay_out,
+    move_file_table,
+    refuse_collisions,
+)
 
 UNKNOWN = "unknown"
 SHOWN = 5
@@ -342,7 +352,8 @@ class Staged:
         layout: Where each file came from.
         inspected: Every image.
         counts: Per label.
-        lost_patients: Lines of patients.csv left out because they name no imported file.
+        lost_lines: Lines of patients.csv and collections.csv left out because they name no imported file.
+        patients: Of each image, by its path in `data/`, if known.
     """
 
     project: Project
@@ -350,7 +361,8 @@ class Staged:
     layout: Layout
     inspected: list[Inspected]
     counts: dict[str, ClassCounts]
-    lost_patients: int
+    lost_lines: int
+    patients: dict[str, str]
 
     @property
     def expected_files(self) -> int:
@@ -358,9 +370,36 @@ class Staged:
         return sum(self.counts[label].images for label in self.project.data.classes)
 
 
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What an import takes beside the release itself.
+
+    Attributes:
+        tables: Tables of labels whose images are added to those of the release.
+        renamed: Label, a class or a discarded one, by another word for it in snake case.
+        patients_from_dicom: Whether to tell patients apart by the PatientID of DICOM files.
+    """
+
+    tables: tuple[Path, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    patients_from_dicom: bool = False
+
+
+NOTHING_MORE = Additions()
+
+
 @contextmanager
-def staged(source: Path, project: Project, limits: Limits, track: Track = untracked) -> Iterator[Staged]:
-    """Lay the release `source` (a folder or an archive) out in a temporary folder and look at every image.
+def staged(
+    source: Path, project: Project, limits: Limits, track: Track = untracked, more: Additions = NOTHING_MORE
+) -> Iterator[Staged]:
+    """Lay a release out in a temporary folder and look at every image.
+
+    Args:
+        source: A folder or an archive of class folders, or a table of labels.
+        project: Where it will go.
+        limits: Of an archive.
+        track: Is told of the progress.
+        more: What is taken beside it.
 
     The temporary folder lies in the project's folder and is removed when the block ends; `put_in_place` empties it.
 
@@ -368,10 +407,12 @@ def staged(source: Path, project: Project, limits: Limits, track: Track = untrac
         DataError: The release cannot be used as it is, or the disk cannot hold it.
     """
     if not source.exists():
-        raise DataError(f"{source} does not exist; give the downloaded archive or the unpacked folder")
+        raise DataError(
+            f"{source} does not exist; give the downloaded archive, the unpacked folder or a table of labels"
+        )
     with workspace(project.root) as work:
         with guarded(source, "read", "data/ is as it was"):
-            release = _stage(source, project, work, limits, track)
+            release = _stage(source, project, more, work, limits, track)
         yield release
 
 
@@ -395,7 +436,28 @@ def put_in_place(release: Staged, dvc: bool) -> None:
             dvc_add(root)
 
 
-def _stage(source: Path, project: Project, work: Path, limits: Limits, track: Track) -> Staged:
+def _stage(source: Path, project: Project, more: Additions, work: Path, limits: Limits, track: Track) -> Staged:
+    data, tables = work / DATA, more.tables
+    make_folder(data)
+    layout, lost = _NO_FOLDERS, 0
+    if is_label_table(source):
+        tables = (source, *tables)
+    else:
+        layout, lost = _bring_folders(source, project, work, limits, track)
+    layout = _bring_labelled(tables, layout, project, more.renamed, data, track)
+    files = [file for files in layout.images.values() for file in files]
+    if more.patients_from_dicom:
+        add_to_file_table(data / PATIENTS_FILE, PATIENT, dicom_patients(data, files))
+    inspected = inspect(data, files, project.data.image.side, track)
+    counts = count_classes(layout.images, inspected, read_sources(data))
+    return Staged(project, data, layout, inspected, counts, lost, read_patients(data))
+
+
+_NO_FOLDERS = Layout({}, {}, {}, {}, 0, None, None, {})
+
+
+def _bring_folders(source: Path, project: Project, work: Path, limits: Limits, track: Track) -> tuple[Layout, int]:
+    """Bring class folders; return their layout, and how many lines of tables name no file of theirs."""
     folder = source
     if not source.is_dir():
         folder = work / "unpacked"
@@ -404,12 +466,8 @@ def _stage(source: Path, project: Project, work: Path, limits: Limits, track: Tr
     listing = list_folder(folder)
     classes = project.data.classes
     layout = lay_out(listing, find_class_folders(listing, classes, project.discard), classes)
-    data = work / DATA
-    _bring(listing, layout, data, movable=folder is not source, track=track)
-    lost = _bring_patients(listing, layout, data)
-    files = [file for files in layout.images.values() for file in files]
-    inspected = inspect(data, files, project.data.image.side, track)
-    return Staged(project, data, layout, inspected, count_classes(layout.images, inspected, read_sources(data)), lost)
+    _bring(listing, layout, work / DATA, movable=folder is not source, track=track)
+    return layout, _bring_tables(listing, layout, work / DATA)
 
 
 def _bring(listing: Listing, layout: Layout, data: Path, movable: bool, track: Track) -> None:
@@ -422,9 +480,69 @@ def _bring(listing: Listing, layout: Layout, data: Path, movable: bool, track: T
             copy_file(listing.root / old, target)
 
 
-def _bring_patients(listing: Listing, layout: Layout, data: Path) -> int:
-    if layout.patients is None:
-        return 0
-    home = layout.patients.parent
-    places = {old.relative_to(home): new for old, new in layout.moves.items()}
-    return move_patients_table(listing.root / layout.patients, data / PATIENTS_FILE, places)
+def _bring_tables(listing: Listing, layout: Layout, data: Path) -> int:
+    lost = 0
+    for table, name, column in (
+        (layout.patients, PATIENTS_FILE, PATIENT),
+        (layout.collections, COLLECTIONS_FILE, COLLECTION),
+    ):
+        if table is not None:
+            places = {old.relative_to(table.parent): new for old, new in layout.moves.items()}
+            lost += move_file_table(listing.root / table, data / name, column, places)
+    return lost
+
+
+def _bring_labelled(
+    tables: Sequence[Path], layout: Layout, project: Project, renamed: Mapping[str, str], data: Path, track: Track
+) -> Layout:
+    """Bring the images of tables of labels, and return the layout with them."""
+    labels = Labels(tuple(project.data.classes), tuple(project.discard), renamed)
+    images = [(image, _place(image, layout)) for table in tables for image in read_label_table(table, labels)]
+    refuse_collisions([*layout.moves.items(), *((image.source, place) for image, place in images)])
+    for image, place in track(images, "copying", len(images)):
+        make_folder((data / place).parent)
+        copy_file(image.source, data / place)
+    named = {str(place): image for image, place in images}
+    patients = {file: image.patient for file, image in named.items() if image.patient}
+    add_to_file_table(data / PATIENTS_FILE, PATIENT, patients)
+    add_to_file_table(data / COLLECTIONS_FILE, COLLECTION, {file: image.collection for file, image in named.items()})
+    return _with_images(layout, [(image.label, place) for image, place in images], project.data.classes)
+
+
+def _place(image: LabelledImage, layout: Layout) -> PurePosixPath:
+    return PurePosixPath(layout.folders.get(image.label, image.label), IMAGE_FOLDER, image.place)
+
+
+def _with_images(layout: Layout, added: Sequence[tuple[str, PurePosixPath]], classes: Sequence[str]) -> Layout:
+    images = {label: list(files) for label, files in layout.images.items()}
+    for label, place in added:
+        images.setdefault(label, []).append(place)
+    if absent := [label for label in classes if not images.get(label)]:
+        raise DataError(f"No image is of the class {', '.join(absent)}; expected some of each of {', '.join(classes)}")
+    masks = {label: layout.masks.get(label, 0) for label in images}
+    return replace(layout, images={label: sorted(files) for label, files in images.items()}, masks=masks)
+
+
+_FROM_DICOM = "dicom-"
+# What files have in the place of an identity when somebody took it out.
+_NOBODY = frozenset({"", "0", "na", "n/a", "none", "unknown", "anon", "anonymous", "anonymized", "anonymised"})
+
+
+def dicom_patients(data: Path, files: Sequence[PurePosixPath]) -> dict[str, str]:
+    """Tell patients of DICOM files apart by a number of their own, from which nobody can come back to the PatientID.
+
+    Args:
+        data: The folder.
+        files: Relative to it; others than DICOM, and those whose patient another table names, are left out.
+
+    Returns:
+        `dicom-00001` and so on by POSIX path, in the order of the paths.
+    """
+    known = {file for file, patient in read_patients(data).items() if not patient.startswith(_FROM_DICOM)}
+    numbers: dict[tuple[str, ...], str] = {}
+    found: dict[str, str] = {}
+    for file in sorted(map(str, files)):
+        identity = dicom_attributes((data / file).read_bytes(), ("PatientID", "IssuerOfPatientID"))
+        if file not in known and identity[0].strip().casefold() not in _NOBODY:
+            found[file] = numbers.setdefault(identity, f"{_FROM_DICOM}{len(numbers) + 1:05}")
+    return found

@@ -1,19 +1,21 @@
 """Find the folder whose folders are the classes, lay its files out as `data/` has them, and move patients' table."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from cxr.core.errors import DataError
 from cxr.core.files import copy_file, whole_file
 from cxr.dataset.release import (
+    COLLECTIONS_FILE,
     MASK_FOLDER,
     PATIENTS_FILE,
+    FileTable,
     is_image,
     is_mask,
     label_of,
-    read_patients_table,
+    read_file_table,
     sheet_folder,
 )
 from cxr.ingest.archive import SUFFIXES, Listing
@@ -93,6 +95,8 @@ def _missing(
         f"each of {', '.join(classes)} (its name in lower case, with _ for anything else)."
     )
     archives = [str(file) for file in listing.files if file.name.lower().endswith(SUFFIXES)]
+    if tables := [str(file) for file in listing.files if file.name.lower() == "labels.csv"]:
+        return f"{message} A table of labels is imported by its own name: {tables[0]}"
     if archives and not found:
         return f"{message} Archives inside a folder are not searched: import {archives[0]} itself"
     return f"{message} Rename the folder, or edit 'classes' in params.yaml"
@@ -115,6 +119,8 @@ class Layout:
         unknown: Per folder that is neither class nor discarded, the number of its images; they stay behind.
         ignored: Files of class folders that are neither image nor mask; they stay behind.
         patients: The patients table in the listing, if there is one.
+        collections: Likewise the table of collections.
+        folders: Per label, the name of its folder in `data/`.
     """
 
     moves: dict[PurePosixPath, PurePosixPath]
@@ -123,6 +129,8 @@ class Layout:
     unknown: dict[str, int]
     ignored: int
     patients: PurePosixPath | None
+    collections: PurePosixPath | None
+    folders: dict[str, str]
 
 
 def lay_out(listing: Listing, found: ClassFolders, classes: Sequence[str]) -> Layout:
@@ -141,9 +149,11 @@ def lay_out(listing: Listing, found: ClassFolders, classes: Sequence[str]) -> La
         masks[label] = len(kept) - len(images[label])
     _refuse_empty(images, found, classes)
     moves.update(_sheets(listing, found))
-    _refuse_collisions(moves)
+    refuse_collisions(moves.items())
     unknown = {folder.name: _count_images(listing, folder) for folder in found.unknown}
-    return Layout(moves, images, masks, unknown, ignored, _patients(listing, found.base))
+    folders = {label: folder.name for label, folder in found.folders.items()}
+    patients, collections = _patients(listing, found.base), _nearest(listing, found.base, (COLLECTIONS_FILE,))
+    return Layout(moves, images, masks, unknown, ignored, patients, collections, folders)
 
 
 def _place(folder: PurePosixPath, file: PurePosixPath) -> PurePosixPath:
@@ -168,14 +178,19 @@ def _patients(listing: Listing, base: PurePosixPath) -> PurePosixPath | None:
     Raises:
         DataError: It has another name, and leaving it out in silence would put one patient's images into two splits.
     """
-    around = {folder: depth for depth, folder in enumerate((base, *base.parents))}
-    found = [file for file in listing.files if file.parent in around and file.name.lower() in _PATIENTS_NAMES]
-    nearest = min(found, key=lambda file: (around[file.parent], _PATIENTS_NAMES.index(file.name.lower())), default=None)
+    nearest = _nearest(listing, base, _PATIENTS_NAMES)
     if nearest is not None and nearest.name.lower() != PATIENTS_FILE:
         raise DataError(
             f"{nearest} is not read, only {PATIENTS_FILE} is; save it beside it by that name, in Excel as 'CSV UTF-8'"
         )
     return nearest
+
+
+def _nearest(listing: Listing, base: PurePosixPath, names: Sequence[str]) -> PurePosixPath | None:
+    """Return the file of one of `names`, the first before the others, in `base` or the nearest folder around it."""
+    around = {folder: depth for depth, folder in enumerate((base, *base.parents))}
+    found = [file for file in listing.files if file.parent in around and file.name.lower() in names]
+    return min(found, key=lambda file: (around[file.parent], names.index(file.name.lower())), default=None)
 
 
 def _count_images(listing: Listing, folder: PurePosixPath) -> int:
@@ -191,19 +206,21 @@ def _refuse_empty(images: dict[str, list[PurePosixPath]], found: ClassFolders, c
         )
 
 
-def _refuse_collisions(moves: dict[PurePosixPath, PurePosixPath]) -> None:
-    taken: dict[PurePosixPath, PurePosixPath] = {}
-    for source, place in moves.items():
+def refuse_collisions(moves: Iterable[tuple[PurePath, PurePosixPath]]) -> None:
+    """Raise DataError where two files would get the same place; of each, where it is and where it goes."""
+    taken: dict[PurePosixPath, PurePath] = {}
+    for source, place in moves:
         if place in taken:
             raise DataError(f"{taken[place]} and {source} would both become data/{place}; rename or remove one of them")
         taken[place] = source
 
 
-def move_patients_table(source: Path, target: Path, places: Mapping[PurePosixPath, PurePosixPath]) -> int:
+def move_file_table(source: Path, target: Path, column: str, places: Mapping[PurePosixPath, PurePosixPath]) -> int:
     r"""Write the lines of `source` to `target` with the new paths.
 
     Args:
-        source: See `cxr.dataset.release.read_patients_table`; its other columns are kept.
+        source: See `cxr.dataset.release.read_file_table`; its other columns are kept.
+        column: The one that it must have beside `file`.
         target: Written anew, as plain CSV; byte for byte `source` where no path changes.
         places: New path by old path, both as the tables should name them.
 
@@ -213,15 +230,31 @@ def move_patients_table(source: Path, target: Path, places: Mapping[PurePosixPat
     Raises:
         DataError: The table is not one.
     """
-    table = read_patients_table(source)
-    column, kept = table.header.index("file"), []
+    table = read_file_table(source, column)
+    number, kept = table.header.index("file"), []
     for row, file in zip(table.rows, table.files, strict=True):
         place = places.get(PurePosixPath(file))
         if place is not None:
-            kept.append([*row[:column], str(place), *row[column + 1 :]])
+            kept.append([*row[:number], str(place), *row[number + 1 :]])
     if kept == table.rows:
         copy_file(source, target)
         return 0
-    with whole_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as written:
-        csv.writer(written, lineterminator="\n").writerows([table.header, *kept])
+    _write_rows(target, [table.header, *kept])
     return len(table.rows) - len(kept)
+
+
+def add_to_file_table(path: Path, column: str, values: Mapping[str, str]) -> None:
+    """Write `values` by file into a column of the table at `path`, which may be absent; they replace what is there."""
+    if not values:
+        return
+    table = read_file_table(path, column) if path.is_file() else FileTable(("file", column), [], [])
+    rows = dict(zip(table.files, table.rows, strict=True))
+    for file, value in values.items():
+        row = rows.setdefault(file, [file if name == "file" else "" for name in table.header])
+        row[table.header.index(column)] = value
+    _write_rows(path, [table.header, *rows.values()])
+
+
+def _write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written, lineterminator="\n").writerows(rows)

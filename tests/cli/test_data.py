@@ -42,7 +42,7 @@ def test_an_import_counts_what_it_takes_and_names_what_it_leaves(tmp_path: Path,
         " ".join(lines)
     )
     assert "Left out: 1 files of class folders that are not images by their names." in lines
-    assert "Left out: 1 lines of patients.csv that name no imported file." in lines
+    assert "Left out: 1 lines of patients.csv or collections.csv that name no imported file." in lines
     assert lines[-1] == "data/ has 5 images of the classes; next: dvc repro"
     assert (project / "params.yaml").read_text() == PARAMS.replace("files: 1 ", "files: 5 ")
     assert (project / "data.dvc").read_text() == "outs:\n- path: data\n", "the sample's remote is not for these images"

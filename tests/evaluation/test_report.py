@@ -22,6 +22,7 @@ from cxr.evaluation.report import (
     metrics_json,
     report_model,
     too_few_images,
+    top_metrics,
     verdict,
 )
 from cxr.evaluation.reporting.render import render_markdown
@@ -101,6 +102,17 @@ def test_figures_are_those_of_the_report(parts):
         part.metrics.accuracy.high,
     ]
     assert (flat["test_images"], flat["initialisation"]) == (735, "random")
+
+
+def test_what_dvc_shows_of_a_network_fits_a_terminal_and_is_of_the_operating_point_in_force(parts):
+    shown = top_metrics(parts[0], "covid_spec95")
+    assert shown["specificity"] == 0.947531
+    assert shown["referred"] == 0.084354
+    for part in parts:
+        shown = top_metrics(part, "covid_sens95")
+        columns = ("reports/metrics/resnet50.json", *shown)
+        assert sum(max(len(name), 7) + 4 for name in columns) <= 120
+        assert json.loads(json.dumps(shown, allow_nan=False)) == shown
 
 
 def test_the_worst_source_is_among_those_of_enough_images(parts):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cxr.core.records import from_json, parts
 from cxr.evaluation.records import Report
-from cxr.evaluation.report import metrics_json
+from cxr.evaluation.report import metrics_json, top_metrics
 from cxr.evaluation.screening_model import describe_screening
 from cxr.evaluation.write import (
     SIDE,
@@ -110,6 +110,7 @@ FILES = [
     "figures/confusion.png",
     "figures/learning_curves.png",
     "learning_curves.csv",
+    "measures.json",
     "metrics/cnn1.json",
     "metrics/cnn3.json",
     "plots/reliability.csv",
@@ -150,9 +151,11 @@ def test_equal_results_give_equal_bytes(written, tmp_path):
 def test_the_report_is_the_json_and_metrics_are_cut_from_it(written):
     whole = json.loads((written / "report.json").read_text())
     assert from_json(Report, whole) == report(2)
-    for model in report(2).models:
+    models = report(2).models
+    assert json.loads((written / "measures.json").read_text()) == {one.name: metrics_json(one) for one in models}
+    for model in models:
         metrics = json.loads((written / f"metrics/{model.name}.json").read_text())
-        assert metrics == metrics_json(model)
+        assert metrics == top_metrics(model, "covid_sens95")
 
 
 def test_the_environment_of_each_training_is_kept_by_name(written):

@@ -7,7 +7,7 @@ from cxr.core.errors import DataError
 from cxr.dataset.release import read_patients
 from cxr.ingest.archive import Limits
 from cxr.ingest.importer import open_project, put_in_place, staged
-from cxr.ingest.layout import move_patients_table
+from cxr.ingest.layout import move_file_table
 from tests.dataset.releases import make_project, png, write_tree
 from tests.imports import ROOT
 
@@ -16,7 +16,7 @@ PLACES = {PurePosixPath("COVID/a.png"): PurePosixPath("COVID/images/a.png")}
 
 def moved(tmp_path: Path, content: bytes) -> tuple[int, bytes]:
     (tmp_path / "patients.csv").write_bytes(content)
-    lost = move_patients_table(tmp_path / "patients.csv", tmp_path / "out.csv", PLACES)
+    lost = move_file_table(tmp_path / "patients.csv", tmp_path / "out.csv", "patient_id", PLACES)
     return lost, (tmp_path / "out.csv").read_bytes()
 
 
@@ -35,7 +35,7 @@ def test_a_table_whose_paths_stay_is_not_touched(tmp_path: Path) -> None:
     table = b"file,patient_id\r\nCOVID/images/a.png,1\r\n"
     (tmp_path / "in.csv").write_bytes(table)
     stays = {PurePosixPath("COVID/images/a.png"): PurePosixPath("COVID/images/a.png")}
-    assert move_patients_table(tmp_path / "in.csv", tmp_path / "out.csv", stays) == 0
+    assert move_file_table(tmp_path / "in.csv", tmp_path / "out.csv", "patient_id", stays) == 0
     assert (tmp_path / "out.csv").read_bytes() == table
 
 
@@ -85,7 +85,7 @@ def test_metadata_sheets_come_with_their_class_folder(tmp_path: Path, name: str)
     ("file", "words"),
     [
         ("empty.csv", "patients.csv is empty; expected the columns file,patient_id; fill it in, or remove it"),
-        ("twice.csv", "patients.csv, row 3, names COVID/images/COVID-1.png twice; give each file one patient"),
+        ("twice.csv", "patients.csv, row 3, names COVID/images/COVID-1.png twice; give each file one row"),
         ("windows-1252.csv", "perhaps Windows-1252: 'COVID/images/COVID-1.png,Müller'; save it in Excel as"),
     ],
 )

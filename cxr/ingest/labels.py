@@ -1,0 +1,159 @@
+"""Read a table of labels: which image is of which class and, if known, of which patient and collection."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from cxr.core.errors import DataError
+from cxr.core.text_files import bare, read_csv
+from cxr.dataset.release import is_image, is_mask, label_of
+from cxr.ingest.archive import is_junk, is_unprintable
+
+SUFFIXES = (".csv", ".tsv", ".txt")
+REQUIRED, OPTIONAL = ("path", "label"), ("patient", "collection")
+_ROWS_SHOWN, _FAULTS_SHOWN = 3, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a label may say.
+
+    Attributes:
+        classes: Those of params.yaml.
+        discarded: Labels whose images are left aside later, as prepare.discard says.
+        renamed: Label by another word for it, both in snake case.
+    """
+
+    classes: tuple[str, ...]
+    discarded: tuple[str, ...]
+    renamed: Mapping[str, str]
+
+    def label(self, said: str) -> str | None:
+        """Return the class, or discarded label, that a cell names in any case; None where it names none."""
+        snake = label_of(said)
+        label = self.renamed.get(snake, snake)
+        return label if label in (*self.classes, *self.discarded) else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """A row of the table; `patient` and `collection` are empty where they are not known.
+
+    Attributes:
+        source: The file.
+        place: Where it goes below images/ of its class: its path in the table, in a folder of its collection.
+    """
+
+    source: Path
+    place: PurePosixPath
+    label: str
+    patient: str
+    collection: str
+
+
+class _Said(NamedTuple):
+    row: int
+    path: str
+    label: str
+    patient: str
+    collection: str
+
+
+def is_label_table(path: Path) -> bool:
+    """Tell by its name whether a file is a table of labels, and no archive."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
+    r"""Read and check a whole table.
+
+    Args:
+        path: With the columns path and label, if known patient and collection, and any others; see
+            `cxr.core.text_files`. Paths are relative to its folder and may be written with `\`.
+        labels: What its labels may be.
+
+    Raises:
+        DataError: Naming rows: a file is absent, no image or named twice, or a label is unknown.
+    """
+    faults: dict[str, list[int]] = {}
+    found: dict[str, tuple[_Said, LabelledImage]] = {}
+    for said in _rows(path):
+        fault = _fault(said, path.parent, labels) or _again(said, found)
+        if fault:
+            faults.setdefault(fault, []).append(said.row)
+        else:
+            found[_key(said)] = said, _image(said, path.parent, labels)
+    if faults:
+        raise DataError(_sentence(path, faults, labels))
+    if not found:
+        raise DataError(f"{path} names no image; give it a row for each image, with its path and its label")
+    return [image for _, image in found.values()]
+
+
+def _rows(path: Path) -> Iterator[_Said]:
+    table = read_csv(path, REQUIRED, name=path.name)
+    columns = {name.casefold(): number for number, name in enumerate(table.header)}
+    for number, cells in table.rows:
+        said = [bare(cells[columns[name]]) if name in columns else "" for name in (*REQUIRED, *OPTIONAL)]
+        yield _Said(number, PurePosixPath(said[0].replace("\\", "/")).as_posix(), *said[1:])
+
+
+def _fault(said: _Said, folder: Path, labels: Labels) -> str:
+    """Return what is wrong with a row alone, as words that follow its number; empty where nothing is."""
+    inside, file = PurePosixPath(said.path), folder / said.path
+    if said.path == "." or not said.label:
+        return f"no {'path' if said.path == '.' else 'label'}"
+    if inside.is_absolute() or ".." in inside.parts or said.path[1:2] == ":":
+        return f"{said.path} is not below the folder of the table, {folder.absolute()}"
+    if is_unprintable(said.path) or is_junk(inside) or is_mask(Path(said.path)):
+        return f"{said.path!r} is hidden, in a folder of masks, or has unprintable characters"
+    if not file.is_file():
+        return f"{said.path} does not exist in {folder.absolute()}"
+    if file.is_symlink():
+        return f"{said.path} is a symbolic link, which is not followed"
+    if not is_image(file):
+        return f"{said.path} is no image by its name"
+    if labels.label(said.label) is None:
+        return f"the label {said.label!r} is neither a class nor discarded"
+    return ""
+
+
+def _again(said: _Said, found: Mapping[str, tuple[_Said, LabelledImage]]) -> str:
+    """Return what is wrong where an earlier row has the same file; empty where none has."""
+    if _key(said) not in found:
+        return ""
+    before = found[_key(said)][0]
+    apart = [
+        f"{name} {old or 'empty'!r} there and {new or 'empty'!r} here"
+        for name, old, new in zip(_Said._fields[2:], before[2:], said[2:], strict=True)
+        if old != new
+    ]
+    return f"{said.path} is in row {before.row} too{': ' if apart else ''}{', '.join(apart)}"
+
+
+def _key(said: _Said) -> str:
+    return said.path.casefold()  # a disk of Windows or macOS does not tell them apart
+
+
+def _image(said: _Said, folder: Path, labels: Labels) -> LabelledImage:
+    label = labels.label(said.label)
+    assert label is not None
+    place = PurePosixPath(label_of(said.collection), said.path)
+    return LabelledImage(folder / said.path, place, label, said.patient, said.collection)
+
+
+def _sentence(path: Path, faults: Mapping[str, list[int]], labels: Labels) -> str:
+    named = "; ".join(f"{_numbered(rows)}: {what}" for what, rows in list(faults.items())[:_FAULTS_SHOWN])
+    more = f"; and {len(faults) - _FAULTS_SHOWN} other faults" if len(faults) > _FAULTS_SHOWN else ""
+    return (
+        f"{path.name} cannot be used. {named}{more}. Nothing was imported. Correct the table. The classes are "
+        f"{', '.join(labels.classes)}; where a label is another word for one, say so with --rename WORD=CLASS, and "
+        "list a label whose images are to be left aside in prepare.discard of params.yaml"
+    )
+
+
+def _numbered(rows: list[int]) -> str:
+    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
+    more = f" and {len(rows) - _ROWS_SHOWN:,} more" if len(rows) > _ROWS_SHOWN else ""
+    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
