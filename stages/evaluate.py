@@ -40,7 +40,7 @@ def main(
     material = read_inputs(prepared, split, audited, refits)
     gate = gate_folder(own, material.images.shape[1])
     judged = judge_images(load_gate(gate), material.table, material.images) if gate else unjudged(len(material.table))
-    candidates = [read_candidate(one, material.table, material.images, own, judged) for one in networks]
+    candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     report = assess(candidates, chosen, material, own, values)
