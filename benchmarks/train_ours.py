@@ -18,18 +18,21 @@ def prepare(data, values, work):
     """Decode the files once, look for duplicates, and write array and table."""
     from cxr.core.manifest import write_images, write_table
     from cxr.core.params import DataParams, section, top_level
-    from cxr.dataset.prepare import PrepareParams, decode_release, prepare_table
+    from cxr.dataset.decoding import decode_release
+    from cxr.dataset.prepare import PrepareParams, prepare_table
     from cxr.dataset.release import chosen_classes, read_release
 
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
-    decoded, splits = [], []
-    for split in ("train", "validation"):
-        release = read_release(data / split)
-        found = decode_release(release, chosen_classes(release, shared.classes, ()), shared.image.side)
-        decoded += found
-        splits += [split] * len(found)
-    prepared = prepare_table(decoded, {}, {}, own)
     work.mkdir(parents=True, exist_ok=True)
+    images = chosen_classes(read_release(data / "train"), shared.classes, ())
+    validation = chosen_classes(read_release(data / "validation"), shared.classes, ())
+    parts = {"train": images, "validation": validation}
+    files = {
+        label: [Path(part) / path for part, found in parts.items() for path in found[label]] for label in shared.classes
+    }
+    decoded = decode_release(data, files, [shared.image.small], work)
+    prepared = prepare_table(decoded, {}, {}, own)
+    splits = [file.partition("/")[0] for file in prepared.table["file"]]
     write_images(work / PLANES, prepared.images)
     write_table(work / TABLE, prepared.table.assign(split=splits))
 

@@ -44,7 +44,7 @@ def main(
     gate = gate_folder(own, material.images.shape[1])
     judge = load_gate(gate) if gate else None
     judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
-    candidates = [read_candidate(one, material.table, material.images, own, judged) for one in networks]
+    candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     unseen = read_unseen(hospitals, prepared, material.images, judge, candidates[0].model.classes, own)

@@ -19,11 +19,13 @@ def main(
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""
     from cxr.core.manifest import read_images, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
+    from cxr.core.processor import pin_instructions
     from cxr.models import SmallParams
     from cxr.training.refit_plan import LeaveSourceOutParams, plan_refits
 
     values = read_params(*params)
     shared, recipe = top_level(values, CommonParams), section(values, "train_cnn1", SmallParams)
+    pin_instructions(shared.runtime.instructions)  # before TensorFlow is loaded
     own = section(values, "leave_source_out", LeaveSourceOutParams)
 
     table, planes = read_table(split), read_images(images)

@@ -1,4 +1,4 @@
-"""Decode the release in data/ once: one array of luminance planes and one table that names them; audit both."""
+"""Decode the release in data/ once: arrays of luminance planes and one table that names them; audit both."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,21 @@ def main(
         "work/prepared"
     ),
     report: Annotated[Path, typer.Option(help="JSON with counts and audits.")] = Path("reports/data.json"),
-    params: Annotated[Path, typer.Option(help="Parameters: reads classes, image, prepare.")] = Path("params.yaml"),
+    params: Annotated[Path, typer.Option(help="Parameters: classes, image, prepare, sides of networks.")] = Path(
+        "params.yaml"
+    ),
 ) -> None:
     """Decode every radiograph once, find duplicates, audit the data, and write what all later stages use."""
     from cxr.cli.console import bars
     from cxr.core.audit import stop_unless_waived
-    from cxr.core.files import write_json
-    from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, write_images, write_table
-    from cxr.core.params import DataParams, read_params, section, top_level
+    from cxr.core.files import make_folder, scratch_folder, write_json
+    from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, RULE_FILE, write_images, write_larger, write_table
+    from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
     from cxr.core.records import as_json
     from cxr.dataset.audits import audit_release
     from cxr.dataset.audits.formats import HEADERS_FILE, read_headers
-    from cxr.dataset.prepare import PrepareParams, check_count, decode_release, describe_data, prepare_table
+    from cxr.dataset.decoding import decode_release
+    from cxr.dataset.prepare import PrepareParams, check_count, describe_data, prepare_table
     from cxr.dataset.release import (
         MASKS_FILE,
         MASKS_TABLE,
@@ -36,6 +39,7 @@ def main(
         read_release,
         read_sources,
     )
+    from cxr.imaging.plane_rule import plane_rule
 
     values = read_params(params)
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
@@ -43,23 +47,29 @@ def main(
     release = read_release(data)
     images = chosen_classes(release, shared.classes, own.discard)
     check_count(images, own.expected_files)
-    decoded = decode_release(release, images, shared.image.side, bars)
+    sides, small = plane_sides(values, shared.image), shared.image.small
 
-    prepared = prepare_table(decoded, read_sources(data), read_patients(data), own)
-    files = prepared.table["file"].tolist()
-    headers, masks = read_headers(data, files), find_masks(release, files)
-    discarded = {label: len(release.images[label]) for label in own.discard if label in release.images}
-    labels = {item.file: item.label for item in decoded}
-    audited = audit_release(prepared, headers, labels, discarded, own.waivers)
+    make_folder(output)
+    with scratch_folder(output) as scratch:
+        decoded = decode_release(data, images, [small, *sorted({*sides.values()} - {small})], scratch, bars)
+        prepared = prepare_table(decoded, read_sources(data), read_patients(data), own, bars)
+        files = prepared.table["file"].tolist()
+        headers, masks = read_headers(data, files, bars), find_masks(release, files)
+        discarded = {label: len(release.images[label]) for label in own.discard if label in release.images}
+        labels = {item.file: item.label for item in decoded.files}
+        audited = audit_release(prepared, headers, labels, discarded, own.waivers, bars)
 
-    described = describe_data(prepared.table, prepared.unreadable, discarded, release.masks)
-    write_json(report, {**described, **as_json(audited)})
-    stop_unless_waived(audited.audits, "prepare")
-    write_images(output / IMAGES_FILE, prepared.images)
-    write_table(output / MANIFEST_FILE, prepared.table)
-    write_table(output / HEADERS_FILE, headers)
-    write_table(output / MASKS_TABLE, masks)
-    write_images(output / MASKS_FILE, read_masks(data, masks["mask"].tolist(), shared.image.side))
+        described = describe_data(prepared.table, prepared.unreadable, discarded, release.masks)
+        write_json(report, {**described, **as_json(audited)})
+        stop_unless_waived(audited.audits, "prepare")
+        write_images(output / IMAGES_FILE, prepared.images)
+        for name, side in sides.items():
+            write_larger(output, name, decoded.planes[side][: None if side > small else 0])
+        write_json(output / RULE_FILE, plane_rule())
+        write_table(output / MANIFEST_FILE, prepared.table)
+        write_table(output / HEADERS_FILE, headers)
+        write_table(output / MASKS_TABLE, masks)
+        write_images(output / MASKS_FILE, read_masks(data, masks["mask"].tolist(), small, bars))
 
 
 if __name__ == "__main__":

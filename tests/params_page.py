@@ -6,7 +6,7 @@ from typing import get_args
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cxr.core.params import CommonParams, Section
+from cxr.core.params import CommonParams, DataParams, Section
 from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.split import SplitParams
@@ -55,8 +55,12 @@ def recipes() -> dict[type[Section], list[str]]:
     return found
 
 
+class TopLevel(CommonParams, DataParams):
+    """All that stages share."""
+
+
 SECTIONS = {
-    "top level": CommonParams,
+    "top level": TopLevel,
     "prepare": PrepareParams,
     "balance": BalanceParams,
     "split": SplitParams,

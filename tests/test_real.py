@@ -10,7 +10,8 @@ from cxr.dataset.appearance import appearance_features, border_features
 from cxr.dataset.audits import audit_release, audit_split
 from cxr.dataset.audits.formats import read_headers
 from cxr.dataset.balance import BalanceParams, balance_rows
-from cxr.dataset.prepare import DuplicateParams, PrepareParams, decode_release, prepare_table
+from cxr.dataset.decoding import decode_release
+from cxr.dataset.prepare import DuplicateParams, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
 from cxr.dataset.split import SplitParams, assign_splits
 from cxr.evaluation.audits.shortcut_baseline import describe_baseline, fit_shortcut_baseline
@@ -40,11 +41,12 @@ def some(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def prepared(some):
+def prepared(some, tmp_path_factory):
     release = read_release(some)
     images = chosen_classes(release, CLASSES, ())
     params = PrepareParams(expected_files=1, duplicates=DuplicateParams(max_distance=51, min_correlation=0.97))
-    return prepare_table(decode_release(release, images, 128), read_sources(some), read_patients(some), params)
+    decoded = decode_release(some, images, [128], tmp_path_factory.mktemp("planes"))
+    return prepare_table(decoded, read_sources(some), read_patients(some), params)
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,6 @@ OF_THE_SYSTEM = (OSError, MemoryError, RuntimeError, ImportError)
 PIPELINE_MODULES = frozenset(
     {
         "dvc",
-        "imagehash",
         "keras",
         "matplotlib",
         "pandas",
@@ -186,6 +185,9 @@ def _fail(sentence: str, status: int = FATAL) -> NoReturn:
 T = TypeVar("T")
 
 
+LINE_SECONDS = 20.0  # without a terminal
+
+
 class _RateColumn(ProgressColumn):
     """Items a second."""
 
@@ -207,6 +209,22 @@ def bar(console: Console) -> Progress:
 
 
 def bars(items: Iterable[T], label: str, total: int | None) -> Iterable[T]:
-    """Yield `items` while a bar follows them; shows nothing where stderr is no terminal. See `cxr.core.files.Track`."""
-    with bar(stderr()) as progress:
-        yield from progress.track(items, total=total, description=label)
+    """Yield `items` while a bar follows them, or, where stderr is no terminal, a line now and then.
+
+    See `cxr.core.files.Track`.
+    """
+    console = stderr()
+    with bar(console) as progress:
+        yield from progress.track(
+            items if console.is_terminal else _lines(items, label, total), total, description=label
+        )
+
+
+def _lines(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+    """Yield `items`; each time that LINE_SECONDS have passed, say how many are done."""
+    said = time.monotonic()
+    for number, item in enumerate(items):
+        if time.monotonic() - said >= LINE_SECONDS:
+            said = time.monotonic()
+            sys.stderr.write(f"{label}: {number:,}{f' of {total:,}' if total else ''}\n")
+        yield item

@@ -319,7 +319,7 @@ def _answers(networks: list[str], folds: int, seeds: list[int]) -> "pd.DataFrame
     """Train and ask fold by fold, with a line for each."""
     import pandas as pd
 
-    from cxr.core.manifest import read_images, read_table
+    from cxr.core.manifest import planes_of_side, read_table
     from cxr.inference.model_folder import load_model
     from cxr.validation.crossval import predict_fold
 
@@ -330,9 +330,9 @@ def _answers(networks: list[str], folds: int, seeds: list[int]) -> "pd.DataFrame
             for fold in range(folds):
                 clone.train_fold(networks, folds, fold, seed)
                 table = read_table(clone.folder / "work/split.csv")
-                images = read_images(clone.folder / "work/prepared/images.npy")
                 for network in networks:
                     model = load_model(clone.model(network))
+                    images = planes_of_side(clone.folder / "work/prepared", model.plane_side)
                     found.append(predict_fold(model, table, images, seed, fold))
                 stderr().print(lines.after(fold, seed), highlight=False, soft_wrap=True)
     return pd.concat(found, ignore_index=True)

@@ -18,7 +18,7 @@ def train_stage(name: str, description: str) -> None:
 
     @app.command(help=description)
     def main(
-        images: Annotated[Path, typer.Option(help="Array written by prepare.")] = Path("work/prepared/images.npy"),
+        prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
         split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
         weights: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")] = Path("weights") / name,
         output: Annotated[Path, typer.Option(help="Folder for the trained network.")] = Path("models") / name,
@@ -27,15 +27,18 @@ def train_stage(name: str, description: str) -> None:
         recorded: Annotated[Path, typer.Option(help=RECORDED_HELP)] = Path("reports/environment.json"),
         runs: Annotated[Path | None, typer.Option(help=RUNS_HELP, envvar="CXR_RUNS", show_default=False)] = None,
     ) -> None:
-        from cxr.core.manifest import read_images, read_table
+        from cxr.core.manifest import network_planes, read_plane_rule, read_table
         from cxr.core.params import CommonParams, read_params, section, top_level
+        from cxr.core.processor import pin_instructions
         from cxr.models import architecture
 
         values = read_params(*params)
         shared = top_level(values, CommonParams)
+        pin_instructions(shared.runtime.instructions)  # before TensorFlow is loaded
         recipe = section(values, f"train_{name}", architecture(name).params)
 
-        table, planes = read_table(split), read_images(images)
+        table, rule = read_table(split), read_plane_rule(prepared)
+        planes = network_planes(prepared, name, recipe.side)
 
         from cxr.training.loop import no_callbacks
         from cxr.training.monitor import tensorboard_callbacks, warn_of_other_environment
@@ -45,7 +48,7 @@ def train_stage(name: str, description: str) -> None:
         make_callbacks = tensorboard_callbacks(runs) if runs else no_callbacks
         trained = train_network(name, table, planes, shared, recipe, weights, cache, make_callbacks)
 
-        write_trained(output, trained)
+        write_trained(output, trained, rule)
 
     with user_errors():
         app()

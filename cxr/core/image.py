@@ -40,6 +40,19 @@ class ImageFacts:
 Plane = NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneRule:
+    """The rule by which files become planes, see `cxr.imaging.plane_rule`.
+
+    Attributes:
+        rule: Its name.
+        fingerprint: SHA-256 of the planes that it makes of a few drawn pictures.
+    """
+
+    rule: str
+    fingerprint: str
+
+
 def to_plane(luminance: Plane, side: int) -> Plane:
     """Resize to `side` x `side` with an antialiased triangle filter; the aspect ratio is not kept.
 

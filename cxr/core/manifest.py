@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject, whole_file
-from cxr.core.image import Plane
+from cxr.core.files import JsonObject, read_json, whole_file
+from cxr.core.image import Plane, PlaneRule
+from cxr.core.records import from_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,8 @@ def file_numbers(files: "pd.Series[str]") -> NDArray[np.int64]:
 
 
 IMAGES_FILE = "images.npy"
+RULE_FILE = "planes.json"  # the rule by which the planes were made
+LARGER_FOLDER = "larger"  # an array of its own for each network; of no planes where those of images.npy do
 MANIFEST_FILE = "manifest.csv"
 
 # index            row of images.npy
@@ -99,6 +102,58 @@ def read_images(path: Path) -> Plane:
     if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(f"{path} holds {images.dtype} {images.shape}; expected uint8 (n, side, side)")
     return images
+
+
+def network_planes(prepared: Path, name: str, side: int) -> Plane:
+    """Open the planes that the network `name` takes: those of all, or larger ones of its own.
+
+    Args:
+        prepared: Folder written by prepare.
+        name: As in params.yaml.
+        side: The network's own.
+
+    Raises:
+        DataError: As `read_images`.
+    """
+    images, own = read_images(prepared / IMAGES_FILE), _larger(prepared, name)
+    if side <= images.shape[1] or not own.is_file():
+        return images
+    larger = read_images(own)
+    return larger if len(larger) else images
+
+
+def planes_of_side(prepared: Path, side: int) -> Plane:
+    """Open the planes of a side.
+
+    Raises:
+        DataError: As `read_images`, or there are none of that side.
+    """
+    kept = [read_images(path) for path in (prepared / IMAGES_FILE, *sorted((prepared / LARGER_FOLDER).glob("*.npy")))]
+    found = [planes for planes in kept if planes.shape[1] == side]
+    if not found:
+        sides = sorted({planes.shape[1] for planes in kept})
+        raise DataError(
+            f"{prepared} has planes of {' and '.join(map(str, sides))} pixels, and a network takes {side}; "
+            f"run: dvc repro"
+        )
+    return found[0]
+
+
+def read_plane_rule(prepared: Path) -> PlaneRule:
+    """Return the rule by which the planes were made. Raises DataError where prepare did not write it."""
+    try:
+        return from_json(PlaneRule, read_json(prepared / RULE_FILE))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{prepared / RULE_FILE} cannot be read ({error}); run: dvc repro prepare") from error
+
+
+def write_larger(prepared: Path, name: str, planes: Plane) -> None:
+    """Write the planes of the network `name`, of which there may be none: then it takes those of all."""
+    write_images(_larger(prepared, name), planes)
+
+
+def _larger(prepared: Path, name: str) -> Path:
+    return prepared / LARGER_FOLDER / f"{name}.npy"
 
 
 def write_images(path: Path, images: Plane) -> None:

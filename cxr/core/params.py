@@ -18,6 +18,7 @@ KNOWN_KEYS = (
     "seed", "classes", "image", "runtime", "prepare", "balance", "split", "ensemble", "leave_source_out", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with
+GATE = f"{TRAINING}gate"  # the section of the gate, which is no network for the classes
 
 
 class Section(BaseModel):
@@ -29,16 +30,33 @@ class Section(BaseModel):
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+SMALL_PLANE = 128  # pixels: planes for duplicates, audits, the gate and every network that is no larger
+
+
 class ImageParams(Section):
     """The section `image`."""
 
-    side: int = Field(128, ge=32, le=1024, description="Side in pixels of the luminance plane all networks receive.")
+    side: int = Field(128, ge=32, le=1024, description="Side of the largest planes; every network's side fits in.")
+
+    @property
+    def small(self) -> int:
+        """Side of the planes of 128 pixels, which are smaller only where no network may be so large."""
+        return min(self.side, SMALL_PLANE)
+
+
+class _OwnSide(Section):
+    """Of a network's section, what `prepare` reads."""
+
+    side: int = Field(ge=1)
 
 
 class RuntimeParams(Section):
     """The section `runtime`."""
 
     intra_op_threads: int = Field(2, ge=1, le=256, description="Threads of one operation; part of the result.")
+    instructions: Literal["avx2", "any"] = Field(
+        "avx2", description="Newest instructions that kernels may use; any: whatever the processor has."
+    )
     deterministic: bool = Field(True, description="Refuse operations whose result depends on the order of threads.")
     devices: Literal["automatic", "one_gpu", "cpu"] = Field(
         "automatic", description="automatic: a GPU, or the processor where there is none. one_gpu: stop without one."
@@ -54,17 +72,43 @@ class SeedParams(Section):
     seed: int = Field(ge=0, description="Of every random choice.")
 
 
-class DataParams(Section):
-    """What the stages that read images read at the top level of params.yaml."""
+class ClassesParams(Section):
+    """What the stages that know classes read at the top level of params.yaml."""
 
     classes: tuple[str, ...] = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
+
+
+class DataParams(ClassesParams):
+    """What the stages that read image files read at the top level of params.yaml."""
+
     image: ImageParams
 
 
-class CommonParams(SeedParams, DataParams):
+class CommonParams(SeedParams, ClassesParams):
     """What the train stages read at the top level of params.yaml."""
 
     runtime: RuntimeParams
+
+
+def plane_sides(values: Mapping[str, Any], image: ImageParams) -> dict[str, int]:
+    """Return the side of the planes that each network takes: small ones, or of its own side where that is larger.
+
+    Args:
+        values: Content of params.yaml. A network beyond `image.side` has small ones: its stage refuses it.
+        image: The section `image`.
+
+    Returns:
+        By network.
+
+    Raises:
+        ParamsError: A network's side is no whole number.
+    """
+    sections = [key for key in values if key.startswith(TRAINING) and key != GATE]
+    own = {key: _checked({"side": (values[key] or {}).get("side")}, _OwnSide, f"{key}.").side for key in sections}
+    return {
+        key.removeprefix(TRAINING): side if image.small < side <= image.side else image.small
+        for key, side in own.items()
+    }
 
 
 def read_params(*paths: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from cxr.core.errors import LimitError
 INSTRUCTIONS = ("sse", "avx", "avx2", "avx512")
 # As NumPy names them, from 2.4 on and before. TensorFlow's wheels need avx.
 FOUND_BY_NUMPY = {"X86_V4": "avx512", "AVX512_SKX": "avx512", "X86_V3": "avx2", "AVX2": "avx2", "X86_V2": "avx"}
+ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
 # What the values of oneDNN's environment variable, which OpenVINO follows too, begin with; the first that fits counts.
 ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "avx", "SSE": "sse"}
 
@@ -70,9 +71,19 @@ def instructions_of(simd: Iterable[str], variables: Mapping[str, str]) -> str:
     present = {FOUND_BY_NUMPY[name] for name in simd if name in FOUND_BY_NUMPY}
     if not present:
         return platform.machine()
-    limit = variables.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    limit = variables.get(ONEDNN_LIMIT, "").upper()
     allowed = next((level for start, level in ONEDNN_LIMITS.items() if limit.startswith(start)), INSTRUCTIONS[-1])
     return min(max(present, key=INSTRUCTIONS.index), allowed, key=INSTRUCTIONS.index)
+
+
+def pin_instructions(newest: str) -> None:
+    """Limit the kernels that this process computes with, before the library that has them is loaded.
+
+    Args:
+        newest: `avx2`, or `any` for no limit. A limit that the environment sets already stays.
+    """
+    if newest == "avx2":
+        os.environ.setdefault(ONEDNN_LIMIT, "AVX2")
 
 
 def _simd_extensions() -> list[str]:

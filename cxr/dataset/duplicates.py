@@ -1,67 +1,103 @@
 """Exact and near duplicates, found from pixels alone, and the groups that must stay on one side of a split."""
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import imagehash
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cxr.core.files import Track, untracked
 from cxr.core.image import Plane, to_plane
+from cxr.dataset.perceptual_hash import BITS
 
-HASH_SIZE = 16  # 256 bits: at 64 bits a 2 % crop is as far away as an unrelated radiograph
 CORRELATION_SIDE = 64
-BLOCK = 1024  # rows compared at a time, so that memory grows with n and not with n squared
+BLOCK = 256  # hashes compared at a time, so that memory grows with n and not with n squared
 PAIRS = 256  # candidates correlated at a time: their vectors stay in the processor's cache
 
 Pairs = NDArray[np.int64]
-Kind = TypeVar("Kind", np.uint8, np.float32)
 
 
-def near_duplicate_pairs(planes: Plane, max_distance: int, min_correlation: float) -> Pairs:
-    """Find pairs of planes that show the same picture after recompression, re-exposure, a small shift or mirroring.
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike n pictures are.
 
-    A perceptual hash of 256 bits (Zauner 2010, as in imagehash.phash) proposes pairs; normalised
-    cross-correlation at 64 x 64 pixels confirms them, because radiographs resemble each other. Both are taken with
-    the second plane as it is and mirrored left to right.
+    Attributes:
+        pairs: int64 (m, 2), each row i < j, in ascending order: the same picture after recompression, re-exposure, a
+            small shift or mirroring.
+        nearest: int64 (n,), bits of 256 in which each hash differs from the nearest other's, mirrored or not; 256
+            where there is no other.
+    """
+
+    pairs: Pairs
+    nearest: NDArray[np.int64]
+
+
+def compare_pictures(
+    planes: Plane, hashes: NDArray[np.bool_], max_distance: int, min_correlation: float, track: Track = untracked
+) -> Likeness:
+    """Find pairs of planes that show the same picture, and each plane's distance to the nearest other.
+
+    A perceptual hash proposes pairs; normalised cross-correlation at 64 x 64 pixels confirms them, because radiographs
+    resemble each other. Both are taken with the second plane as it is and mirrored left to right.
 
     Args:
         planes: uint8 (n, side, side).
+        hashes: bool (n, 2, 256), as `perceptual_hashes` gives them of the planes.
         max_distance: Largest Hamming distance of a candidate, in bits of 256.
         min_correlation: Smallest correlation of a confirmed pair, -1..1.
-
-    Returns:
-        int64 (m, 2), each row i < j, in ascending order.
+        track: Shows the progress.
     """
-    bits, vectors = perceptual_hashes(planes), _standardised(planes)
-    pictures = vectors.reshape(-1, CORRELATION_SIDE, CORRELATION_SIDE)
-    turned = (perceptual_hashes(_mirrored(planes)), _mirrored(pictures).reshape(vectors.shape))
-    found = []
-    for other_bits, other_vectors in ((bits, vectors), turned):
-        candidates = _close_hashes(bits, other_bits, max_distance)
-        found.append(candidates[_correlations(vectors, other_vectors, candidates) >= min_correlation])
-    return np.unique(np.concatenate(found), axis=0)
+    # For vectors of +-1, the Hamming distance is (bits - dot product) / 2: one matrix product a block.
+    signs = np.where(hashes, np.float32(1), np.float32(-1))
+    agreement = np.full(len(planes), -BITS, np.float32)  # the largest dot product with another
+    reduced = _Reduced(planes)
+    found = [np.zeros((0, 2), np.int64)]
+    for start in track(range(0, len(planes), BLOCK), "comparing pictures", -(-len(planes) // BLOCK)):
+        for mirrored in (0, 1):
+            products = signs[start : start + BLOCK, 0] @ signs[start:, mirrored].T
+            np.fill_diagonal(products, -BITS)  # each with itself
+            _raise_to(agreement[start : start + BLOCK], products.max(axis=1))
+            _raise_to(agreement[start:], products.max(axis=0))
+            rows, columns = np.nonzero(products >= BITS - 2 * max_distance)
+            candidates = np.stack([rows, columns], axis=1)[rows < columns] + start
+            found.append(candidates[reduced.correlations(candidates, bool(mirrored)) >= min_correlation])
+    return Likeness(np.unique(np.concatenate(found), axis=0), ((BITS - agreement) / 2).astype(np.int64))
 
 
-def nearest_distances(planes: Plane) -> NDArray[np.int64]:
-    """Return int64 (n,): bits of 256 in which each plane's hash differs from the nearest other's, mirrored or not.
+def _raise_to(values: NDArray[np.float32], others: NDArray[np.float32]) -> None:
+    np.maximum(values, others, out=values)
 
-    256 where there is no other.
-    """
-    bits = perceptual_hashes(planes)
-    nearest = np.full(len(bits), bits.shape[1], np.int64)
-    for other in (bits, perceptual_hashes(_mirrored(planes))):
-        for start, distance in _distances(bits, other):
-            rows = np.arange(len(distance))
-            distance[rows, rows] = bits.shape[1]  # to itself
-            end = start + len(distance)
-            nearest[start:end] = np.minimum(nearest[start:end], distance.min(axis=1))
-            nearest[start:] = np.minimum(nearest[start:], distance.min(axis=0))
-    return nearest
+
+class _Reduced:
+    """Planes at 64 x 64 pixels, each made when it is first asked for: most are no candidates."""
+
+    def __init__(self, planes: Plane) -> None:
+        self._planes = planes
+        self._small = np.zeros((len(planes), CORRELATION_SIDE, CORRELATION_SIDE), np.uint8)
+        self._is_made = np.zeros(len(planes), np.bool_)
+
+    def correlations(self, pairs: Pairs, mirrored: bool) -> NDArray[np.float32]:
+        """Return float32 (m,): of each pair the correlation of its planes, the second one mirrored or not."""
+        products = np.empty(len(pairs), np.float32)
+        for start in range(0, len(pairs), PAIRS):
+            first, second = (self._standardised(rows) for rows in pairs[start : start + PAIRS].T)
+            second = second[:, :, ::-1] if mirrored else second
+            flat = (one.reshape(len(one), -1) for one in (first, second))
+            products[start : start + PAIRS] = np.einsum("ij,ij->i", *flat)
+        return products
+
+    def _standardised(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        for row in np.unique(rows[~self._is_made[rows]]):
+            self._small[row] = to_plane(self._planes[row], CORRELATION_SIDE)
+        self._is_made[rows] = True
+        vectors = self._small[rows].reshape(len(rows), -1).astype(np.float32)
+        vectors -= vectors.mean(axis=1, keepdims=True)
+        # A flat image has no picture to compare: its vector stays zero and matches nothing.
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
+        return vectors.reshape(-1, CORRELATION_SIDE, CORRELATION_SIDE)
 
 
 def exact_duplicate_pairs(digests: Sequence[str]) -> Pairs:
@@ -78,49 +114,6 @@ def group_numbers(count: int, pairs: Pairs) -> NDArray[np.int64]:
     smallest = np.full(count, count, np.int64)
     np.minimum.at(smallest, component, np.arange(count))
     return smallest[component]
-
-
-def perceptual_hashes(planes: Plane) -> NDArray[np.bool_]:
-    """Return bool (n, 256)."""
-    return np.stack([imagehash.phash(Image.fromarray(plane), HASH_SIZE).hash.ravel() for plane in planes])
-
-
-def _mirrored(pictures: NDArray[Kind]) -> NDArray[Kind]:
-    return np.ascontiguousarray(pictures[:, :, ::-1])
-
-
-def _correlations(vectors: NDArray[np.float32], others: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float32]:
-    """Return float32 (m,): of each pair the product of its row of `vectors` and its row of `others`."""
-    products = np.empty(len(pairs), np.float32)
-    # Gathered at once, the vectors of thirty thousand candidates are a gigabyte, and most of the time goes on that.
-    for start in range(0, len(pairs), PAIRS):
-        first, second = pairs[start : start + PAIRS].T
-        products[start : start + PAIRS] = np.einsum("ij,ij->i", vectors[first], others[second])
-    return products
-
-
-def _close_hashes(bits: NDArray[np.bool_], other: NDArray[np.bool_], max_distance: int) -> Pairs:
-    found = []
-    for start, distance in _distances(bits, other):
-        rows, columns = np.nonzero(np.triu(distance <= max_distance, k=1))
-        found.append(np.stack([rows + start, columns + start], axis=1))
-    return np.concatenate(found)
-
-
-def _distances(bits: NDArray[np.bool_], other: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield for blocks of rows their start and their Hamming distances to every row of `other` from there on."""
-    # For vectors of +-1, the Hamming distance is (bits - dot product) / 2: one matrix product a block.
-    signs, others = (np.where(hashes, np.float32(1), np.float32(-1)) for hashes in (bits, other))
-    for start in range(0, len(signs), BLOCK):
-        yield start, (bits.shape[1] - signs[start : start + BLOCK] @ others[start:].T) / 2
-
-
-def _standardised(planes: Plane) -> NDArray[np.float32]:
-    small = np.stack([to_plane(plane, CORRELATION_SIDE) for plane in planes]).astype(np.float32)
-    vectors = small.reshape(len(small), -1)
-    vectors -= vectors.mean(axis=1, keepdims=True)
-    # A flat image has no picture to compare: its vector stays zero and matches nothing.
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6))
 
 
 def leakage_groups(table: pd.DataFrame) -> NDArray[np.int64]:

@@ -1,24 +1,23 @@
-"""Decode a release once, into one array and one table, and describe it."""
+"""The table of a decoded release, its duplicates, and a description of it."""
 
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
-from cxr.core.errors import DataError, ImageError
+from cxr.core.errors import DataError
 from cxr.core.files import JsonObject, Track, untracked
-from cxr.core.image import ImageFacts, Plane, pixels_digest, to_plane
+from cxr.core.image import Plane
 from cxr.core.manifest import COLUMNS, _counts, data_summary
 from cxr.core.params import Section
-from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs
-from cxr.dataset.release import Release
-from cxr.imaging.decode import decode
+from cxr.dataset.appearance import Features
+from cxr.dataset.decoding import Decoded, DecodedRelease
+from cxr.dataset.duplicates import compare_pictures, exact_duplicate_pairs, group_numbers
 
 
 class DuplicateParams(Section):
@@ -39,30 +38,22 @@ class PrepareParams(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """One image file: either `plane`, `facts` and `pixels_sha256`, or `error`."""
-
-    file: str
-    label: str
-    plane: Plane | None = None
-    facts: ImageFacts | None = None
-    pixels_sha256: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """What `prepare` hands on.
 
     Attributes:
-        images: uint8 (n, side, side).
+        images: uint8 (n, side, side), of the smallest side.
         table: n rows with the columns of `cxr.core.manifest.COLUMNS`.
         unreadable: Files that gave no image, with the reason.
+        nearest: int64 (n,), see `cxr.dataset.duplicates.Likeness`.
+        looks: float64 (n, 22), see `cxr.dataset.appearance.appearance_features`.
     """
 
     images: Plane
     table: pd.DataFrame
     unreadable: dict[str, str]
+    nearest: NDArray[np.int64]
+    looks: Features
 
 
 def check_count(images: dict[str, list[Path]], expected: int) -> None:
@@ -76,53 +67,36 @@ def check_count(images: dict[str, list[Path]], expected: int) -> None:
         )
 
 
-def decode_release(
-    release: Release, images: dict[str, list[Path]], side: int, track: Track = untracked
-) -> list[Decoded]:
-    """Decode every image once, on all processors; the order is that of `images`, whatever the threads do."""
-    jobs = [(path, label) for label, paths in images.items() for path in paths]
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = pool.map(lambda job: _decode(release.root, job[0], job[1], side), jobs)
-        return list(track(decoded, "decoding", len(jobs)))
-
-
 def prepare_table(
-    decoded: Sequence[Decoded], sources: dict[str, str], patients: dict[str, str], params: PrepareParams
+    decoded: DecodedRelease,
+    sources: Mapping[str, str],
+    patients: Mapping[str, str],
+    params: PrepareParams,
+    track: Track = untracked,
 ) -> Prepared:
-    """Build the array and the table, and group the duplicates.
+    """Build the table, and group the duplicates.
 
     Raises:
         DataError: A file is unreadable and the params say `stop`.
     """
-    unreadable = {item.file: item.error for item in decoded if item.error}
+    unreadable = {item.file: item.error for item in decoded.files if item.error}
     if unreadable and params.unreadable == "stop":
         first = "; ".join(f"{file} ({error})" for file, error in list(unreadable.items())[:5])
         raise DataError(
             f"{len(unreadable)} image files cannot be used: {first}. Repair or remove them, or set "
             f"prepare.unreadable: drop in params.yaml to go on without them"
         )
-    readable = [item for item in decoded if not item.error]
-    planes = np.stack([item.plane for item in readable if item.plane is not None])
+    readable = [item for item in decoded.files if not item.error]
+    planes = next(iter(decoded.planes.values()))
     table = pd.DataFrame([_row(index, item, sources, patients) for index, item in enumerate(readable)])
-    pairs = [
-        exact_duplicate_pairs(table["pixels_sha256"].tolist()),
-        near_duplicate_pairs(planes, params.duplicates.max_distance, params.duplicates.min_correlation),
-    ]
+    limits = params.duplicates
+    likeness = compare_pictures(planes, decoded.hashes, limits.max_distance, limits.min_correlation, track)
+    pairs = [exact_duplicate_pairs(table["pixels_sha256"].tolist()), likeness.pairs]
     table["duplicate_group"] = group_numbers(len(table), np.concatenate(pairs))
-    return Prepared(planes, table[COLUMNS], unreadable)
+    return Prepared(planes, table[COLUMNS], unreadable, likeness.nearest, decoded.looks)
 
 
-def _decode(root: Path, path: Path, label: str, side: int) -> Decoded:
-    file = path.as_posix()
-    try:
-        luminance, facts = decode(root / path, side)
-    except ImageError as error:
-        return Decoded(file, label, error=str(error))
-    return Decoded(file, label, to_plane(luminance, side), facts, pixels_digest(luminance))
-
-
-def _row(index: int, item: Decoded, sources: dict[str, str], patients: dict[str, str]) -> dict[str, object]:
+def _row(index: int, item: Decoded, sources: Mapping[str, str], patients: Mapping[str, str]) -> dict[str, object]:
     assert item.facts is not None
     return {
         "index": index,

@@ -1,6 +1,5 @@
 """What lies in a release: class folders with images, masks to leave aside, metadata sheets, sources and patients."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
+from cxr.core.files import Track, untracked
 from cxr.core.image import Plane
+from cxr.core.processor import available_cores
 from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
@@ -275,13 +276,14 @@ def find_masks(release: Release, files: Sequence[str]) -> "pd.DataFrame":
     return pd.DataFrame({"file": list(files), "mask": masks})
 
 
-def read_masks(root: Path, masks: Sequence[str], side: int) -> Plane:
+def read_masks(root: Path, masks: Sequence[str], side: int, track: Track = untracked) -> Plane:
     """Read masks as planes.
 
     Args:
         root: Of the release.
         masks: As in the column `mask` of `find_masks`.
         side: Pixels.
+        track: Shows the progress.
 
     Returns:
         uint8 (n, side, side), 255 in the lungs, 0 elsewhere and everywhere for an image without mask; of shape
@@ -294,8 +296,9 @@ def read_masks(root: Path, masks: Sequence[str], side: int) -> Plane:
         return np.zeros((0, side, side), np.uint8)
     planes = np.zeros((len(masks), side, side), np.uint8)
     rows = [row for row, mask in enumerate(masks) if mask]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, plane in zip(rows, pool.map(lambda row: _read(root, masks[row], side), rows), strict=True):
+    with ThreadPoolExecutor(available_cores()) as pool:
+        read = track(pool.map(lambda row: _read(root, masks[row], side), rows), "reading masks", len(rows))
+        for row, plane in zip(rows, read, strict=True):
             planes[row] = plane
     return planes
 

@@ -17,6 +17,7 @@ from cxr.core.params import Section
 from cxr.dataset.duplicates import leakage_groups
 
 IDENTITIES = ("file", "pixels_sha256", "duplicate_group", "patient")
+RELATIVE, ABSOLUTE = 1e-5, 1e-8  # of np.isclose, which scikit-learn asks
 TOLERANCE = 0.005  # a fraction must be 1/k within this, because one of k folds is taken
 
 
@@ -146,12 +147,35 @@ def _folds_of(share: float) -> int:
     return folds
 
 
+class GroupedFolds(StratifiedGroupKFold):  # type: ignore[misc]
+    """scikit-learn's StratifiedGroupKFold, the same folds in a tenth of the time.
+
+    It asks for each group and each fold how uneven the folds would be, a call of NumPy each; here it is one a group.
+    """
+
+    def _find_best_fold(
+        self, y_counts_per_fold: NDArray[np.float64], y_cnt: NDArray[np.int64], group_y_counts: NDArray[np.float64]
+    ) -> int:
+        tried = np.broadcast_to(y_counts_per_fold, (self.n_splits, *y_counts_per_fold.shape)).copy()
+        numbers = np.arange(self.n_splits)
+        tried[numbers, numbers] += group_y_counts
+        unevenness = np.std(tried / y_cnt, axis=1).mean(axis=1).tolist()
+        sizes = y_counts_per_fold.sum(axis=1).tolist()
+        best = 0
+        for number in range(1, self.n_splits):
+            least, even = unevenness[best], unevenness[number]
+            alike = abs(even - least) <= ABSOLUTE + RELATIVE * abs(least)
+            if even < least or (alike and sizes[number] < sizes[best]):
+                best = number
+        return best
+
+
 def _fold(
     labels: NDArray[np.object_], groups: NDArray[np.int64], folds: int, number: int, seed: int
 ) -> NDArray[np.int64]:
     smallest = min(np.unique(labels, return_counts=True)[1])
     if smallest < folds:
         raise SplitError(f"a class has {smallest} images; at least {folds} are needed for {folds} equal shares")
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    splitter = GroupedFolds(n_splits=folds, shuffle=True, random_state=seed)
     _, chosen = next(islice(splitter.split(labels, labels, groups), number, None))
     return np.asarray(chosen)

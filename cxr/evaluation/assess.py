@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
 from cxr.core.files import read_json
 from cxr.core.image import Plane
-from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, read_images, read_table
+from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, planes_of_side, read_images, read_table
 from cxr.core.records import from_json
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.splits import SplitReport
 from cxr.dataset.release import MASKS_FILE
 from cxr.evaluation.audits import audit_networks
-from cxr.evaluation.audits.subject import Subject, measure_data
+from cxr.evaluation.audits.subject import PlanesOf, Subject, measure_data
 from cxr.evaluation.candidates import Candidate, EvaluateParams, judge_images
 from cxr.evaluation.records import ModelReport, NetworkMetrics, Report
 from cxr.evaluation.report import assemble, report_model
@@ -108,11 +109,12 @@ class AssessmentInputs:
 
     Attributes:
         table: The split table, m rows.
-        images: uint8 (n, side, side), see its column `index`.
+        images: uint8 (n, side, side), see its column `index`: the small planes, which every image has.
         masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
         refits: Answers of cnn1 trained without each source.
         data_report: What `prepare` audited, from reports/data.json.
         split_report: Content of reports/split.json.
+        planes_of: Opens the planes of a side, as `images`.
     """
 
     table: pd.DataFrame
@@ -121,6 +123,7 @@ class AssessmentInputs:
     refits: pd.DataFrame
     data_report: AuditedRelease
     split_report: SplitReport
+    planes_of: PlanesOf
 
     @property
     def sides(self) -> NDArray[np.int64]:
@@ -155,7 +158,7 @@ def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None)
         split_report = from_json(SplitReport, read_json(audited / "split.json"))
     except (OSError, ValueError) as error:
         raise DataError(f"What earlier stages wrote cannot be read ({error}); run: dvc repro") from error
-    return AssessmentInputs(table, images, chosen, found, data_report, split_report)
+    return AssessmentInputs(table, images, chosen, found, data_report, split_report, partial(planes_of_side, prepared))
 
 
 def read_unseen(
@@ -218,7 +221,8 @@ def assess(
         seed = int(values["seed"])
         data = measure_data(
             candidates[0].outputs,
-            material.images,
+            material.planes_of,
+            material.images.shape[1],
             material.sides,
             material.masks,
             material.data_report.change_points,
@@ -268,7 +272,7 @@ def _pictures(candidate: Candidate, model: ModelReport, material: AssessmentInpu
     some = test.where(np.isin(test.files, sorted(shown)))
     if not len(some):
         return {}
-    planes = np.ascontiguousarray(material.images[some.index])
+    planes = np.ascontiguousarray(material.planes_of(candidate.model.plane_side)[some.index])
     head = read_linear_head(candidate.model.folder / NETWORK_FILE, some.features, some.logits)
     answered = np.asarray(some.logits.argmax(axis=1), np.int64)
     maps = class_maps(candidate.model.network, head, planes, answered)

@@ -1,6 +1,6 @@
 """What there is to choose from: trained networks with saved outputs, and decisions fitted on validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from cxr.core.params import Section, section
 from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
+from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import (
     DECISIONS_FORM,
     LARGEST_ALPHA,
@@ -29,7 +30,7 @@ from cxr.inference.decisions import (
     parse_decisions,
 )
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
-from cxr.inference.model_folder import ScreeningModel, load_model, packaged_folder
+from cxr.inference.model_folder import ScreeningModel, describe_model, load_model, packaged_folder
 from cxr.inference.network import softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
@@ -76,17 +77,19 @@ def gate_folder(params: EvaluateParams, side: int) -> Path | None:
 
     Raises:
         ParamsError: The gate takes other planes.
-        ModelError: There is no gate in the folder.
+        ModelError: There is no gate in the folder, or its planes are made by another rule.
     """
     if params.gate == NO_GATE:
         return None
     folder = packaged_folder() if params.gate == PACKAGED else Path(params.gate)
+    if params.gate == PACKAGED:  # one of this project is made of the same planes
+        require_plane_rule(folder, describe_model(folder))
     taken = load_gate(folder).plane_side
     if taken != side:
         raise ParamsError(
-            f"params.yaml: evaluate.gate is '{params.gate}', which takes planes of {taken} pixels, but image.side is "
-            f"{side}; train one for them with 'dvc repro release/dvc.yaml:train_gate' and name its folder, which is "
-            f"release/models/gate, or let nothing judge: {NO_GATE}"
+            f"params.yaml: evaluate.gate is '{params.gate}', which takes planes of {taken} pixels, but "
+            f"work/prepared has {side}; train one for them with 'dvc repro release/dvc.yaml:train_gate' and name its "
+            f"folder, which is release/models/gate, or let nothing judge: {NO_GATE}"
         )
     return folder
 
@@ -209,16 +212,27 @@ class Candidate:
 
 
 def read_candidate(
-    folder: Path, table: pd.DataFrame, images: Plane, params: EvaluateParams, judged: Judged | None = None
+    folder: Path,
+    table: pd.DataFrame,
+    planes_of: Callable[[int], Plane],
+    params: EvaluateParams,
+    judged: Judged | None = None,
 ) -> Candidate:
     """Load the network in `folder`, run it over the split table and fit its decisions on validation.
+
+    Args:
+        folder: Of the network.
+        table: The split table.
+        planes_of: Opens the planes of a side, uint8 (n, side, side).
+        params: Target of the operating points, and alpha.
+        judged: What the gate says of the same images.
 
     Raises:
         ModelError: The folder is not one that a train stage or `ensemble` wrote, or was made for other planes.
         DataError: A split is empty.
     """
     model = load_model(folder)
-    history = None if model.members else _read_history(folder)
+    history, images = None if model.members else _read_history(folder), planes_of(model.plane_side)
     outputs = run_network(model, table, images)
     return Candidate(model, history, outputs, fit_on_validation(model, outputs, table, images, params), judged)
 

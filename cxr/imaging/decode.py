@@ -47,15 +47,19 @@ def decode(path: Path, side: int) -> tuple[Plane, ImageFacts]:
     Raises:
         ImageError: As `decode_bytes`, or the file cannot be read.
     """
+    return decode_bytes(read_file(path), side)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file. Raises ImageError where it cannot be read."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe or a device would wait for ever
             raise ImageError(Reason.UNREADABLE, "neither a file nor a link to one")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(Reason.UNREADABLE, error.strerror or str(error)) from error
     except MemoryError as error:
         raise ImageError(Reason.MEMORY, "not enough memory for the file's bytes") from error
-    return decode_bytes(data, side)
 
 
 def decode_bytes(
@@ -223,6 +227,39 @@ def read_plane(path: Path, side: int) -> tuple[Plane, ImageFacts]:
     """Return what the networks see of `path`: uint8 (side, side), and the facts. Raises ImageError as `decode`."""
     luminance, facts = decode(path, side)
     return to_plane(luminance, side), facts
+
+
+def read_planes(path: Path, sides: Sequence[int]) -> tuple[dict[int, Plane], Plane, ImageFacts]:
+    """Read the file at `path` and return as `decode_planes`. Raises ImageError as `decode`."""
+    return decode_planes(read_file(path), sides)
+
+
+def decode_planes(
+    data: bytes, sides: Sequence[int], seconds: float = FILE_SECONDS, *, any_dicom: bool = False
+) -> tuple[dict[int, Plane], Plane, ImageFacts]:
+    """Make planes of several sides, each as if it were the only one: straight from the picture, never from another.
+
+    Args:
+        data: As in `decode_bytes`.
+        sides: At least one.
+        seconds: As in `decode_bytes`.
+        any_dicom: As in `decode_bytes`.
+
+    Returns:
+        By side, uint8 (side, side); luminance and facts as they were decoded for the first side.
+
+    Raises:
+        ImageError: As `decode_bytes`.
+    """
+    luminance, facts = decode_bytes(data, sides[0], seconds, any_dicom=any_dicom)
+    planes = {sides[0]: to_plane(luminance, sides[0])}
+    for side in sides[1:]:
+        if side not in planes:
+            # A large JPEG's reduced scale depends on the side; everything else is the same picture for every side.
+            again = facts.format == "JPEG"
+            own = decode_bytes(data, side, seconds, any_dicom=any_dicom)[0] if again else luminance
+            planes[side] = to_plane(own, side)
+    return planes, luminance, facts
 
 
 def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:

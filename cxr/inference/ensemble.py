@@ -174,7 +174,7 @@ def describe(members: Sequence[ScreeningModel], stored: str) -> JsonObject:
     return {
         "name": ENSEMBLE,
         "members": list(described),
-        **{key: first[key] for key in ("classes", "image_side")},
+        **{key: first[key] for key in ("classes", "image_side", "plane")},
         "side": max(one["side"] for one in every),
         "initialisation": started.pop() if len(started) == 1 else "mixed",
         "parameters": sum(one["parameters"] for one in every),

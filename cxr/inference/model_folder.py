@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import JsonObject, copy_file, read_json, sha256_of
+from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
@@ -40,8 +41,7 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pin
     """Load the gate that the description in `folder` names; None where it names none.
 
     Raises:
-        ModelError: Its files are absent, are others than the description names, are there without being named, or
-            take other planes than the network.
+        ModelError: Its files are absent, are others than the description names, or are there without being named.
     """
     named = description.get("gate")
     if named is None:
@@ -52,11 +52,6 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pin
         raise ModelError(
             f"{folder} holds a gate with SHA-256 {gate.sha256[:12]}..., its description names "
             f"{named['sha256'][:12]}...; {ONE_RUN}"
-        )
-    if gate.plane_side != description["image_side"]:
-        raise ModelError(
-            f"the gate in {folder} takes planes of {gate.plane_side} pixels, its network takes "
-            f"{description['image_side']}; {ONE_RUN}"
         )
     return gate
 
@@ -113,6 +108,11 @@ class ScreeningModel:
         return int(self.description["image_side"])
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of the planes that network and gate take, in pixels; the network's first."""
+        return (self.plane_side, *([self.gate.plane_side] if self.gate else []))
+
+    @property
     def synthetic(self) -> bool:
         """Whether any drawn phantom was among the training data."""
         return int(self.description["data"]["synthetic_images"]) > 0
@@ -137,10 +137,11 @@ def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> Screening
     """Load a folder made by a train stage, by `evaluate` or shipped; see `cxr.inference.network.Network`.
 
     Raises:
-        ModelError: A file is absent, or the bytes of network, decisions or gate are not those that the description
-            names.
+        ModelError: A file is absent, the bytes of network, decisions or gate are not those that the description
+            names, or it was made for planes of another rule.
     """
     description = describe_model(folder)
+    require_plane_rule(folder, description)
     found = fingerprint(folder)
     if found != description["network"]["sha256"]:
         raise ModelError(

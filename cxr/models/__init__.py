@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import TRAINING, Section
+from cxr.core.params import GATE, TRAINING, Section
 
-GATE = f"{TRAINING}gate"  # the section of the gate, which is no network for the classes
 EvenSources = Annotated[
     float,
     Field(ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."),

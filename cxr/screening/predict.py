@@ -111,7 +111,7 @@ def screen(
         DataError: The connection to the root is lost.
         ModelError: A network's answer has another shape than pictures x classes.
     """
-    sides = [model.plane_side for model in models]
+    sides = [side for model in models for side in model.sides]
     decode = partial(read, root=root, sides=sides, options=options)
     store = store_of(root)
     workers = workers or store.workers
@@ -140,7 +140,7 @@ def outcomes_of(readings: Sequence[Reading], models: Sequence[ScreeningModel]) -
         ModelError: As `screen`.
     """
     decoded = {reading.candidate.cell: reading for reading in readings if reading.planes}
-    side = models[0].plane_side
+    side = models[0].sides[-1]  # of its gate, where it has one
     pictures = {name: (_facts(reading), reading.planes[side]) for name, reading in decoded.items()}
     verdicts = judge(pictures, models[0].gate)
     passed = [(name, reading) for name, reading in decoded.items() if verdicts[name].reason is None]

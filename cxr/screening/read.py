@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cxr.core.errors import ImageError, Reason
-from cxr.core.image import ImageFacts, Plane, to_plane
+from cxr.core.image import ImageFacts, Plane
 from cxr.imaging import isolation
-from cxr.imaging.decode import attributes_of, decode_bytes
+from cxr.imaging.decode import attributes_of, decode_planes
 from cxr.imaging.formats import claims_picture, is_unread_picture, recognise
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Candidate
@@ -136,13 +136,7 @@ def _claims(candidate: Candidate) -> bool:
 
 
 def _decoded(reading: Reading, data: bytes, sides: Sequence[int], options: ReadOptions) -> Reading:
-    """Decode for each side by itself: a large JPEG's reduced scale, and so its plane, depends on the side."""
-    planes: dict[int, Plane] = {}
-    facts = None
-    for side in dict.fromkeys(sides):
-        luminance, found = decode_bytes(data, side, options.seconds, any_dicom=options.any_dicom)
-        planes[side] = to_plane(luminance, side)
-        facts = facts or found
+    planes, _, facts = decode_planes(data, sides, options.seconds, any_dicom=options.any_dicom)
     attributes = attributes_of(data, options.keywords, options.seconds)
     return replace(reading, planes=planes, facts=facts, attributes=attributes)
 

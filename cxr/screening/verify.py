@@ -282,7 +282,7 @@ def _at_a_threshold(
 ) -> set[str]:
     """Return the columns decided by a number that lies within ANOTHER_CLASS of what it is compared with."""
     gate = models[0].gate
-    sides = [model.plane_side for model in models]
+    sides = [side for model in models for side in model.sides]
     planes = read(candidate, root, sides, options).planes
     if not planes:
         return set()
@@ -293,7 +293,7 @@ def _at_a_threshold(
             found |= columns | {"agreement"}
     if gate:
         thresholds = np.array([gate.thresholds[sign] for sign in Sign])
-        distance = np.abs(gate.scores(planes[models[0].plane_side][np.newaxis]) - thresholds).min()
+        distance = np.abs(gate.scores(planes[gate.plane_side][np.newaxis]) - thresholds).min()
         if distance <= ANOTHER_CLASS:  # rejected or not: then every cell of an answer is there or not
             found |= {column.name for column in schema.columns} - {"path", "sha256"}
     return found

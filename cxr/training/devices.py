@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr.core.errors import ParamsError
 from cxr.core.params import RuntimeParams
-from cxr.core.processor import instructions
+from cxr.core.processor import instructions, pin_instructions
 from cxr.models.backend import keras, tf
 
 Device = TypeVar("Device")
@@ -88,6 +88,7 @@ def make_reproducible(runtime: RuntimeParams, seed: int) -> None:
     Raises:
         ParamsError: `runtime` asks for a GPU that is not there.
     """
+    pin_instructions(runtime.instructions)  # for whoever has not loaded TensorFlow by a train stage
     choose_devices(runtime)
     tf.config.threading.set_intra_op_parallelism_threads(runtime.intra_op_threads)
     # One operation at a time: with several, their order would vary, and small networks gain nothing.

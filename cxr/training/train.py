@@ -9,9 +9,10 @@ import pandas as pd
 
 from cxr.core.errors import ParamsError
 from cxr.core.files import JsonObject, guarded, make_folder, require_room, whole_file, write_json
-from cxr.core.image import Plane
+from cxr.core.image import Plane, PlaneRule
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
+from cxr.core.records import as_json
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
 from cxr.models import TrainParams, TransferParams, architecture
 from cxr.models.backend import keras
@@ -144,8 +145,13 @@ def describe(
     }
 
 
-def write_trained(folder: Path, trained: Trained) -> None:
+def write_trained(folder: Path, trained: Trained, plane: PlaneRule) -> None:
     """Write weights, history, exported network and description.
+
+    Args:
+        folder: Of the network.
+        trained: The network.
+        plane: The rule by which the planes were made that it learned from.
 
     Raises:
         ModelError: The export does not agree with Keras.
@@ -160,4 +166,5 @@ def write_trained(folder: Path, trained: Trained) -> None:
         pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
     export_network(trained.model, folder)
     assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe)
-    write_json(folder / DESCRIPTION_FILE, trained.description | {"network": {"sha256": fingerprint(folder)}})
+    stated = {"plane": as_json(plane), "network": {"sha256": fingerprint(folder)}}
+    write_json(folder / DESCRIPTION_FILE, trained.description | stated)

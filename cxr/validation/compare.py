@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cxr.core.audit import Result
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
-from cxr.core.manifest import IMAGES_FILE, read_images, read_table
+from cxr.core.manifest import planes_of_side, read_table
 from cxr.core.records import from_json
 from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
@@ -53,41 +54,33 @@ class PairedPredictions:
     old_may_know: bool
 
 
-def _require_alike(new: ScreeningModel, old: ScreeningModel, images: Plane) -> None:
-    """Refuse models that cannot answer the same planes.
-
-    Raises:
-        ModelError: They differ in their classes, or one takes planes of another side than the run has.
-    """
+def _require_alike(new: ScreeningModel, old: ScreeningModel) -> None:
+    """Raise ModelError for models that differ in their classes."""
     if new.classes != old.classes:
         raise ModelError(
             f"{new.folder} answers {', '.join(new.classes)}, {old.folder} {', '.join(old.classes)}; only models with "
             "the same classes in the same order can be compared"
         )
-    for model in (new, old):
-        if model.plane_side != images.shape[1]:
-            raise ModelError(
-                f"{model.folder} takes planes of {model.plane_side} pixels, the run has {images.shape[1]}; compare "
-                "on a run that was prepared with that image.side"
-            )
 
 
-def pair_predictions(new: ScreeningModel, old: ScreeningModel, table: pd.DataFrame, images: Plane) -> PairedPredictions:
+def pair_predictions(
+    new: ScreeningModel, old: ScreeningModel, table: pd.DataFrame, planes_of: Callable[[int], Plane]
+) -> PairedPredictions:
     """Run both models over the test split.
 
     Args:
         new: Was not trained on that split.
-        old: Any model of the same classes and planes.
+        old: Any model of the same classes.
         table: Split table of the new model's run.
-        images: uint8 (n, side, side), see its column `index`.
+        planes_of: Opens the planes of a side, uint8 (n, side, side), see the table's column `index`.
 
     Raises:
-        DataError: The old model was trained on all test images of a class.
+        DataError: The old model was trained on all test images of a class, or there are no planes for a model.
         ModelError: The models cannot be compared.
     """
-    _require_alike(new, old, images)
+    _require_alike(new, old)
     test = table[table["split"] == "test"]
-    known = _known(old, images[test["index"].to_numpy(np.int64)])
+    known = _known(old, planes_of(old.plane_side)[test["index"].to_numpy(np.int64)])
     test = test[~known]
     lacking = [label for label in new.classes if label not in set(test["label"])]
     if lacking:
@@ -95,7 +88,9 @@ def pair_predictions(new: ScreeningModel, old: ScreeningModel, table: pd.DataFra
             f"the test split has no image of {lacking[0]} that {old.folder} was not trained on "
             f"({int(known.sum()):,} were left out); compare on a run with other images, or another seed"
         )
-    first, second = (_saved_predictions(model, run_network(model, test, images)) for model in (new, old))
+    first, second = (
+        _saved_predictions(model, run_network(model, test, planes_of(model.plane_side))) for model in (new, old)
+    )
     return PairedPredictions(first, second, int(known.sum()), old.decisions is None)
 
 
@@ -483,8 +478,9 @@ def compare(
         DataError: The run is not there, or has nothing to compare on.
         ModelError: The models cannot be compared.
     """
-    table, images = read_table(run / SPLIT), read_images(run / PREPARED / IMAGES_FILE)
-    pair = pair_predictions(new, old, table, images)
+    table, planes_of = read_table(run / SPLIT), partial(planes_of_side, run / PREPARED)
+    images = planes_of(new.plane_side)
+    pair = pair_predictions(new, old, table, planes_of)
     target = new.decisions.target if new.decisions else new.classes[0]
     figures, reported = differences(pair, target, seed), (reported_metrics(new), reported_metrics(old))
     conditions = release_verdict(figures, *reported, target)

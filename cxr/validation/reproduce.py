@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.core.files import JsonObject, Track, untracked
+from cxr.core.files import JsonObject, Track, scratch_folder, untracked
 from cxr.core.manifest import data_fingerprint
 from cxr.core.params import DataParams, SeedParams, section, top_level
 from cxr.dataset.balance import BalanceParams, balance_rows
-from cxr.dataset.prepare import Prepared, PrepareParams, decode_release, prepare_table
+from cxr.dataset.decoding import DecodedRelease, decode_release
+from cxr.dataset.prepare import Prepared, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
 from cxr.dataset.split import SplitParams, split_rows
 from cxr.evaluation.stats.classification import measure
@@ -46,10 +47,11 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
         DataError, ParamsError, SplitError: The release cannot give such a split.
     """
     values = model.description["params"]
-    prepared = _prepare_again(values, data, track)
-    table = _split_again(values, prepared.table)
+    with scratch_folder() as scratch:
+        decoded, prepared = _prepare_again(values, data, model.plane_side, scratch, track)
+        table = _split_again(values, prepared.table)
+        test = run_network(model, table[table["split"] == "test"], decoded.planes[model.plane_side])
     stated = model.description["evaluation"]
-    test = run_network(model, table[table["split"] == "test"], prepared.images)
     probabilities = model.decisions.probabilities(test.logits) if model.decisions else softmax(test.logits)
     found = _flat(measure(test.truth, probabilities, model.classes))
     return [
@@ -60,12 +62,14 @@ def verify(model: ScreeningModel, data: Path, track: Track = untracked) -> list[
     ]
 
 
-def _prepare_again(values: JsonObject, data: Path, track: Track) -> Prepared:
-    """Decode the release in `data` with the params `values`; its count is not checked."""
+def _prepare_again(
+    values: JsonObject, data: Path, side: int, scratch: Path, track: Track
+) -> tuple[DecodedRelease, Prepared]:
+    """Decode the release in `data` with the params `values`, also for `side`; its count is not checked."""
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
-    release = read_release(data)
-    decoded = decode_release(release, chosen_classes(release, shared.classes, own.discard), shared.image.side, track)
-    return prepare_table(decoded, read_sources(data), read_patients(data), own)
+    images = chosen_classes(read_release(data), shared.classes, own.discard)
+    decoded = decode_release(data, images, list(dict.fromkeys([shared.image.small, side])), scratch, track)
+    return decoded, prepare_table(decoded, read_sources(data), read_patients(data), own, track)
 
 
 def _split_again(values: JsonObject, table: pd.DataFrame) -> pd.DataFrame:

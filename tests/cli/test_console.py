@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import typer
 
+from cxr.cli import console
 from cxr.cli.console import user_errors
 from cxr.core.errors import DataError
 from cxr.core.manifest import write_images
@@ -197,3 +198,12 @@ def test_outside_of_dvc_nothing_is_watched(monkeypatch):
     before = threading.active_count(), signal.getsignal(signal.SIGTERM)
     start_parent_watchdog()
     assert (threading.active_count(), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_long_loop_says_how_far_it_is_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
+    assert list(console.bars("abc", "decoding", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == "decoding: 0 of 3\ndecoding: 1 of 3\ndecoding: 2 of 3\n"
+    monkeypatch.setattr(console, "LINE_SECONDS", 60.0)
+    assert list(console.bars("abc", "decoding", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == ""

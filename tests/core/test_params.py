@@ -2,7 +2,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import KNOWN_KEYS, TRAINING, CommonParams, SeedParams, read_params, section, top_level
+from cxr.core.params import KNOWN_KEYS, TRAINING, SeedParams, read_params, section, top_level
 from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.split import SplitParams
@@ -11,6 +11,7 @@ from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture
 from tests.imports import ROOT
 from tests.networks import NAMES
+from tests.params_page import TopLevel
 
 SHIPPED, RELEASE = ROOT / "params.yaml", ROOT / "release/params.yaml"
 
@@ -27,8 +28,8 @@ def kinds():
 @pytest.mark.parametrize("paths", [[SHIPPED], [SHIPPED, RELEASE]])
 def test_the_shipped_params_are_valid_and_have_no_section_that_nobody_reads(paths):
     values = read_params(*paths)
-    shared = top_level(values, CommonParams)
-    for name in set(values) - set(CommonParams.model_fields):
+    shared = top_level(values, TopLevel)
+    for name in set(values) - set(TopLevel.model_fields):
         own = section(values, name, kinds()[name])
         assert getattr(own, "side", 0) <= shared.image.side
     assert evaluate_params(values).target in shared.classes
@@ -49,7 +50,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path):
 def test_the_known_keys_are_the_common_ones_and_the_stages():
     both = [YAML(typ="safe").load(ROOT / file)["stages"] for file in ("dvc.yaml", "release/dvc.yaml")]
     others = {stage for stages in both for stage in stages if not stage.startswith(TRAINING)} - {"compare"}
-    assert set(KNOWN_KEYS) == {*CommonParams.model_fields, *others}
+    assert set(KNOWN_KEYS) == {*TopLevel.model_fields, *others}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_key_that_no_stage_reads_is_refused(text, sentence, tmp_path):
 def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest():
     text = "{seed: 7, classes: [a, b], image: {sied: 64}, runtime: {intra_op_thread: 2}}"
     with pytest.raises(ParamsError) as error:
-        top_level(YAML(typ="safe").load(text), CommonParams)
+        top_level(YAML(typ="safe").load(text), TopLevel)
     assert "image.sied: extra inputs are not permitted, got 64; did you mean side?" in str(error.value)
     assert "got 2; did you mean intra_op_threads?" in str(error.value)
 

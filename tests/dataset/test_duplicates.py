@@ -1,11 +1,13 @@
 import io
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
 
 from cxr.core.image import to_plane
-from cxr.dataset.duplicates import exact_duplicate_pairs, group_numbers, near_duplicate_pairs, nearest_distances
+from cxr.dataset.duplicates import compare_pictures, exact_duplicate_pairs, group_numbers
+from cxr.dataset.perceptual_hash import perceptual_hashes
 from cxr.phantom.anatomy import Finding
 from cxr.phantom.film import draw_phantom
 from tests.dataset.audits.tables import films as cheap_films
@@ -21,6 +23,10 @@ def films():
 
 def planes(films):
     return np.stack([to_plane(film, SIDE) for film in films])
+
+
+def compared(stack, max_distance=51, min_correlation=0.97):
+    return compare_pictures(stack, perceptual_hashes(stack), max_distance, min_correlation)
 
 
 def recompressed(film):
@@ -46,25 +52,25 @@ def cropped(film):
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
 def test_an_edited_copy_is_found_and_nothing_else(films, copy):
-    pairs = near_duplicate_pairs(planes([*films, copy(films[3])]), max_distance=51, min_correlation=0.97)
+    pairs = compared(planes([*films, copy(films[3])])).pairs
     assert pairs.tolist() == [[3, 20]]
 
 
 def test_unrelated_films_are_no_duplicates(films):
-    assert near_duplicate_pairs(planes(films), max_distance=51, min_correlation=0.97).shape == (0, 2)
+    assert compared(planes(films)).pairs.shape == (0, 2)
 
 
 def test_flat_images_have_no_picture_to_compare():
     flat = np.zeros((3, SIDE, SIDE), np.uint8) + np.array([0, 100, 200], np.uint8)[:, None, None]
-    assert len(near_duplicate_pairs(flat, max_distance=256, min_correlation=0.5)) == 0
+    assert len(compared(flat, max_distance=256, min_correlation=0.5).pairs) == 0
 
 
 def test_blocks_do_not_change_the_pairs(films, monkeypatch):
     stack = planes([*films, films[3], films[18]])
-    whole = near_duplicate_pairs(stack, 51, 0.97)
+    whole = compared(stack).pairs
     monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
     monkeypatch.setattr("cxr.dataset.duplicates.PAIRS", 1)
-    assert near_duplicate_pairs(stack, 51, 0.97).tolist() == whole.tolist() == [[3, 20], [18, 21]]
+    assert compared(stack).pairs.tolist() == whole.tolist() == [[3, 20], [18, 21]]
 
 
 def test_equal_digests_pair_with_the_first():
@@ -80,7 +86,7 @@ def test_forty_edited_copies_among_four_hundred_films_are_found_and_hardly_anyth
     originals = cheap_films(np.random.default_rng(4), 400)
     edits = [*(copy for name, copy in COPIES.items() if "shifted" not in name), cropped]
     copies = [edits[i % len(edits)](originals[10 * i]) for i in range(40)]
-    found = {tuple(pair) for pair in near_duplicate_pairs(planes([*originals, *copies]), 51, 0.97).tolist()}
+    found = {tuple(pair) for pair in compared(planes([*originals, *copies])).pairs.tolist()}
     planted = {(10 * i, 400 + i) for i in range(40)}
     assert len(found & planted) / len(planted) >= 0.95
     assert len(found & planted) / len(found) >= 0.95
@@ -88,15 +94,23 @@ def test_forty_edited_copies_among_four_hundred_films_are_found_and_hardly_anyth
 
 def test_the_nearest_picture_of_a_mirrored_copy_is_its_original(films):
     stack = planes([*films, films[3][:, ::-1]])
-    nearest = nearest_distances(stack)
+    nearest = compared(stack).nearest
     assert nearest[3] == nearest[20] <= 4
     assert np.delete(nearest, [3, 20]).min() > 20
 
 
 def test_the_nearest_distance_does_not_depend_on_blocks(films, monkeypatch):
     stack = planes([*films, films[3][:, ::-1]])
-    whole = nearest_distances(stack)
+    whole = compared(stack).nearest
     monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", 7)
     monkeypatch.setattr("cxr.dataset.duplicates.PAIRS", 1)
-    assert np.array_equal(nearest_distances(stack), whole)
-    assert nearest_distances(stack[:1]).tolist() == [256]
+    assert np.array_equal(compared(stack).nearest, whole)
+    assert compared(stack[:1]).nearest.tolist() == [256]
+
+
+def test_hashes_are_those_of_imagehash_bit_for_bit(films):
+    stack = planes(films)
+    expected = [
+        [imagehash.phash(Image.fromarray(one), 16).hash.ravel() for one in (plane, plane[:, ::-1])] for plane in stack
+    ]
+    assert np.array_equal(perceptual_hashes(stack), expected)

@@ -1,3 +1,4 @@
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +7,12 @@ from PIL import Image
 
 from cxr.core.errors import DataError
 from cxr.core.manifest import data_fingerprint
+from cxr.dataset import decoding
+from cxr.dataset.decoding import decode_release
 from cxr.dataset.prepare import (
     DuplicateParams,
     PrepareParams,
     check_count,
-    decode_release,
     describe_data,
     prepare_table,
 )
@@ -39,9 +41,14 @@ def release(tmp_path):
 
 
 def prepared(root, params=STOP, side=32):
-    release = read_release(root)
-    images = chosen_classes(release, ("covid", "viral_pneumonia"), ())
-    return prepare_table(decode_release(release, images, side), {}, {}, params)
+    return prepare_table(decoded(root, [side]), {}, {}, params)
+
+
+def decoded(root, sides, scratch=None, cores=1):
+    images = chosen_classes(read_release(root), ("covid", "viral_pneumonia"), ())
+    scratch = scratch or root.parent / f"{root.name}-planes"
+    scratch.mkdir(exist_ok=True)
+    return decode_release(root, images, sides, scratch, cores=cores)
 
 
 def test_rows_and_planes_agree_with_the_files(release):
@@ -105,3 +112,49 @@ def test_the_fingerprint_follows_the_pixels_and_not_the_order(release):
     assert data_fingerprint(table) == data_fingerprint(table.sample(frac=1, random_state=1))
     changed = table.assign(pixels_sha256=["0" * 64, *table["pixels_sha256"][1:]])
     assert data_fingerprint(changed) != data_fingerprint(table)
+
+
+def test_no_byte_depends_on_the_number_of_processes(release, tmp_path_factory, monkeypatch):
+    (release / "COVID/images/COVID-2.png").write_bytes(b"")
+    monkeypatch.setattr(decoding, "FEW", 1)
+    monkeypatch.setattr(decoding, "CHUNK", 2)
+    one, three = (decoded(release, [32, 48], tmp_path_factory.mktemp("planes"), cores) for cores in (1, 3))
+    assert one.files == three.files
+    for name in ("hashes", "looks"):
+        assert np.array_equal(getattr(one, name), getattr(three, name))
+    for side in (32, 48):
+        assert one.planes[side].shape == (8, side, side)
+        assert np.array_equal(one.planes[side], three.planes[side])
+
+
+def test_planes_of_a_side_are_those_that_it_would_have_alone(release, tmp_path_factory):
+    picture = np.random.default_rng(1).integers(0, 256, (400, 420), np.uint8)
+    Image.fromarray(picture).save(release / "COVID/images/COVID-7.jpg", quality=90)  # reduced for 48, not for 128
+    both = decoded(release, [48, 128], tmp_path_factory.mktemp("planes"))
+    for side in (48, 128):
+        alone = decoded(release, [side], tmp_path_factory.mktemp("planes"))
+        assert np.array_equal(both.planes[side], alone.planes[side])
+    assert both.files == decoded(release, [48], tmp_path_factory.mktemp("planes")).files
+
+
+def test_a_process_that_dies_is_a_sentence(release, monkeypatch):
+    class Dying:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+        def map(self, *_):
+            raise BrokenProcessPool
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(decoding, "FEW", 1)
+    monkeypatch.setattr(decoding, "ProcessPoolExecutor", Dying)
+    with pytest.raises(DataError, match=r"a process that decoded has died.*run the same command again"):
+        decoded(release, [32], cores=2)

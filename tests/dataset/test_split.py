@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr.core.errors import ParamsError, SplitError
 from cxr.dataset.audits.splits import leak_across_splits, split_hygiene
 from cxr.dataset.duplicates import leakage_groups
-from cxr.dataset.split import SplitParams, check_split, split_rows
+from cxr.dataset.split import GroupedFolds, SplitParams, check_split, split_rows
 from tests.tables import manifest
 
 DEFAULT = SplitParams(test=0.2, validation=0.16)
@@ -121,3 +122,16 @@ def test_a_share_that_is_no_fold_is_refused_with_the_nearest():
 def test_too_few_images_are_refused():
     with pytest.raises(SplitError, match="a class has 3 images; at least 5 are needed for 5 equal shares"):
         split_rows(manifest({"covid": 3, "normal": 30}), DEFAULT, seed=1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(["a", "b", "c", "d"][: 2 + seed % 3], 400, p=None)
+    groups = rng.integers(0, 250, 400)
+    folds = [
+        list(kind(5, shuffle=True, random_state=seed).split(labels, labels, groups))
+        for kind in (GroupedFolds, StratifiedGroupKFold)
+    ]
+    for (_, own), (_, expected) in zip(*folds, strict=True):
+        assert np.array_equal(own, expected)

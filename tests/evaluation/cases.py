@@ -9,7 +9,9 @@ import pandas as pd
 
 from cxr.core.files import write_json
 from cxr.core.manifest import write_table
+from cxr.core.records import as_json
 from cxr.evaluation.candidates import Candidate, EvaluateParams, fit_on_validation
+from cxr.imaging.plane_rule import plane_rule
 from cxr.inference.gate import FLAGS, unjudged
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import fingerprint
@@ -64,6 +66,7 @@ def description(name="cnn1", synthetic=0):
         "name": name,
         "classes": list(CLASSES),
         "image_side": exported.SIDE,
+        "plane": as_json(plane_rule()),
         "side": exported.SIDE,
         "initialisation": "random",
         "parameters": 208_403,

@@ -72,7 +72,7 @@ def test_probabilities_are_calibrated_and_of_the_test_split(two):
 def test_a_trained_folder_is_read_run_and_decided_on(tmp_path):
     table = split_table(20)
     images = planes(table)
-    read = read_candidate(trained(tmp_path / "cnn1"), table, images, PARAMS)
+    read = read_candidate(trained(tmp_path / "cnn1"), table, lambda _: images, PARAMS)
     assert read.name == "cnn1"
     assert read.history["val_loss"].tolist() == [0.9, 0.6]
     assert np.array_equal(read.outputs.logits, run_network(read.model, table, images).logits)
@@ -84,7 +84,7 @@ def test_an_ensemble_is_a_candidate_without_history(tmp_path):
     for number, name in enumerate(("cnn1", "cnn3")):
         member(tmp_path, name, number)
     write_ensemble(tmp_path / "ensemble", ensemble(read_members([tmp_path / "cnn1", tmp_path / "cnn3"])))
-    read = read_candidate(tmp_path / "ensemble", table, planes(table), PARAMS)
+    read = read_candidate(tmp_path / "ensemble", table, lambda _: planes(table), PARAMS)
     assert (read.name, read.history) == ("ensemble", None)
     assert read.outputs.members.shape == (60, 2, 3)
     decided = read.decisions.decide(
@@ -105,7 +105,7 @@ def test_a_folder_without_history_says_what_is_missing(tmp_path):
     for spoil in (lambda path: path.write_text(""), lambda path: path.unlink()):
         spoil(folder / "history.csv")
         with pytest.raises(ModelError, match=r"cnn1 has no history\.csv that can be read \(.*\); train it again"):
-            read_candidate(folder, split_table(10), planes(split_table(10)), PARAMS)
+            read_candidate(folder, split_table(10), lambda _: planes(split_table(10)), PARAMS)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ VALUES = PIPELINE | {"classes": ["covid"], "evaluate": {}, "seed": 7}
 def chosen(tmp_path_factory):
     table = split_table(20)
     folder = trained(tmp_path_factory.mktemp("models") / "cnn1")
-    return read_candidate(folder, table, planes(table), PARAMS)
+    return read_candidate(folder, table, lambda _: planes(table), PARAMS)
 
 
 @pytest.fixture

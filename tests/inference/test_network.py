@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import ModelError
+from cxr.core.records import as_json
+from cxr.imaging.plane_rule import plane_rule
 from cxr.inference.model_folder import describe_model, load_model, packaged_folder
 from cxr.inference.network import BATCH, Network, fingerprint, openvino_module, softmax
 
@@ -31,6 +33,7 @@ def folder(tmp_path):
         "name": "mean",
         "classes": ["bright", "dark"],
         "image_side": SIDE,
+        "plane": as_json(plane_rule()),
         "data": {"synthetic_images": 2},
         "network": {"sha256": fingerprint(tmp_path)},
     }

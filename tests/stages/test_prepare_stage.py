@@ -54,6 +54,27 @@ def prepare(project):
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
+def test_a_larger_network_has_planes_of_its_own_and_no_byte_of_the_others_moves(project):
+    kept = {}
+    for sides in ({"image": 128, "train_vgg16": 48}, {"image": 224, "train_vgg16": 224}):
+        values = YAML(typ="safe").load(project / "params.yaml")
+        for section, side in sides.items():
+            values[section]["side"] = side
+        with (project / "params.yaml").open("w") as file:
+            YAML().dump(values, file)
+        assert prepare(project).returncode == 0
+        kept[sides["image"]] = {
+            path.relative_to(project / "work/prepared").as_posix(): path.read_bytes()
+            for path in (project / "work/prepared").rglob("*.*")
+        }
+    moved = [name for name, data in kept[128].items() if kept[224][name] != data]
+    assert moved == ["larger/vgg16.npy"]
+    assert sorted(kept[224]) == sorted(kept[128])
+    assert np.load(project / "work/prepared/larger/vgg16.npy").shape == (21, 224, 224)
+    assert np.load(project / "work/prepared/larger/cnn1.npy").shape == (0, 128, 128)
+    assert json.loads((project / "work/prepared/planes.json").read_text())["rule"] == "triangle-1"
+
+
 def conflicting(project):
     shutil.copy(project / "data/COVID/images/COVID-1.png", project / "data/Normal/images/Normal-9.png")
 

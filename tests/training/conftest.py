@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.core.params import CommonParams, ImageParams
+from cxr.core.params import CommonParams
 from cxr.models import AugmentParams, FineTunedParams, SmallParams, TransferParams
 from tests.tables import manifest
 
@@ -35,7 +35,6 @@ def shared(pinned_tensorflow):
     return CommonParams(
         seed=3,
         classes=("bright", "dark"),
-        image=ImageParams(side=SIDE),
         runtime=pinned_tensorflow,
     )
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.image import to_plane
-from cxr.core.params import CommonParams, ImageParams
+from cxr.core.params import CommonParams
 from cxr.inference.gate import GATE_FILES, Sign, load_gate
 from cxr.phantom.anatomy import Finding
 from cxr.phantom.film import draw_phantom
@@ -58,7 +58,7 @@ def folder(films, table, pinned_tensorflow, tmp_path_factory):
 def train(films, table, runtime, folder, **params):
     from cxr.training.gate import train_gate, write_gate
 
-    shared = CommonParams(seed=3, classes=("bright", "dark"), image=ImageParams(side=SIDE), runtime=runtime)
+    shared = CommonParams(seed=3, classes=("bright", "dark"), runtime=runtime)
     write_gate(folder, train_gate(table, films, shared, GateParams(side=48, **params)))
     return folder
 

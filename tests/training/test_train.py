@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError, ModelError, ParamsError, WeightsError
+from cxr.imaging.plane_rule import plane_rule
 from cxr.inference.model_folder import load_model
 from cxr.inference.network import softmax
 from tests.networks import build, publish
@@ -19,7 +20,7 @@ NOWHERE = Path("nowhere")
 def train(name, data, shared, recipe, folder, weights=NOWHERE):
     from cxr.training.train import train_network, write_trained
 
-    write_trained(folder, train_network(name, *data, shared, recipe, weights))
+    write_trained(folder, train_network(name, *data, shared, recipe, weights), plane_rule())
     return folder
 
 

@@ -257,13 +257,14 @@ def redrawn(weights, folder):
 def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
     weights, bright_and_dark, imagenet, shared, tmp_path
 ):
+    from cxr.imaging.plane_rule import plane_rule
     from cxr.inference.model_folder import load_model
     from cxr.training.train import train_network, write_trained
 
     head = HeadParams(epochs=10, learning_rate=0.01)
     recipe = tuned(imagenet).model_copy(update={"head": head, "patience": 10})
     trained = train_network("vgg16", *bright_and_dark, shared, recipe, weights)
-    write_trained(tmp_path / "model", trained)
+    write_trained(tmp_path / "model", trained, plane_rule())
     assert trained.description["initialisation"] == "imagenet"
     assert trained.description["training"]["phases"] == {"head": 10, "fine_tune": 1}
     assert trained.history[9]["val_accuracy"] == 1.0

@@ -1,14 +1,14 @@
 """The audits of the data: what `prepare` and `split` add to reports/data.json and reports/split.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from cxr.core.audit import Audit, AuditRecord, waive
+from cxr.core.files import Track, untracked
 from cxr.core.manifest import SPLITS, data_fingerprint
-from cxr.dataset.appearance import appearance_features
 from cxr.dataset.audits.change_points import ChangePoint, find_change_points
 from cxr.dataset.audits.duplicates import (
     EXACT_DUPLICATES,
@@ -45,7 +45,7 @@ from cxr.dataset.audits.splits import (
     sample_flow,
     split_hygiene,
 )
-from cxr.dataset.duplicates import leakage_groups, nearest_distances
+from cxr.dataset.duplicates import leakage_groups
 from cxr.dataset.prepare import Prepared
 
 PREPARE = (
@@ -84,6 +84,7 @@ def audit_release(
     labels: Mapping[str, str],
     discarded: Mapping[str, int],
     waivers: Mapping[str, str],
+    track: Track = untracked,
 ) -> AuditedRelease:
     """Audit the prepared images and count where files went.
 
@@ -93,24 +94,26 @@ def audit_release(
         labels: Class of every file of the classes, readable or not.
         discarded: Images by discarded class.
         waivers: Reason by audit.
+        track: Shows the progress.
 
     Raises:
         ParamsError: A waiver names no audit, or gives no reason.
     """
     # With one thread figures do not depend on the number of cores, and small problems need not wait for each other.
     with threadpool_limits(limits=1):
-        table, features, groups = prepared.table, appearance_features(prepared.images), leakage_groups(prepared.table)
+        table, features, groups = prepared.table, prepared.looks, leakage_groups(prepared.table)
         classes = table["label"].to_numpy(dtype=str)
-        changes = find_change_points(table, features, groups, SEED)
-        audits = [
-            exact_duplicates(table),
-            near_duplicates(table, nearest_distances(prepared.images)),
-            label_conflicts(table),
-            format_leak_header(headers, classes, groups, SEED),
-            format_leak_decoded(list(prepared.images), classes, groups, SEED),
-            class_by_source(table),
-            metadata_consistency(table, features, groups, changes, SEED),
-        ]
+        changes = find_change_points(table, features, groups, SEED, track)
+        asked: tuple[Callable[[], AuditRecord], ...] = (
+            lambda: exact_duplicates(table),
+            lambda: near_duplicates(table, prepared.nearest),
+            lambda: label_conflicts(table),
+            lambda: format_leak_header(headers, classes, groups, SEED),
+            lambda: format_leak_decoded(list(prepared.images), classes, groups, SEED),
+            lambda: class_by_source(table),
+            lambda: metadata_consistency(table, features, groups, changes, SEED),
+        )
+        audits = [audit() for audit in track(asked, "auditing", len(asked))]
         return AuditedRelease(
             audits=tuple(waive(audits, waivers)),
             flow=tuple(release_flow(labels, prepared.unreadable, discarded)),

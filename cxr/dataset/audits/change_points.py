@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from cxr.core.files import Track, untracked
 from cxr.core.manifest import file_numbers
 from cxr.dataset.audits.probes import Features, Groups, auc_of, cross_validated
 
@@ -40,7 +41,9 @@ class ChangePoint:
     found: bool
 
 
-def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, seed: int) -> dict[str, ChangePoint]:
+def find_change_points(
+    table: pd.DataFrame, features: Features, groups: Groups, seed: int, track: Track = untracked
+) -> dict[str, ChangePoint]:
     """Look in each class for the file number at which its images change their look most.
 
     Files are ordered by the number in their name. The cut with the largest Hotelling T2 between the files below and
@@ -53,13 +56,14 @@ def find_change_points(table: pd.DataFrame, features: Features, groups: Groups, 
         features: float64 (n, k), as `cxr.dataset.appearance.appearance_features` returns them.
         groups: int64 (n,), what stays together in the cross-validation.
         seed: Of permutations and folds.
+        track: Shows the progress.
 
     Returns:
         By label, for each class with enough numbered files.
     """
     numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
     found = {}
-    for label in sorted(set(labels)):
+    for label in track(sorted(set(labels)), "looking for changes in a class", len(set(labels))):
         rows = np.flatnonzero((labels == label) & (numbers >= 0))
         if len(rows) >= LEAST_IMAGES:
             rows = rows[np.argsort(numbers[rows], kind="stable")]

@@ -15,6 +15,8 @@ from PIL import Image
 
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.errors import DataError
+from cxr.core.files import Track, untracked
+from cxr.core.processor import available_cores
 from cxr.dataset.audits.probes import Features, Groups, Labels, is_measurable, permutation_p, probe
 from cxr.imaging.formats import HEAD_BYTES, recognise
 from cxr.imaging.pixels import FORMATS
@@ -140,8 +142,8 @@ HEADER_COLUMNS = [
 _BITS = {"1": 1, "I": 32, "F": 32}
 
 
-def read_headers(root: Path, files: Sequence[str]) -> pd.DataFrame:
-    """Read the header of each of `files`, POSIX paths relative to `root`.
+def read_headers(root: Path, files: Sequence[str], track: Track = untracked) -> pd.DataFrame:
+    """Read the header of each of `files`, POSIX paths relative to `root`; `track` shows the progress.
 
     Returns:
         One row a file, in order, with the columns:
@@ -156,8 +158,9 @@ def read_headers(root: Path, files: Sequence[str]) -> pd.DataFrame:
     Raises:
         DataError: A header cannot be read.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(lambda file: _read(root / file) | {"file": file}, files))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        read = pool.map(lambda file: _read(root / file) | {"file": file}, files)
+        rows = list(track(read, "reading headers", len(files)))
     return pd.DataFrame(rows, columns=HEADER_COLUMNS)
 
 

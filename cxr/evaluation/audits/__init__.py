@@ -30,7 +30,7 @@ from cxr.evaluation.audits.robustness import Perturbed
 from cxr.evaluation.audits.subgroups import Subgroup, measure_subgroups
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.texture import Filtered, Shuffled
-from cxr.evaluation.audits.variants import predict_variants
+from cxr.evaluation.audits.variants import ByVariant, predict_variants
 
 
 class NetworkAudit(Protocol):
@@ -116,8 +116,10 @@ def audit_networks(subjects: Sequence[Subject], data: AuditData) -> Audited:
         ModelError: A network does not end in pooling and one linear layer.
     """
     full = {one.name: np.asarray(one.test.logits.argmax(axis=1), np.int64) for one in subjects}
-    networks = {one.name: one.model.network.logits for one in subjects}
-    answers = predict_variants(networks, full, data.planes, data.masks, data.seed)
+    answers: dict[str, ByVariant] = {}
+    for side in sorted({one.model.plane_side for one in subjects}):
+        networks = {one.name: one.model.network.logits for one in subjects if one.model.plane_side == side}
+        answers |= predict_variants(networks, full, *data.pictures(side), data.seed)
     answered = [replace(one, answers=answers[one.name]) for one in subjects]
     found: dict[NetworkAudit, list[Any]] = {}
     records: list[AuditRecord] = []

@@ -63,7 +63,7 @@ def measure(subject: Subject, data: AuditData) -> Attention:
     """Compare the maps of the predicted classes on the test images."""
     xml, test = subject.model.folder / NETWORK_FILE, subject.test
     head = read_linear_head(xml, test.features, test.logits)
-    return attention(xml, subject.model.network, head, test, data.planes, data.masks, data.seed)
+    return attention(xml, subject.model.network, head, test, *data.pictures(subject.model.plane_side), data.seed)
 
 
 def attention(

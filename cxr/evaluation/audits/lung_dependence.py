@@ -45,7 +45,7 @@ class LungDependence:
 
 def measure(subject: Subject, data: AuditData) -> LungDependence:
     """Return the dependence on the test split."""
-    how = find_regions(data.planes.shape[1], data.masks).how
+    how = find_regions(subject.model.plane_side, data.masks).how
     return dependence(subject.test.truth, subject.answers, how, data.weights)
 
 

@@ -1,6 +1,6 @@
 """What an audit of networks may look at: the data that all share, and one network with its answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,6 +24,8 @@ from cxr.evaluation.stats.intervals import Labels, draw_weights
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.outputs import SavedOutputs
 
+PlanesOf = Callable[[int], Plane]
+
 
 @dataclass(frozen=True, slots=True)
 class AuditData:
@@ -32,8 +34,8 @@ class AuditData:
     Attributes:
         outputs: Of any network, on all m images; what the network said is not read.
         target: The class whose sources are held out.
-        planes: uint8 (n, side, side).
-        masks: bool (n, side, side); None where the release has no lung masks.
+        planes_of: Opens the planes of all images by side, uint8 (images, side, side), see `SavedOutputs.index`.
+        masks: bool (n, side, side), on small planes; None where the release has no lung masks.
         all_masks: bool (m, side, side), all False where an image has none; None as above.
         sides: int64 (n,), longer side of the file in pixels.
         looks: Overall appearance, float64 (n, 22).
@@ -46,7 +48,7 @@ class AuditData:
 
     outputs: SavedOutputs
     target: str
-    planes: Plane
+    planes_of: PlanesOf
     masks: Masks | None
     all_masks: Masks | None
     sides: NDArray[np.int64]
@@ -57,10 +59,22 @@ class AuditData:
     blocks: AgeBlocks | None
     seed: int
 
+    def pictures(self, side: int) -> tuple[Plane, Masks | None]:
+        """Return planes and masks of the test split for a network that takes planes of `side` pixels.
+
+        uint8 and bool (n, side, side); masks are enlarged by repeating their cells.
+        """
+        planes = np.ascontiguousarray(self.planes_of(side)[self.outputs.of("test").index])
+        if self.masks is None or self.masks.shape[1] == side:
+            return planes, self.masks
+        cells = np.arange(side) * self.masks.shape[1] // side
+        return planes, self.masks[:, cells][:, :, cells]
+
 
 def measure_data(
     outputs: SavedOutputs,
-    images: Plane,
+    planes_of: PlanesOf,
+    side: int,
     sides: NDArray[np.int64],
     masks: Masks | None,
     changes: Mapping[str, ChangePoint],
@@ -71,7 +85,8 @@ def measure_data(
 
     Args:
         outputs: Of any network, on all m images of the split table; what the network said is not read.
-        images: uint8 (images, side, side), see `SavedOutputs.index`.
+        planes_of: Opens the planes of all images by side, uint8 (images, side, side), see `SavedOutputs.index`.
+        side: Of the small planes, on which the appearance is measured.
         sides: int64 (m,), longer side of the file in pixels.
         masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
         changes: Change points by class.
@@ -83,13 +98,13 @@ def measure_data(
     """
     test, chosen = outputs.of("test"), outputs.split == "test"
     weights = draw_weights(test.truth, test.group, seed)
-    planes = images[outputs.index]
+    planes = planes_of(side)[outputs.index]
     looks = appearance_features(planes)
     baseline = fit_shortcut_baseline(outputs, looks, border_features(planes), seed)
     return AuditData(
         outputs=outputs,
         target=target,
-        planes=planes[chosen],
+        planes_of=planes_of,
         masks=None if masks is None else masks[chosen],
         all_masks=masks,
         sides=sides[chosen],

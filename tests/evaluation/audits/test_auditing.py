@@ -30,7 +30,7 @@ def audited():
     said = model.network.predict(images)
     source = np.where(TRUTH == 0, np.where(np.arange(len(TRUTH)) % 2, "odd", "even"), "other")
     saved: SavedOutputs = outputs(TRUTH, SPLIT, source=source, logits=said.logits, features=said.features, name="cnn1")
-    data = measure_data(saved, images, np.full(len(TRUTH), 299), masks, {}, seed=1, target="covid")
+    data = measure_data(saved, lambda _: images, 128, np.full(len(TRUTH), 299), masks, {}, seed=1, target="covid")
     found = audit_networks([Subject(model, saved, screening=True)], data)
     return saved, data, found.figures, found.records
 
