@@ -278,6 +278,7 @@ def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     shares = [one.at for one in sets[0].figures if one.metric == "ppv_at_prevalence" and one.at is not None]
     if not shares:
         return
+    main = DECIDED if network.decides else PROBABLE
     header = [f"share of {target}"]
     header += [f"{rate}{f', {NAMES[one.files]}' * (len(sets) > 1)}" for one in sets for rate in ("PPV", "NPV")]
     found = [by_key(one.figures) for one in sets]
@@ -294,7 +295,7 @@ def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     )
     yield ReportBlock(
         _title(network, f"predictive values where {target} has another share"),
-        ("By Bayes' rule, if sensitivity and specificity are the same there.",),
+        (f"By Bayes' rule from the sensitivity and specificity of '{READINGS[main][0]}', if they are the same there.",),
         tuple(header),
         tuple(rows),
     )
@@ -328,7 +329,7 @@ def _group_columns(network: NetworkEvaluation) -> list[tuple[str, tuple[str, str
             ("accuracy, %", ("accuracy", "")),
             ("balanced accuracy, %", ("balanced_accuracy", "")),
         ]
-    main = "decision" if network.decides else "most_probable_class"
+    main = DECIDED if network.decides else PROBABLE
     return [
         (target, ("files_of", target)),
         ("rest", ("files_of", REST)),
