@@ -158,7 +158,11 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
     cut = [(*row[:3], *(row[3 + place] for place in kept)) for row in rows]
     unanswered = _named(network.without_answer, "Labelled files without an answer")
     title = _title(network, "what became of the files of each label")
-    return ReportBlock(title, (*_training(network), *unanswered), header, tuple(cut))
+    told = (
+        "The table does not tell which class is looked for; name it with --target for figures of it against the rest."
+    )
+    sentences = (*_training(network), *unanswered, *((told,) if network.target is None else ()))
+    return ReportBlock(title, sentences, header, tuple(cut))
 
 
 def _outcome_row(network: NetworkEvaluation, label: LabelOutcome, words: Sequence[str]) -> tuple[str, ...]:
