@@ -13,8 +13,10 @@ from cxr.evaluation.reporting.format import (
     NOT_DEFINED,
     NUMBER,
     PERCENT,
+    POINTS,
     RESEARCH_ONLY,
     Notation,
+    above_or_below,
     markdown_table,
     p_value,
 )
@@ -451,22 +453,9 @@ def _of_classes(network: NetworkEvaluation, sets: Sequence[FigureSet]) -> Report
         )
     figures = {one.metric: one for one in sets[0].figures}
     most = figures["accuracy_of_most_frequent"]
-    gap = beside(figures["accuracy_above_most_frequent"].value, Notation(1, 100), " points")
+    gap = above_or_below(figures["accuracy_above_most_frequent"].value)
     sentences.append(f"Accuracy is {gap} that of always answering {most.name} ({PERCENT.number(most.value.value)}).")
     return ReportBlock(_title(network, "among its classes"), tuple(sentences), header, table)
-
-
-def beside(gap: Interval, notation: Notation, unit: str = "") -> str:
-    """Return `3.9 points below [6.5 below to 1.2 below]` of a difference, for what it is a difference to."""
-    if gap.value is None:
-        return "not defined beside"
-    if gap.low is None or gap.high is None:
-        return _side(gap.value, notation, unit)
-    return f"{_side(gap.value, notation, unit)} [{_side(gap.low, notation)} to {_side(gap.high, notation)}]"
-
-
-def _side(value: float, notation: Notation, unit: str = "") -> str:
-    return f"{notation.number(abs(value))}{unit} {'below' if value < 0 else 'above'}"
 
 
 def _by_class(network: NetworkEvaluation, one: FigureSet, *, alone: bool) -> ReportBlock:
@@ -560,17 +549,20 @@ def _detectable(one: Comparison) -> str:
     return f"{gap} files, {Notation(1).number(one.detectable_gap_points)} points"
 
 
-_POINTS = Notation(1, 100)
+def _beside(gap: Interval, notation: Notation) -> str:
+    return NOT_DEFINED if gap.value is None else f"{above_or_below(gap, notation)} b"
+
+
 _PAIR: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("accuracy of a", lambda one: f"{beside(one.accuracy_gap, _POINTS, ' points')} b"),
+    ("accuracy of a", lambda one: _beside(one.accuracy_gap, POINTS)),
     ("only a right : only b right", lambda one: f"{one.only_a_right} : {one.only_b_right}"),
     ("p, accuracy", lambda one: p_value(one.p_holm)),
     ("smallest gap that would be significant", _detectable),
-    ("macro AUC of a", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
-    ("log loss of a", lambda one: f"{beside(one.log_loss_gap, NUMBER)} b"),
+    ("macro AUC of a", lambda one: _beside(one.auc_gap, NUMBER)),
+    ("log loss of a", lambda one: _beside(one.log_loss_gap, NUMBER)),
 )
 _PAIR_REST: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("AUC of a, {target} against the rest", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
+    ("AUC of a, {target} against the rest", lambda one: _beside(one.auc_gap, NUMBER)),
     ("p, AUC, {target} against the rest", lambda one: p_value(one.auc_p_holm)),
 )
 
