@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
-EPILOG = (
-    "Examples:  cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures;  "
-    "cxr-eval results.csv labels.csv --target covid --positive 'PCR+' --negative 'PCR-';  "
-    "cxr-eval --compare a.csv b.csv labels.csv.  "
-    "Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'."
+EPILOG = "\n\n".join(
+    (
+        "Examples:",
+        "cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures",
+        "cxr-eval results.csv labels.csv --positive 'PCR+' --negative 'PCR-'",
+        "cxr-eval --compare a.csv b.csv labels.csv",
+        "Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'.",
+    )
 )
 LABELS, MEASURED, WRITTEN = "Labels", "What is measured", "What is written"
 
@@ -48,26 +51,28 @@ def main(
     path_column: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Column of the files' names. [default: path, file or filename]", rich_help_panel=LABELS
+            metavar="NAME",
+            help="Column of the files' names; by default path, file or filename.",
+            rich_help_panel=LABELS,
         ),
     ] = None,
     label_column: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Column of the labels. [default: label, class or diagnosis]", rich_help_panel=LABELS
+            metavar="NAME", help="Column of the labels; by default label, class or diagnosis.", rich_help_panel=LABELS
         ),
     ] = None,
     patient_column: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column that is equal for files of one patient. [default: group, patient or patient_id, if any]",
+            help="Column that is equal for files of one patient; by default group, patient or patient_id.",
             rich_help_panel=LABELS,
         ),
     ] = None,
     sheet: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Sheet of a workbook. [default: the first]", rich_help_panel=LABELS),
+        typer.Option(metavar="NAME", help="Sheet of a workbook; by default the first.", rich_help_panel=LABELS),
     ] = None,
     mapping: Annotated[
         Path | None,
@@ -101,7 +106,7 @@ def main(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="Class that is looked for. [default: that of the table's decisions]",
+            help="Class that is looked for; by default that of the table's decisions.",
             rich_help_panel=MEASURED,
         ),
     ] = None,

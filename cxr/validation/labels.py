@@ -142,13 +142,8 @@ def _opened(path: Path, required: Sequence[str], sheet: str | None) -> tuple[str
 
 
 def _workbook(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
-    try:
-        import openpyxl
-    except ModuleNotFoundError as error:
-        raise DataError(
-            f"{path} is an Excel workbook, and openpyxl, which reads them, is not installed: pip install openpyxl; or "
-            "save it in Excel as 'CSV UTF-8 (Comma delimited)'"
-        ) from error
+    import openpyxl
+
     try:
         with path.open("rb") as file:  # by its name, openpyxl refuses what is a workbook for all its suffix
             pages = openpyxl.load_workbook(file, data_only=True).worksheets

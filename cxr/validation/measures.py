@@ -122,7 +122,7 @@ class Cases:
     def decides(self) -> bool:
         """Whether there are decisions about the target class."""
         words = set(np.unique(self.decisions)) - {""}
-        return bool(words) and words <= {f"{self.target}{_SUSPECTED}", NOT_SUSPECTED, REFER}
+        return bool(words and self.target) and words <= {f"{self.target}{_SUSPECTED}", NOT_SUSPECTED, REFER}
 
     def against_rest(self) -> Predictions:
         """Return the answers as two classes, the rest and the target; of the files that have one."""

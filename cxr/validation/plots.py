@@ -147,7 +147,7 @@ def _precision_recall(axes: "Axes", network: NetworkEvaluation, curves: Curves, 
         curves.precision_recall.recall,
         curves.precision_recall.precision,
         color=BLUE,
-        drawstyle="steps-pre",
+        drawstyle="steps-post",
         label=f"average precision\n{precision}",
     )
     for point in curves.points:

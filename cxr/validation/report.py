@@ -13,8 +13,10 @@ from cxr.evaluation.reporting.format import (
     NOT_DEFINED,
     NUMBER,
     PERCENT,
+    POINTS,
     RESEARCH_ONLY,
     Notation,
+    above_or_below,
     markdown_table,
     p_value,
 )
@@ -158,7 +160,11 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
     cut = [(*row[:3], *(row[3 + place] for place in kept)) for row in rows]
     unanswered = _named(network.without_answer, "Labelled files without an answer")
     title = _title(network, "what became of the files of each label")
-    return ReportBlock(title, (*_training(network), *unanswered), header, tuple(cut))
+    told = (
+        "The table does not tell which class is looked for; name it with --target for figures of it against the rest."
+    )
+    sentences = (*_training(network), *unanswered, *((told,) if network.target is None else ()))
+    return ReportBlock(title, sentences, header, tuple(cut))
 
 
 def _outcome_row(network: NetworkEvaluation, label: LabelOutcome, words: Sequence[str]) -> tuple[str, ...]:
@@ -278,6 +284,7 @@ def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     shares = [one.at for one in sets[0].figures if one.metric == "ppv_at_prevalence" and one.at is not None]
     if not shares:
         return
+    main = DECIDED if network.decides else PROBABLE
     header = [f"share of {target}"]
     header += [f"{rate}{f', {NAMES[one.files]}' * (len(sets) > 1)}" for one in sets for rate in ("PPV", "NPV")]
     found = [by_key(one.figures) for one in sets]
@@ -294,7 +301,7 @@ def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     )
     yield ReportBlock(
         _title(network, f"predictive values where {target} has another share"),
-        ("By Bayes' rule, if sensitivity and specificity are the same there.",),
+        (f"By Bayes' rule from the sensitivity and specificity of '{READINGS[main][0]}', if they are the same there.",),
         tuple(header),
         tuple(rows),
     )
@@ -328,7 +335,7 @@ def _group_columns(network: NetworkEvaluation) -> list[tuple[str, tuple[str, str
             ("accuracy, %", ("accuracy", "")),
             ("balanced accuracy, %", ("balanced_accuracy", "")),
         ]
-    main = "decision" if network.decides else "most_probable_class"
+    main = DECIDED if network.decides else PROBABLE
     return [
         (target, ("files_of", target)),
         ("rest", ("files_of", REST)),
@@ -446,22 +453,9 @@ def _of_classes(network: NetworkEvaluation, sets: Sequence[FigureSet]) -> Report
         )
     figures = {one.metric: one for one in sets[0].figures}
     most = figures["accuracy_of_most_frequent"]
-    gap = beside(figures["accuracy_above_most_frequent"].value, Notation(1, 100), " points")
+    gap = above_or_below(figures["accuracy_above_most_frequent"].value)
     sentences.append(f"Accuracy is {gap} that of always answering {most.name} ({PERCENT.number(most.value.value)}).")
     return ReportBlock(_title(network, "among its classes"), tuple(sentences), header, table)
-
-
-def beside(gap: Interval, notation: Notation, unit: str = "") -> str:
-    """Return `3.9 points below [6.5 below to 1.2 below]` of a difference, for what it is a difference to."""
-    if gap.value is None:
-        return "not defined beside"
-    if gap.low is None or gap.high is None:
-        return _side(gap.value, notation, unit)
-    return f"{_side(gap.value, notation, unit)} [{_side(gap.low, notation)} to {_side(gap.high, notation)}]"
-
-
-def _side(value: float, notation: Notation, unit: str = "") -> str:
-    return f"{notation.number(abs(value))}{unit} {'below' if value < 0 else 'above'}"
 
 
 def _by_class(network: NetworkEvaluation, one: FigureSet, *, alone: bool) -> ReportBlock:
@@ -555,17 +549,20 @@ def _detectable(one: Comparison) -> str:
     return f"{gap} files, {Notation(1).number(one.detectable_gap_points)} points"
 
 
-_POINTS = Notation(1, 100)
+def _beside(gap: Interval, notation: Notation) -> str:
+    return NOT_DEFINED if gap.value is None else f"{above_or_below(gap, notation)} b"
+
+
 _PAIR: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("accuracy of a", lambda one: f"{beside(one.accuracy_gap, _POINTS, ' points')} b"),
+    ("accuracy of a", lambda one: _beside(one.accuracy_gap, POINTS)),
     ("only a right : only b right", lambda one: f"{one.only_a_right} : {one.only_b_right}"),
     ("p, accuracy", lambda one: p_value(one.p_holm)),
     ("smallest gap that would be significant", _detectable),
-    ("macro AUC of a", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
-    ("log loss of a", lambda one: f"{beside(one.log_loss_gap, NUMBER)} b"),
+    ("macro AUC of a", lambda one: _beside(one.auc_gap, NUMBER)),
+    ("log loss of a", lambda one: _beside(one.log_loss_gap, NUMBER)),
 )
 _PAIR_REST: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("AUC of a, {target} against the rest", lambda one: f"{beside(one.auc_gap, NUMBER)} b"),
+    ("AUC of a, {target} against the rest", lambda one: _beside(one.auc_gap, NUMBER)),
     ("p, AUC, {target} against the rest", lambda one: p_value(one.auc_p_holm)),
 )
 

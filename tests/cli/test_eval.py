@@ -217,10 +217,26 @@ def test_neither_the_network_nor_the_pipeline_is_needed(files, tmp_path, labels)
     assert done.stdout.splitlines()[-1] == "STATUS 0", done.stdout[-500:] + done.stderr
 
 
+PAGE = (ROOT / "docs" / "cxr-eval.md").read_text(encoding="utf-8")
+
+
+def rows_of(text):
+    """Return titles without the network's name, and what tables of figures begin their rows with."""
+    lines = [line.partition(": ")[2] if "-" in line.partition(": ")[0] else line for line in text.splitlines()]
+    return {line.split("  ")[0] for line in lines}
+
+
 def test_the_example_of_the_page_has_the_lines_that_are_printed(files):
-    example = (ROOT / "docs" / "cxr-eval.md").read_text(encoding="utf-8").split("```text")[1].split("```")[0]
-    named = {line.split("  ")[0] for line in example.splitlines() if "  " in line}
-    printed = {line.split("  ")[0] for line in run(*files).stdout.splitlines()}
-    numbers = {name for name in named if name.startswith("0.")}
-    assert len(named - numbers) > 15
-    assert named - numbers <= printed
+    example = PAGE.split("```text")[1].split("```")[0]
+    of_figures = [block for block in example.split("\n\n") if "\nfigure " in block or "\nthreshold " in block]
+    named = {row for block in of_figures for row in rows_of(block) if not row.endswith(".")}
+    assert len(named) > 30
+    assert named <= rows_of(run(*files, "--prevalence", "2%").stdout)
+
+
+def test_the_page_has_every_column_and_method_of_the_tidy_table(files, tmp_path):
+    assert run(*files, "--tidy", tmp_path / "t.csv", "--prevalence", "2%").exit_code == 0
+    with (tmp_path / "t.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    for word in (*table[0], *{one["method"] for one in table}):
+        assert f"`{word}`" in PAGE

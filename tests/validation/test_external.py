@@ -175,8 +175,10 @@ def test_a_label_without_a_meaning_is_refused():
 
 def test_where_nothing_tells_the_target_it_is_asked_for():
     table = [one | {"decision": "not_suspected"} for one in rows(12)]
-    (network,) = evaluate(table).networks
+    (network,) = (report := evaluate(table)).networks
     assert network.target is None
+    assert "does not tell which class is looked for; name it with --target" in render_markdown(report)
+    assert "None" not in render_markdown(report)
     assert not any(metric == "auc" for metric, _, _ in figures(network))
     names = ["sick" if number % 3 == 0 else "well" for number in range(12)]
     means = read_meanings(None, ["sick"], ["well"])

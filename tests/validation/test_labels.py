@@ -1,5 +1,4 @@
 import datetime
-import sys
 from pathlib import Path
 
 import openpyxl
@@ -133,13 +132,6 @@ def test_a_broken_workbook_is_refused(tmp_path):
     (tmp_path / "l.xlsx").write_bytes(b"PK\3\4 nothing else")
     with pytest.raises(DataError, match=r"l\.xlsx cannot be read as an Excel workbook; save it anew"):
         read(tmp_path / "l.xlsx")
-
-
-def test_without_openpyxl_the_remedy_is_named(tmp_path, monkeypatch):
-    path = write_workbook(tmp_path / "l.xlsx", ("1", [["path", "label"], ["a.png", "covid"]]))
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DataError, match="openpyxl, which reads them, is not installed: pip install openpyxl; or save"):
-        read(path)
 
 
 def test_labels_of_folders_leave_masks_aside(tmp_path):

@@ -58,13 +58,13 @@ POINTS = Notation(1, 100, unit=" points", undefined="unknown")  # the same of a 
 SIGNED_POINTS = Notation(1, 100, signed=True)
 
 
-def above_or_below(difference: Interval) -> str:
-    """Return `3.9 points [-0.2, 8.0] below`, the bounds in the direction that the word says; of shares, 0 to 1."""
+def above_or_below(difference: Interval, notation: Notation = POINTS) -> str:
+    """Return `3.9 points [-0.2, 8.0] below`, the bounds in the direction that the word says."""
     value, low, high = difference.value, difference.low, difference.high
     if value is None or value >= 0:
-        return f"{POINTS.interval(difference)} above"
+        return f"{notation.interval(difference)} above"
     turned = Interval(-value, None if high is None else -high, None if low is None else -low)
-    return f"{POINTS.interval(turned)} below"
+    return f"{notation.interval(turned)} below"
 
 
 def p_value(value: float | None) -> str:
