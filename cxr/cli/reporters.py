@@ -184,7 +184,9 @@ class ConsoleReporter:
         there = f" ({sorted_.there:,} were there)" if sorted_.there else ""
         self._say(f"sorted   {sorted_.counts.total():,} files{there}: {counts or 'none'}; see {_shown(sorted_.listed)}")
         if sorted_.renamed:
-            self._say(f"sorted   {sorted_.renamed:,} have digits behind their name, because others have the same")
+            self._say(
+                f"sorted   {sorted_.renamed:,} have digits behind their name: others have the same, or it was too long"
+            )
         for because, count in sorted(sorted_.left.items()):
             self._warn(f"not sorted: {count:,} {'file' if count == 1 else 'files'}: {because}")
         if sorted_.older:
