@@ -171,4 +171,4 @@ def _files(tally: Tally) -> Iterator[Sequence[Value]]:
         yield ("no row", len(tally.not_images), "neither name nor content is an image's; the manifest names them")
     copies, originals = tally.copies
     if copies:
-        yield ("copies", copies, f"of {originals:,} other files, byte for byte")
+        yield ("copies", copies, f"of {originals:,} other file{'' if originals == 1 else 's'}, byte for byte")

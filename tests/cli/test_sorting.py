@@ -37,14 +37,14 @@ def test_it_says_what_lies_where_and_what_has_no_report(mixed: Path, tmp_path: P
         "sorted   6 files: covid ",
         "error 1",
         "see " + str(tmp_path / "sorted" / "sorted.csv"),
-        "reports  1 DICOM reports written",
-        "reports  1 file has none: no answer",
-        "reports  4 files have none: no DICOM: only a DICOM film says of whom it is",
+        "reports  1 DICOM report",
+        "reports  none for 1 file: no answer",
+        "reports  none for 4 files: no DICOM: only a DICOM film says of whom it is",
     ):
         assert words in result.stderr.replace("\n", "")
     again = run(mixed, "-o", tmp_path / "r.csv", *asked(tmp_path))
-    assert "6 files (6 were there)" in again.stderr
-    assert "0 DICOM reports written, 1 were there" in again.stderr
+    assert "6 files, 6 of them from before: " in again.stderr
+    assert "reports  1 DICOM report, 1 of them from before" in again.stderr
 
 
 def test_programs_are_told_the_same(mixed: Path, tmp_path: Path) -> None:
