@@ -42,6 +42,30 @@ def test_help_loads_nothing_heavy(command):
     assert "Usage" in done.stdout
 
 
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name.startswith("cxr-")])
+def test_help_is_readable_at_80_columns_and_has_examples(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code = CHECK.format(script=command, run=COMMANDS[command], heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    examples = lines[lines.index(f"{' Examples':80}") :]
+    assert [line for line in examples if line.startswith(f"  {command} ")], "an example stands on its own line"
+    assert any("Exit status:" in line for line in examples)
+    cut = [line for line in lines if line.startswith("│ ") and line.rstrip("│ ").endswith(("|", "<"))]
+    assert not cut
+
+
+def test_help_tells_the_defaults_that_are_words():
+    from typer.testing import CliRunner
+
+    from cxr.cli.batch import app
+
+    said = " ".join(CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout.replace("│", " ").split())
+    for default in ("packaged", "the network's own", "as --output ends, else csv", "HEAD", "suspected"):
+        assert f"[default: {default}]" in said
+
+
 def test_evaluation_and_screening_never_load_tensorflow():
     code = (
         "import sys, pkgutil, importlib, cxr.evaluation, cxr.screening\n"

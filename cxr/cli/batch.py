@@ -6,13 +6,20 @@ import warnings
 import typer
 
 from cxr.cli.batch_options import Options, takes_options
+from cxr.cli.console import below_help, command_line
 
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app = command_line()
 
 
 @app.command(
-    epilog="Exit status: 0 all files screened; 3 finished, but files have no answer (see their rows, and --fail-on); "
-    "1 stopped; 2 usage; 130 Ctrl-C. After 1 and 130 the same command goes on where it stopped."
+    epilog=below_help(
+        "cxr-batch films/ -o results.csv",
+        "cxr-batch films/ -o results.xlsx --report sheet.html",
+        "cxr-batch films/ -o results.csv --csv-dialect excel --copy-to sorted/",
+        "cxr-batch s3://bucket/films -o results.parquet",
+        then="Exit status: 0 all files screened; 3 finished, but files have no answer (see their rows, and --fail-on); "
+        "1 stopped; 2 usage; 130 Ctrl-C. After 1 and 130 the same command goes on where it stopped.",
+    )
 )
 @takes_options
 def main(options: Options) -> None:

@@ -188,19 +188,23 @@ class Options:
         _rows("--output", "-o", metavar="FILE", help="Table to write, or its address; '-' streams it to stdout."),
     ] = ""
     format: Annotated[
-        Format | None, _rows(help="Form of the table. [default: by the suffix of --output, else csv]")
+        Format | None,
+        _rows(metavar="FORM", help="csv, xlsx, jsonl or parquet. [default: as --output ends, else csv]"),
     ] = None
     csv_dialect: Annotated[
         Dialect,
         _rows(
-            help="How CSV is written. 'excel' is for Excel where the decimal point is a comma: semicolons, decimal "
-            "commas; 'excel-us' where it is a point."
+            metavar="FORM",
+            help="How CSV is written: plain; excel, for Excel where the decimal point is a comma (semicolons, decimal "
+            "commas); or excel-us, where it is a point.",
         ),
     ] = Dialect.PLAIN
     partitions: Annotated[
         bool, _rows("--partitions", help="Write Parquet as a folder of files of 100,000 rows: for millions of them.")
     ] = False
-    paths: Annotated[PathStyle, _rows(help="How files are named in the table.")] = PathStyle.RELATIVE
+    paths: Annotated[
+        PathStyle, _rows(metavar="FORM", help="How files are named in the table: relative, absolute or hashed.")
+    ] = PathStyle.RELATIVE
     root: Annotated[
         Path | None,
         _rows(
@@ -269,6 +273,7 @@ class Options:
         _speed(
             min=0,
             max=1024,
+            metavar="N",
             help="Processes that read and compute side by side; 0: one a core for folders on Linux, where neither "
             "--workers nor --threads is given.",
         ),
@@ -278,16 +283,22 @@ class Options:
         _speed(
             min=0,
             max=4096,
+            metavar="N",
             help="Reading threads of one process; 0: one a core, or eight for addresses. Of --engine ray, workers at "
             "most; 0: all cores.",
         ),
     ] = 0
     batch_size: Annotated[
-        int, _speed(min=0, max=1024, help="Files taken together; 0: eight for each thread of the network.")
+        int, _speed(min=0, max=1024, metavar="N", help="Files taken together; 0: eight for each thread of the network.")
     ] = 0
     threads: Annotated[
         int,
-        _speed(min=0, max=1024, help="Threads of the network in one process; 0: by its cost beside that of decoding."),
+        _speed(
+            min=0,
+            max=1024,
+            metavar="N",
+            help="Threads of the network in one process; 0: by its cost beside that of decoding.",
+        ),
     ] = 0
     file_timeout: Annotated[
         int,

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -78,6 +79,18 @@ def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(1)
+
+
+def command_line(**more: Any) -> typer.Typer:
+    """Return the command line of a program; its help is Markdown, whose code blocks are examples."""
+    # Markup of rich would take a default, such as [default: packaged], for a style, and leave it out.
+    return typer.Typer(add_completion=False, pretty_exceptions_show_locals=False, rich_markup_mode="markdown", **more)
+
+
+def below_help(*examples: str, then: str) -> str:
+    """Return what stands below the options in --help: examples, a line each, and what the exit status says."""
+    lines = "\n".join(f"    {one}" for one in examples)
+    return f"Examples\n\n{lines}\n\n{then}"
 
 
 FATAL = 1

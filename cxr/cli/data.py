@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from cxr.cli.console import bars, sigterm_like_ctrl_c, stderr, stdout, user_errors
+from cxr.cli.console import bars, below_help, command_line, sigterm_like_ctrl_c, stderr, stdout, user_errors
 from cxr.core.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -75,7 +75,15 @@ def _shown(counter: Counter[str]) -> list[tuple[str, int]]:
     return common[:SHOWN] + ([(f"{len(rest)} others", sum(number for _, number in rest))] if rest else [])
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False, no_args_is_help=True, help=__doc__)
+app = command_line(
+    no_args_is_help=True,
+    help=__doc__,
+    epilog=below_help(
+        "cxr-data import archive.zip",
+        "cxr-data sample phantoms/ --per-class 30",
+        then="Exit status: 0 done, 1 refused, and nothing has changed, 2 usage. See also: cxr-data import --help",
+    ),
+)
 
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="The project's folder, the one with params.yaml.")]
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape as without_markup
 from rich.table import Table
 
-from cxr.cli.console import stdout, user_errors
+from cxr.cli.console import below_help, command_line, stdout, user_errors
 from cxr.core.errors import UsageError
 from cxr.core.files import write_json, write_text
 from cxr.screening.paths import unescape
@@ -19,16 +19,14 @@ if TYPE_CHECKING:
     from cxr.validation.paired import TableComparison
     from cxr.validation.report import ReportBlock
 
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app = command_line()
 
-EPILOG = "\n\n".join(
-    (
-        "Examples:",
-        "cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures",
-        "cxr-eval results.csv labels.csv --positive 'PCR+' --negative 'PCR-'",
-        "cxr-eval --compare a.csv b.csv labels.csv",
-        "Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'.",
-    )
+EPILOG = below_help(
+    "cxr-eval results.csv labels.csv",
+    "cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures",
+    "cxr-eval results.csv labels.csv --positive 'PCR+' --negative 'PCR-'",
+    "cxr-eval --compare a.csv b.csv labels.csv",
+    then="Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'.",
 )
 LABELS, MEASURED, WRITTEN = "Labels", "What is measured", "What is written"
 

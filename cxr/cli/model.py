@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cxr.cli.adapt import adapt
-from cxr.cli.console import FATAL, stderr, stdout, user_errors
+from cxr.cli.console import FATAL, below_help, command_line, stderr, stdout, user_errors
 
 if TYPE_CHECKING:
     from cxr.validation.compare import ModelComparison
@@ -119,7 +119,15 @@ def _folder(text: str) -> Path:
     return named_folder(text)
 
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_show_locals=False)
+app = command_line(
+    no_args_is_help=True,
+    epilog=below_help(
+        "cxr-model info",
+        "cxr-model verify data/ --model models/screening",
+        then="Exit status: 0 done, 1 a claim fails or a model cannot be used, 2 usage, 3 worse. Options of a command: "
+        "cxr-model verify --help",
+    ),
+)
 
 Model = Annotated[Path | None, typer.Option(help="Folder of a screening model; default: the packaged one.")]
 

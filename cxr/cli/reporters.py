@@ -100,6 +100,7 @@ class ConsoleReporter:
         self._progress: Progress | None = None
         self._start = time.monotonic()
         self._now = 0
+        self._beside: list[str | Text] = []  # what was written beside the table: said below its counts
 
     def close(self) -> None:
         """Clear the bar."""
@@ -180,31 +181,18 @@ class ConsoleReporter:
 
     def sorted(self, sorted_: Sorted) -> None:
         """See `Reporter`."""
-        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
-        there = f" ({sorted_.there:,} were there)" if sorted_.there else ""
-        self._say(f"sorted   {sorted_.counts.total():,} files{there}: {counts or 'none'}; see {_shown(sorted_.listed)}")
-        if sorted_.renamed:
-            self._say(f"sorted   {sorted_.renamed:,} have digits behind their name, because others have the same")
-        for because, count in sorted(sorted_.left.items()):
-            self._warn(f"not sorted: {count:,} {'file' if count == 1 else 'files'}: {because}")
-        if sorted_.older:
-            self._warn(
-                f"{sorted_.older:,} more files lie in these folders and belong to no row, as after an earlier run with "
-                "other answers; the list has those that do"
-            )
+        self._beside += _sorted_lines(sorted_)
 
     def reported(self, reported: Reported) -> None:
         """See `Reporter`."""
-        there = f", {reported.there:,} were there" if reported.there else ""
-        self._say(f"reports  {reported.written:,} DICOM reports written{there}")
-        for because, count in sorted(reported.without.items()):
-            self._say(f"reports  {count:,} {'file has' if count == 1 else 'files have'} none: {because}")
+        self._beside += _reported_lines(reported)
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
         """See `Reporter`."""
         self.close()
         self._console.print(_counts(tally))
-        for line in _summary(tally, work, options, self._now, time.monotonic() - self._start):
+        summary = _summary(tally, work, options, self._now, time.monotonic() - self._start)
+        for line in (*summary, *self._beside, RESEARCH):
             self._say(line)
 
     def interrupted(self, *, kept: bool) -> None:
@@ -225,8 +213,32 @@ class ConsoleReporter:
         _print(self._console, sentence)
 
 
-def _shown(path: Path) -> str:
-    return printable(str(path))
+def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
+    """Say which files lie in which folder now."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
+    there = f", {sorted_.there:,} of them from before" if sorted_.there else ""
+    listed = printable(str(sorted_.listed))
+    yield f"sorted   {_some(sorted_.counts.total(), 'file')}{there}: {counts or 'none'}; see {listed}"
+    if sorted_.renamed:
+        yield f"sorted   {_some(sorted_.renamed, 'name')} with digits behind: others are the same, or it was too long"
+    for because, count in sorted(sorted_.left.items()):
+        yield _warning(f"{_some(count, 'file')} not sorted: {because}")
+    if sorted_.older:
+        yield _warning(
+            f"{_some(sorted_.older, 'more file')} in these folders of no row, as after a run with other answers"
+        )
+
+
+def _reported_lines(reported: Reported) -> Iterator[str]:
+    """Say which films have a DICOM report."""
+    there = f", {reported.there:,} of them from before" if reported.there else ""
+    yield f"reports  {_some(reported.written + reported.there, 'DICOM report')}{there}"
+    for because, count in sorted(reported.without.items()):
+        yield f"reports  none for {_some(count, 'file')}: {because}"
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _print(console: Console, text: str | Text) -> None:
@@ -262,7 +274,7 @@ def _header_lines(tally: Tally) -> Iterator[str]:
     """Give the line that says what DICOM headers decided, where they decided anything, or were not asked."""
     total, reasons = _rejected(tally, HEADER_REASONS)
     if total:
-        yield f"headers  rejected {total:,} DICOM files: {reasons}; --any-dicom screens them all the same"
+        yield f"headers  rejected {_some(total, 'DICOM file')}: {reasons}; --any-dicom screens them all the same"
     if tally.schema.any_dicom:
         yield "headers  --any-dicom: of DICOM, every modality and part of the body is answered"
 
@@ -318,7 +330,6 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
     yield f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}"
     if options.report:
         yield f"page     {printable(str(options.report))}"
-    yield RESEARCH
 
 
 def _counts(tally: Tally) -> Table:

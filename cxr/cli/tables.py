@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr.cli.batch_options import named_model
-from cxr.cli.console import FATAL, stderr, stdout, user_errors
+from cxr.cli.console import FATAL, below_help, command_line, stderr, stdout, user_errors
 from cxr.core.errors import OutputError, UsageError
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.storage import Root
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from cxr.screening.run_manifest import RunResult
 
 
-merge_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+merge_app = command_line()
 
 
-@merge_app.command(epilog="Exit status: 0 joined, 1 refused or not writable, 2 usage.")
+@merge_app.command(
+    epilog=below_help(
+        "cxr-batch-merge 1.csv 2.csv 3.csv -o results.csv",
+        "cxr-batch-merge results.csv -o results.xlsx",
+        then="Exit status: 0 joined, 1 refused or not writable, 2 usage.",
+    )
+)
 def merge_command(
     shards: Annotated[
         list[Path],
@@ -28,9 +34,13 @@ def merge_command(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
     format: Annotated[
-        Format | None, typer.Option(help="Form of the table. [default: by the suffix of --output, else csv]")
+        Format | None,
+        typer.Option(metavar="FORM", help="csv, xlsx, jsonl or parquet. [default: as --output ends, else csv]"),
     ] = None,
-    csv_dialect: Annotated[Dialect, typer.Option(help="How CSV is written, as for cxr-batch.")] = Dialect.PLAIN,
+    csv_dialect: Annotated[
+        Dialect,
+        typer.Option(metavar="FORM", help="How CSV is written: plain, excel or excel-us, as for cxr-batch."),
+    ] = Dialect.PLAIN,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing table.")] = False,
 ) -> None:
     """Join the tables of all shards into the one that a single run would have written; overlap and gaps are refused.
@@ -55,10 +65,16 @@ def merge_command(
     stderr().print(f"{tally.rows:,} rows of {len(shards)} tables in {output}", highlight=False, markup=False)
 
 
-verify_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+verify_app = command_line()
 
 
-@verify_app.command(epilog="Exit status: 0 everything holds, 1 something differs or cannot be read, 2 usage.")
+@verify_app.command(
+    epilog=below_help(
+        "cxr-verify results.csv",
+        "cxr-verify results.xlsx --rescore 100 --root films/",
+        then="Exit status: 0 everything holds, 1 something differs or cannot be read, 2 usage.",
+    )
+)
 def verify_command(
     results: Annotated[Path, typer.Argument(help="Table written by cxr-batch or cxr-batch-merge.")],
     model: Annotated[

@@ -346,6 +346,15 @@ def _seen(scores: NDArray[np.float64] | Failure, thresholds: Mapping[Sign, float
     return frozenset(Flag(sign.value) for sign in signs)
 
 
+_SCORED = re.compile(r"the gate scores it (\d\.\d{3}) as no chest radiograph")  # as `_seen` says it
+
+
+def score_in(detail: str) -> str:
+    """Return the score that the detail of a row rejected as no chest radiograph tells; empty of any other."""
+    found = _SCORED.match(detail)
+    return found[1] if found else ""
+
+
 def _verdict(picture: tuple[ImageFacts, Plane], found: frozenset[Flag] | Failure, limits: Limits) -> Verdict:
     facts, plane = picture
     exposure = exposure_flags(float(plane.mean()) / 255, float((plane >= CLIPPED).mean()), limits)

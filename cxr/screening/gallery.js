@@ -14,7 +14,7 @@
   }
   const at = Object.fromEntries(columns.map((name, place) => [name, place]));
   const cell = (row, name) => (name in at ? row[at[name]] : "");
-  const picture = (row) => row[columns.length];
+  const [thumbnail, larger, link, score] = [0, 1, 2, 3].map((place) => (row) => row[columns.length + place]);
   const make = (tag, className, text) => {
     const element = document.createElement(tag);
     if (className) element.className = className;
@@ -22,11 +22,20 @@
     return element;
   };
 
-  for (const [name, value] of head.about) {
-    const pair = make("div");
-    pair.append(make("dt", "", name), make("dd", "", value));
-    byId("about").append(pair);
-  }
+  const pairs = (list, entries) => {
+    for (const [name, value] of entries) {
+      const pair = make("div");
+      pair.append(make("dt", kind(name), name.replaceAll("_", " ")), make("dd", "", value));
+      list.append(pair);
+    }
+  };
+  // How a word is coloured: what a person should look at, what the network decided, what has no answer.
+  const kind = (word) => (word === "refer" ? "refer" : word === "not_suspected" ? "clear"
+    : word === "rejected" || word === "error" ? "bad" : word.endsWith("_suspected") ? "suspected" : "");
+  pairs(byId("about"), head.about);
+  pairs(byId("legend").querySelector("dl"), head.meanings);
+  byId("legend").hidden = !head.meanings.length;
+  byId("warnings").append(...head.warnings.map((sentence) => make("li", "", sentence)));
 
   const sorts = [...head.classes.map((name) => `probability_${name}`), "confidence", "margin", "path"];
   const filters = ["status", "reason", "prediction", "decision", "refer_reason", "flag", "agreement"];
@@ -45,8 +54,29 @@
   byId("agreement-label").hidden = !("agreement" in at);
   for (const name of ["decision", "refer_reason"]) byId(`${name}-label`).hidden = !rows.some((row) => cell(row, name));
 
+  // A button for each decision, and for each status without one, with how many files have it.
+  const countsOf = (name, wanted) => {
+    const counts = new Map();
+    for (const row of rows) if (cell(row, name) && wanted(row)) counts.set(cell(row, name), (counts.get(cell(row, name)) || 0) + 1);
+    return [...counts].sort().map(([word, count]) => [name, word, count]);
+  };
+  for (const [name, word, count] of [...countsOf("decision", () => true), ...countsOf("status", (row) => cell(row, "status") !== "ok")]) {
+    const button = make("button", `count ${kind(word)}`);
+    button.type = "button";
+    button.append(make("b", "", count.toLocaleString("en")), ` ${word.replaceAll("_", " ")}`);
+    button.addEventListener("click", () => {
+      const chosen = byId(name).value === word;
+      byId("controls").reset();
+      byId(name).value = chosen ? ALL : word;
+    });
+    const item = make("li");
+    item.append(button);
+    byId("counts").append(item);
+  }
+
   let shown = [];
   let drawn = 0;
+  let open = 0;
 
   const state = () => {
     const values = { sort: byId("sort").value, text: byId("text").value };
@@ -71,30 +101,43 @@
     history.replaceState(null, "", wanted.size ? `#${wanted}` : location.pathname + location.search);
   };
 
-  // Rows without a number come last in either direction: they are no small probabilities.
+  // Rows without a number come last in either direction: they are no small probabilities. Among them the gate's score
+  // counts: those that it nearly let pass come first.
   const compare = (name, turned) => (one, other) => {
     const first = cell(one, name);
     const second = cell(other, name);
+    if (first === "" && second === "" && score(one) !== score(other)) {
+      return score(other) === "" || (score(one) !== "" && Number(score(one)) < Number(score(other))) ? -1 : 1;
+    }
     if (first === second) return cell(one, "path") < cell(other, "path") ? -1 : 1;
     if (first === "" || second === "") return first === "" ? 1 : -1;
     const less = name === "path" ? first < second : Number(first) > Number(second);
     return less !== turned ? -1 : 1;
   };
 
+  // Pictures are squares; a film has its own sides again inside of its box.
+  const film = (box, row, data) => {
+    box.replaceChildren();
+    if (!data) {
+      box.textContent = cell(row, "reason") || "no picture";
+      return;
+    }
+    const image = make("img");
+    image.alt = "";
+    image.loading = "lazy";
+    image.src = `data:image/webp;base64,${data}`;
+    const [width, height] = cell(row, "steps").includes("exif_rotated") ? [1, 1] : [Number(cell(row, "width")) || 1, Number(cell(row, "height")) || 1];
+    image.style.width = `${100 * Math.min(1, width / height)}%`;
+    image.style.height = `${100 * Math.min(1, height / width)}%`;
+    box.append(image);
+  };
+
   const tile = (row, sort) => {
     const item = make("li");
     const button = make("button", "tile");
     button.type = "button";
-    const film = make("div", "film");
-    if (picture(row)) {
-      const image = make("img");
-      image.alt = "";
-      image.loading = "lazy";
-      image.src = `data:image/webp;base64,${picture(row)}`;
-      film.append(image);
-    } else {
-      film.textContent = cell(row, "reason") || "no picture";
-    }
+    const box = make("div", "film");
+    film(box, row, thumbnail(row));
     const facts = make("div", "facts");
     const path = make("span", "path", cell(row, "path"));
     path.title = cell(row, "path");
@@ -115,29 +158,37 @@
     }
     if (cell(row, "decision")) {
       const decision = make("div", "decision", [cell(row, "decision"), cell(row, "refer_reason")].filter(Boolean).join(": ").replaceAll("_", " "));
-      decision.classList.toggle("open", cell(row, "decision") !== "not_suspected");
+      decision.classList.add(kind(cell(row, "decision")));
       facts.append(decision);
     }
-    const notes = [cell(row, "in_training_set") === "yes" ? "training picture" : "", cell(row, "flags"), cell(row, "agreement") === "unanimous" ? "" : cell(row, "agreement")].filter(Boolean);
+    const notes = [cell(row, "in_training_set") === "yes" ? "training picture" : "", cell(row, "flags").replaceAll("_", " "), cell(row, "agreement") === "unanimous" ? "" : cell(row, "agreement")].filter(Boolean);
+    if (score(row)) notes.push(`score ${score(row)}`);
     if (notes.length) facts.append(make("div", "flags", notes.join(" · ")));
-    button.append(film, facts);
+    button.append(box, facts);
     button.addEventListener("click", () => detail(row));
     item.append(button);
     return item;
   };
 
   const detail = (row) => {
+    open = shown.indexOf(row);
     byId("detail-path").textContent = cell(row, "path");
-    const image = byId("detail-picture");
-    if (picture(row)) image.src = `data:image/webp;base64,${picture(row)}`;
-    else image.removeAttribute("src");
+    film(byId("detail").querySelector(".film"), row, larger(row) || thumbnail(row));
+    byId("detail-link").hidden = !link(row);
+    byId("detail-link").href = link(row);
+    byId("before").disabled = open <= 0;
+    byId("after").disabled = open >= shown.length - 1;
     const lines = columns.filter((name) => name !== "path" && row[at[name]] !== "").map((name) => {
       const line = make("tr");
       line.append(make("th", "", name), make("td", "", row[at[name]]));
       return line;
     });
     byId("detail-cells").replaceChildren(...lines);
-    byId("detail").showModal();
+    if (!byId("detail").open) byId("detail").showModal();
+    byId("detail").scrollTop = 0; // the button that has the focus may lie far below
+  };
+  const step = (by) => {
+    if (shown[open + by]) detail(shown[open + by]);
   };
 
   const draw = () => {
@@ -160,6 +211,8 @@
     drawn = 0;
     byId("tiles").replaceChildren();
     byId("empty").hidden = shown.length > 0;
+    const chosen = filters.filter((filter) => wanted[filter]).length + (text ? 1 : 0);
+    byId("fold").textContent = chosen ? `Filters (${chosen})` : "Filters";
     byId("count").textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
     draw();
   };
@@ -178,6 +231,18 @@
   byId("controls").addEventListener("reset", () => setTimeout(update));
   byId("more").addEventListener("click", draw);
   byId("save").addEventListener("click", save);
+  byId("fold").addEventListener("click", () => {
+    const unfolded = byId("controls").classList.toggle("unfolded");
+    byId("fold").setAttribute("aria-expanded", String(unfolded));
+  });
+  byId("before").addEventListener("click", () => step(-1));
+  byId("after").addEventListener("click", () => step(1));
+  byId("detail").addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
+  });
+  byId("detail").addEventListener("click", (event) => {
+    if (event.target === byId("detail")) byId("detail").close();
+  });
   addEventListener("hashchange", () => { restore(); update(); });
   restore();
   update();

@@ -1,23 +1,27 @@
 """One page to look at: a thumbnail and every cell of each row, sorted and filtered in the browser, offline."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
 from cxr.core.files import whole_file
-from cxr.core.image import Plane
+from cxr.core.image import Plane, to_plane
 from cxr.core.offline_page import base64_text, content_policy, script_json
+from cxr.inference.gate import score_in
 from cxr.inference.pictures import image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles
-from cxr.screening.paths import printable
+from cxr.screening.paths import PathStyle, printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
 from cxr.screening.storage import store_of
+from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, warnings_of
 from cxr.screening.tables import read_table
 
 Record = Mapping[str, str]
@@ -25,49 +29,76 @@ Record = Mapping[str, str]
 _ROWS_A_SCRIPT = 500
 
 
-def write_page(
-    path: Path,
-    records: Iterable[Record],
-    classes: Sequence[str],
-    thumbnail: Callable[[Record], bytes | None],
-    about: Mapping[str, str],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page has of a file beside its row.
+
+    Attributes:
+        thumbnail: WebP bytes; empty where there is no picture.
+        larger: The same; empty where the thumbnail must do.
+        link: Address of the file, from the page; empty where there is none.
+    """
+
+    thumbnail: bytes = b""
+    larger: bytes = b""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """What stands above the tiles.
+
+    Attributes:
+        classes: Of the first network, in its order.
+        about: Names and values, in order.
+        warnings: Clauses.
+        meanings: Of the words of decisions, reasons to refer and statuses.
+    """
+
+    classes: Sequence[str]
+    about: Mapping[str, str]
+    warnings: Sequence[str] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_page(path: Path, records: Iterable[Record], head: PageHead, shown: Callable[[Record], Shown]) -> None:
     """Write the page whole or not at all; memory does not grow with the number of rows.
 
     Args:
         path: Of the page.
         records: Rows of a table, cells as text by column, all with the same columns.
-        classes: Of the first network, in its order.
-        thumbnail: Gives the WebP bytes of a row's picture, or None; called once for each row, in order.
-        about: What the header says, in order.
+        head: What stands above them.
+        shown: Gives what is shown beside a row; called once for each, in order.
     """
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(_page(records, classes, thumbnail, about))
+        file.writelines(_page(records, head, shown))
 
 
-def _page(
-    records: Iterable[Record],
-    classes: Sequence[str],
-    thumbnail: Callable[[Record], bytes | None],
-    about: Mapping[str, str],
-) -> Iterator[str]:
+def _page(records: Iterable[Record], head: PageHead, shown: Callable[[Record], Shown]) -> Iterator[str]:
     style, script, body = (_template(name) for name in ("gallery.css", "gallery.js", "gallery.html"))
-    head = {"classes": list(classes), "about": list(about.items())}
     policy = content_policy("data:", style, [script])
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     yield f"<title>cxr-batch</title>\n<style>{style}</style>\n</head>\n{body}"
-    yield f'<script type="application/json" id="head">{script_json(head)}</script>\n'
+    yield f'<script type="application/json" id="head">{script_json(_form(head))}</script>\n'
     columns: list[str] = []
     for group in _groups(records):
         if not columns:
             columns = list(group[0])
             yield f'<script type="application/json" id="columns">{script_json(columns)}</script>\n'
         # A data block a few hundred rows, so that a browser parses none that is hundreds of megabytes long.
-        rows = [[*record.values(), base64_text(thumbnail(record) or b"")] for record in group]
+        rows = [[*record.values(), *_beside(record, shown(record))] for record in group]
         yield f'<script type="application/json" class="rows">{script_json(rows)}</script>\n'
     yield f"<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _form(head: PageHead) -> dict[str, object]:
+    return asdict(head) | {"about": list(head.about.items()), "meanings": list(head.meanings.items())}
+
+
+def _beside(record: Record, shown: Shown) -> list[str]:
+    return [base64_text(shown.thumbnail), base64_text(shown.larger), shown.link, score_in(record["detail"])]
 
 
 def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -85,46 +116,64 @@ def _template(name: str) -> str:
     return resources.files("cxr.screening").joinpath(name).read_text(encoding="utf-8")
 
 
-SIDE = 112  # pixels
-_QUALITY = 55  # about 2 kB a film
+SIDE = 112  # pixels of a thumbnail
+_QUALITY = 55  # about 2 kB a thumbnail
+_LARGER = ((1_000, 448), (10_000, 224))  # rows, and up to so many the pixels of the larger picture: at most 30 MB
 
 
-def webp_thumbnail(plane: Plane) -> bytes:
-    """Return uint8 (side, side) as grey WebP bytes."""
-    return image_bytes(Image.fromarray(plane), "WEBP", quality=_QUALITY, method=4)
+def larger_side(rows: int) -> int:
+    """Return the pixels of the larger pictures of a page of `rows`; 0: there are none, or the page would be too big."""
+    return next((side for most, side in _LARGER if rows <= most), 0)
+
+
+def webp(plane: Plane, side: int) -> bytes:
+    """Return uint8 (n, n) as grey WebP bytes of (side, side)."""
+    return image_bytes(Image.fromarray(to_plane(plane, side)), "WEBP", quality=_QUALITY, method=4)
 
 
 def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> None:
     """Write the page of a finished run; each picture is decoded once more, some ahead of where the page is."""
-    thumbnails: dict[str, bytes | None] = {}
+    waiting: dict[str, Shown] = {}
     candidates = {one.cell: one for one in work.selection.candidates}
-    root = work.request.naming.root
+    root, side = work.request.naming.root, larger_side(tally.rows)
+    start = Path(os.path.abspath(page)).parent  # noqa: PTH100  resolve() would follow a link out of the page's folder
 
-    def made(record: Record) -> tuple[Record, bytes | None]:
-        return record, _thumbnail(record, candidates[record["path"]], work)
+    def made(record: Record) -> tuple[Record, Shown]:
+        candidate = candidates[record["path"]]
+        return record, Shown(*_pictures(record, candidate, work, side), _link(candidate, work, start))
 
     def records() -> Iterator[Record]:
         rows = read_table(files.results, work.format, work.schema.columns)
-        for record, thumbnail in prefetch(made, rows, work.workers or store_of(root).workers, 64):
-            thumbnails[record["path"]] = thumbnail
+        for record, shown in prefetch(made, rows, work.workers or store_of(root).workers, 64):
+            waiting[record["path"]] = shown
             yield record
 
-    write_page(
-        page,
-        records(),
-        work.models[0].classes,
-        lambda record: thumbnails.pop(record["path"]),
-        _about(work, files, tally),
-    )
+    head = PageHead(work.models[0].classes, _about(work, files, tally), warnings_of(tally), meanings_of(tally))
+    write_page(page, records(), head, lambda record: waiting.pop(record["path"]))
 
 
-def _thumbnail(record: Record, candidate: Candidate, work: Run) -> bytes | None:
-    """Return the picture of a row, or None where there is none or the file has changed since."""
+def _pictures(record: Record, candidate: Candidate, work: Run, side: int) -> tuple[bytes, bytes]:
+    """Return the thumbnail of a row and the larger picture, empty where there is none or the file has changed since."""
     if not record["width"]:
-        return None
-    reading = read(candidate, work.request.naming.root, [SIDE], replace(work.reading, keywords=()))
-    same = reading.sha256 == record["sha256"]
-    return webp_thumbnail(reading.planes[SIDE]) if same and reading.planes else None
+        return b"", b""
+    decoded = side or SIDE
+    reading = read(candidate, work.request.naming.root, [decoded], replace(work.reading, keywords=()))
+    if reading.sha256 != record["sha256"] or not reading.planes:
+        return b"", b""
+    plane = reading.planes[decoded]
+    return webp(plane, SIDE), webp(plane, side) if side else b""
+
+
+def _link(candidate: Candidate, work: Run, start: Path) -> str:
+    """Return the address of a file from the folder of the page; empty of one elsewhere, or where names are hidden."""
+    naming = work.request.naming
+    if naming.style is PathStyle.HASHED or not isinstance(naming.root, Path):
+        return ""
+    path = naming.root / candidate.relative
+    try:
+        return quote(os.fsencode(Path(os.path.relpath(path, start)).as_posix()))
+    except ValueError:  # Windows: the page lies on another drive
+        return path.as_uri()
 
 
 def _points(work: Run) -> list[str]:
@@ -138,15 +187,16 @@ def _points(work: Run) -> list[str]:
 def _about(work: Run, files: OutputFiles, tally: Tally) -> dict[str, str]:
     from cxr import __version__
 
-    drawn = any(int(model.description["data"].get("synthetic_images", 0)) for model in work.models)
+    copies = copies_sentence(tally)
+    like = [sentence for odd, sentence in drift_sentences(tally) if not odd]
     return {
         "cxr-batch": __version__,
         "model": ", ".join(model.identity for model in work.models),
         **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
         **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
-        **({"warning": "trained on drawn phantoms; the answers mean nothing for patients"} if drawn else {}),
         "results": printable(files.results.name),
         "manifest": printable(files.manifest.name),
         "rows": f"{tally.rows:,}",
-        **{f"{status}": f"{count:,}" for status, count in sorted(tally.statuses.items())},
+        **({"copies": copies} if copies else {}),
+        **({"beside validation": "; ".join(like)} if like else {}),
     }

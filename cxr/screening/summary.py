@@ -51,6 +51,15 @@ def decision_meanings(head: ModelColumns) -> dict[str, str]:
     }
 
 
+def meanings_of(tally: Tally) -> dict[str, str]:
+    """Return what the words of the rows mean, as far as the rows have them."""
+    found: dict[str, str] = {}
+    for number, head in enumerate(tally.schema.heads):
+        found |= decision_meanings(head) if not found else {}
+        found |= {reason.value: REFERRED[reason] for reason in ReferReason if tally.refer_reasons[number][reason]}
+    return found | {status.value: words for status, words in _STATUSES.items() if tally.statuses[status]}
+
+
 def copies_sentence(tally: Tally) -> str:
     """Say how many files are copies of others; empty where none is."""
     copies, originals = tally.copies
@@ -175,4 +184,4 @@ def _files(tally: Tally) -> Iterator[Sequence[Value]]:
         yield ("no row", len(tally.not_images), "neither name nor content is an image's; the manifest names them")
     copies, originals = tally.copies
     if copies:
-        yield ("copies", copies, f"of {originals:,} other files, byte for byte")
+        yield ("copies", copies, f"of {originals:,} other file{'' if originals == 1 else 's'}, byte for byte")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.screening.gallery import SIDE, webp_thumbnail, write_page
+from cxr.screening.gallery import SIDE, PageHead, Shown, larger_side, webp, write_page
 from cxr.screening.schema import schema_of
 from tests.browser import browser, needs_chromium
 from tests.screening.fakes import model_record
@@ -20,7 +20,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&\u202egnp.exe"
 
 
 def film(turn: float = 0) -> bytes:
-    return webp_thumbnail(np.asarray(Image.fromarray(drawn()).rotate(turn).resize((SIDE, SIDE))))
+    return webp(np.asarray(Image.fromarray(drawn()).rotate(turn).resize((SIDE, SIDE))), SIDE)
 
 
 def record(number: int, path: str = "", **cells: str) -> dict[str, str]:
@@ -42,8 +42,8 @@ def failure(number: int, path: str = "", reason: str = "truncated") -> dict[str,
     return record(number, path, status="error", reason=reason, detail="ends early", **cells)
 
 
-def thumbnail(row: Any) -> bytes | None:
-    return film(hash(row["path"]) % 20 - 10) if row["width"] else None
+def shown(row: Any) -> Shown:
+    return Shown(film(hash(row["path"]) % 20 - 10), link=f"scans/{row['path']}") if row["width"] else Shown()
 
 
 RECORDS = [
@@ -51,12 +51,17 @@ RECORDS = [
     failure(40),
     failure(41, HOSTILE, "empty_file"),
 ]
-ABOUT = {"cxr-batch": "0.1.0", "model": "cnn1-a", "results": "results.csv", "rows": "42"}
+HEAD = PageHead(
+    CLASSES,
+    {"cxr-batch": "0.1.0", "model": "cnn1-a", "results": "results.csv", "rows": "42"},
+    ("size is far from validation's",),
+    {"refer": "a person should decide"},
+)
 
 
 def test_equal_rows_give_equal_bytes_and_nothing_else_is_left(tmp_path: Path) -> None:
     for name in ("1.html", "2.html"):
-        write_page(tmp_path / name, iter(RECORDS), CLASSES, lambda _: b"RIFF", ABOUT)
+        write_page(tmp_path / name, iter(RECORDS), HEAD, lambda _: Shown(b"RIFF"))
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.html", "2.html"]
 
@@ -68,12 +73,12 @@ def test_an_older_page_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
     (tmp_path / "r.html").write_text("old")
     with pytest.raises(RuntimeError):
-        write_page(tmp_path / "r.html", broken(), CLASSES, lambda _: None, ABOUT)
+        write_page(tmp_path / "r.html", broken(), HEAD, lambda _: Shown())
     assert (tmp_path / "r.html").read_text() == "old"
 
 
 def test_no_name_can_end_a_script_or_become_an_element(tmp_path: Path) -> None:
-    write_page(tmp_path / "r.html", [record(1, HOSTILE)], CLASSES, lambda _: None, {"<b>": "</script>"})
+    write_page(tmp_path / "r.html", [record(1, HOSTILE)], PageHead(CLASSES, {"<b>": "</script>"}), lambda _: Shown())
     page = (tmp_path / "r.html").read_text()
     assert "<img src=x" not in page
     assert "<b>" not in page
@@ -83,7 +88,7 @@ def test_no_name_can_end_a_script_or_become_an_element(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
     def peak(number: int) -> int:
         tracemalloc.start()
-        write_page(tmp_path / "r.html", (record(1) for _ in range(number)), CLASSES, lambda _: b"x" * 2000, ABOUT)
+        write_page(tmp_path / "r.html", (record(1) for _ in range(number)), HEAD, lambda _: Shown(b"x" * 2000))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -100,6 +105,10 @@ def test_a_thumbnail_is_small_and_keeps_the_picture() -> None:
     assert np.abs(shown - np.asarray(Image.fromarray(drawn()).resize((SIDE, SIDE)))).mean() < 6
 
 
+def test_a_page_of_many_rows_has_smaller_pictures_or_none() -> None:
+    assert [larger_side(rows) for rows in (0, 1000, 1001, 10_000, 10_001)] == [448, 448, 224, 224, 0]
+
+
 @pytest.mark.browser
 @needs_chromium
 class TestInTheBrowser:
@@ -110,7 +119,7 @@ class TestInTheBrowser:
 
     @pytest.fixture
     def page(self, driver: Any, tmp_path: Path) -> Any:
-        write_page(tmp_path / "r.html", RECORDS, CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "r.html", RECORDS, HEAD, shown)
         driver.get("about:blank")
         driver.get_log("performance")
         driver.get((tmp_path / "r.html").as_uri())
@@ -178,7 +187,7 @@ class TestInTheBrowser:
             {"decision": "not_suspected", "prediction_set": "normal"},
         ]
         records = [record(number, **decided[number % 3]) for number in range(9)] + [failure(9)]
-        write_page(tmp_path / "d.html", records, CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "d.html", records, HEAD, shown)
         page.get((tmp_path / "d.html").as_uri())
         assert page.find_element("id", "decision").is_displayed()
         self.choose(page, "decision", "refer")
@@ -195,7 +204,7 @@ class TestInTheBrowser:
         why = ("several_classes", "out_of_distribution", "out_of_distribution")
         records = [record(number, decision="refer", refer_reason=reason) for number, reason in enumerate(why)]
         rejected = failure(3, reason="not_a_radiograph") | {"status": "rejected", "width": "299"}
-        write_page(tmp_path / "g.html", [*records, rejected], CLASSES, thumbnail, ABOUT)
+        write_page(tmp_path / "g.html", [*records, rejected], HEAD, shown)
         page.get((tmp_path / "g.html").as_uri())
         assert page.find_element("id", "refer_reason").is_displayed()
         self.choose(page, "refer_reason", "out_of_distribution")
@@ -234,9 +243,78 @@ class TestInTheBrowser:
         page.switch_to.active_element.send_keys(Keys.ESCAPE)
         assert not page.find_element("id", "detail").is_displayed()
 
+    def test_the_head_warns_explains_and_counts_and_a_count_filters(self, page: Any, tmp_path: Path) -> None:
+        assert page.find_element("id", "warnings").text == "size is far from validation's"
+        page.find_element("css selector", "#legend summary").click()
+        assert page.find_element("css selector", "#legend dd").text == "a person should decide"
+        records = [record(number, decision="refer") for number in range(3)] + [failure(3)]
+        write_page(tmp_path / "c.html", records, HEAD, shown)
+        page.get((tmp_path / "c.html").as_uri())
+        buttons = page.find_elements("css selector", "#counts button")
+        assert [one.text for one in buttons] == ["3 refer", "1 error"]
+        page.implicitly_wait(2)
+        buttons[1].click()
+        assert page.find_element("css selector", ".tile .bad")
+        page.implicitly_wait(0)
+        assert self.count(page) == "1 of 4 shown"
+
+    def test_what_the_gate_nearly_let_pass_comes_first_among_those_without_an_answer(
+        self, page: Any, tmp_path: Path
+    ) -> None:
+        rejected = [
+            failure(number, f"{score}.png", "not_a_radiograph")
+            | {"detail": f"the gate scores it {score} as no chest radiograph; rejected from 0.95 on"}
+            for number, score in enumerate(("1.000", "0.951", "0.990"))
+        ]
+        write_page(tmp_path / "g.html", [failure(4, "a.png"), *rejected, record(5, "z.png")], HEAD, shown)
+        page.get((tmp_path / "g.html").as_uri())
+        assert self.paths(page) == ["z.png", "0.951.png", "0.990.png", "1.000.png", "a.png"]
+
+    def test_films_keep_their_sides_in_boxes_of_one_size(self, page: Any, tmp_path: Path) -> None:
+        records = [record(1, "wide.png", width="400", height="200"), record(2, "high.png", width="100", height="400")]
+        write_page(tmp_path / "s.html", records, HEAD, shown)
+        page.get((tmp_path / "s.html").as_uri())
+        self.choose(page, "sort", "path")
+        boxes = page.execute_script(
+            "const of = (e) => [e.offsetWidth, e.offsetHeight]; return [...document.querySelectorAll('.tile .film')]"
+            ".map((box) => [of(box), of(box.querySelector('img')), box.offsetTop])"
+        )
+        (box, high, top), (other, wide, other_top) = boxes
+        assert box == other
+        assert top == other_top
+        assert abs(wide[0] / wide[1] - 2) < 0.05
+        assert abs(high[1] / high[0] - 4) < 0.15
+
+    def test_a_larger_picture_a_link_and_the_next_row_are_a_key_away(self, page: Any) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        page.find_element("css selector", ".tile").click()
+        first = page.find_element("id", "detail-path").text
+        assert page.find_element("id", "detail-link").get_attribute("href").endswith(first.replace(" ", "%20"))
+        image = page.find_element("css selector", "#detail .film img")
+        assert image.size["width"] > 2 * SIDE
+        page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+        assert page.find_element("id", "detail-path").text == self.paths(page)[1]
+
+    def test_on_a_phone_the_filters_leave_room(self, page: Any) -> None:
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        )
+        try:
+            page.refresh()
+            assert page.execute_script("return document.documentElement.scrollWidth") <= 390
+            assert page.find_element("id", "controls").size["height"] < 844 / 8
+            assert not page.find_element("id", "status").is_displayed()
+            page.find_element("id", "fold").click()
+            self.choose(page, "status", "error")
+            assert page.find_element("id", "fold").text == "Filters (1)"
+            assert page.find_element("id", "controls").size["height"] < 844 * 0.76
+        finally:
+            page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def test_five_thousand_rows_stay_usable(self, driver: Any, tmp_path: Path) -> None:
         picture = film()
-        write_page(tmp_path / "r.html", (record(number) for number in range(5000)), CLASSES, lambda _: picture, ABOUT)
+        write_page(tmp_path / "r.html", (record(number) for number in range(5000)), HEAD, lambda _: Shown(picture))
         driver.get((tmp_path / "r.html").as_uri())
         assert self.count(driver) == "5,000 of 5,000 shown"
         assert len(self.paths(driver)) == 240
