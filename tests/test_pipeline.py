@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.core.params import read_params
+from cxr.core.params import read_params, section, with_values
 from cxr.inference.gate import GATE_FILES
 from cxr.models import architecture
 from cxr.models import networks as trained_networks
@@ -111,6 +111,15 @@ def test_what_a_network_starts_from_is_a_dep_and_there_is_a_file_for_every_word_
     for kept in ("README.md", "random", "imagenet"):
         assert (ROOT / "weights" / name / kept).is_file() == (published is not None)
     assert published is None or len(published.md5) == 32
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("params.*.yaml")))
+def test_a_preset_fits_the_params_that_it_is_written_over(file):
+    values = read_params(ROOT / file)
+    changed = YAML(typ="safe").load(with_values((ROOT / "params.yaml").read_text(), values))
+    for name in values.keys() & {f"train_{name}" for name in NAMES}:
+        recipe = section(changed, name, architecture(name.removeprefix("train_")).params)
+        assert recipe.side <= changed["image"]["side"]
 
 
 @pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].startswith("train_")])

@@ -112,9 +112,7 @@ def test_weights_of_another_network_are_refused_by_layer_and_shapes(change, sent
 
 def test_of_the_published_kind_the_files_own_name_of_the_layer_is_said(keras, tmp_path):  # noqa: ARG001
     file = tmp_path / draw_published("vgg16", tmp_path)[0].filename
-    with pytest.raises(
-        WeightsError, match="'block1_conv1' has the shapes 3 x 3 x 3 x 64 and 64, where conv1_conv"
-    ):
+    with pytest.raises(WeightsError, match="'block1_conv1' has the shapes 3 x 3 x 3 x 64 and 64, where conv1_conv"):
         build("resnet50", 32, 32, 3, 0.2, imagenet=file)
 
 
