@@ -45,9 +45,9 @@ def counted(monkeypatch):
 
     calls, original = [], transfer.pooled_features
 
-    def spy(infer, planes):
+    def spy(infer, planes, track):
         calls.append(len(planes))
-        return original(infer, planes)
+        return original(infer, planes, track)
 
     monkeypatch.setattr(transfer, "pooled_features", spy)
     return calls
