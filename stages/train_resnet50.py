@@ -1,4 +1,4 @@
-"""Train ResNet50: from random weights at 64 pixels as shipped, or a head and then the last block on ImageNet weights.
+"""Train ResNet50: from random weights at 64 pixels as shipped, or a head and then the last block on those of a file.
 
 Recipe: 12 epochs of batches of 32, AdamW up to 0.001.
 Expect, on 2,352 radiographs of the public database: validation log loss 0.274, balanced accuracy on test

@@ -1,4 +1,4 @@
-"""Train VGG16: from random weights at 48 pixels as shipped, or a head and then the last block on ImageNet weights.
+"""Train VGG16: from random weights at 48 pixels as shipped, or a head and then the last block on those of a file.
 
 Recipe: 14 epochs of batches of 32, AdamW up to 0.0003.
 Expect, on 2,352 radiographs of the public database: validation log loss 0.211, balanced accuracy on test

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from cxr.core.params import read_params
+from cxr.core.params import read_params, section, with_values
 from cxr.inference.gate import GATE_FILES
 from cxr.models import architecture
 from cxr.models import networks as trained_networks
@@ -33,13 +33,15 @@ def pipeline(file="dvc.yaml"):
 
 
 def resolved(file, stage, key):
-    """Return `key` of a stage with ${model} filled in; of a list, a mapping item stands for its keys."""
+    """Return `key` of a stage with ${model} and params filled in; of a list, a mapping item stands for its keys."""
     body = pipeline(file)["stages"][stage]
     model = body.get("vars", [{}])[0].get("model", "")
     if isinstance(body[key], str):
         return body[key].replace("${model}", model)
     items = [one for item in body[key] for one in (item if isinstance(item, dict) else [item])]
-    return [item.replace("${model}", model) for item in items]
+    params = YAML(typ="safe").load((ROOT / file).with_name("params.yaml"))
+    filled = (item.replace("${model}", model) for item in items)
+    return [re.sub(r"\$\{(\w+)\.(\w+)\}", lambda match: params[match[1]][match[2]], item) for item in filled]
 
 
 def networks(file):
@@ -99,12 +101,25 @@ def test_every_section_of_both_files_belongs_to_a_stage_of_its_pipeline():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_have_a_page_and_are_no_deps_because_their_digest_is_in_the_code(name):
+def test_what_a_network_starts_from_is_a_dep_and_there_is_a_file_for_every_word_that_says_it(name):
     published = architecture(name).published
-    trained = [(file, stage) for file, stage in STAGES if stage == f"train_{name}"]
-    assert not any(dep.startswith("weights/") for one in trained for dep in resolved(*one, "deps"))
-    assert (ROOT / "weights" / name / "README.md").is_file() == (published is not None)
+    for file, stage in STAGES:
+        if stage == f"train_{name}":
+            params = YAML(typ="safe").load((ROOT / file).with_name("params.yaml"))[stage]
+            expected = [f"weights/{name}/{params['weights']}"] if published else []
+            assert [dep for dep in resolved(file, stage, "deps") if dep.startswith("weights/")] == expected
+    for kept in ("README.md", "random", "imagenet"):
+        assert (ROOT / "weights" / name / kept).is_file() == (published is not None)
     assert published is None or len(published.md5) == 32
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("params.*.yaml")))
+def test_a_preset_fits_the_params_that_it_is_written_over(file):
+    values = read_params(ROOT / file)
+    changed = YAML(typ="safe").load(with_values((ROOT / "params.yaml").read_text(), values))
+    for name in values.keys() & {f"train_{name}" for name in NAMES}:
+        recipe = section(changed, name, architecture(name.removeprefix("train_")).params)
+        assert recipe.side <= changed["image"]["side"]
 
 
 @pytest.mark.parametrize(("file", "stage"), [one for one in STAGES if one[1].startswith("train_")])

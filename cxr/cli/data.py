@@ -1,4 +1,4 @@
-"""`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights."""
+"""`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights, take a preset of params."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,11 @@ from cxr.core.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from cxr.ingest.importer import Staged
+    from cxr.models import PublishedWeights
 
 
 SHOWN = 8  # most frequent values for a class
+PARAMS_FILE, PRESET = "params.yaml", "params.imagenet.yaml"
 
 
 def tables(release: "Staged") -> Iterator[Table]:
@@ -138,6 +140,8 @@ def import_(
                 put_in_place(release, dvc=not no_dvc)
         # Behind the block: that leaves the data from before in their folder where it ends in an error.
         stdout().print(f"data/ has {release.expected_files} images of the classes; next: dvc repro", highlight=False)
+        for step in _from_imagenet(root):
+            stdout().print(step, highlight=False)
 
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:
@@ -167,24 +171,65 @@ def sample(
 
 @app.command()
 def weights(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network of params.yaml, such as vgg16.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Networks of params.yaml, such as vgg16.")],
     root: Root = Path(),
 ) -> None:
-    """Fetch the published ImageNet weights of a network into weights/MODEL/ and check them; right ones are left alone.
+    """Fetch the published ImageNet weights of networks into weights/MODEL/ and check them; right ones are left alone.
 
     Those that DVC keeps for this project come with: dvc pull weights/MODEL/FILE
     """
     with user_errors():
-        from cxr.models import architecture
-        from cxr.models.pretrained import fetch, fetching_command
+        from cxr.models.pretrained import fetch
 
-        published = architecture(model).published
-        if published is None or not published.origin:
-            remedy = f"run: {fetching_command(model, published)}" if published else "it always begins at random"
-            raise WeightsError(f"there is nothing to fetch for {model}; {remedy}")
-        path = root / "weights" / model / published.filename
-        words = "fetched" if fetch(published, path.parent, bars) else "already there"
-        stdout().print(f"{escape(str(path))}: {words}", highlight=False)
+        for model, published in [(model, _fetchable(model)) for model in models]:
+            path = root / "weights" / model / published.filename
+            words = "fetched" if fetch(published, path.parent, bars) else "already there"
+            stdout().print(f"{escape(str(path))}: {words}", highlight=False)
+
+
+@app.command()
+def preset(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Values to take, such as params.imagenet.yaml.")],
+    root: Root = Path(),
+) -> None:
+    """Write the values of FILE over those of params.yaml; all else there keeps its bytes, comments too.
+
+    'dvc params diff' shows what changed, and 'git checkout params.yaml' takes it back. A key that params.yaml lacks is
+    an error, and nothing is changed.
+    """
+    from cxr.core.files import write_text
+    from cxr.core.params import params_text, read_params, with_values
+
+    with user_errors():
+        params = root / PARAMS_FILE
+        values, before = read_params(file), read_params(params)
+        changed = with_values(params_text(params), values, str(params))
+        sections = ", ".join(escape(key) for key in values if values[key] != before.get(key))
+        write_text(params, changed)
+        stdout().print(f"{escape(str(params))} has the values of {escape(str(file))}: {sections}", highlight=False)
+
+
+def _fetchable(model: str) -> "PublishedWeights":
+    from cxr.models import architecture
+    from cxr.models.pretrained import fetching_command
+
+    published = architecture(model).published
+    if published is None or not published.origin:
+        remedy = f"run: {fetching_command(model, published)}" if published else "it always begins at random"
+        raise WeightsError(f"there is nothing to fetch for {model}; {remedy}")
+    return published
+
+
+def _from_imagenet(root: Path) -> Iterator[str]:
+    """Say which networks start at random although they need not, and how they start from ImageNet instead."""
+    from cxr.core.params import TRAINING, read_params
+
+    sections = {key: value for key, value in read_params(root / PARAMS_FILE).items() if key.startswith(TRAINING)}
+    names = [key.removeprefix(TRAINING) for key, value in sections.items() if value.get("weights") == "random"]
+    if names and (root / PRESET).is_file():
+        yield f"{' and '.join(names)} would start from random weights. To start them from ImageNet's, run first:"
+        yield f"  cxr-data weights {' '.join(names)}"
+        yield f"  cxr-data preset {PRESET}"
 
 
 def _warn_of(folders: list[Path]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.console import user_errors
+from cxr.cli.console import bars, user_errors
 
 PARAMS = [Path("params.yaml")]
 RECORDED_HELP = "Environments of the recorded trainings; another one here is said. No result depends on it."
@@ -20,7 +20,7 @@ def train_stage(name: str, description: str) -> None:
     def main(
         prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
         split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-        weights: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")] = Path("weights") / name,
+        weights: Annotated[Path, typer.Option(help="Folder of files of weights.")] = Path("weights") / name,
         output: Annotated[Path, typer.Option(help="Folder for the trained network.")] = Path("models") / name,
         params: Annotated[list[Path], typer.Option(help="Parameters.")] = PARAMS,
         cache: Annotated[Path, typer.Option(help="Folder of computed features; safe to delete.")] = Path(".cache"),
@@ -46,7 +46,7 @@ def train_stage(name: str, description: str) -> None:
 
         warn_of_other_environment(recorded, name, shared.runtime)
         make_callbacks = tensorboard_callbacks(runs) if runs else no_callbacks
-        trained = train_network(name, table, planes, shared, recipe, weights, cache, make_callbacks)
+        trained = train_network(name, table, planes, shared, recipe, weights, cache, make_callbacks, bars)
 
         write_trained(output, trained, rule)
 

@@ -1,12 +1,15 @@
 """Read sections of params.yaml into checked, frozen objects; each section's class stands beside its user."""
 
-from collections.abc import Collection, Mapping
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from cxr.core.errors import DataError, ParamsError
@@ -155,6 +158,67 @@ def params_text(path: Path) -> str:
         return decode_text(data, str(path))
     except DataError as error:
         raise ParamsError(str(error)) from error
+
+
+def with_values(text: str, values: Mapping[str, Any], file: str = "params.yaml") -> str:
+    """Return the text of a file of parameters with some plain values changed and every other byte kept.
+
+    Only the values' characters change (and the blanks before a comment, to keep its column): a round trip through a
+    YAML writer would rewrite `null` and indents too.
+
+    Args:
+        text: Of the file.
+        values: Numbers, words, truth values, or mappings of them, by key; each key is there already.
+        file: What the text is called in an error.
+
+    Raises:
+        ParamsError: A key is absent, or what stands there is no plain value.
+    """
+    parsed, lines = YAML().load(text), text.split("\n")
+    places = [(_place(parsed, path, file), value) for path, value in _leaves(values)]
+    for (line, column), value in sorted(places, key=lambda one: one[0], reverse=True):  # the ends of lines first
+        new = value if isinstance(value, str) else json.dumps(value)
+        lines[line] = _with_value(lines[line], column, new)
+    changed = "\n".join(lines)
+    found = YAML(typ="safe").load(changed)
+    wrong = [".".join(path) for path, value in _leaves(values) if _at(found, path) != value]
+    if wrong:
+        raise ParamsError(f"{file}: {wrong[0]} is not a plain value; write it as '{wrong[0].split('.')[-1]}: 1'")
+    return changed
+
+
+_VALUE = re.compile(r"([^\s#,{}]+)([ \t]*)(?=(#?))")
+
+
+def _leaves(values: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, *above, key)
+        else:
+            yield (*above, key), value
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _place(parsed: Any, path: tuple[str, ...], file: str) -> tuple[int, int]:
+    section = _at(parsed, path[:-1])
+    if not isinstance(section, CommentedMap) or section.get(path[-1]) is None:
+        raise ParamsError(f"{file} has no value {'.'.join(path)}; add it there, as docs/params.md says")
+    line, column = section.lc.value(path[-1])
+    return line, column
+
+
+def _with_value(line: str, column: int, new: str) -> str:
+    return line[:column] + _VALUE.sub(lambda match: _same_width(match, new), line[column:], count=1)
+
+
+def _same_width(match: re.Match[str], new: str) -> str:
+    old, blanks, comment = match.groups()
+    return new + (" " * max(1, len(old) + len(blanks) - len(new)) if comment else blanks)
 
 
 def section(values: Mapping[str, Any], name: str, kind: type[AnySection]) -> AnySection:

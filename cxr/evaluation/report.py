@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.audit import ORDER, AuditRecord, Result
+from cxr.core.files import JsonObject
 from cxr.core.records import parts
 from cxr.dataset.audits.sources import CLASS_BY_SOURCE_SAMPLE, UNKNOWN
 from cxr.dataset.audits.splits import SplitReport
@@ -263,7 +264,7 @@ def report_model(
         name=candidate.name,
         screening=screening,
         members=tuple(candidate.model.members),
-        initialisation=description["initialisation"],
+        initialisation=_initialisation(description),
         parameters=description["parameters"],
         gflop=description["gflop_per_image"],
         epochs=description["training"]["epochs"],
@@ -418,6 +419,12 @@ def top_metrics(model: ModelReport, point: str) -> dict[str, float | None]:
         "specificity": decided.specificity.value,
         "referred": model.answering.gated.referred.value,
     }
+
+
+def _initialisation(description: JsonObject) -> str:
+    """Return what the weights began as, with the SHA-256 of the arrays where they came from a file."""
+    digest = description.get("initial_weights_sha256")
+    return f"{description['initialisation']}, sha256 {digest}" if digest else str(description["initialisation"])
 
 
 def metrics_json(model: ModelReport) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from cxr.core.files import (
     write_bytes,
     write_text,
 )
-from cxr.core.params import DataParams, params_text, read_params, section, top_level
+from cxr.core.params import DataParams, params_text, read_params, section, top_level, with_values
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.release import COLLECTION, COLLECTIONS_FILE, PATIENT, PATIENTS_FILE, read_patients, read_sources
 from cxr.imaging.decode import decode
@@ -140,14 +139,10 @@ def _count_class(items: Sequence[Inspected], sources: Mapping[str, str]) -> Clas
 
 
 DATA = "data"
-VALUE = re.compile(r"([^\s#,{}]+)([ \t]*)(?=(#?))")
 
 
 def with_expected_files(text: str, count: int) -> str:
     """Return the text of a params.yaml with `prepare.expected_files` set to `count` and every other byte kept.
-
-    Only the value's characters change (and the blanks before a comment, to keep its column): a round trip through a
-    YAML writer would rewrite `null` and indents too.
 
     Raises:
         ParamsError: There is no such key with a plain value.
@@ -155,14 +150,7 @@ def with_expected_files(text: str, count: int) -> str:
     section = YAML().load(text).get("prepare")
     if not isinstance(section, CommentedMap) or not isinstance(section.get("expected_files"), int):
         raise ParamsError("params.yaml has no number prepare.expected_files; add 'expected_files: 1' under 'prepare'")
-    line, column = section.lc.value("expected_files")
-    lines = text.split("\n")
-    head, tail = lines[line][:column], lines[line][column:]
-    lines[line] = head + VALUE.sub(lambda match: _same_width(match, count), tail, count=1)
-    changed = "\n".join(lines)
-    if YAML(typ="safe").load(changed)["prepare"]["expected_files"] != count:
-        raise ParamsError("params.yaml: prepare.expected_files is not a plain number; write it as 'expected_files: 1'")
-    return changed
+    return with_values(text, {"prepare": {"expected_files": count}})
 
 
 def require_dvc(root: Path) -> None:
@@ -198,13 +186,6 @@ def drop_remote(path: Path) -> None:
         text = StringIO()
         yaml.dump(content, text)
         write_text(path, text.getvalue())
-
-
-def _same_width(match: re.Match[str], count: int) -> str:
-    value, blanks, comment = match.groups()
-    if not comment:
-        return f"{count}{blanks}"
-    return f"{count} ".ljust(len(value) + len(blanks))
 
 
 PARAMS_FILE = "params.yaml"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -19,7 +19,14 @@ EvenSources = Annotated[
     float,
     Field(ge=0, le=1, description="How far sources of a class count alike in the loss: 0 by their images, 1 alike."),
 ]
-Weights = Literal["random", "imagenet"]
+RANDOM, IMAGENET = "random", "imagenet"
+Weights = Annotated[
+    str,
+    Field(
+        pattern=rf"^({RANDOM}|{IMAGENET}|.+\.(h5|npz))$",
+        description="random; imagenet: the published file; or NAME.h5 in weights/<model>/ (NAME.npz for lite0).",
+    ),
+]
 
 
 class AugmentParams(Section):
@@ -52,9 +59,9 @@ class TrainParams(Section):
     augment: AugmentParams
 
     @property
-    def initialisation(self) -> Weights:
-        """What the weights are before the first step."""
-        return "random"
+    def initialisation(self) -> str:
+        """What the weights are before the first step: `random`, `imagenet` or the name of a file."""
+        return RANDOM
 
     @property
     def evenness(self) -> float:
@@ -79,11 +86,11 @@ class SmallParams(TrainParams):
 class PretrainedParams(TrainParams):
     """The recipe of a network that can start from published weights."""
 
-    weights: Weights = Field(description="imagenet needs the file in weights/<model>/.")
+    weights: Weights
 
     @property
-    def initialisation(self) -> Weights:
-        """What the weights are before the first step."""
+    def initialisation(self) -> str:
+        """What the weights are before the first step: `random`, `imagenet` or the name of a file."""
         return self.weights
 
 
@@ -99,25 +106,28 @@ class FineTunedParams(PretrainedParams):
 
 
 class HeadParams(Section):
-    """With ImageNet weights, first: the last layer learns on features that the frozen backbone computes once."""
+    """With weights from a file, first: the last layer learns on features that the frozen backbone computes once."""
 
-    epochs: int = Field(60, ge=1, description="With imagenet, passes of the head over the features, at most.")
-    learning_rate: float = Field(0.001, gt=0, lt=1, description="With imagenet, peak of the head's learning rate.")
+    depths: int = Field(
+        3, ge=1, le=5, description="How many of the backbone's five scales are pooled, the coarsest first."
+    )
+    epochs: int = Field(60, ge=1, description="Not with random: passes of the head over the features, at most.")
+    learning_rate: float = Field(0.001, gt=0, lt=1, description="Not with random: peak of the head's learning rate.")
 
 
 class FineTuneParams(Section):
-    """With ImageNet weights, second: the backbone's last block learns with the head, on augmented images."""
+    """With weights from a file, second: the backbone's last block learns with the head, on augmented images."""
 
-    epochs: int = Field(10, ge=0, description="With imagenet, passes with the last block unfrozen, at most; 0: none.")
+    epochs: int = Field(10, ge=0, description="Not with random: passes with the last block too, at most; 0: none.")
     learning_rate: float = Field(
-        0.00001, gt=0, lt=1, description="With imagenet, peak of the rate with the last block unfrozen; low."
+        0.00001, gt=0, lt=1, description="Not with random: peak of the rate with the last block learning too; low."
     )
 
 
 class TransferParams(PretrainedParams):
-    """The recipe of a network that learns in two phases from ImageNet's weights, or in one from random ones.
+    """The recipe of a network that learns in two phases from weights of a file, or in one from random ones.
 
-    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for ImageNet's; all else is for both.
+    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for others; all else is for both.
     """
 
     head: HeadParams = HeadParams()

@@ -5,6 +5,7 @@ from typing import Any
 from cxr.models.backend import keras, tf
 
 BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
+SMALLEST_VARIANCE = 1e-6  # of a channel that is standardised
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -75,6 +76,17 @@ def widened(filters: int, factor: float) -> int:
 def to_rgb(pixels: keras.KerasTensor) -> keras.KerasTensor:
     """Repeat the one channel three times: float32 (n, h, w, 3)."""
     return keras.layers.Concatenate(name="grey_to_rgb")([pixels, pixels, pixels])
+
+
+def standardised(feature_map: keras.KerasTensor) -> keras.KerasTensor:
+    """Bring each channel of a map to the mean and variance that the layer `standardise` is told; nothing of it learns.
+
+    Until it is told, it leaves the map as it is, but for a millionth.
+    """
+    layer = keras.layers.BatchNormalization(
+        center=False, scale=False, epsilon=SMALLEST_VARIANCE, trainable=False, name="standardise"
+    )
+    return layer(feature_map)
 
 
 def network(planes: keras.KerasTensor, feature_map: keras.KerasTensor, classes: int, dropout: float) -> keras.Model:

@@ -57,20 +57,20 @@ def blocks() -> Iterator[Block]:
             number += 1
 
 
-def build(plane_side: int, classes: int, recipe: FineTunedParams, imagenet: Path | None = None) -> keras.Model:
-    """Build the network; `imagenet` is the file of published weights, None draws random ones."""
+def build(plane_side: int, classes: int, recipe: FineTunedParams, weights: Path | None = None) -> keras.Model:
+    """Build the network; `weights` is the file of all but its last layer's, None draws random ones."""
     planes, pixels = plane_input(plane_side, recipe.side)
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="centre")(pixels)  # as published, each colour alike
     x = _bounded(_normalised(_convolution(STEM, 3, "stem", strides=2)(x), "stem"))
     for block in blocks():
         x = _residual(x, block)
     model = network(planes, x, classes, recipe.dropout)
-    if imagenet:
-        load_published(model, imagenet)
+    if weights:
+        load_arrays(model, weights)
     return model
 
 
-def load_published(model: keras.Model, path: Path) -> None:
+def load_arrays(model: keras.Model, path: Path) -> None:
     """Set all weights but those of the last layer.
 
     Args:

@@ -1,4 +1,4 @@
-"""Published weights of ImageNet: whether the file is here, and how it is fetched."""
+"""Weights that a training starts from: whether their file is here, and how published ones are fetched."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,10 +9,35 @@ from urllib.request import urlopen
 
 from cxr.core.errors import WeightsError
 from cxr.core.files import Track, untracked, whole_file
-from cxr.models import PublishedWeights
+from cxr.models import IMAGENET, RANDOM, PublishedWeights
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 30.0  # of one read; a slow line is no fault, a silent one is
+
+
+def weights_file(folder: Path, model: str, weights: str, published: PublishedWeights | None) -> Path | None:
+    """Return the file that the network `model` starts from, or None where it starts at random.
+
+    Args:
+        folder: As for `require_weights`.
+        model: Name of the network.
+        weights: `random`, `imagenet`, or a file as seen from `folder`.
+        published: What `imagenet` means.
+
+    Raises:
+        WeightsError: The file is absent; or `imagenet` is asked for and the file is not the published one.
+    """
+    if weights == RANDOM or published is None:
+        return None
+    if weights == IMAGENET:
+        return require_weights(folder, model, published)
+    path = folder / weights
+    if not path.is_file():
+        raise WeightsError(
+            f"The weights that {model} is to start from are not here: train_{model}.weights in params.yaml is "
+            f"'{weights}', which means the file {path}. Put it there, or set train_{model}.weights to 'random'"
+        )
+    return path
 
 
 def require_weights(folder: Path, model: str, published: PublishedWeights) -> Path:

@@ -4,19 +4,23 @@ from pathlib import Path
 
 from cxr.models import Architecture, PublishedWeights, TransferParams
 from cxr.models.backend import keras
-from cxr.models.keras_applications import STORE, with_backbone
+from cxr.models.keras_applications import STORE, Backbone, with_backbone
 
 PUBLISHED = PublishedWeights(
     "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
     md5="4d473c1dd8becc155b73f8504c6f6626",
     origin=f"{STORE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
 )
+BACKBONE = Backbone(
+    keras.applications.ResNet50,
+    keras.applications.resnet50.preprocess_input,
+    maps=("conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+)
 
 
-def build(plane_side: int, classes: int, recipe: TransferParams, imagenet: Path | None = None) -> keras.Model:
-    """Build the network; `imagenet` is the file of published weights, None draws random ones."""
-    resnet50 = keras.applications.resnet50
-    return with_backbone(resnet50.ResNet50, resnet50.preprocess_input, plane_side, classes, recipe, imagenet)
+def build(plane_side: int, classes: int, recipe: TransferParams, weights: Path | None = None) -> keras.Model:
+    """Build the network; `weights` is the file of those of the backbone, None draws random ones."""
+    return with_backbone(BACKBONE, plane_side, classes, recipe, weights)
 
 
 ARCHITECTURE = Architecture(build, TransferParams, PUBLISHED, last_block="conv5_")

@@ -8,7 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.errors import ParamsError
-from cxr.core.files import JsonObject, guarded, make_folder, require_room, whole_file, write_json
+from cxr.core.files import (
+    JsonObject,
+    Track,
+    guarded,
+    make_folder,
+    require_room,
+    untracked,
+    whole_file,
+    write_json,
+)
 from cxr.core.image import Plane, PlaneRule
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
@@ -16,7 +25,7 @@ from cxr.core.records import as_json
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
 from cxr.models import TrainParams, TransferParams, architecture
 from cxr.models.backend import keras
-from cxr.models.pretrained import require_weights
+from cxr.models.pretrained import weights_file
 from cxr.training.devices import environment, in_float32, make_reproducible, precision
 from cxr.training.export import assert_agreement, export_network, gflop, room_for
 from cxr.training.loop import (
@@ -30,7 +39,7 @@ from cxr.training.loop import (
     no_callbacks,
     weighted,
 )
-from cxr.training.transfer import feature_extractor, origin_of, transfer
+from cxr.training.transfer import feature_extractor, origin_of, transfer, weights_sha256
 
 HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "model.weights.h5"
@@ -63,6 +72,7 @@ def train_network(
     weights: Path,
     cache: Path | None = None,
     make_callbacks: CallbackFactory = no_callbacks,
+    track: Track = untracked,
 ) -> Trained:
     """Train the network `name` on the train split; the validation split decides when to stop.
 
@@ -72,9 +82,10 @@ def train_network(
         images: uint8 (n, side, side).
         shared: Seed, classes, image side and runtime.
         recipe: The section `train_<name>`.
-        weights: Folder where ImageNet weights are looked for.
+        weights: Folder where files of weights are looked for.
         cache: Folder where features of a frozen backbone are kept; None keeps none. No result depends on it.
         make_callbacks: Asked for callbacks of Keras before each phase; no result depends on them.
+        track: Follows the computing of features.
 
     Raises:
         DataError, WeightsError, ParamsError: What is needed is absent or wrong.
@@ -88,20 +99,20 @@ def train_network(
     make_reproducible(shared.runtime, shared.seed)
     train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
     train = weighted(train, table, recipe.evenness)
-    build, imagenet = partial(network.build, images.shape[1], len(shared.classes), recipe), None
-    if network.published and recipe.initialisation == "imagenet":
-        imagenet = require_weights(weights, name, network.published)
-        build = partial(build, imagenet)
+    build = partial(network.build, images.shape[1], len(shared.classes), recipe)
+    file = weights_file(weights, name, recipe.initialisation, network.published)
+    if file:
+        build = partial(build, file)
     with precision(shared.runtime):
         model = build()
-        if imagenet and isinstance(recipe, TransferParams):
-            origin = origin_of(name, recipe.side, imagenet, shared.runtime)
-            extract = feature_extractor(model, origin, cache)
+        start = weights_sha256(model) if file else ""
+        if file and isinstance(recipe, TransferParams):
+            extract = feature_extractor(model, origin_of(name, recipe, start, shared.runtime), cache, track)
             phases = transfer(name, model, train, validation, recipe, shared.seed, extract, make_callbacks)
         else:
             phases = {"whole": fit(model, train, validation, recipe, shared.seed, Phase(name), make_callbacks)}
     kept = in_float32(model, build)
-    description = describe(name, kept, phases, table, shared, recipe)
+    description = describe(name, kept, phases, table, shared, recipe, start)
     return Trained(kept, epochs_of(phases), description, validation.planes[:AGREEMENT_PLANES])
 
 
@@ -117,8 +128,12 @@ def describe(
     table: pd.DataFrame,
     shared: CommonParams,
     recipe: TrainParams,
+    start: str,
 ) -> JsonObject:
-    """Return name, classes in output order, cost, params, data and environment of a training."""
+    """Return name, classes in output order, cost, params, data and environment of a training.
+
+    `start` is the SHA-256 of the arrays that came from a file, empty where the weights began at random.
+    """
     history = epochs_of(phases)
     best = min(history, key=lambda epoch: epoch["val_loss"])
     return {
@@ -127,6 +142,7 @@ def describe(
         "image_side": model.input_shape[1],
         "side": recipe.side,
         "initialisation": recipe.initialisation,
+        "initial_weights_sha256": start or None,
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "training": {

@@ -5,22 +5,25 @@ of an untrained head, so it learns alone first; and batch normalisation stays in
 published.
 """
 
+import hashlib
 import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr import models
-from cxr.core.files import sha256_of
-from cxr.core.image import Plane
+from cxr.core.files import Track, sha256_of, untracked, whole_file
+from cxr.core.image import Plane, pixels_digest
 from cxr.core.params import RuntimeParams
 from cxr.models import TransferParams
 from cxr.models.backend import keras, tf
+from cxr.models.layers import SMALLEST_VARIANCE
 from cxr.training.devices import environment
 from cxr.training.loop import CallbackFactory, Examples, History, Phase, PhaseName, fit, optimise, smoothed
 
@@ -29,6 +32,9 @@ FeatureExtractor = Callable[[Plane], Features]
 
 # Of every batch, the last one padded: another size may choose another kernel, which adds in another order.
 FEATURE_BATCH = 32
+# Of the mean variance of all features, added to each: one that hardly varies in training would else decide elsewhere.
+SHRINKAGE = 0.05
+HEAD_LAYERS = ("standardise", "logits")  # what does not come with a file of weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,8 @@ class FeatureOrigin:
     Attributes:
         network: Its name.
         side: Of the network's own input, pixels.
-        weights: SHA-256 of the file of published weights.
+        depths: How many of the backbone's maps are pooled.
+        weights: SHA-256 of the backbone's arrays, see `weights_sha256`.
         code: SHA-256 of each file of code, which is compared as text, as DVC does.
         runtime: The section `runtime`: its arithmetic is part of the result.
         environment: Versions and class of machine.
@@ -46,55 +53,97 @@ class FeatureOrigin:
 
     network: str
     side: int
+    depths: int
     weights: str
     code: tuple[str, ...]
     runtime: str
     environment: dict[str, str]
 
 
-def origin_of(name: str, side: int, weights: Path, runtime: RuntimeParams) -> FeatureOrigin:
-    """Return what the features of the network `name` follow from, with the published weights in the file `weights`.
+def origin_of(name: str, recipe: TransferParams, weights: str, runtime: RuntimeParams) -> FeatureOrigin:
+    """Return what the features of the network `name` follow from, with arrays of the SHA-256 `weights`.
 
     The preprocessing is part of the code and of Keras's version.
     """
     folder = Path(models.__file__).parent
     code = (Path(__file__), *(folder / f"{module}.py" for module in (name, "keras_applications", "layers")))
     shas = tuple(sha256_of(path) for path in code)
-    return FeatureOrigin(name, side, sha256_of(weights), shas, runtime.model_dump_json(), environment())
+    return FeatureOrigin(name, recipe.side, recipe.head.depths, weights, shas, runtime.model_dump_json(), environment())
 
 
-def feature_extractor(model: keras.Model, origin: FeatureOrigin, cache: Path | None) -> FeatureExtractor:
-    """Return the function from planes to the network's output `features`, which looks into the cache first.
+def weights_sha256(model: keras.Model) -> str:
+    """Return the SHA-256 of the arrays that came from a file: the same whatever kind of file that was.
+
+    They are float32, little-endian, in the order of the layers, a kernel before its bias; those of the head are left
+    out.
+    """
+    digest = hashlib.sha256()
+    for layer in model.layers:
+        if layer.name not in HEAD_LAYERS:
+            for weight in layer.weights:
+                digest.update(np.asarray(weight.numpy(), "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def feature_extractor(
+    model: keras.Model, origin: FeatureOrigin, cache: Path | None, track: Track = untracked
+) -> FeatureExtractor:
+    """Return the function from planes to their features, which looks each plane up in the cache first.
 
     Args:
-        model: Its backbone still with the published weights.
-        origin: What the features follow from; with the planes the key of the cache.
-        cache: Folder of the cache; a file in it that is damaged is computed again. None keeps nothing.
+        model: Its backbone still with the weights it came with.
+        origin: What the features follow from; with the plane the key of the cache.
+        cache: Folder of the cache; a file in it that is damaged is made anew. None keeps nothing.
+        track: Follows the computing.
     """
-    # Compressed for the checksum that comes with it: an altered file is noticed.
-    memory = joblib.Memory(cache, verbose=0, compress=1)
-    compute = memory.cache(_features, ignore=["infer"])
     infer = inference_graph(model)
-    return lambda planes: compute(origin, planes, infer)
+
+    def compute(planes: Plane) -> Features:
+        sys.stderr.write(f"{origin.network}: computing the features of {len(planes)} images, once for all epochs\n")
+        return pooled_features(infer, planes, track)
+
+    if cache is None:
+        return compute
+    name = hashlib.sha256(repr(origin).encode()).hexdigest()
+    return partial(_looked_up, cache / "features" / f"{name}.npz", compute)
 
 
-def _features(origin: FeatureOrigin, planes: Plane, infer: "Callable[[Plane], tf.Tensor]") -> Features:
-    sys.stderr.write(f"{origin.network}: computing the features of {len(planes)} images, once for all epochs\n")
-    return pooled_features(infer, planes)
+def _looked_up(file: Path, compute: FeatureExtractor, planes: Plane) -> Features:
+    """Return the features of `planes`; those that `file` lacks are computed and added to it.
+
+    Plane by plane, so that another split of the same images, as of a fold, computes none again.
+    """
+    known, digests = _kept(file), [pixels_digest(plane) for plane in planes]
+    new = {digest: number for number, digest in enumerate(digests) if digest not in known}
+    if new:
+        known |= dict(zip(new, compute(planes[list(new.values())]), strict=True))
+        with whole_file(file) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, digests=list(known), features=np.stack(list(known.values())))
+    return np.stack([known[digest] for digest in digests])
+
+
+def _kept(file: Path) -> dict[str, Features]:
+    """Return the vectors in a file of the cache by their planes' digests; of one that is absent or damaged, none."""
+    try:
+        with np.load(file) as arrays:  # an archive with a checksum for each array
+            return dict(zip(arrays["digests"].tolist(), arrays["features"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}
 
 
 def inference_graph(model: keras.Model) -> "Callable[[Plane], tf.Tensor]":
-    """Return what gives a network's output `features`, without augmentation and in inference mode.
+    """Return what gives the features before they are standardised, without augmentation and in inference mode.
 
     Its graph is made at the first call, and once: for a deep backbone that takes as long as a hundred images.
 
     Args:
-        model: From `cxr.models`.
+        model: From `cxr.models`, with weights from a file.
 
     Returns:
         A function from uint8 (FEATURE_BATCH, side, side, 1) to float32 (FEATURE_BATCH, d).
     """
-    inner = keras.Model(model.inputs, model.output["features"])
+    feature_map = keras.layers.GlobalAveragePooling2D()(model.get_layer("standardise").input)
+    inner = keras.Model(model.inputs, feature_map)
     spec = tf.TensorSpec((FEATURE_BATCH, *model.input_shape[1:]), tf.uint8)
     infer: Callable[[Plane], tf.Tensor] = tf.function(
         lambda batch: tf.cast(inner(batch, training=False), tf.float32), input_signature=[spec]
@@ -102,19 +151,21 @@ def inference_graph(model: keras.Model) -> "Callable[[Plane], tf.Tensor]":
     return infer
 
 
-def pooled_features(infer: "Callable[[Plane], tf.Tensor]", planes: Plane) -> Features:
-    """Return a network's features of any number of planes.
+def pooled_features(infer: "Callable[[Plane], tf.Tensor]", planes: Plane, track: Track = untracked) -> Features:
+    """Return a network's features of any number of planes, before they are standardised.
 
     Args:
         infer: From `inference_graph`.
         planes: uint8 (n, side, side), at least one.
+        track: Follows the batches.
 
     Returns:
-        float32 (n, d), d being 512 for VGG16 and 2048 for ResNet50; a row depends on its own plane alone.
+        float32 (n, d), d being the channels of all maps that are pooled; a row depends on its own plane alone.
     """
     padding = -len(planes) % FEATURE_BATCH
     padded = np.pad(planes, ((0, padding), (0, 0), (0, 0)))[..., np.newaxis]
-    parts = [infer(batch).numpy() for batch in np.split(padded, math.ceil(len(planes) / FEATURE_BATCH))]
+    batches = np.split(padded, math.ceil(len(planes) / FEATURE_BATCH))
+    parts = [infer(batch).numpy() for batch in track(batches, f"features (batches of {FEATURE_BATCH})", len(batches))]
     return np.concatenate(parts)[: len(planes)]
 
 
@@ -183,7 +234,12 @@ def _fit_head(
     extract: FeatureExtractor,
     make_callbacks: CallbackFactory,
 ) -> History:
-    learned, checked = extract(train.planes), extract(validation.planes)
+    raw = extract(train.planes)
+    mean, variance = raw.mean(axis=0), raw.var(axis=0)
+    variance += SHRINKAGE * variance.mean()
+    model.get_layer("standardise").set_weights([mean, variance])
+    scale = 1 / np.sqrt(variance + SMALLEST_VARIANCE)
+    learned, checked = (raw - mean) * scale, (extract(validation.planes) - mean) * scale
     vectors = _dataset(learned, smoothed(train.targets, recipe.label_smoothing))
     return optimise(
         head_of(model),

@@ -202,6 +202,53 @@ def test_weights_that_are_not_fetched_say_why_and_what_to_do(name: str, sentence
     assert sentence in " ".join(result.stderr.split())
 
 
+def test_several_networks_are_asked_for_at_once_and_a_wrong_one_before_any_is_fetched(
+    tmp_path: Path, monkeypatch
+) -> None:
+    fetched: list[Path] = []
+    monkeypatch.setattr("cxr.models.pretrained.fetch", lambda _, folder, __: fetched.append(folder) or True)
+    assert run("weights", "vgg16", "cnn1", "--root", tmp_path).exit_code == 1
+    assert fetched == []
+    result = run("weights", "vgg16", "resnet50", "--root", tmp_path)
+    assert fetched == [tmp_path / "weights/vgg16", tmp_path / "weights/resnet50"]
+    assert result.stdout.count(": fetched") == 2
+
+
+TRAINED = PARAMS + "train_cnn1: {side: 32}\ntrain_vgg16:\n  weights: random  # for now\n  side: 48\n"
+
+
+def test_after_an_import_the_way_to_imagenet_is_said_where_networks_start_at_random(
+    tmp_path: Path, project: Path
+) -> None:
+    source = write_tree(tmp_path / "source", release_files())
+    (project / "params.yaml").write_text(TRAINED)
+    (project / "params.imagenet.yaml").write_text("train_vgg16: {weights: imagenet, side: 112}\n")
+    said = run("import", source, "--root", project, "--no-dvc").stdout
+    assert "vgg16 would start from random weights" in said
+    assert said.endswith("\n  cxr-data weights vgg16\n  cxr-data preset params.imagenet.yaml\n")
+    assert run("preset", project / "params.imagenet.yaml", "--root", project).exit_code == 0
+    assert "imagenet" not in run("import", source, "--root", project, "--no-dvc").stdout
+
+
+def test_a_preset_changes_the_values_that_it_names_and_no_other_byte(tmp_path: Path, project: Path) -> None:
+    (project / "params.yaml").write_text(TRAINED)
+    (tmp_path / "p.yaml").write_text("seed: 7\nimage: {side: 112}\ntrain_vgg16: {weights: imagenet, side: 112}\n")
+    result = run("preset", tmp_path / "p.yaml", "--root", project)
+    assert result.exit_code == 0, result.output
+    assert "p.yaml: image, train_vgg16" in " ".join(result.stdout.split())
+    expected = TRAINED.replace("side: 32\nruntime", "side: 112\nruntime").replace("random  #", "imagenet #")
+    assert (project / "params.yaml").read_text() == expected.replace("side: 48", "side: 112")
+
+
+def test_a_preset_that_does_not_fit_changes_nothing(tmp_path: Path, project: Path) -> None:
+    (project / "params.yaml").write_text(TRAINED)
+    (tmp_path / "p.yaml").write_text("image: {side: 112}\ntrain_vgg16: {depth: 3}\n")
+    result = run("preset", tmp_path / "p.yaml", "--root", project)
+    assert result.exit_code == 1
+    assert "has no value train_vgg16.depth; add it there" in " ".join(result.stderr.split())
+    assert (project / "params.yaml").read_text() == TRAINED
+
+
 def test_sample_draws_what_the_options_say(tmp_path: Path, monkeypatch) -> None:
     drawn: dict[str, object] = {}
     monkeypatch.setattr("cxr.phantom.sample.write_sample", lambda root, **options: drawn.update(options, root=root))

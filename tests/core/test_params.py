@@ -1,8 +1,10 @@
+import re
+
 import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import KNOWN_KEYS, TRAINING, SeedParams, read_params, section, top_level
+from cxr.core.params import KNOWN_KEYS, TRAINING, SeedParams, read_params, section, top_level, with_values
 from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import PrepareParams
 from cxr.dataset.split import SplitParams
@@ -156,6 +158,51 @@ def test_params_are_read_as_notepad_saves_them(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes("seed: 1 # für alle\r\nbalance: {}\r\n".encode("utf-8-sig"))
     assert read_params(path) == {"seed": 1, "balance": {}}
+
+
+BEFORE = """\
+# a comment
+train_vgg16:
+  weights: random      # a word
+  side: 48
+  head: {epochs: 60, learning_rate: 0.001}
+  even: null
+  fine_tune:
+    epochs: 10         # a number
+"""
+
+
+def test_values_are_changed_where_they_stand_and_every_other_byte_is_kept():
+    head = {"epochs": 7, "learning_rate": 0.00002}
+    values = {"train_vgg16": {"weights": "mine.weights.h5", "side": 112, "head": head, "fine_tune": {"epochs": 0}}}
+    assert (
+        with_values(BEFORE, values)
+        == """\
+# a comment
+train_vgg16:
+  weights: mine.weights.h5 # a word
+  side: 112
+  head: {epochs: 7, learning_rate: 2e-05}
+  even: null
+  fine_tune:
+    epochs: 0          # a number
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"train_vgg16": {"depths": 3}}, "p.yaml has no value train_vgg16.depths; add it there"),
+        ({"train_vgg": {"side": 3}}, "p.yaml has no value train_vgg.side; add it there"),
+        ({"train_vgg16": {"even": 3}}, "p.yaml has no value train_vgg16.even; add it there"),
+        ({"train_vgg16": {"side": {"of": 3}}}, "p.yaml has no value train_vgg16.side.of; add it there"),
+        ({"train_vgg16": {"head": 3}}, "p.yaml: train_vgg16.head is not a plain value"),
+    ],
+)
+def test_values_that_have_no_place_are_refused(values, words):
+    with pytest.raises(ParamsError, match=re.escape(words)):
+        with_values(BEFORE, values, "p.yaml")
 
 
 def test_the_page_of_params_follows_from_the_code():

@@ -246,7 +246,7 @@ def test_params_without_the_number_are_refused(text: str) -> None:
 
 
 def test_a_number_behind_an_anchor_is_refused_rather_than_garbled() -> None:
-    with pytest.raises(ParamsError, match="is not a plain number"):
+    with pytest.raises(ParamsError, match="is not a plain value"):
         with_expected_files("prepare:\n  expected_files: &n 1\n", 7)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cxr.core.errors import WeightsError
 from cxr.models import PublishedWeights
-from cxr.models.pretrained import fetch, require_weights
+from cxr.models.pretrained import fetch, require_weights, weights_file
 from tests.imports import ROOT
 from tests.networks import published
 
@@ -100,3 +100,21 @@ def test_wrong_weights_tell_both_md5s_and_right_ones_are_returned(tmp_path: Path
     with pytest.raises(WeightsError, match=f"its md5 is {MD5}, expected {published('vgg16').md5}"):
         require_weights(tmp_path, "vgg16", published("vgg16"))
     assert require_weights(tmp_path, "vgg16", PublishedWeights(path.name, MD5)) == path
+
+
+def test_a_file_is_looked_for_beside_the_published_one_and_elsewhere_where_its_path_says_so(tmp_path: Path) -> None:
+    for path in (tmp_path / "weights/vgg16/mine.h5", tmp_path / "elsewhere.weights.h5"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"weights")
+    folder = tmp_path / "weights/vgg16"
+    assert weights_file(folder, "vgg16", "mine.h5", published("vgg16")) == folder / "mine.h5"
+    assert weights_file(folder, "vgg16", str(tmp_path / "elsewhere.weights.h5"), published("vgg16")).is_file()
+    assert weights_file(folder, "vgg16", "random", published("vgg16")) is None
+    assert weights_file(folder, "cnn1", "random", None) is None
+
+
+def test_an_absent_file_says_where_it_is_expected_and_never_begins_at_random(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        weights_file(tmp_path, "vgg16", "mine.h5", published("vgg16"))
+    for words in ("train_vgg16.weights in params.yaml is 'mine.h5'", f"{tmp_path / 'mine.h5'}. Put it there"):
+        assert words in str(caught.value)

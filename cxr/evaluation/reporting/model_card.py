@@ -289,7 +289,8 @@ def _members(description: JsonObject) -> str:
 def _initialised(description: JsonObject) -> str:
     """Say what the weights started from; of members that differ, by their params, each."""
     if description["initialisation"] != "mixed":
-        return _started(description["initialisation"])
+        digest = description.get("initial_weights_sha256")
+        return _started(description["initialisation"]) + (f" (SHA-256 of the arrays `{digest}`)" if digest else "")
     sections = {name: description["params"][f"train_{name}"] for name in description["members"]}
     return ", ".join(f"`{name}` {_started(params.get('weights', 'random'))}" for name, params in sections.items())
 
