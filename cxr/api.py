@@ -1,6 +1,6 @@
 """Screening in Python, without a table: arrays and files in, the answers of `cxr-batch` out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -115,7 +115,7 @@ def screen(
         CxrError: An array is of another type or shape, or the packaged model's files are not whole.
     """
     model = model or load_model()
-    decode = partial(_decoded, side=model.plane_side, any_dicom=any_dicom)
+    decode = partial(_decoded, sides=model.sides, any_dicom=any_dicom)
     numbered = enumerate(_sources(pictures))
     readings = prefetch(decode, numbered, available_cores(), BATCHES_AHEAD * BATCH)
     results: list[Result] = []
@@ -175,20 +175,20 @@ def _files(path: Path) -> Iterator[_Source]:
         yield _Source(str(path / candidate.relative), None, path.absolute(), candidate.relative, candidate.named)
 
 
-def _decoded(numbered: tuple[int, _Source], side: int, any_dicom: bool) -> tuple[_Source, Reading]:
+def _decoded(numbered: tuple[int, _Source], sides: Sequence[int], any_dicom: bool) -> tuple[_Source, Reading]:
     """Read a picture; its number tells it from others, which may be the same file."""
     number, source = numbered
     candidate = Candidate(str(number), source.relative, source.named)
     if source.array is not None:
-        return source, _of_array(candidate, source.array, side)
-    return source, read(candidate, source.folder, [side], ReadOptions(any_dicom=any_dicom))
+        return source, _of_array(candidate, source.array, sides)
+    return source, read(candidate, source.folder, sides, ReadOptions(any_dicom=any_dicom))
 
 
-def _of_array(candidate: Candidate, array: NDArray[Any], side: int) -> Reading:
+def _of_array(candidate: Candidate, array: NDArray[Any], sides: Sequence[int]) -> Reading:
     image, steps = Image.fromarray(array), list[str]()
     luminance, bit_depth = luminance_of(image, steps)
     facts = ImageFacts(image.width, image.height, image.mode, bit_depth, "", tuple(steps), colour=colour_of(image))
-    return Reading(candidate, planes={side: to_plane(luminance, side)}, facts=facts)
+    return Reading(candidate, planes={side: to_plane(luminance, side) for side in sides}, facts=facts)
 
 
 def _result(name: str, row: Row, model: Model) -> Result:

@@ -100,19 +100,21 @@ def site_films(folder: Path, model: "ScreeningModel") -> "SiteFilms":
     from cxr.validation.adapt import SiteFilms
 
     root, side = folder.absolute(), model.plane_side
+    judged_side = model.sides[-1]  # of its gate, where it has one
     store, found = store_of(root), discover(Query([root]), Naming(root)).candidates
-    readings = prefetch(lambda one: read(one, root, [side]), found, store.workers, 4 * store.workers, store.stop)
+    readings = prefetch(lambda one: read(one, root, model.sides), found, store.workers, 4 * store.workers, store.stop)
     unreadable, kept = 0, {}
     for reading in bars(readings, "reading", len(found)):
         if reading.facts is None:
             unreadable += reading.is_image
         elif reading.sha256 not in kept:
-            kept[reading.sha256] = (reading.facts, reading.planes[side])
-    verdicts = judge(kept, model.gate)
+            kept[reading.sha256] = reading.facts, reading.planes
+    pictures = {name: (facts, planes[judged_side]) for name, (facts, planes) in kept.items()}
+    verdicts = judge(pictures, model.gate)
     passed = [name for name in kept if verdicts[name].reason is None]
     if not passed:
         raise DataError(f"no film in {folder} was answered: {len(kept):,} rejected, {unreadable:,} cannot be read")
-    planes = np.stack([kept[name][1] for name in passed])
+    planes = np.stack([kept[name][1][side] for name in passed])
     said = model.network.screen(planes)
     trained = model.decisions.training_pixels if model.decisions else frozenset[str]()
     return SiteFilms(
