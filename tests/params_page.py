@@ -14,7 +14,7 @@ from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture
 from cxr.training.params import GateParams
-from cxr.training.refit_plan import LeaveSourceOutParams
+from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 from tests.networks import NAMES
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
@@ -68,6 +68,7 @@ SECTIONS = {
     "train_gate": GateParams,
     "ensemble": EnsembleParams,
     "leave_source_out": LeaveSourceOutParams,
+    "leave_hospital_out": LeaveHospitalOutParams,
     "evaluate": EvaluateParams,
 }
 HEADER = """# params.yaml

@@ -21,7 +21,8 @@ TRAINED = [f"train_{name}" for name in NETWORKS]
 PIPELINES = {
     "dvc.yaml": ["prepare", "balance", "split", *TRAINED, "evaluate"],
     "release/dvc.yaml": [
-        "train_cnn1", "train_lite0", "train_gate", "ensemble", "leave_source_out", "evaluate", "compare",
+        "train_cnn1", "train_lite0", "train_gate", "ensemble", "leave_source_out", "leave_hospital_out",
+        "evaluate", "compare",
     ],
 }  # fmt: skip
 STAGES = [(file, stage) for file, stages in PIPELINES.items() for stage in stages]

@@ -2,85 +2,18 @@
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from rich.console import Console
 
-from cxr.core.errors import ParamsError
 from cxr.core.image import Plane
-from cxr.core.params import CommonParams, Section
+from cxr.core.params import CommonParams
 from cxr.models import TrainParams
 from cxr.models.backend import keras
-from cxr.training.leave_source_out import ANSWER_BATCH, DECIMALS
+from cxr.training.refit_plan import ANSWER_BATCH, DECIMALS, LeftOutHospital
 from cxr.training.train import train_network
-
-
-class LeaveHospitalOutParams(Section):
-    """The section `leave_hospital_out` of release/params.yaml."""
-
-    network: str = Field("lite0", description="What is trained again; its recipe is the section train_<network>.")
-    hospitals: list[str] = Field([], description="Sources that are left out, one after the other; empty: none.")
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOutHospital:
-    """One training and what it is asked about.
-
-    Attributes:
-        hospital: The source that is left out.
-        learned: Rows of the split table without it and without what shares a group with it.
-        asked: All its rows of the manifest, also those that balancing left aside.
-    """
-
-    hospital: str
-    learned: pd.DataFrame
-    asked: pd.DataFrame
-
-
-def plan_hospitals(
-    table: pd.DataFrame, manifest: pd.DataFrame, hospitals: Sequence[str], classes: Sequence[str]
-) -> list[LeftOutHospital]:
-    """Plan a training for each hospital.
-
-    Args:
-        table: The split table.
-        manifest: The table that `prepare` wrote.
-        hospitals: Sources of the manifest.
-        classes: All labels; what is of another class is not asked about.
-
-    Raises:
-        ParamsError: A hospital is no source of the manifest, or without it a class has no image to learn from.
-    """
-    plan = []
-    for hospital in hospitals:
-        asked = manifest[(manifest["source"] == hospital) & manifest["label"].isin(classes)]
-        if asked.empty:
-            known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
-            raise ParamsError(
-                f"params.yaml: leave_hospital_out.hospitals names {hospital}, which is no source of the images; "
-                f"expected some of: {known}"
-            )
-        learned = table[~table["group"].isin(table.loc[_related(table, asked), "group"])]
-        left = set(zip(learned["split"], learned["label"], strict=True))
-        lacking = [label for label in classes for split in ("train", "validation") if (split, label) not in left]
-        if lacking:
-            raise ParamsError(
-                f"params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has no image "
-                "left to learn from; leave it out of the list"
-            )
-        plan.append(LeftOutHospital(hospital, learned, asked))
-    return plan
-
-
-def _related(table: pd.DataFrame, asked: pd.DataFrame) -> "pd.Series[bool]":
-    """Tell which rows are of the films asked about, or show one of them or one of their patients again."""
-    patients = set(asked["patient"]) - {""}
-    same = table["duplicate_group"].isin(asked["duplicate_group"]) | table["patient"].isin(patients)
-    return same | table["file"].isin(asked["file"])
 
 
 def leave_hospitals_out(

@@ -15,10 +15,7 @@ from cxr.models import SmallParams, cnn1
 from cxr.models.backend import keras
 from cxr.training.devices import in_float32, make_reproducible, precision
 from cxr.training.loop import Phase, examples, fit, weighted
-from cxr.training.refit_plan import Plan, Refit
-
-DECIMALS = 6
-ANSWER_BATCH = 64
+from cxr.training.refit_plan import ANSWER_BATCH, DECIMALS, Plan, Refit
 
 
 def leave_source_out(plan: Plan, images: Plane, shared: CommonParams, recipe: SmallParams) -> pd.DataFrame:

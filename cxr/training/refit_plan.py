@@ -1,5 +1,6 @@
-"""Which images a refit learns from and is asked about when one source is held out, decided on the split table."""
+"""Which images a refit learns from and is asked about when a source or a hospital is held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -8,6 +9,9 @@ from pydantic import Field
 from cxr.core.errors import ParamsError
 from cxr.core.params import Section
 from cxr.models import SmallParams
+
+DECIMALS = 6  # of what is written of an answer
+ANSWER_BATCH = 64
 
 
 class LeaveSourceOutParams(Section):
@@ -89,3 +93,67 @@ def _without(table: pd.DataFrame, source: str) -> pd.DataFrame:
 def _has_all(table: pd.DataFrame, classes: tuple[str, ...]) -> bool:
     left = set(zip(table["split"], table["label"], strict=True))
     return all((split, label) in left for split in ("train", "validation") for label in classes)
+
+
+class LeaveHospitalOutParams(Section):
+    """The section `leave_hospital_out` of release/params.yaml."""
+
+    network: str = Field("lite0", description="What is trained again; its recipe is the section train_<network>.")
+    hospitals: list[str] = Field([], description="Sources that are left out, one after the other; empty: none.")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutHospital:
+    """One training and what it is asked about.
+
+    Attributes:
+        hospital: The source that is left out.
+        learned: Rows of the split table without it and without what shares a group with it.
+        asked: All its rows of the manifest, also those that balancing left aside.
+    """
+
+    hospital: str
+    learned: pd.DataFrame
+    asked: pd.DataFrame
+
+
+def plan_hospitals(
+    table: pd.DataFrame, manifest: pd.DataFrame, hospitals: Sequence[str], classes: Sequence[str]
+) -> list[LeftOutHospital]:
+    """Plan a training for each hospital.
+
+    Args:
+        table: The split table.
+        manifest: The table that `prepare` wrote.
+        hospitals: Sources of the manifest.
+        classes: All labels; what is of another class is not asked about.
+
+    Raises:
+        ParamsError: A hospital is no source of the manifest, or without it a class has no image to learn from.
+    """
+    plan = []
+    for hospital in hospitals:
+        asked = manifest[(manifest["source"] == hospital) & manifest["label"].isin(classes)]
+        if asked.empty:
+            known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
+            raise ParamsError(
+                f"params.yaml: leave_hospital_out.hospitals names {hospital}, which is no source of the images; "
+                f"expected some of: {known}"
+            )
+        learned = table[~table["group"].isin(table.loc[_related(table, asked), "group"])]
+        left = set(zip(learned["split"], learned["label"], strict=True))
+        lacking = [label for label in classes for split in ("train", "validation") if (split, label) not in left]
+        if lacking:
+            raise ParamsError(
+                f"params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has no image "
+                "left to learn from; leave it out of the list"
+            )
+        plan.append(LeftOutHospital(hospital, learned, asked))
+    return plan
+
+
+def _related(table: pd.DataFrame, asked: pd.DataFrame) -> "pd.Series[bool]":
+    """Tell which rows are of the films asked about, or show one of them or one of their patients again."""
+    patients = set(asked["patient"]) - {""}
+    same = table["duplicate_group"].isin(asked["duplicate_group"]) | table["patient"].isin(patients)
+    return same | table["file"].isin(asked["file"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import ParamsError
-from cxr.training.leave_hospital_out import leave_hospitals_out, plan_hospitals
+from cxr.training.leave_hospital_out import leave_hospitals_out
+from cxr.training.refit_plan import plan_hospitals
 from tests.training.conftest import NO_CHANGE
 
 CLASSES = ("bright", "dark")
