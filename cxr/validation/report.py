@@ -190,8 +190,8 @@ def _training(network: NetworkEvaluation) -> tuple[str, ...]:
     return (
         *_named(known, "Files that the network was trained on"),
         f"Believe the column '{NAMES[UNSEEN]}': a network knows the answers to what it was trained on, so the column "
-        f"'{NAMES[ALL]}' looks better than the network is. Tables without these columns are of the files not trained "
-        "on.",
+        f"'{NAMES[ALL]}' may look better than the network is. Tables without these columns are of the files not "
+        "trained on.",
     )
 
 
