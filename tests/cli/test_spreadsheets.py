@@ -149,8 +149,11 @@ GERMAN = "CSV:59,34,76,1,,1031,false,true"  # semicolons, UTF-8, German, numbers
 def test_a_german_spreadsheet_finds_columns_umlauts_and_numbers(wards: Path, tmp_path: Path) -> None:
     run(wards, "-o", tmp_path / "r.csv", "--csv-dialect", "excel")
     subprocess.run(
-        ["soffice", "--headless", f"-env:UserInstallation={(tmp_path / 'home').as_uri()}", f"--infilter={GERMAN}"]
-        + ["--convert-to", "xlsx", "--outdir", str(tmp_path / "opened"), str(tmp_path / "r.csv")],
+        [
+            *("soffice", "--headless", f"-env:UserInstallation={(tmp_path / 'home').as_uri()}"),
+            *(f"--infilter={GERMAN}", "--convert-to", "xlsx:Calc MS Excel 2007 XML"),
+            *("--outdir", str(tmp_path / "opened"), str(tmp_path / "r.csv")),
+        ],
         check=True,
         capture_output=True,
     )
