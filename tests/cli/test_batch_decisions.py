@@ -277,7 +277,7 @@ class TestGuarded:
         run(album, "-o", tmp_path / "r.csv", "--report", tmp_path / "r.html")
         page = (tmp_path / "r.html").read_text(encoding="utf-8")
         assert '["gate","6a6a6a6a6a6a"]' in page
-        assert page.count("UklGR") == 6  # every picture, of rejected ones too
+        assert page.count("UklGR") == 2 * 6  # a thumbnail and a larger one of every picture, of rejected ones too
 
     def test_another_gate_is_refused(
         self, album: Path, tmp_path: Path, guarded: FakeModel, monkeypatch: pytest.MonkeyPatch
