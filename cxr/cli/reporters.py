@@ -267,7 +267,7 @@ def _gate_line(tally: Tally) -> Text:
     if gate is None:
         return Text("gate     none: every picture that can be decoded is answered, radiograph or not")
     total, reasons = _rejected(tally, GATE_REASONS)
-    return Text(f"gate     {gate.sha256[:12]} rejected {total:,} files{f': {reasons}' if reasons else ''}")
+    return Text(f"gate     {gate.sha256[:12]} rejected {_some(total, 'file')}{f': {reasons}' if reasons else ''}")
 
 
 def _header_lines(tally: Tally) -> Iterator[str]:
@@ -293,7 +293,9 @@ def _decision_lines(tally: Tally) -> Iterator[Text]:
             why = ", ".join(
                 f"{reasons[reason]:,} because {REFERRED[reason]}" for reason in ReferReason if reasons[reason]
             )
-            yield Text(f"refer    {whose(tally, head)}{reasons.total():,} files are for a person to decide: {why}")
+            count = reasons.total()
+            are = "is" if count == 1 else "are"
+            yield Text(f"refer    {whose(tally, head)}{_some(count, 'file')} {are} for a person to decide: {why}")
     yield from map(_warning, small_data_sentences(tally))
     yield from map(_warning, training_sentences(tally))
     for odd, sentence in drift_sentences(tally):

@@ -81,7 +81,7 @@ class TestSummary:
         for word, count in (("covid_suspected", 1), ("not_suspected", 2), ("refer", 1)):
             (line,) = [line for line in stderr.splitlines() if word in line.split() and "%" in line]
             assert str(count) in line.replace("│", " ").split(), line
-        assert "refer    1 files are for a person to decide: 1 because several classes are possible" in stderr
+        assert "refer    1 file is for a person to decide: 1 because several classes are possible" in stderr
         assert f"model    {deciding.identity}" in stderr
         assert "decides at covid_sens95 (sensitivity at least 0.95 on validation)" in stderr
         assert "drift    not compared with validation: 4 answered files, at least 30 are needed" in stderr
@@ -248,7 +248,7 @@ class TestGuarded:
         result = run(album, "-o", tmp_path / "r.csv")
         assert result.exit_code == 3
         assert "gate     6a6a6a6a6a6a rejected 3 files: 1 colour_photo, 2 not_a_radiograph" in result.stderr
-        assert "refer    1 files are for a person to decide: 1 because they are unlike what was learnt" in result.stderr
+        assert "refer    1 file is for a person to decide: 1 because they are unlike what was learnt" in result.stderr
         assert "not_a_radiograph: d.png (the gate scores it 1.000 as no chest radiograph" in result.stderr
         assert "flags    out_of_distribution 1" in result.stderr
 
@@ -277,7 +277,7 @@ class TestGuarded:
         run(album, "-o", tmp_path / "r.csv", "--report", tmp_path / "r.html")
         page = (tmp_path / "r.html").read_text(encoding="utf-8")
         assert '["gate","6a6a6a6a6a6a"]' in page
-        assert page.count("UklGR") == 6  # every picture, of rejected ones too
+        assert page.count("UklGR") == 2 * 6  # a thumbnail and a larger one of every picture, of rejected ones too
 
     def test_another_gate_is_refused(
         self, album: Path, tmp_path: Path, guarded: FakeModel, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,8 @@
 """Tables for a spreadsheet: a workbook, and CSV as Excel wants it; every command reads them back."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from openpyxl import load_workbook
 from typer.testing import CliRunner, Result
 
 from cxr.cli.tables import merge_app, verify_app
+from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import Format, read_table
 from tests.cli.batches import run
 from tests.screening.drawings import save
@@ -136,6 +139,31 @@ def test_cxr_eval_reads_every_form(name: str, scans: Path, tmp_path: Path) -> No
         assert done.exit_code == 0, done.output
         figures.append((tmp_path / "e.json").read_text().replace(table, "TABLE"))
     assert json.loads(figures[0]) == json.loads(figures[1])
+
+
+GERMAN = "CSV:59,34,76,1,,1031,false,true"  # semicolons, UTF-8, German, numbers as a user of that language types them
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not here: apt install libreoffice-calc")
+def test_a_german_spreadsheet_finds_columns_umlauts_and_numbers(wards: Path, tmp_path: Path) -> None:
+    run(wards, "-o", tmp_path / "r.csv", "--csv-dialect", "excel")
+    subprocess.run(
+        [
+            *("soffice", "--headless", f"-env:UserInstallation={(tmp_path / 'home').as_uri()}"),
+            *(f"--infilter={GERMAN}", "--convert-to", "xlsx:Calc MS Excel 2007 XML"),
+            *("--outdir", str(tmp_path / "opened"), str(tmp_path / "r.csv")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    header, *rows = load_workbook(tmp_path / "opened" / "r.xlsx").worksheets[0].iter_rows(values_only=True)
+    expected = list(read_run_result(tmp_path / "r.csv").rows())
+    assert [row[0] for row in rows] == [row["path"] for row in expected]
+    assert "Röntgen/Müller; links, 1.png" in {row[0] for row in rows}
+    for name in ("probability_covid", "brightness", "width"):
+        place = header.index(name)
+        assert [row[place] for row in rows] == [float(row[name]) if row[name] else None for row in expected]
 
 
 def test_an_older_workbook_gives_its_rows_by_name(tmp_path: Path, scans: Path) -> None:

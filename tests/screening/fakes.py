@@ -78,6 +78,10 @@ class FakeModel:
     )
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        return (self.plane_side, *([self.gate.plane_side] if self.gate else []))
+
+    @property
     def members(self) -> tuple[str, ...]:
         return tuple(self.description.get("members", ()))  # type: ignore[arg-type]
 
