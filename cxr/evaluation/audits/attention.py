@@ -12,6 +12,7 @@ from cxr.core.files import scratch_folder
 from cxr.core.image import Plane
 from cxr.dataset.release import Masks
 from cxr.evaluation.audits.subject import AuditData, Subject
+from cxr.evaluation.reporting.format import HUNDREDTHS
 from cxr.evaluation.stats.intervals import rounded
 from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, Network, class_maps, openvino_module, read_linear_head
 from cxr.inference.outputs import SavedOutputs
@@ -110,10 +111,12 @@ def judge(figures: Attention, model: str | None) -> AuditRecord:
     if figures.void is None:
         result, found = Result.NOT_MEASURABLE, f"No map of {model} can be compared with one of random weights"
     elif figures.void:
-        found += ": they are void, for they do not show what was learned"
-    medians = ", ".join(f"{row.enrichment_median} for {row.label}" for row in inside)
+        found += ": they are void, because they hardly depend on what was learned"
+    medians = ", ".join(f"{HUNDREDTHS.number(row.enrichment_median)} for {row.label}" for row in inside)
     found += (
-        f"; energy in the lungs by area of the lungs, median: {medians}." if inside else "; there are no lung masks."
+        f"; energy in the lungs over the area of the lungs, median: {medians}."
+        if inside
+        else "; there are no lung masks."
     )
     limit = (
         f"A warning if the similarity is above {VOID_ABOVE}, or, with lung masks, if a class's median of energy by "

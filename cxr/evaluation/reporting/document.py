@@ -33,7 +33,11 @@ def _standard(stated: Mapping[str, Any]) -> Standard:
 
 Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
 
-VOID, CHECKED, NOT_CHECKED = "Void: hardly depends on the weights", "Checked: shows where, not why", "Not checked"
+VOID, CHECKED, NOT_CHECKED = (
+    "Void: random weights give nearly the same map",
+    "Shows where it looked, not why",
+    "Not checked",
+)
 
 
 def stamp_of(maps: Attention) -> str:

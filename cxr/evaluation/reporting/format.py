@@ -48,6 +48,7 @@ class Notation:
 
 
 NUMBER = Notation()
+HUNDREDTHS = Notation(2)
 FINE_NUMBER = Notation(4)
 CHANGE = Notation(signed=True)
 FINE_CHANGE = Notation(4, signed=True)

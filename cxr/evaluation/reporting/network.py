@@ -37,7 +37,7 @@ from cxr.evaluation.reporting.document import (
     table,
     text,
 )
-from cxr.evaluation.reporting.format import CHANGE, FINE_NUMBER, Notation
+from cxr.evaluation.reporting.format import CHANGE, FINE_NUMBER, HUNDREDTHS
 from cxr.evaluation.reporting.networks import SMALL, calibration_blocks, class_blocks, curve_blocks, distribution_blocks
 from cxr.evaluation.stats.decisions import (
     Answering,
@@ -48,8 +48,6 @@ from cxr.evaluation.stats.decisions import (
     SelectiveRisk,
 )
 from cxr.evaluation.stats.intervals import Interval
-
-HUNDREDTHS = Notation(2)
 
 
 def point_blocks(points: Sequence[MeasuredPoint]) -> list[Block]:

@@ -239,8 +239,8 @@ def standards_section(report: Report) -> Section:
     """How many items of each reporting standard are reported."""
     words = Paragraph(
         (
-            "report.json has every item, and where in this report it is. Much is missing by nature: ",
-            "public collections rarely record patients, devices and dates.",
+            "report.json has every item, and where in this report it is. What is missing is mostly what images come "
+            "without: patients, devices and dates.",
         )
     )
     return Section("standards", "Reporting standards", [*(Paragraph(_counted(one)) for one in report.standards), words])

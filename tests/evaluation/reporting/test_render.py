@@ -225,6 +225,22 @@ def test_the_card_has_no_curves_so_that_the_description_stays_small(whole: Repor
     assert len(json.dumps(as_json(describe_for_card(whole, "cnn1")))) < 8000
 
 
+@pytest.mark.parametrize("classes", [("gesund", "tuberkulose"), ("a", "b", "c", "d", "e")])
+def test_a_card_of_other_classes_speaks_of_them_and_of_no_others(classes: tuple[str, ...]) -> None:
+    counts = {name: 100 * (number + 1) for number, name in enumerate(classes)}
+    rates = dict.fromkeys(classes, 0.9)
+    figures = dict.fromkeys(("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss"), 0.9)
+    found = description() | {
+        "classes": list(classes),
+        "data": description()["data"] | {"images_per_class": counts},
+        "evaluation": figures | {"sensitivity": rates, "specificity": rates, "test_images": 300},
+    }
+    card = render_card(found)
+    assert f"{len(classes)} classes: {', '.join(classes)}" in card
+    assert f"{classes[0]} {100 * 100 / sum(counts.values()):.1f} %" in card
+    assert not re.search("covid|viral|pneumonia|children|balanced test", card, re.IGNORECASE)
+
+
 def test_every_item_of_the_standards_is_resolved_and_points_somewhere() -> None:
     found = {one.standard: one.items for one in standards()}
     assert {name: len(items) for name, items in found.items()} == {"CLAIM 2024": 44, "TRIPOD+AI": 27, "STARD-AI": 40}
