@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import resident
+from processes import memory_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -72,7 +72,7 @@ def screened(folder: Path, output: Path, options: Sequence[str]) -> tuple[int, i
     peak = 0
     with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(command, stderr=errors) as process:
         while process.poll() is None:
-            peak = max(peak, resident(process.pid))
+            peak = max(peak, memory_of(process.pid))
             time.sleep(SAMPLE)
         errors.seek(0)
         lines = errors.read().splitlines() or [""]
@@ -152,7 +152,7 @@ def main() -> int:
         f"rows missing {found.missing}; runs ended {len(found.ended)}; neighbours' rows changed {found.changed}",
         f"tables that another run changed {found.other}",
         f"longest file {slowest}",
-        f"memory of all processes at most {peaks} (resident, shared pages counted in each)",
+        f"memory of all processes at most {peaks} (PSS: a shared page counts once)",
         f"reasons: {', '.join(f'{name} {number:,}' for name, number in found.reasons.most_common())}",
         *found.ended,
         sep="\n",

@@ -72,21 +72,25 @@ def timed(command: Sequence[str | Path], answered: Callable[[], bool]) -> Timed:
 
 
 def peak_megabytes(command: Sequence[str | Path]) -> float:
-    """Run `command` and return the largest sum of the resident memory of its processes, sampled.
+    """Run `command` and return the most memory of its processes together, sampled.
 
-    Pages that two of them share count twice. Never less than the high-water mark of the first process, which misses
+    Pages that several of them share count once. Never less than the high-water mark of the first process, which misses
     nothing. Sampling takes time from the command: it is not for a run whose seconds count.
     """
     peak = 0
     with _started(command) as process:
         while process.poll() is None:
-            peak = max(peak, resident(process.pid), _high_water(process.pid))
+            peak = max(peak, memory_of(process.pid), _high_water(process.pid))
             time.sleep(SAMPLE)
     return peak / 1e6
 
 
-def resident(pid: int) -> int:
-    """Return the sum of the resident memory of a process and those below it, in bytes; 0 where it has ended."""
+def memory_of(pid: int) -> int:
+    """Return what a process and those below it have of the memory, in bytes; 0 where it has ended.
+
+    That is their proportional set size (PSS): a page that n processes share, as forked ones and those of one object
+    store do, is a page of memory and not n of them. Where the system does not tell it, the resident memory.
+    """
     try:
         root = psutil.Process(pid)
         tree = [root, *root.children(recursive=True)]
@@ -95,8 +99,9 @@ def resident(pid: int) -> int:
     total = 0
     for process in tree:
         try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:  # ended since it was listed
+            found = process.memory_full_info()
+            total += getattr(found, "pss", found.rss)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # ended since it was listed
             continue
     return total
 

@@ -73,7 +73,7 @@ def memory_lines(tool: Mapping[str, float], script: Mapping[str, float]) -> str:
     if "huge" in tool:
         growth = tool["huge"] / tool["big"] - 1
         rows.append(["(a), huge beyond big", f"{growth:+.1%}", f"within {GROWTH:.0%}", _verdict(abs(growth) <= GROWTH)])
-    head = ("peak of the sum of resident memory of all processes", "measured")
+    head = ("peak of the memory of all processes together (PSS)", "measured")
     return f"\n{table(head, peaks)}\n\n{_figures(rows)}\nEach in a run of its own, which was not timed."
 
 

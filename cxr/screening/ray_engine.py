@@ -77,7 +77,7 @@ def ray_session(address: str | None, cores: int) -> Iterator[Any]:
 
     Raises:
         UsageError: Ray is not installed.
-        DataError: There is no cluster at the address.
+        DataError: There is no cluster at the address, or Ray does not start.
     """
     ray = ray_module()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -89,7 +89,7 @@ def ray_session(address: str | None, cores: int) -> Iterator[Any]:
                 _knock(address)
             with _silence():
                 ray.init(address or "local", **({} if address else here), **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # it raises bare ones, as where a busy machine keeps it waiting
             where = address or "this machine"
             raise DataError(f"Ray at {where} cannot be reached: {str(error).splitlines()[0]}") from error
         logging.getLogger("ray.data").setLevel(logging.ERROR)

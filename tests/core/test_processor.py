@@ -88,8 +88,10 @@ def test_a_processor_of_another_kind_has_its_own_name(monkeypatch):
 @pytest.mark.parametrize("limit", LIMITS)
 def test_an_answer_depends_on_the_file_alone_with_fewer_instructions(limit: str) -> None:
     files = ["tests/screening/test_invariance.py", "tests/inference/test_network.py"]
+    # What computes in other shapes; who reads, and how the table is written, depends on no instruction.
+    chosen = "other_networks or change_no_byte or shards or plane_alone"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files],
         cwd=ROOT,
         env=os.environ | {"ONEDNN_MAX_CPU_ISA": limit},
         capture_output=True,

@@ -10,7 +10,7 @@ from cxr.core.errors import DataError, OutputError, ResumeError
 from cxr.inference.model_folder import load_model
 from cxr.screening.engine import Run
 from cxr.screening.journal import Parts, begin_parts, fingerprint_of
-from cxr.screening.ray_engine import MOST_TRIES, Worker, WorkerPayload, packed, told, worker_payload
+from cxr.screening.ray_engine import MOST_TRIES, Worker, WorkerPayload, packed, ray_session, told, worker_payload
 from tests.screening.drawings import save
 from tests.screening.works import work_on
 from tests.shipped import ungated
@@ -30,6 +30,20 @@ def test_a_workers_own_error_is_told_as_it_was_raised() -> None:
     with pytest.raises(TaskError) as caught:
         raise TaskError("a long trace") from TaskError("another", full)
     assert told(caught.value) is full
+
+
+def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def busy(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because")
+
+    monkeypatch.setattr(ray, "init", busy)
+    with (
+        pytest.raises(DataError, match=r"^Ray at this machine cannot be reached: The current node timed out during"),
+        ray_session(None, 1),
+    ):
+        pass
 
 
 def test_any_other_error_of_ray_says_how_to_go_on() -> None:

@@ -26,6 +26,11 @@ pytestmark = pytest.mark.slow
 
 SIDE = 32
 MEASURED = [Path(one).name for one in networks("release/dvc.yaml")]
+RELEASED = [
+    stage.removeprefix("train_")
+    for file, stage in STAGES
+    if file == "release/dvc.yaml" and stage.startswith("train_") and stage != "train_gate"
+]
 GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 
@@ -129,6 +134,25 @@ def test_a_model_folder_holds_what_screening_needs_and_the_gate_where_there_is_o
         assert sorted(path.name for path in (project / folder).iterdir()) == sorted(held)
     assert load_model(project / "release/models/fast").description["name"] == "cnn1"
     assert load_model(project / "release/models/screening").description["name"] == "ensemble"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [*(f"models/{name}" for name in NETWORKS), *(f"release/models/{name}" for name in RELEASED)],
+)
+def test_every_training_writes_a_whole_folder(folder, project):
+    assert sorted(path.name for path in (project / folder).iterdir()) == [
+        "history.csv", "model.json", "model.weights.h5", "network.bin", "network.xml",
+    ]  # fmt: skip
+    description = read_json(project / folder / "model.json")
+    table = pd.read_csv(project / "work/split.csv")
+    assert description["classes"] == ["covid", "normal", "viral_pneumonia"]
+    assert description["initialisation"] == "random"
+    assert description["gflop_per_image"] > 0
+    assert description["data"]["images_per_split"] == table["split"].value_counts().to_dict()
+    history = pd.read_csv(project / folder / "history.csv")
+    assert history.columns.tolist() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history["epoch"].tolist() == [1]
 
 
 def test_sources_are_left_out_by_refits_where_release_made_them_and_else_by_the_last_layer_alone(project):

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -60,32 +59,6 @@ def test_what_is_kept_has_the_weights_of_the_best_epoch(bright_and_dark, shared,
     probabilities = softmax(model.network.logits(images[asked["index"]]))
     right = probabilities[np.arange(len(asked)), asked["label"].map(model.classes.index)]
     assert -np.log(right).mean() == pytest.approx(losses.min(), abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("cnn1", "recipe"),
-        ("cnn3", "recipe"),
-        ("vgg16", "transfer_recipe"),
-        ("resnet50", "transfer_recipe"),
-        ("lite0", "fine_tuned_recipe"),
-    ],
-)
-def test_every_network_writes_a_whole_folder(name, kind, bright_and_dark, shared, request, tmp_path):
-    used = request.getfixturevalue(kind).model_copy(update={"epochs": 1})
-    folder = train(name, bright_and_dark, shared, used, tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "history.csv", "model.json", "model.weights.h5", "network.bin", "network.xml",
-    ]  # fmt: skip
-    description = json.loads((folder / "model.json").read_text())
-    assert description["classes"] == ["bright", "dark"]
-    assert description["initialisation"] == "random"
-    assert description["gflop_per_image"] > 0
-    assert description["data"]["images_per_split"] == {"test": 16, "train": 48, "validation": 16}
-    history = pd.read_csv(folder / "history.csv")
-    assert history.columns.tolist() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
-    assert history["epoch"].tolist() == [1]
 
 
 def test_the_network_rejects_an_altered_file(bright_and_dark, shared, recipe, tmp_path):
