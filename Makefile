@@ -97,11 +97,10 @@ $(TRAININGS): train-%:
 
 # Two processes of pytest: a short training or a command keeps one core busy and no second. What a file's tests share is
 # made once, so a file stays whole; in the order of collection, so that those that train come neither first nor last.
-test: setup-dev  ## lint, types, documentation and tests; without the long checks
+test: setup-dev docs  ## lint, types, documentation and tests; without the long checks
 	ruff check .
 	ruff format --check .
 	mypy
-	@$(MAKE) --no-print-directory docs
 	pytest -m 'not long' -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: setup-dev  ## build the site of docs/ in work/site; a warning is an error
@@ -114,7 +113,7 @@ pictures: setup-dev  ## draw docs/images again: a table and a sheet of drawn fil
 wheel: setup-dev  ## build the wheel and try it in an environment of its own
 	pytest -q -m long tests/long/test_wheel.py
 
-image: setup-dev  ## build the container image and try it; needs docker, podman or buildah
+image: setup-dev  ## build the container image and try it; needs docker or podman
 	pytest -q -m long tests/long/test_image.py
 
 SECONDS := 300
