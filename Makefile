@@ -5,7 +5,8 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
 TRAININGS := $(filter-out train-gate,$(shell sed -n 's/^  train_\([a-z0-9]*\):.*/train-\1/p' dvc.yaml))
 
-.PHONY: help setup demo repro-parallel test fuzz check-slow verify-model release constraints clean $(TRAININGS)
+.PHONY: help setup setup-dev demo repro-parallel test docs pictures wheel image fuzz check-slow verify-model release \
+    constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
 define all_kept
@@ -16,25 +17,61 @@ endef
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
 
-setup: $(VENV)/.installed  ## make .venv with exact versions: screening, pipeline and tests
+# Two steps into one environment: who runs the pipeline needs no Ray, mypy or browser driver.
+INSTALL := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
+setup: $(VENV)/.pipeline  ## make .venv with exact versions: screening and pipeline
+setup-dev: $(VENV)/.dev  ## add to it what tests and documentation need
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.pipeline: pyproject.toml constraints.txt
+	@echo "Making $(VENV) with TensorFlow, DVC and what they need: 3 GB, about two minutes and the download. It is made once."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,dev]'
+	$(INSTALL) -e '.[pipeline]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.pipeline
+	$(INSTALL) -q -e '.[pipeline,dev]'
 	touch $@
 
 # In a clone below work/, so that what this processor computes changes no tracked file here. What was computed is kept in
-# the one cache: `dvc repro` in this folder takes it from there. Changes that are not committed yet are taken along.
+# the one cache: `dvc repro` in this folder takes from there what is the same. Changes that are not committed yet are
+# taken along.
 DEMO := work/demo
-demo: setup      ## run the pipeline on the drawn sample in a clone, screen the sample's files, show metrics and summary
-	rm -rf $(DEMO) && git clone -q . $(DEMO)
-	git diff --quiet HEAD || git diff --binary HEAD | git -C $(DEMO) apply
-	cd $(DEMO) && dvc cache dir -q --local $(CURDIR)/.dvc/cache
-	cd $(DEMO) && dvc pull data
+define DEMO_BEGINS
+
+The demo runs the whole pipeline on 200 drawn chest films, in a copy of this folder below $(DEMO):
+about six minutes of one core, three to four on two. Of one core:
+    prepare, balance, split            10 seconds    decode, look for duplicates, share out by patient
+    train_cnn1, train_cnn3              1 minute     the two small networks, shortened: params.demo.yaml
+    train_vgg16, train_resnet50         2 minutes    the two large ones, shortened too
+    evaluate                            2 minutes    accuracy, audits, report
+    cxr-batch                          10 seconds    the films again, into a table
+The films are too few and too simple to say anything about radiographs.
+
+endef
+define DEMO_ENDS
+
+What there is now, below $(DEMO):
+    reports/report.html                what was measured, with every audit
+    results.csv                        a row for each film, by the network that did best
+    sheet.html                         the same to look at, with thumbnails
+What to do next (first: . $(VENV)/bin/activate):
+    cxr-batch FOLDER -o results.csv --report sheet.html      screen your own films with the packaged network
+    cxr-data import archive.zip && dvc repro                 train on the public database, or on your own classes
+    cxr-eval results.csv labels.csv                          measure a table against your own labels
+endef
+export DEMO_BEGINS DEMO_ENDS
+
+demo: setup      ## the pipeline on the drawn sample in a copy, about six minutes of a core; then a table of its films
+	@echo "$$DEMO_BEGINS"
+	@rm -rf $(DEMO) && git clone -q . $(DEMO)
+	@git diff --quiet HEAD || git diff --binary HEAD | git -C $(DEMO) apply
+	cd $(DEMO) && PYTHONPATH=$(CURDIR)/$(DEMO) cxr-data preset params.demo.yaml
+	@cd $(DEMO) && dvc cache dir -q --local $(CURDIR)/.dvc/cache && dvc pull data
 	cd $(DEMO) && PYTHONPATH=$(CURDIR)/$(DEMO) dvc repro
 	@cd $(DEMO) && $(all_kept)
-	cd $(DEMO) && dvc metrics show
-	cxr-batch $(DEMO)/data -o results.csv --exclude masks --model $(DEMO)/models/screening --overwrite
+	@cd $(DEMO) && dvc metrics show --precision 3
+	@cd $(DEMO) && cxr-batch data -o results.csv --exclude masks --model models/screening --report sheet.html
+	@echo "$$DEMO_ENDS"
 
 repro-parallel: setup  ## dvc repro with the trainings side by side; each already uses the threads of params.yaml
 	dvc repro split
@@ -52,17 +89,30 @@ $(TRAININGS): train-%:
 
 # Two processes of pytest: a short training or a command keeps one core busy and no second. What a file's tests share is
 # made once, so a file stays whole; in the order of collection, so that those that train come neither first nor last.
-test: setup      ## lint, types and tests; without the long checks
+test: setup-dev docs  ## lint, types, documentation and tests; without the long checks
 	ruff check .
 	ruff format --check .
 	mypy
 	pytest -m 'not long' -n 2 --dist loadfile --no-loadscope-reorder
 
+docs: setup-dev  ## build the site of docs/ in work/site; a warning is an error
+	sphinx-build -q -W --keep-going -c docs . work/site
+	@echo "work/site/docs/index.html"
+
+pictures: setup-dev  ## draw docs/images again: a table and a sheet of drawn films; needs Chromium
+	python docs/pictures.py
+
+wheel: setup-dev  ## build the wheel and try it in an environment of its own
+	pytest -q -m long tests/long/test_wheel.py
+
+image: setup-dev  ## build the container image and try it; needs docker or podman
+	pytest -q -m long tests/long/test_image.py
+
 SECONDS := 300
-fuzz: setup      ## decode mutated files for some time: make fuzz SECONDS=300; what goes wrong is kept in work/fuzz
+fuzz: setup-dev  ## decode mutated files for some time: make fuzz SECONDS=300; what goes wrong is kept in work/fuzz
 	python -m tests.fuzz --seconds $(SECONDS)
 
-check-slow: setup  ## the long checks: a rebuild in a fresh copy, kills, full disks, 20,000 files; then the benchmarks
+check-slow: setup-dev  ## the long checks: a rebuild in a fresh copy, kills, full disks, 20,000 files; then the benchmarks
 	pytest -m long
 	$(MAKE) --no-print-directory fuzz
 	python benchmarks/mutated_files.py
@@ -76,8 +126,8 @@ release: setup   ## what the packaged model needs beyond dvc.yaml, and how it co
 	dvc pull weights/lite0/imagenet.npz
 	dvc repro release/dvc.yaml
 
-constraints: setup  ## write constraints.txt from the versions in .venv
+constraints: setup-dev  ## write constraints.txt from the versions in .venv
 	pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt
 
 clean:           ## remove what a run leaves, but neither data/ nor the cache
-	rm -rf work models .cache results.* .results.* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf work dist build models .cache results.* .results.* .pytest_cache .mypy_cache .ruff_cache

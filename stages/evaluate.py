@@ -44,12 +44,15 @@ def main(
     gate = gate_folder(own, material.images.shape[1])
     judge = load_gate(gate) if gate else None
     judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
+    typer.echo(f"running {len(networks)} networks on {len(material.table):,} images")
     candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     unseen = read_unseen(hospitals, prepared, material.images, judge, candidates[0].model.classes, own)
+    typer.echo("computing figures and audits")
     report = assess(candidates, chosen, material, own, values, unseen)
 
+    typer.echo("drawing charts and writing the report")
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
     write_card(reports, write_screening(screening, chosen, report, values, gate))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.imports import ROOT
 from tests.test_pipeline import NETWORKS as NAMES
@@ -22,12 +23,15 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("M
 TRAININGS = [f"--wait-for-lock repro -s train_{name}" for name in NAMES]
 
 
+FILES = ("Makefile", "dvc.yaml", "params.yaml", "params.demo.yaml")
+
+
 def make(target, folder, fails="nothing"):
     """Run a target without `setup`; the call of dvc that ends with `fails` fails. Return status, output, calls."""
-    for name in ("Makefile", "dvc.yaml"):
+    for name in FILES:
         shutil.copy(ROOT / name, folder)
     git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
-    for command in (["init", "-q"], ["add", "Makefile", "dvc.yaml"], ["commit", "-qm", "x"]):
+    for command in (["init", "-q"], ["add", *FILES], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], cwd=folder, check=True)
     (folder / "bin").mkdir()
     for name, text in {"dvc": DVC, "cxr-batch": '#!/bin/sh\necho screened >> "$CALLS"\n'}.items():
@@ -68,11 +72,38 @@ def test_outputs_that_dvc_did_not_keep_are_an_error_and_not_a_success(target, tm
     assert "screened" not in calls
 
 
-def test_the_demo_ends_with_screened_files(tmp_path):
+def test_the_demo_says_what_comes_and_what_there_is_and_ends_with_screened_files(tmp_path):
     status, said, calls = make("demo", tmp_path)
     assert status == 0, said
     cache = f"cache dir -q --local {tmp_path}/.dvc/cache"
-    assert calls == [cache, "pull data", "repro", "status -q dvc.yaml", "metrics show", "screened"]
+    assert calls == [cache, "pull data", "repro", "status -q dvc.yaml", "metrics show --precision 3", "screened"]
+    for stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]:
+        assert stage in said
+    for path in ("reports/report.html", "results.csv", "sheet.html"):
+        assert f"\n    {path} " in said
+
+
+def test_the_demo_shortens_the_copy_alone_and_only_what_is_there(tmp_path):
+    make("demo", tmp_path)
+    before, after, shorter = (
+        YAML(typ="safe").load(path)
+        for path in (ROOT / "params.yaml", tmp_path / "work/demo/params.yaml", ROOT / "params.demo.yaml")
+    )
+    assert after == before | {name: before[name] | values for name, values in shorter.items()}
+    assert all(values.keys() <= before[name].keys() for name, values in shorter.items())
+    assert (tmp_path / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+def dry(target, tmp_path, *more):
+    command = ["make", "-n", f"VENV={tmp_path}/new", *more, target]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_demo_installs_the_pipeline_and_the_tests_add_their_own_to_the_same_environment(tmp_path):
+    assert "-e '.[pipeline]'" in dry("demo", tmp_path)
+    assert "dev]" not in dry("demo", tmp_path)
+    installs = [line for line in dry("test", tmp_path).splitlines() if "pip install" in line]
+    assert [line.split(" -e ")[1] for line in installs] == ["'.[pipeline]'", "'.[pipeline,dev]'"]
 
 
 def test_the_demo_takes_changes_along_that_are_not_committed_and_leaves_the_checkout_as_it_was(tmp_path):
