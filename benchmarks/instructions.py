@@ -19,6 +19,7 @@ from timing import table
 
 from cxr.core.processor import INSTRUCTIONS, instructions
 
+NAMES = {"SSE": "SSE41", "AVX512": "AVX512_CORE"}  # what oneDNN calls them
 DIGITS = 10
 REPEATS = 5
 
@@ -84,7 +85,7 @@ def main():
     limits = ["", *(one.upper() for one in reversed(INSTRUCTIONS[: INSTRUCTIONS.index(instructions()) + 1]))]
     found = {}
     for limit in limits:
-        environment = os.environ | ({"ONEDNN_MAX_CPU_ISA": limit.replace("AVX512", "AVX512_CORE")} if limit else {})
+        environment = os.environ | ({"ONEDNN_MAX_CPU_ISA": NAMES.get(limit, limit)} if limit else {})
         command = [sys.executable, __file__, "--measure"]
         said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         found[limit or "no limit"] = json.loads(said.splitlines()[-1])

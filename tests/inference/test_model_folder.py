@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxr.api import screen
 from cxr.core.errors import ModelError
 from cxr.core.files import read_json, write_json
 from cxr.inference.gate import GATE_FILES, gate_fingerprint, load_gate
 from cxr.inference.model_folder import copy_gate, load_model, packaged_folder
 from cxr.inference.network import DESCRIPTION_FILE
+from cxr.phantom.anatomy import Finding
+from cxr.phantom.film import draw_phantom
 from tests.evaluation.toy_gates import toy_gate
 
 SIDE = 128  # of the packaged network
@@ -72,8 +75,12 @@ def test_an_altered_threshold_is_refused(gated: Path) -> None:
         load_model(gated)
 
 
-def test_a_gate_for_other_planes_is_refused(bare: Path, tmp_path: Path) -> None:
+def test_a_gate_may_take_other_planes_than_its_network(bare: Path, tmp_path: Path) -> None:
+    picture = draw_phantom(Finding.NONE, [1, 1], 0).luminance
+    (alone,) = screen(picture, load_model(bare))
     named = copy_gate(toy_gate(tmp_path / "small", 64), bare)
     write_json(bare / DESCRIPTION_FILE, read_json(bare / DESCRIPTION_FILE) | named)
-    with pytest.raises(ModelError, match=r"takes planes of 64 pixels, its network takes 128"):
-        load_model(bare)
+    model = load_model(bare)
+    assert model.sides == (SIDE, 64)
+    (gated,) = screen(picture, model)
+    assert gated.probabilities == alone.probabilities != {}

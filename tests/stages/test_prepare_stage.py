@@ -92,7 +92,7 @@ def test_tables_arrays_and_the_report_agree_and_come_out_the_same_again(project)
     planes = np.load(folder / "masks.npy")
     assert planes.shape == (21, 32, 32)
     assert np.flatnonzero(planes.any(axis=(1, 2))).tolist() == np.flatnonzero(masks["mask"].notna()).tolist() == [0]
-    before = {path: path.read_bytes() for path in (*folder.iterdir(), project / "reports/data.json")}
+    before = {path: path.read_bytes() for path in (*folder.rglob("*.*"), project / "reports/data.json")}
     assert prepare(project).returncode == 0
     assert {path: path.read_bytes() for path in before} == before
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.core.files import write_json
+from cxr.imaging.plane_rule import plane_rule
 from tests.imports import ROOT
 from tests.tables import manifest
 
@@ -26,6 +28,7 @@ def project(tmp_path):
     noise = np.random.default_rng(0).integers(0, 100, (40, SIDE, SIDE))
     (tmp_path / "work/prepared").mkdir(parents=True)
     np.save(tmp_path / "work/prepared/images.npy", (noise + np.repeat([140, 0], 20)[:, None, None]).astype(np.uint8))
+    write_json(tmp_path / "work/prepared/planes.json", plane_rule())
     table.to_csv(tmp_path / "work/split.csv", index=False)
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     params |= {"classes": ["covid", "normal"]}

@@ -130,7 +130,7 @@ def test_models_of_other_classes_or_planes_are_not_compared(model, run):
     turned = replace(model, description=model.description | {"classes": list(reversed(CLASSES))})
     with pytest.raises(ModelError, match="only models with the same classes in the same order"):
         pair_predictions(model, turned, table, lambda _: images)
-    with pytest.raises(ModelError, match=f"takes planes of 128 pixels, the run has {SIDE}"):
+    with pytest.raises(ModelError, match=f"takes planes of 128 pixels, work/prepared has {SIDE}"):
         pair_predictions(model, load_model(packaged_folder()), table, lambda _: images)
 
 

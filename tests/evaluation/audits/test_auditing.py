@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,3 +82,14 @@ def test_the_shape_of_a_mask_is_measured_on_its_bounding_box():
     mask = np.zeros((20, 20), np.bool_)
     mask[5:15, 8:12] = True
     assert shape_of(mask) == pytest.approx([0.1, 2.5, 9.5 / 20, 9.5 / 20])
+
+
+def test_a_larger_network_is_shown_planes_of_its_side_and_masks_enlarged_to_them(audited):
+    _, data, _, _ = audited
+    asked = []
+    larger = replace(data, planes_of=lambda side: asked.append(side) or np.zeros((len(TRUTH), side, side), np.uint8))
+    planes, masks = larger.pictures(256)
+    assert asked == [256]
+    assert planes.shape == masks.shape == (len(TRUTH) // 2, 256, 256)
+    assert np.array_equal(masks[:, ::2, ::2], data.masks)
+    assert np.array_equal(masks[:, 1::2, 1::2], data.masks)
