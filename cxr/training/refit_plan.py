@@ -99,7 +99,7 @@ class LeaveHospitalOutParams(Section):
     """The section `leave_hospital_out` of release/params.yaml."""
 
     network: str = Field("lite0", description="What is trained again; its recipe is the section train_<network>.")
-    hospitals: list[str] = Field([], description="Sources that are left out, one after the other; empty: none.")
+    hospitals: tuple[str, ...] = Field((), description="Sources that are left out, one after the other; empty: none.")
 
 
 @dataclass(frozen=True, slots=True)
