@@ -39,11 +39,11 @@ DEMO := work/demo
 define DEMO_BEGINS
 
 The demo runs the whole pipeline on 200 drawn chest films, in a copy of this folder below $(DEMO):
-about six minutes of one core, three to four on two. Of one core:
-    prepare, balance, split            10 seconds    decode, look for duplicates, share out by patient
-    train_cnn1, train_cnn3              1 minute     the two small networks, shortened: params.demo.yaml
-    train_vgg16, train_resnet50         2 minutes    the two large ones, shortened too
-    evaluate                            2 minutes    accuracy, audits, report
+about five minutes of one core, less on two. Of one core:
+    prepare, balance, split            12 seconds    decode, look for duplicates, share out by patient
+    train_cnn1, train_cnn3             95 seconds    the two small networks
+    train_vgg16, train_resnet50       100 seconds    the two large ones, shortened: params.demo.yaml
+    evaluate                           60 seconds    accuracy, audits, report
     cxr-batch                          10 seconds    the films again, into a table
 The films are too few and too simple to say anything about radiographs.
 
@@ -61,7 +61,7 @@ What to do next (first: . $(VENV)/bin/activate):
 endef
 export DEMO_BEGINS DEMO_ENDS
 
-demo: setup      ## the pipeline on the drawn sample in a copy, about six minutes of a core; then a table of its films
+demo: setup      ## the pipeline on the drawn sample in a copy, about five minutes of a core; then a table of its films
 	@echo "$$DEMO_BEGINS"
 	@rm -rf $(DEMO) && git clone -q . $(DEMO)
 	@git diff --quiet HEAD || git diff --binary HEAD | git -C $(DEMO) apply
