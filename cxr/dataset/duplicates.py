@@ -57,14 +57,24 @@ def compare_pictures(
     found = [np.zeros((0, 2), np.int64)]
     for start in track(range(0, len(planes), BLOCK), "comparing pictures", -(-len(planes) // BLOCK)):
         for mirrored in (0, 1):
-            products = signs[start : start + BLOCK, 0] @ signs[start:, mirrored].T
-            np.fill_diagonal(products, -BITS)  # each with itself
+            products = _products(signs[start : start + BLOCK, 0], signs[start:, mirrored])
             _raise_to(agreement[start : start + BLOCK], products.max(axis=1))
             _raise_to(agreement[start:], products.max(axis=0))
+            if mirrored:  # the hash of a mirror image is not the mirrored hash: the other way round it may be nearer
+                turned = _products(signs[start : start + BLOCK, 1], signs[start:, 0])
+                _raise_to(agreement[start : start + BLOCK], turned.max(axis=1))
+                _raise_to(agreement[start:], turned.max(axis=0))
             rows, columns = np.nonzero(products >= BITS - 2 * max_distance)
             candidates = np.stack([rows, columns], axis=1)[rows < columns] + start
             found.append(candidates[reduced.correlations(candidates, bool(mirrored)) >= min_correlation])
     return Likeness(np.unique(np.concatenate(found), axis=0), ((BITS - agreement) / 2).astype(np.int64))
+
+
+def _products(signs: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the dot products of the first rows of a stack with all of it, the least there is for each with itself."""
+    products = signs @ others.T
+    np.fill_diagonal(products, -BITS)
+    return products
 
 
 def _raise_to(values: NDArray[np.float32], others: NDArray[np.float32]) -> None:

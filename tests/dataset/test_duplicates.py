@@ -114,3 +114,14 @@ def test_hashes_are_those_of_imagehash_bit_for_bit(films):
         [imagehash.phash(Image.fromarray(one), 16).hash.ravel() for one in (plane, plane[:, ::-1])] for plane in stack
     ]
     assert np.array_equal(perceptual_hashes(stack), expected)
+
+
+def test_no_distance_depends_on_blocks_although_mirroring_is_not_symmetric(monkeypatch):
+    hashes = np.random.default_rng(3).integers(0, 2, (60, 2, 256)).astype(bool)
+    apart = np.stack([(hashes[:, None, 0] != hashes[None, :, way]).sum(axis=2) for way in (0, 1)])
+    apart = np.minimum(apart, apart.transpose(0, 2, 1))
+    apart[:, np.arange(60), np.arange(60)] = 256
+    flat = np.zeros((60, 64, 64), np.uint8)
+    for block in (256, 7):
+        monkeypatch.setattr("cxr.dataset.duplicates.BLOCK", block)
+        assert np.array_equal(compare_pictures(flat, hashes, 51, 0.97).nearest, apart.min(axis=(0, 1)))
