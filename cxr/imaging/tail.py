@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from cxr.core.errors import ImageError, Reason
 
 _BLOCK = 512  # bytes: copies write multiples of it
-_DARK = 3  # bytes before the place where a copy stopped that may be zero by themselves
+_DARK = 1  # byte before the place where a copy stopped that may be zero by itself: the high one of a sample
 _BRIGHT = 4  # one byte of so many must be above zero in the row above, on either side
+_FADED = 1.5  # times as bright is another brightness
 _LEAST_CODED = 64  # zeros in a row that no coded picture ends with
 _CORE_HEADER = 12  # bytes of the oldest information header of BMP
 _UNCOMPRESSED = (0, 3)  # of BMP: plain, and with bit fields
@@ -37,7 +38,7 @@ def check_rows(pixels: bytes | memoryview, start: int, stride: int) -> None:
     """
     values = np.frombuffer(pixels, np.uint8)
     filled = _filled(values)
-    if len(values) - filled < _BLOCK or stride <= 0:
+    if stride <= 0 or len(values) - filled < max(_BLOCK, 2 * stride):
         return
     first = filled + -(start + filled) % _BLOCK
     for stopped in range(first, min(filled + stride, len(values)), _BLOCK):
@@ -82,14 +83,22 @@ def _filled(values: NDArray[np.uint8]) -> int:
 def _stops_in_row(values: NDArray[np.uint8], filled: int, stopped: int, stride: int) -> bool:
     """Tell whether zeros from `filled` on are those of a copy that `stopped` within a row, and no border."""
     column = stopped % stride
-    if filled <= stopped - column or stopped < 2 * stride:  # the whole row is black, or there is none above
+    if filled <= stopped - column or stopped < 3 * stride:  # the whole row is black, or there are too few above
         return False
-    above = values[stopped - column - stride : stopped - column]
+    begin = stopped - column
+    farther, above, own = (values[begin - rows * stride :][:stride] for rows in (2, 1, 0))
     between = values[filled - stride : stopped - stride]
     return bool(
-        all(_BRIGHT * np.count_nonzero(side) >= len(side) for side in (above[:column], above[column:]))
-        and np.count_nonzero(between) <= _DARK
+        np.count_nonzero(between) <= _DARK
+        and all(_BRIGHT * np.count_nonzero(side) >= len(side) for side in (above[:column], above[column:]))
+        # A film fades into its border, within some rows; what a copy has brought is as bright as the rows above.
+        and _is_as_bright(own[:column], above[:column])
+        and _is_as_bright(above[column:], farther[column:])
     )
+
+
+def _is_as_bright(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> bool:
+    return bool(_FADED * int(some.sum(dtype=np.int64)) >= int(others.sum(dtype=np.int64)))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
