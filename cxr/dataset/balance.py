@@ -17,6 +17,9 @@ class BalanceParams(Section):
         "even", description="all: every distinct image; then even_sources makes classes count alike in training."
     )
     per_class: int | None = Field(None, ge=1, description="Images a class; empty: as many as the smallest class has.")
+    without: tuple[str, ...] = Field(
+        (), description="Sources that no split holds, such as other hospitals' films; last_layer may learn from them."
+    )
     blocks: dict[str, int] = Field(
         {}, description="By class, last file number of the first of two collections that are drawn from alike."
     )
@@ -38,8 +41,16 @@ def balance_rows(table: pd.DataFrame, params: BalanceParams, seed: int) -> pd.Da
 
     Raises:
         ParamsError: All rows are asked for and fewer as well.
-        DataError: A class has fewer distinct images than `per_class`, or a class of `blocks` is absent.
+        DataError: A class has fewer distinct images than `per_class`, or a class of `blocks` or a source of `without`
+            is absent.
     """
+    unknown = sorted(set(params.without) - set(table["source"]))
+    if unknown:
+        raise DataError(
+            f"balance.without names {unknown[0]}, which is no source of the images; expected some of: "
+            f"{', '.join(sorted(set(table['source']) - {''})) or 'none'}"
+        )
+    table = table[~table["source"].isin(params.without)]
     distinct = table.drop_duplicates("pixels_sha256", keep="first")
     if params.rows == "all":
         if params.per_class or params.blocks:

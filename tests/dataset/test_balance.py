@@ -75,3 +75,21 @@ def test_all_rows_are_every_distinct_image():
 def test_all_rows_and_fewer_contradict_each_other(fewer):
     with pytest.raises(ParamsError, match=r"balance\.rows is 'all'"):
         balance_rows(manifest({"covid": 5, "normal": 40}), BalanceParams(rows="all", **fewer), seed=1)
+
+
+def test_films_of_other_hospitals_are_left_aside_and_move_no_other_row():
+    plain = manifest({"covid": 9, "normal": 30})
+    more = manifest({"covid": 12, "normal": 40})
+    added = [*range(3), *range(12, 22)]  # three of covid and ten of normal, before the others
+    more["source"] = "release"
+    more.loc[added, "source"] = "north"
+    chosen = balance_rows(more, BalanceParams(without=("north",)), seed=1)
+    assert set(chosen["source"]) == {"release"}
+    kept = more[more["source"] == "release"].reset_index(drop=True)
+    same = balance_rows(plain, BalanceParams(), seed=1).index
+    assert chosen["file"].tolist() == kept.loc[same, "file"].tolist()
+
+
+def test_a_source_that_is_not_there_is_named():
+    with pytest.raises(DataError, match=r"balance\.without names south, which is no source of the images"):
+        balance_rows(manifest({"covid": 9, "normal": 30}), BalanceParams(without=("south",)), seed=1)
