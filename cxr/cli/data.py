@@ -117,8 +117,8 @@ def import_(
 
     The class folders may lie at any depth, with images/ and masks/ in them or flat. Beside them may lie patients.csv
     (file, patient_id), collections.csv (file, collection) and sheets CLASS.metadata.xlsx or .csv (FILE NAME, URL).
-    A table of labels has the columns path and label and, if known, patient and collection; it stands in for class
-    folders, or adds images to them: cxr-data import data --add clinic/labels.csv extends what is there.
+    A table of labels (CSV or .xlsx) has the columns path and label and, if known, patient and collection; it stands in
+    for class folders, or adds images to them: cxr-data import data --add clinic/labels.csv extends what is there.
     Nothing changes when a check fails.
     """
     from cxr.ingest.archive import Limits

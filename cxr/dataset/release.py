@@ -1,7 +1,7 @@
 """What lies in a release: class folders with images, masks to leave aside, metadata sheets, sources and patients."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,8 @@ from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, untracked
 from cxr.core.image import Plane
 from cxr.core.processor import available_cores
-from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of
+from cxr.core.text_files import bare, read_csv
+from cxr.core.workbooks import read_table
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -50,6 +51,18 @@ class Release:
 def label_of(folder: str) -> str:
     """Return the snake-case label of a class folder: `Viral Pneumonia` is `viral_pneumonia`."""
     return re.sub(r"[^a-z0-9]+", "_", folder.lower()).strip("_")
+
+
+# What people call the columns of a table of labels, in the order in which they are looked for.
+PATH_NAMES = ("path", "file", "filename", "file_name", "image")
+LABEL_NAMES = ("label", "class", "diagnosis")
+PATIENT_NAMES = ("patient", "patient_id")
+
+
+def known_column(header: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the first of the `known` columns, as the header spells it; None where there is none."""
+    spelt = {label_of(column): column for column in reversed(header)}
+    return next((spelt[name] for name in known if name in spelt), None)
 
 
 def is_image(path: Path) -> bool:
@@ -223,30 +236,9 @@ def _sheets(root: Path) -> dict[str, Path]:
 
 
 def _sheet(path: Path) -> dict[str, str]:
-    table = _sheet_table(path)
+    table, _ = read_table(path, (NAME_COLUMN, SOURCE_COLUMN), path.name)
     name, source = map(table.header.index, (NAME_COLUMN, SOURCE_COLUMN))
     return {_key(Path(cells[name]).stem): bare(cells[source]) for _, cells in table.rows}
-
-
-def _sheet_table(path: Path) -> Table:
-    """Begin to read a sheet, a workbook or text, whatever its name says."""
-    required = (NAME_COLUMN, SOURCE_COLUMN)
-    with path.open("rb") as file:
-        if file.read(len(WORKBOOK)) != WORKBOOK:
-            return read_csv(path, required, name=path.name)
-    return table_of(_workbook_rows(path), required, name=path.name)
-
-
-def _workbook_rows(path: Path) -> Iterator[list[str]]:
-    import pandas as pd  # here: reading labels of folders needs none
-
-    try:
-        table = pd.read_excel(path, header=None, dtype=str, keep_default_na=False, engine="openpyxl")
-    except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
-        raise DataError(f"{path.name} cannot be read as an Excel workbook; save it anew in Excel, or remove it") from (
-            error
-        )
-    return (list(map(str, cells)) for cells in table.itertuples(index=False))
 
 
 def _key(stem: str) -> str:

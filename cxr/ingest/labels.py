@@ -1,17 +1,18 @@
 """Read a table of labels: which image is of which class and, if known, of which patient and collection."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import bare, read_csv
-from cxr.dataset.release import is_image, is_mask, label_of
+from cxr.core.text_files import bare
+from cxr.core.workbooks import read_table
+from cxr.dataset.release import LABEL_NAMES, PATH_NAMES, PATIENT_NAMES, is_image, is_mask, known_column, label_of
 from cxr.ingest.archive import is_junk, is_unprintable
 
-SUFFIXES = (".csv", ".tsv", ".txt")
-REQUIRED, OPTIONAL = ("path", "label"), ("patient", "collection")
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls")
+COLLECTION_NAMES = ("collection",)
 _ROWS_SHOWN, _FAULTS_SHOWN = 3, 5
 
 
@@ -69,12 +70,12 @@ def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
     r"""Read and check a whole table.
 
     Args:
-        path: With the columns path and label, if known patient and collection, and any others; see
-            `cxr.core.text_files`. Paths are relative to its folder and may be written with `\`.
+        path: Text or a workbook, with columns for path and label, if known patient and collection, and any others.
+            Paths are relative to its folder and may be written with `\`.
         labels: What its labels may be.
 
     Raises:
-        DataError: Naming rows: a file is absent, no image or named twice, or a label is unknown.
+        DataError: A column is absent; or naming rows: a file is absent, no image or named twice, or a label is unknown.
     """
     faults: dict[str, list[int]] = {}
     found: dict[str, tuple[_Said, LabelledImage]] = {}
@@ -92,11 +93,25 @@ def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
 
 
 def _rows(path: Path) -> Iterator[_Said]:
-    table = read_csv(path, REQUIRED, name=path.name)
-    columns = {name.casefold(): number for number, name in enumerate(table.header)}
+    names = _columns(path.name, read_table(path, name=path.name)[0].header)
+    table, _ = read_table(path, tuple(filter(None, names[:2])), path.name)
+    places = [table.header.index(name) if name else None for name in names]
     for number, cells in table.rows:
-        said = [bare(cells[columns[name]]) if name in columns else "" for name in (*REQUIRED, *OPTIONAL)]
+        said = ["" if place is None else bare(cells[place]) for place in places]
         yield _Said(number, PurePosixPath(said[0].replace("\\", "/")).as_posix(), *said[1:])
+
+
+def _columns(name: str, header: Sequence[str]) -> list[str | None]:
+    """Return the columns of path, label, patient and collection, as the table `name` spells them."""
+    known = (PATH_NAMES, LABEL_NAMES, PATIENT_NAMES, COLLECTION_NAMES)
+    found = [known_column(header, names) for names in known]
+    if None in found[:2]:
+        shown = ", ".join(column or "one without a name" for column in header)
+        raise DataError(
+            f"{name} has the columns {shown}; expected one of {', '.join(PATH_NAMES)} for the files and one of "
+            f"{', '.join(LABEL_NAMES)} for what they show. Name its columns so in its first row"
+        )
+    return found
 
 
 def _fault(said: _Said, folder: Path, labels: Labels) -> str:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from cxr.core.errors import OutputError
+from cxr.core.workbooks import unescaped
 
 Value = str | int | float | None
 
@@ -26,7 +27,6 @@ _MEASURED = 100  # rows by which the width of a column is chosen
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest moment that an entry of a ZIP file can have
 # XML has no such characters, so Excel writes them as _xFFFE_, and what looks like that as _x005F_xFFFE_.
 _NOT_PLAIN = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -251,7 +251,7 @@ def _values(row: Sequence[Any]) -> list[Value]:
 def _value(cell: Any) -> Value:
     value = cell.value
     if isinstance(value, str):
-        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+        return unescaped(value)
     if isinstance(value, int) and not isinstance(value, bool) and cell.number_format == "0.000000":
         return float(value)  # other programs write 1 and 0 without a point
     return value if value is None or isinstance(value, int | float) else str(value)

@@ -1,17 +1,15 @@
 """What is known of external images: files with labels and other columns, and what the labels mean to a network."""
 
-import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import WORKBOOK, Table, bare, read_csv, table_of, unreadable
-from cxr.dataset.release import label_of, read_release
+from cxr.core.text_files import bare
+from cxr.core.workbooks import read_table
+from cxr.dataset.release import LABEL_NAMES, PATH_NAMES, PATIENT_NAMES, known_column, label_of, read_release
 
-PATH_NAMES = ("path", "file", "filename", "file_name", "image")
-LABEL_NAMES = ("label", "class", "diagnosis")
-PATIENT_NAMES = ("group", "patient", "patient_id")
+GROUP_NAMES = (*PATIENT_NAMES, "group")
 
 POSITIVE, NEGATIVE, LEAVE_OUT = "positive", "negative", "leave_out"
 _MAPPING = ("label", "means")
@@ -95,9 +93,9 @@ def _folder(root: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
 
 
 def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTable:
-    sheet, header = _opened(path, (), wanted.sheet)
-    used = _chosen(path.name, header.header, wanted, sheet)
-    table = _opened(path, tuple(filter(None, (used.path, used.label))), wanted.sheet)[1]
+    first, sheet = read_table(path, sheet=wanted.sheet)
+    used = _chosen(path.name, first.header, wanted, sheet)
+    table, _ = read_table(path, tuple(filter(None, (used.path, used.label))), sheet=wanted.sheet)
     files: dict[str, tuple[tuple[str, ...], Label]] = {}
     without_label = []
     for number, cells in table.rows:
@@ -126,52 +124,10 @@ def _slashed(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-def _opened(path: Path, required: Sequence[str], sheet: str | None) -> tuple[str | None, Table]:
-    """Begin to read a table, a workbook or text, whatever its name says; also return the name of its sheet."""
-    try:
-        with path.open("rb") as file:
-            is_workbook = file.read(len(WORKBOOK)) == WORKBOOK
-    except OSError as error:
-        raise unreadable(str(path), error) from error
-    if not is_workbook:
-        if sheet is not None:
-            raise DataError(f"{path} is no Excel workbook (.xlsx), so it has no sheet '{sheet}'; leave out --sheet")
-        return None, read_csv(path, required)
-    name, rows = _workbook(path, sheet)
-    return name, table_of(rows, required, name=str(path))
-
-
-def _workbook(path: Path, sheet: str | None) -> tuple[str, list[list[str]]]:
-    import openpyxl
-
-    try:
-        with path.open("rb") as file:  # by its name, openpyxl refuses what is a workbook for all its suffix
-            pages = openpyxl.load_workbook(file, data_only=True).worksheets
-            rows = {page.title: [list(map(_cell, row)) for row in page.iter_rows(values_only=True)] for page in pages}
-    except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
-        raise DataError(
-            f"{path} cannot be read as an Excel workbook; save it anew in Excel, or as 'CSV UTF-8'"
-        ) from error
-    name = next(iter(rows)) if sheet is None else sheet
-    if name not in rows:
-        raise DataError(f"{path} has no sheet '{sheet}'; it has {', '.join(rows)}")
-    width = max(map(len, rows[name]), default=0)
-    return name, [[*row, *[""] * (width - len(row))] for row in rows[name]]
-
-
-def _cell(value: object) -> str:
-    """Return a cell of a workbook as Excel's CSV has it: whole numbers without a point, days without midnight."""
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        value = value.date()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value)
-
-
 def _chosen(name: str, header: Sequence[str], wanted: Columns, sheet: str | None) -> Columns:
     path = _column(header, wanted.path, PATH_NAMES)
     label = _column(header, wanted.label, LABEL_NAMES)
-    patient = _column(header, wanted.patient, PATIENT_NAMES)
+    patient = _column(header, wanted.patient, GROUP_NAMES)
     asked = (
         (path, wanted.path, PATH_NAMES, "--path-column", "the files' names"),
         (label, wanted.label, LABEL_NAMES, "--label-column", "the labels"),
@@ -191,8 +147,7 @@ def _column(header: Sequence[str], wanted: str | None, known: Sequence[str]) -> 
     """Return the column as the table spells it: `wanted`, or the first of the `known` ones."""
     if wanted is not None:
         return next((column for column in header if column.casefold() == bare(wanted).casefold()), None)
-    spelt = {label_of(column): column for column in reversed(header)}
-    return next((spelt[name] for name in known if name in spelt), None)
+    return known_column(header, known)
 
 
 Means = Mapping[str, str]  # by `_key` of the label: a class, POSITIVE, NEGATIVE or LEAVE_OUT
@@ -226,7 +181,7 @@ def read_meanings(
 
 
 def _mapping_rows(path: Path) -> Iterator[tuple[str, str]]:
-    table = _opened(path, _MAPPING, None)[1]
+    table, _ = read_table(path, _MAPPING)
     columns = tuple(map(table.header.index, _MAPPING))
     for number, cells in table.rows:
         label, means = (bare(cells[column]) for column in columns)

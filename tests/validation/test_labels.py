@@ -6,6 +6,7 @@ import pytest
 
 from cxr.core.errors import DataError
 from cxr.screening.paths import unescape
+from cxr.screening.workbook import write_workbook as write_results
 from cxr.validation.labels import (
     LEAVE_OUT,
     NEGATIVE,
@@ -126,6 +127,16 @@ def test_a_workbook_is_read_whatever_its_name_says(tmp_path):
     assert pairs(read(path, sheet="other")) == [("x.png", "normal")]
     with pytest.raises(DataError, match="has no sheet 'third'; it has Tabelle1, other"):
         read(path, sheet="third")
+
+
+def test_labels_written_into_a_workbook_of_results_name_its_files(tmp_path):
+    write_results(tmp_path / "l.xlsx", ["path", "label"], [["a\x01_x0041_.png", "covid"]])
+    assert read(tmp_path / "l.xlsx").files[0][0][0] == "a\x01_x0041_.png"
+
+
+def test_a_patient_counts_more_than_a_group(tmp_path):
+    labels = read(write(tmp_path / "l.csv", "path,label,group,patient\na.png,covid,controls,p1\n"))
+    assert labels.files[0][1].group == "p1"
 
 
 def test_a_broken_workbook_is_refused(tmp_path):
