@@ -17,7 +17,7 @@ from cxr.evaluation.stats.classification import (
     roc_curves,
 )
 from cxr.evaluation.stats.intervals import ratio, rounded
-from cxr.inference.decisions import NOT_SUSPECTED
+from cxr.inference.decisions import decision_words
 from cxr.validation.grouping import GroupBy
 from cxr.validation.labels import (
     LEAVE_OUT,
@@ -33,7 +33,6 @@ from cxr.validation.results import NetworkPredictions, ResultsTable
 
 REPORT_FORM = 2
 ALL, UNSEEN = "all", "unseen"
-_SUSPECTED = "_suspected"
 _REASONED = ("rejected", "error")
 
 
@@ -319,7 +318,7 @@ def target_of(network: NetworkPredictions, wanted: str | None) -> str | None:
     if wanted is not None and wanted not in network.classes:
         raise DataError(f"--target {wanted}: {network.name} has the classes {', '.join(network.classes)}")
     words = set(network.decisions)
-    return wanted or next((name for name in network.classes if f"{name}{_SUSPECTED}" in words), None)
+    return wanted or next((name for name in network.classes if decision_words(name)[0] in words), None)
 
 
 def cases_of(
@@ -442,9 +441,8 @@ def _decision_curve(answers: Predictions, prevalence: float, as_labelled: bool) 
     return DecisionCurve(round(prevalence, 6), as_labelled, tuple(points))
 
 
-def decision_words(network: NetworkEvaluation) -> tuple[str, ...]:
+def outcome_words(network: NetworkEvaluation) -> tuple[str, ...]:
     """Return what can become of a file, in order: decisions, or classes where there are none, then the statuses."""
     seen = {word for label in network.labels for word in label.outcomes}
-    decisions = (f"{network.target}{_SUSPECTED}", NOT_SUSPECTED, "refer")
-    first = decisions if network.decides else network.classes
+    first = decision_words(network.target or "") if network.decides else network.classes
     return (*first, *(word for word in sorted(seen - set(first) - set(_REASONED))), *_REASONED)

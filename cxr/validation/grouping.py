@@ -45,12 +45,12 @@ class GroupBy:
 
     def _key(self, cell: str, where: str) -> tuple[int, str]:
         """Return the place of a cell's group among the others, and its name."""
-        if not cell:
+        if cell in ("", NOT_STATED):
             return len(self.edges) + 1, NOT_STATED
         if not self.edges:
             return 0, cell
         try:
-            place = int(np.searchsorted(self.edges, float(cell.replace(",", ".")), side="right"))
+            place = int(np.searchsorted(self.edges, _number(cell.replace(",", ".")), side="right"))
         except ValueError as error:
             raise DataError(
                 f"the column '{self.column}' of {where} has the cell '{cell}', which is no number; correct it, or "
@@ -70,13 +70,21 @@ def parse_by(text: str) -> GroupBy:
     """
     column, sign, limits = text.rpartition("=")
     try:
-        edges = tuple(float(limit) for limit in limits.split(",")) if sign else ()
+        edges = tuple(map(_number, limits.split(","))) if sign else ()
     except ValueError:
         column, edges = text, ()  # a column with a sign of equality in its name
     column = bare(column if edges else text)
     if not column or list(edges) != sorted(set(edges)):
         raise UsageError(f"--by {text}: expected a column, such as site, or a column and limits, such as age=18,65")
     return GroupBy(column, edges)
+
+
+def _number(text: str) -> float:
+    """Return a number. Raises ValueError for other words, `nan` among them, which would count as the largest."""
+    number = float(text)
+    if not np.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
 
 
 def parse_prevalences(text: str) -> tuple[float, ...]:
@@ -90,7 +98,7 @@ def parse_prevalences(text: str) -> tuple[float, ...]:
 
 def _prevalence(part: str, text: str) -> float:
     try:
-        number = float(part.removesuffix("%")) / (100 if part.endswith("%") else 1)
+        number = round(float(part.removesuffix("%")) / (100 if part.endswith("%") else 1), 6)
     except ValueError:
         number = float("nan")
     if not 0 < number < 1:
@@ -98,4 +106,4 @@ def _prevalence(part: str, text: str) -> float:
             f"--prevalence {text}: '{part}' is no share between 0 and 1; write two percent as 0.02 or 2%, with a point "
             "for the decimals and commas between several"
         )
-    return round(number, 6)
+    return number

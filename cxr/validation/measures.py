@@ -29,7 +29,7 @@ from cxr.evaluation.stats.intervals import (
     weighted_mean,
     wilson,
 )
-from cxr.inference.decisions import NOT_SUSPECTED, REFER
+from cxr.inference.decisions import REFER, decision_words
 from cxr.validation.results import NO_ANSWER
 
 Bools = NDArray[np.bool_]
@@ -38,7 +38,6 @@ OTHER = -1  # the class number of a file that shows none of the network's classe
 REST = "rest"
 SMALL = 30  # files; below, a share says little
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # of the decision curve in tables
-_SUSPECTED = "_suspected"
 _Z = float(norm.ppf((1 + LEVEL) / 2))
 
 WILSON, DELONG, BOOTSTRAP = "wilson", "delong", "bootstrap"
@@ -122,7 +121,7 @@ class Cases:
     def decides(self) -> bool:
         """Whether there are decisions about the target class."""
         words = set(np.unique(self.decisions)) - {""}
-        return bool(words and self.target) and words <= {f"{self.target}{_SUSPECTED}", NOT_SUSPECTED, REFER}
+        return bool(words and self.target) and words <= set(decision_words(self.target or ""))
 
     def against_rest(self) -> Predictions:
         """Return the answers as two classes, the rest and the target; of the files that have one."""
@@ -194,7 +193,7 @@ def readings(cases: Cases, target: str) -> list[Reading]:
     if not cases.decides:
         wrong = np.where(cases.answered, called, ~cases.positive)
         return [probable, (UNANSWERED, everything, wrong)]
-    suspected = cases.decisions == f"{target}{_SUSPECTED}"
+    suspected = cases.decisions == decision_words(target)[0]
     decided, referred = cases.decisions != "", cases.decisions == REFER
     return [
         probable,

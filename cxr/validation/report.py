@@ -30,7 +30,7 @@ from cxr.validation.external import (
     LabelOutcome,
     NetworkEvaluation,
     TableEvaluation,
-    decision_words,
+    outcome_words,
 )
 from cxr.validation.labels import LEAVE_OUT
 from cxr.validation.matching import NamedFiles
@@ -152,7 +152,7 @@ def _title(network: NetworkEvaluation, what: str) -> str:
 
 
 def _outcomes(network: NetworkEvaluation) -> ReportBlock:
-    words = decision_words(network)
+    words = outcome_words(network)
     rows = [_outcome_row(network, label, words) for label in network.labels]
     shown = {word: any(label.outcomes.get(word) for label in network.labels) for word in words}
     kept = [place for place, word in enumerate(words) if shown[word] or place < 3]

@@ -23,11 +23,16 @@ def test_numbers_are_grouped_between_limits_with_points_or_commas():
     assert list(members(parse_by("age=2,10,100"), ["50", "5", "1"])) == ["below 2", "2 to below 10", "10 to below 100"]
 
 
+def test_cells_that_say_not_stated_are_as_empty_ones():
+    assert members(GroupBy("site"), ["not stated", "", "a"]) == {"a": [2], "not stated": [0, 1]}
+
+
 def test_too_many_values_and_words_between_limits_are_refused():
     with pytest.raises(DataError, match=r"has 31 values, too many to be groups .* --by age=18,65"):
         members(GroupBy("age"), [str(number) for number in range(31)])
-    with pytest.raises(DataError, match="has the cell 'old', which is no number"):
-        members(parse_by("age=18"), ["old"])
+    for cell in ("old", "nan", "NaN", "inf"):
+        with pytest.raises(DataError, match=f"has the cell '{cell}', which is no number"):
+            members(parse_by("age=18"), [cell])
 
 
 @pytest.mark.parametrize("text", ["", "=18", "age=65,18", "age=18,18"])
@@ -38,10 +43,11 @@ def test_what_names_no_column_or_no_rising_limits_is_usage(text):
 
 def test_a_column_may_have_a_sign_of_equality_in_its_name():
     assert parse_by("a=b") == GroupBy("a=b")
+    assert parse_by("a=nan") == GroupBy("a=nan")
 
 
 def test_prevalences_are_shares_or_percentages():
     assert parse_prevalences("2%, 0.1,12.5 %") == (0.02, 0.1, 0.125)
-    for text in ("2", "0", "100%", "x", "nan", "", "0,02"):
+    for text in ("2", "0", "0.0000001", "100%", "x", "nan", "", "0,02"):
         with pytest.raises(UsageError, match=r"is no share between 0 and 1; write two percent as 0.02 or 2%"):
             parse_prevalences(text)
