@@ -28,9 +28,9 @@ from cxr.screening.engine import Run
 from cxr.screening.paths import PathStyle
 from cxr.screening.read import prefetch, read
 from cxr.screening.schema import Schema, Status
+from cxr.screening.summary import RESEARCH
 
 MEANING = "this is where the score comes from, not where disease is"
-RESEARCH = "For research; not a medical device."
 
 
 def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:

@@ -134,8 +134,9 @@ def _folder_of(record: Record) -> str:
 def _targets(place: Path, name: str, record: Record, *, alone: bool) -> tuple[Path, ...]:
     digits = hashlib.sha256(record["path"].encode()).hexdigest()[:_DIGITS]
     stem, suffix = os.path.splitext(name)  # noqa: PTH122  a name may be what Path takes for a folder
-    room = _LONGEST - len(os.fsencode(f"-{digits}{suffix}"))
-    cut = os.fsdecode(os.fsencode(stem)[: max(room, 0)])
+    written, room = os.fsencode(stem), max(_LONGEST - len(os.fsencode(f"-{digits}{suffix}")), 0)
+    # Whole characters: macOS and Windows refuse a name that ends in a part of one.
+    cut = stem if len(written) <= room else written[:room].decode(errors="ignore")
     other = place / f"{cut}-{digits}{suffix}"
     return (place / name, other) if alone and len(os.fsencode(name)) <= _LONGEST else (other,)
 

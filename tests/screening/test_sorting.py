@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_equal_names_get_digits_of_their_path_and_others_keep_theirs(scans: Path
     assert not {"left.png", "LEFT.png", LONG} & names
     assert all(len(os.fsencode(name)) <= 255 for name in names)
     assert not any(line["file"].startswith(("=", "+", "-", "@")) for line in listed(found.listed))
+
+
+def test_a_long_name_is_cut_between_characters(tmp_path: Path) -> None:
+    save(tmp_path / "scans", f"x{'胸' * 82}.png", (255, 0, 0))
+    _, out = put(tmp_path / "scans", tmp_path / "r")
+    (path,) = out.glob("*/*.png")
+    assert re.fullmatch("x胸{75}-[0-9a-f]{8}.png", path.name)
 
 
 def test_the_same_call_goes_on_and_ends_with_the_same_folder(scans: Path, tmp_path: Path) -> None:
