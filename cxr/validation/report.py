@@ -139,6 +139,8 @@ def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
 def _sets_of(network: NetworkEvaluation, by: str = "", group: str = "") -> list[FigureSet]:
     """Return the sets of a group, side by side: what to believe first; one where both are the same files."""
     own = [one for one in network.sets if (one.by, one.group) == (by, group)]
+    if not by:  # without any unseen file, what the whole table says is left
+        own = [one for one in own if one.n]
     own.sort(key=lambda one: one.files != UNSEEN)
     return own if len(own) > 1 and own[0].n != own[1].n else own[-1:]
 

@@ -57,3 +57,11 @@ def test_no_sentence_is_made_of_what_is_not_known():
         for line in render_markdown(evaluate(table, question=ask(target="covid"))).splitlines():
             if not line.startswith(("|", "#")):
                 assert not re.search(r"not measured|unknown|None| - |-\d|\bnan\b", line), line
+
+
+def test_where_all_files_are_of_training_what_was_asked_for_is_shown_all_the_same():
+    table = trained(rows(20), *range(20))
+    text = render_markdown(evaluate(table, question=ask(prevalences=(0.02,))))
+    assert "trained on all of these files" in text
+    assert "predictive values where covid has another share" in text
+    assert "not trained on |" not in text
