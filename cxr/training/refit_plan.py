@@ -71,7 +71,8 @@ def plan_refits(table: pd.DataFrame, target: str, classes: tuple[str, ...]) -> P
     """
     if target not in classes:
         raise ParamsError(
-            f"params.yaml: leave_source_out.target is '{target}', which is not among classes: {', '.join(classes)}"
+            f"release/params.yaml: leave_source_out.target is '{target}', which is not among classes: "
+            f"{', '.join(classes)}"
         )
     of_target = table["label"] == target
     sources = sorted(set(table.loc[of_target, "source"]) - {""})
@@ -137,16 +138,16 @@ def plan_hospitals(
         if asked.empty:
             known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
             raise ParamsError(
-                f"params.yaml: leave_hospital_out.hospitals names {hospital}, which is no source of the images; "
-                f"expected some of: {known}"
+                f"release/params.yaml: leave_hospital_out.hospitals names {hospital}, which is no source of the "
+                f"images; expected some of: {known}"
             )
         learned = table[~table["group"].isin(table.loc[_related(table, asked), "group"])]
         left = set(zip(learned["split"], learned["label"], strict=True))
         lacking = [label for label in classes for split in ("train", "validation") if (split, label) not in left]
         if lacking:
             raise ParamsError(
-                f"params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has no image "
-                "left to learn from; leave it out of the list"
+                f"release/params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has no "
+                "image left to learn from; leave it out of the list"
             )
         plan.append(LeftOutHospital(hospital, learned, asked))
     return plan

@@ -219,7 +219,7 @@ def _fit(decisions: Decisions, films: SiteFilms, known: Known) -> _Limits:
     excess = np.sort(_excess(decisions, films))
     others = excess[: len(excess) - int(np.floor(known.target_share * len(excess)))]
     rank = min(int(np.ceil(known.specificity * (len(others) + 1))), len(others))
-    offset = -round(max(float(others[rank - 1]) + HAIR, 0.0), DECIMALS)
+    offset = 0.0 - round(max(float(others[rank - 1]) + HAIR, 0.0), DECIMALS)  # never -0.0
     if known.label is None:
         return _Limits(offset)
     number = decisions.classes.index(known.label)
