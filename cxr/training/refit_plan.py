@@ -146,8 +146,8 @@ def plan_hospitals(
         lacking = [label for label in classes for split in ("train", "validation") if (split, label) not in left]
         if lacking:
             raise ParamsError(
-                f"release/params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has no "
-                "image left to learn from; leave it out of the list"
+                f"release/params.yaml: leave_hospital_out.hospitals names {hospital}, without which {lacking[0]} has "
+                "no image left to learn from; leave it out of the list"
             )
         plan.append(LeftOutHospital(hospital, learned, asked))
     return plan
