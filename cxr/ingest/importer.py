@@ -479,7 +479,8 @@ def _bring_labelled(
     """Bring the images of tables of labels, and return the layout with them."""
     labels = Labels(tuple(project.data.classes), tuple(project.discard), renamed)
     images = [(image, _place(image, layout)) for table in tables for image in read_label_table(table, labels)]
-    refuse_collisions([*layout.moves.items(), *((image.source, place) for image, place in images)])
+    if images:  # of several folders, so that names may differ in case alone where the disk never has both
+        refuse_collisions([*layout.moves.items(), *((image.source, place) for image, place in images)], fold_case=True)
     for image, place in track(images, "copying", len(images)):
         make_folder((data / place).parent)
         copy_file(image.source, data / place)

@@ -206,13 +206,19 @@ def _refuse_empty(images: dict[str, list[PurePosixPath]], found: ClassFolders, c
         )
 
 
-def refuse_collisions(moves: Iterable[tuple[PurePath, PurePosixPath]]) -> None:
-    """Raise DataError where two files would get the same place; of each, where it is and where it goes."""
-    taken: dict[PurePosixPath, PurePath] = {}
+def refuse_collisions(moves: Iterable[tuple[PurePath, PurePosixPath]], *, fold_case: bool = False) -> None:
+    """Raise DataError where two files would get the same place.
+
+    Args:
+        moves: Of each file, where it is and where it goes.
+        fold_case: Whether letter case does not count, as on a disk of Windows or macOS.
+    """
+    taken: dict[str, PurePath] = {}
     for source, place in moves:
-        if place in taken:
-            raise DataError(f"{taken[place]} and {source} would both become data/{place}; rename or remove one of them")
-        taken[place] = source
+        key = str(place).casefold() if fold_case else str(place)
+        if key in taken:
+            raise DataError(f"{taken[key]} and {source} would both become data/{place}; rename or remove one of them")
+        taken[key] = source
 
 
 def move_file_table(source: Path, target: Path, column: str, places: Mapping[PurePosixPath, PurePosixPath]) -> int:

@@ -111,6 +111,14 @@ def test_tables_extend_class_folders_and_keep_their_own_collections(tmp_path: Pa
     }
 
 
+def test_films_of_two_tables_that_a_disk_of_macos_would_take_for_one_are_refused(tmp_path: Path, project: Path) -> None:
+    first = table(tmp_path / "a", HEADER + "films/0.png,covid,,\nfilms/1.png,normal,,\n")
+    write_tree(tmp_path / "b", {"films/0.PNG": png(9)})
+    other = tmp_path / "b/labels.csv"
+    other.write_text(HEADER + "films/0.PNG,covid,,\n")
+    assert "would both become data/covid/images/films/0.PNG" in refusal(first, project, tables=(other,))
+
+
 def test_what_was_imported_is_extended_by_importing_it_again_with_more(tmp_path: Path, project: Path) -> None:
     first = table(tmp_path / "a", HEADER + "films/0.png,covid,p1,a\nfilms/1.png,normal,p2,a\n")
     bring(first, project)
