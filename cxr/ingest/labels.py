@@ -11,6 +11,7 @@ from cxr.dataset.release import is_image, is_mask, label_of
 from cxr.ingest.archive import is_junk, is_unprintable
 
 SUFFIXES = (".csv", ".tsv", ".txt")
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 REQUIRED, OPTIONAL = ("path", "label"), ("patient", "collection")
 _ROWS_SHOWN, _FAULTS_SHOWN = 3, 5
 
@@ -62,7 +63,7 @@ class _Said(NamedTuple):
 
 def is_label_table(path: Path) -> bool:
     """Tell by its name whether a file is a table of labels, and no archive."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in (*SUFFIXES, *WORKBOOKS) and path.is_file()
 
 
 def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
@@ -74,8 +75,10 @@ def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
         labels: What its labels may be.
 
     Raises:
-        DataError: Naming rows: a file is absent, no image or named twice, or a label is unknown.
+        DataError: It is a workbook. Or, naming rows: a file is absent, no image or named twice, or a label is unknown.
     """
+    if path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{path} is a workbook; save it as 'CSV UTF-8' and import that")
     faults: dict[str, list[int]] = {}
     found: dict[str, tuple[_Said, LabelledImage]] = {}
     for said in _rows(path):

@@ -122,6 +122,15 @@ def test_two_rows_that_contradict_each_other_are_named_with_what_they_say(tmp_pa
     assert "collection 'a' there and 'empty' here" in said
 
 
+@pytest.mark.parametrize("end", ["xlsx", "xls", "ods"])
+def test_a_workbook_is_refused_with_what_to_do(tmp_path: Path, project: Path, end: str) -> None:
+    book = table(tmp_path / "clinic", HEADER).rename(tmp_path / "clinic" / f"labels.{end}")
+    wanted = f"{book} is a workbook; save it as 'CSV UTF-8' and import that"
+    assert refusal(book, project) == wanted
+    write_tree(tmp_path / "release", release_files())
+    assert refusal(tmp_path / "release", project, tables=(book,)) == wanted
+
+
 def test_a_label_that_is_no_class_is_left_aside_only_where_told(tmp_path: Path, project: Path) -> None:
     rows = "films/0.png,covid\nfilms/1.png,normal\n" + "".join(f"films/{n}.png,other\n" for n in range(2, 7))
     path = table(tmp_path / "clinic", "path,label\n" + rows)
