@@ -112,7 +112,8 @@ def screen(
         A result for each picture, in order.
 
     Raises:
-        CxrError: An array is of another type or shape, or the packaged model's files are not whole.
+        CxrError: Something is no file and no array, or an array of another type or shape, or the packaged model's files
+            are not whole.
     """
     model = model or load_model()
     decode = partial(_decoded, sides=model.sides, any_dicom=any_dicom)
@@ -142,9 +143,14 @@ def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[_Source]:
         yield from (_Source(array=one) for one in _each(pictures))
     elif isinstance(pictures, str | PathLike):
         yield from _files(Path(pictures))
-    else:
+    elif isinstance(pictures, Iterable) and not isinstance(pictures, Image.Image | bytes | Mapping):
         for one in pictures:
             yield from _sources(one)
+    else:
+        raise UsageError(
+            f"an object of type {type(pictures).__name__} is no picture; expected a file, a folder, an array, or a "
+            "list of them; of an open picture of Pillow give the file, or numpy.asarray(picture)"
+        )
 
 
 SAMPLES = (3, 4)  # of a pixel in RGB and RGBA

@@ -150,6 +150,17 @@ def test_an_array_that_is_no_picture_is_refused_with_what_is_expected(model, arr
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("odd", [None, 5, [None], b"film.png", {"film": "film.png"}, Image.new("L", (99, 99))])
+def test_what_is_no_file_and_no_array_is_refused_with_what_is_expected(model, odd):
+    with pytest.raises(cxr.CxrError, match="is no picture; expected a file, a folder, an array, or a list of them"):
+        cxr.screen(odd, model)
+
+
+def test_a_model_is_one_line_in_a_notebook(model):
+    assert repr(model).startswith(f"<Model {model.identity}: covid, normal, viral_pneumonia, decides at covid_sens95")
+    assert len(repr(model)) < 120
+
+
 def test_nothing_gives_nothing(model):
     assert cxr.screen([], model) == []
 

@@ -45,7 +45,15 @@ def adapt(
     for line in _lines(adaptation):
         stdout().print(line, highlight=False, markup=False)
     stdout().print(_table(adaptation))
-    stderr().print(f"wrote {output}; screen with: cxr-batch folder/ -o results.csv --model {output}", markup=False)
+    if adaptation.sensitivity_before is None:
+        stdout().print(
+            "how many cases are lost is not known: the model keeps no answers of its own validation; measure it with "
+            "cases of the site: docs/cxr-eval.md",
+            highlight=False,
+            soft_wrap=True,
+        )
+    said = f"wrote {output}; screen with: cxr-batch folder/ -o results.csv --model {output}"
+    stderr().print(said, markup=False, soft_wrap=True)
 
 
 def _adapted(
@@ -148,9 +156,10 @@ def _table(adaptation: "Adaptation") -> Table:
         ("referred", "referred"),
     ):
         table.add_row(title, *(NUMBER.interval(getattr(one, name)) for one in (adaptation.before, adaptation.after)))
-    table.add_section()
-    table.add_row(
-        "sensitivity on the model's own validation",
-        *(NUMBER.number(one) for one in (adaptation.sensitivity_before, adaptation.sensitivity_after)),
-    )
+    if adaptation.sensitivity_before is not None:
+        table.add_section()
+        table.add_row(
+            "sensitivity on the model's own validation",
+            *(NUMBER.number(one) for one in (adaptation.sensitivity_before, adaptation.sensitivity_after)),
+        )
     return table

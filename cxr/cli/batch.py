@@ -14,9 +14,9 @@ app = command_line()
 @app.command(
     epilog=below_help(
         "cxr-batch films/ -o results.csv",
-        "cxr-batch films/ -o results.xlsx --report sheet.html",
-        "cxr-batch films/ -o results.csv --csv-dialect excel --copy-to sorted/",
-        "cxr-batch s3://bucket/films -o results.parquet",
+        "cxr-batch films/ -o workbook.xlsx --report sheet.html",
+        "cxr-batch films/ -o excel.csv --csv-dialect excel --copy-to sorted/",
+        "cxr-batch s3://bucket/films -o bucket.parquet",
         then="Exit status: 0 all files screened; 3 finished, but files have no answer (see their rows, and --fail-on); "
         "1 stopped; 2 usage; 130 Ctrl-C. After 1 and 130 the same command goes on where it stopped.",
     )

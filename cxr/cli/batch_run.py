@@ -135,11 +135,13 @@ def _nothing(root: Root, found: Found) -> str:
     elif any(why == UNREADABLE for _, why in found.folders):
         remedy = "a folder could not be listed; ask its owner for permission to read it"
     elif found.excluded:
-        remedy = f"--include and --exclude left aside {found.excluded:,} files; give wider or fewer patterns"
+        remedy = f"--include and --exclude left aside all there is ({found.excluded:,}); give wider or fewer patterns"
     elif found.hidden:
-        remedy = f"the names of {found.hidden:,} files begin with a dot, and such files are left aside; rename them"
+        remedy = f"the names of its files ({found.hidden:,}) begin with a dot: such files are left aside; rename them"
     elif found.folders:
-        remedy = f"{len(found.folders):,} folders were not searched; name them, or drop --no-recursive or --exclude"
+        remedy = (
+            f"its folders ({len(found.folders):,}) were not searched; name them or drop --no-recursive or --exclude"
+        )
     else:
         remedy = "expected a folder with image files"
     return f"there is nothing to screen below {root}: {remedy}"
@@ -154,7 +156,7 @@ def _nothing_read(root: Root, tally: Tally) -> str:
         ends = Counter(PurePosixPath(cell).suffix.lower() for cell in tally.not_images if not unread_by_name(cell))
         kinds.append(f"{others:,} others{_endings(ends)}")
     return (
-        f"nothing was screened: of {total:,} files below {root}, none can be read as an image: "
+        f"nothing was screened: no file below {root} ({total:,} in all) can be read as an image: "
         f"{'; '.join(kinds)}. Expected PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM"
     )
 

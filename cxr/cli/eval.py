@@ -50,7 +50,7 @@ def main(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column of the files' names; by default path, file or filename.",
+            help="Column of the files' names; by default path, file, filename, file_name or image.",
             rich_help_panel=LABELS,
         ),
     ] = None,

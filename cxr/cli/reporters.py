@@ -117,22 +117,22 @@ class ConsoleReporter:
         for cell, why in found.folders:
             if why == "unreadable":
                 self._warn(f"cannot list the folder {cell}")
-        for count, what in (
-            (len(found.special), "pipes, sockets or devices left aside"),
-            (found.hidden, "hidden files left aside"),
-            (found.excluded, "files left aside by --include and --exclude"),
-            (sum(why == "link" for _, why in found.folders), "links to folders not followed"),
-            (sum(why in ("hidden", "excluded", "not_recursive") for _, why in found.folders), "folders not searched"),
-            (selection.unchanged, "files left aside because they are as they were"),
-            (selection.other_shards, "files left to other shards"),
-            (selection.beyond_limit, "files left aside by --limit"),
+        for count, noun, what in (
+            (len(found.special), "special file", "left aside: pipes, sockets or devices"),
+            (found.hidden, "hidden file", "left aside"),
+            (found.excluded, "file", "left aside by --include and --exclude"),
+            (sum(why == "link" for _, why in found.folders), "folder link", "not followed"),
+            (sum(why in ("hidden", "excluded", "not_recursive") for _, why in found.folders), "folder", "not searched"),
+            (selection.unchanged, "file", "left aside as unchanged"),
+            (selection.other_shards, "file", "left to other shards"),
+            (selection.beyond_limit, "file", "left aside by --limit"),
         ):
             if count:
-                self._say(f"{count:,} {what}")
+                self._say(f"{_some(count, noun)} {what}")
 
     def listed(self, listed: int, others: int) -> None:
         """See `Reporter`."""
-        self._say(f"{listed:,} files would have a row; {others:,} others are no images")
+        self._say(f"{_some(listed, 'file')} would have a row, {_some(others, 'other file')} none: no images")
 
     def loaded(self, models: Sequence[ScreeningModel]) -> None:
         """See `Reporter`."""
@@ -314,7 +314,9 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
     if failures > len(tally.examples):
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
     if tally.not_images:
-        yield f"{len(tally.not_images):,} other files have no row: neither name nor content is an image's"
+        others = len(tally.not_images)
+        has = "has" if others == 1 else "have"
+        yield f"{_some(others, 'other file')} {has} no row: neither name nor content is an image's"
     yield from map(_warning, unread_sentences(tally))
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:

@@ -83,8 +83,10 @@ def refused(error: OSError, path: Path | None = None, doing: str = "write", kept
     )
 
 
-def reason_of(error: OSError) -> str:
-    """Return what the system calls the error; a library's own words may name a temporary file or an address."""
+def reason_of(error: Exception) -> str:
+    """Return what the system calls an OSError; a library's own words may name a temporary file or an address."""
+    if not isinstance(error, OSError):
+        return str(error)
     known = error.errno is not None and error.errno in errno.errorcode
     return os.strerror(error.errno or 0) if known else error.strerror or str(error)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
-from cxr.core.files import JsonObject, read_json, whole_file
+from cxr.core.files import JsonObject, read_json, reason_of, whole_file
 from cxr.core.image import Plane, PlaneRule
 from cxr.core.records import from_json
 
@@ -98,7 +98,7 @@ def read_images(path: Path) -> Plane:
     try:
         images: Plane = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not an array of planes ({error}); run: dvc repro prepare") from error
+        raise DataError(f"{path} is not an array of planes ({reason_of(error)}); run: dvc repro prepare") from error
     if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(f"{path} holds {images.dtype} {images.shape}; expected uint8 (n, side, side)")
     return images
@@ -144,7 +144,9 @@ def read_plane_rule(prepared: Path) -> PlaneRule:
     try:
         return from_json(PlaneRule, read_json(prepared / RULE_FILE))
     except (OSError, ValueError) as error:
-        raise DataError(f"{prepared / RULE_FILE} cannot be read ({error}); run: dvc repro prepare") from error
+        raise DataError(
+            f"{prepared / RULE_FILE} cannot be read ({reason_of(error)}); run: dvc repro prepare"
+        ) from error
 
 
 def write_larger(prepared: Path, name: str, planes: Plane) -> None:

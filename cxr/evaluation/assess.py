@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
-from cxr.core.files import read_json
+from cxr.core.files import read_json, reason_of
 from cxr.core.image import Plane
 from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, planes_of_side, read_images, read_table
 from cxr.core.records import from_json
@@ -187,7 +187,7 @@ def read_unseen(
     try:
         found = pd.read_csv(answers, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{answers} cannot be read ({error}); run: dvc repro release/dvc.yaml") from error
+        raise DataError(f"{answers} cannot be read ({reason_of(error)}); run: dvc repro release/dvc.yaml") from error
     manifest = read_table(prepared / MANIFEST_FILE)
     asked = manifest[manifest["file"].isin(found.loc[found["split"] == HELD_OUT, "file"])]
     judged = judge_images(gate, asked, images) if gate and len(asked) else unjudged(len(asked))

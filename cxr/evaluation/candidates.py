@@ -13,7 +13,7 @@ from pydantic import Field
 from sklearn.metrics import log_loss
 
 from cxr.core.errors import ModelError, ParamsError
-from cxr.core.files import JsonObject
+from cxr.core.files import JsonObject, reason_of
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.core.params import Section, section
 from cxr.core.records import as_json
@@ -242,7 +242,7 @@ def _read_history(folder: Path) -> pd.DataFrame:
         return pd.read_csv(folder / HISTORY_FILE)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{folder} has no {HISTORY_FILE} that can be read ({error}); train it again: dvc repro"
+            f"{folder} has no {HISTORY_FILE} that can be read ({reason_of(error)}); train it again: dvc repro"
         ) from error
 
 

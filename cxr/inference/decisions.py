@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError
-from cxr.core.files import read_json
+from cxr.core.files import read_json, reason_of
 from cxr.inference.network import softmax
 
 
@@ -434,7 +434,9 @@ def read_decisions(path: Path) -> Decisions:
     try:
         form = read_json(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); take the whole model folder from one run") from error
+        raise ModelError(
+            f"{path} cannot be read ({reason_of(error)}); take the whole model folder from one run"
+        ) from error
     return parse_decisions(form, str(path))
 
 

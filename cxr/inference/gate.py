@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import read_json, sha256_of
+from cxr.core.files import read_json, reason_of, sha256_of
 from cxr.core.image import ImageFacts, Plane
 from cxr.core.processor import limit_error
 from cxr.inference.decisions import Fields
@@ -165,7 +165,9 @@ def read_form(folder: Path) -> Fields:
     try:
         form = read_json(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); {ONE_RUN}, or run: dvc repro train_gate") from error
+        raise ModelError(
+            f"{path} cannot be read ({reason_of(error)}); {ONE_RUN}, or run: dvc repro train_gate"
+        ) from error
     if not isinstance(form, dict) or form.get("gate") != GATE_FORM:
         raise ModelError(f"{path} does not describe a gate of form {GATE_FORM}; run: dvc repro train_gate")
     return Fields(form, str(path))

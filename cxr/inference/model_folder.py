@@ -72,7 +72,7 @@ def _refuse_unnamed(paths: list[Path]) -> None:
 REQUIRED_KEYS = ("name", "classes", "image_side", "data", "network")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ScreeningModel:
     """A network with its description.
 
@@ -91,6 +91,11 @@ class ScreeningModel:
     decisions: Decisions | None = None
     operating_point: str = ""
     gate: Gate | None = None
+
+    def __repr__(self) -> str:
+        """Return one line for notebooks; all fields together name every picture of the training."""
+        decides = f", decides at {self.operating_point}" if self.operating_point else ""
+        return f"<Model {self.identity}: {', '.join(self.classes)}{decides}>"
 
     @property
     def classes(self) -> tuple[str, ...]:

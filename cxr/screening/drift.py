@@ -228,7 +228,8 @@ class DriftCounts:
     def sentences(self) -> list[str]:
         """Say, in plain words, how the batch compares."""
         if self.images < MIN_IMAGES:
-            return [f"not compared with validation: {self.images} answered files, at least {MIN_IMAGES} are needed"]
+            files = "file" if self.images == 1 else "files"
+            return [f"not compared with validation: {self.images} answered {files}, at least {MIN_IMAGES} are needed"]
         far = [one for one in self.comparisons if one.far_off]
         if not far:
             return [f"predictions, confidence, brightness and size are like validation's ({self.reference.images:,})"]

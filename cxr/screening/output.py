@@ -89,6 +89,7 @@ def _check_manifest(files: OutputFiles) -> None:
         described = None
     if described != printable(files.results.name):
         raise OutputError(
-            f"{files.manifest} describes {described or 'something else'}, not {files.results.name}; give an output of "
-            f"another name or move that file away"
+            f"{files.manifest} describes {described or 'something else'}, not {files.results.name}, and would be "
+            f"replaced; give an output whose name before the ending differs, such as 2-{files.results.name}, or move "
+            "that file away"
         )

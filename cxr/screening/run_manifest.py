@@ -12,7 +12,7 @@ import numpy as np
 
 from cxr import __version__
 from cxr.core.errors import DataError, Reason
-from cxr.core.files import read_json
+from cxr.core.files import read_json, reason_of
 from cxr.core.records import from_json
 from cxr.imaging.formats import Unread, unread_by_detail, unread_by_name
 from cxr.inference.decisions import Reference, ReferReason
@@ -291,7 +291,10 @@ def read_run_result(path: Path) -> RunResult:
     try:
         form = read_json(sidecar)
     except (OSError, ValueError) as error:
-        raise DataError(f"{sidecar} cannot be read ({error}); it is written beside every table, keep both") from error
+        raise DataError(
+            f"{sidecar} cannot be read ({reason_of(error)}); it is written beside every table: copy, move and rename "
+            "both alike"
+        ) from error
     known = isinstance(form, dict) and form.get("manifest") == MANIFEST_VERSION
     if not known or not all(isinstance(form.get(name), dict) for name in ("tool", "results")):
         raise DataError(f"{sidecar} is not a manifest of version {MANIFEST_VERSION}; it was not written by cxr-batch")

@@ -104,7 +104,7 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
         name, label = row[used.path or ""], row[used.label or ""]
         if not name:
             raise DataError(f"{path}, row {number}, names no file; fill in its cell '{used.path}', or remove the row")
-        places = tuple(dict.fromkeys((plain(name), raw, name, _slashed(name))))
+        places = tuple(dict.fromkeys((name, raw, plain(name), _slashed(name))))
         if places[-1] in files:
             raise DataError(
                 f"{path}, row {number}, names {name} twice; give each file one label, and where files of several "

@@ -106,8 +106,8 @@ class TestResults:
     def test_excluded_folders_have_no_rows(self, scans: Path, tmp_path: Path) -> None:
         result = run(scans, "-o", tmp_path / "results.csv", "--exclude", "b", "--exclude", "*middle*")
         assert [row["path"] for row in read(tmp_path / "results.csv")] == ["a/left.png"]
-        assert "1 files left aside by --include and --exclude" in result.stderr
-        assert "1 folders not searched" in result.stderr
+        assert "1 file left aside by --include and --exclude" in result.stderr
+        assert "1 folder not searched" in result.stderr
 
 
 class TestSummary:
@@ -117,7 +117,7 @@ class TestSummary:
         (scans / "empty.png").write_bytes(b"")
         (scans / "notes.txt").write_text("x")
         stderr = run(scans, "-o", tmp_path / "r.csv").stderr
-        for text in ("covid", "33.3%", "empty_file: empty.png", "1 other files have no row", model.identity):
+        for text in ("covid", "33.3%", "empty_file: empty.png", "1 other file has no row", model.identity):
             assert text in stderr
         assert "trained on 90 images; data set abababababab" in stderr
         assert f"results  {tmp_path / 'r.csv'}" in stderr
@@ -210,7 +210,8 @@ class TestNothingIsRead:
         result = run(tmp_path / "scans", "-o", tmp_path / "r.csv", *more)
         assert result.exit_code == 3
         said = result.stderr.splitlines()[-1]
-        assert said.startswith(f"error: nothing was screened: of {len(files)} files below ")
+        assert said.startswith("error: nothing was screened: no file below ")
+        assert f" ({len(files)} in all) can be read as an image: " in said
         for name, count in (seen or {}).items():
             assert f"{count} {name} (" in said
         assert others in said
@@ -260,7 +261,7 @@ class TestNothingIsRead:
         save_unread(tmp_path / "scans", "._1.png")
         result = run(tmp_path / "scans", "-o", tmp_path / "r.csv")
         assert result.exit_code == 1
-        assert "the names of 1 files begin with a dot, and such files are left aside" in result.stderr
+        assert "the names of its files (1) begin with a dot: such files are left aside" in result.stderr
 
 
 INPUTS = ROOT / "tests" / "inputs" / "unread"

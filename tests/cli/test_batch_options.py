@@ -70,7 +70,7 @@ class TestInputs:
         result = run(scans, "--dry-run")
         assert result.exit_code == 0
         assert result.stdout.splitlines() == ["a/left.png", "a/middle.PNG", "b/right.JpEg", "picture-without-suffix"]
-        assert "4 files would have a row; 1 others are no images" in result.stderr
+        assert "4 files would have a row, 1 other file none" in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["scans"]
 
     def test_a_limit_takes_the_first_files(self, scans: Path, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ class TestAdapt:
         assert "24 films of north" in said
         adapted = load_model(out).description["adapted"]
         assert adapted["films"] == 24
+        assert "how many cases are lost is not known: the model keeps no answers of its own validation" in said
         screened = run(films, "-o", tmp_path / "r.csv", "--model", out)
         assert "adapted" in screened.stderr
         assert "-north-" in column(tmp_path / "r.csv", "model")[0]

@@ -179,7 +179,7 @@ class TestChangedSince:
         return result.stderr
 
     def test_only_what_changed_is_screened_and_what_is_gone_is_named(self, project: Project, tmp_path: Path) -> None:
-        assert "9 files left aside because they are as they were" in self.since(project, tmp_path / "r.csv")
+        assert "9 files left aside as unchanged" in self.since(project, tmp_path / "r.csv")
         assert column(tmp_path / "r.csv", "path") == ["ward 0/new.png", "ward 1/3.png"]
         facts = manifest(tmp_path / "r.csv")
         assert facts["request"]["changed_since"] == {

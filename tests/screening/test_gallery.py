@@ -306,6 +306,7 @@ class TestInTheBrowser:
             assert page.find_element("id", "controls").size["height"] < 844 / 8
             assert not page.find_element("id", "status").is_displayed()
             page.find_element("id", "fold").click()
+            assert page.find_element("id", "status").size["width"] > 390 / 2
             self.choose(page, "status", "error")
             assert page.find_element("id", "fold").text == "Filters (1)"
             assert page.find_element("id", "controls").size["height"] < 844 * 0.76

@@ -58,6 +58,15 @@ def test_an_untouched_table_holds_in_every_check(table: Path) -> None:
     assert all(check.holds for check in checks)
 
 
+def test_a_table_without_its_manifest_is_told_what_belongs_together(table: Path) -> None:
+    OutputFiles(table).manifest.unlink()
+    with pytest.raises(
+        DataError, match=r"r\.manifest\.json cannot be read \(No such file or directory\); it is"
+    ) as told:
+        read_run_result(table)
+    assert str(told.value).endswith("written beside every table: copy, move and rename both alike")
+
+
 def test_a_changed_byte_is_found_by_the_hash(table: Path) -> None:
     table.write_text(table.read_text().replace("0.3", "0.4", 1))
     assert "bytes" in failing(table)

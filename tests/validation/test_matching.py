@@ -48,6 +48,15 @@ def test_escapes_and_accents_are_one_name(tmp_path, cell, name):
     assert matched(tmp_path, [cell], [name]).rows.tolist() == [0]
 
 
+def test_a_name_of_windows_is_said_as_it_was_written(tmp_path):
+    names = [r"D:\films\normal\x41.png", "a.png"]
+    found = matched(tmp_path, ["a.png"], names)
+    assert found.counts.labels_without_row == NamedFiles(1, (names[0],))
+    with pytest.raises(DataError) as told:
+        matched(tmp_path, ["b.png"], names[:1])
+    assert rf"the labels such as {names[0]}. Write" in str(told.value)
+
+
 def test_of_several_rows_the_one_with_the_most_folders_in_common_is_meant(tmp_path):
     found = matched(tmp_path, ["left.png", "ward 1/left.png", "ward 2/left.png"], [r"D:\ward 1\left.png", "left.png"])
     assert found.rows.tolist() == [0, 1]
