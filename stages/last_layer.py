@@ -17,10 +17,8 @@ def main(
     trained: Annotated[Path, typer.Argument(help="Folder of the trained network.", metavar="NETWORK")],
     prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
     split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
-    output: Annotated[Path, typer.Option(help="Folder for the network.")] = Path("release/models/student"),
-    answers: Annotated[Path, typer.Option(help="Answers without each hospital.")] = Path(
-        "release/leave_hospital_out.csv"
-    ),
+    output: Annotated[Path, typer.Option(help="Folder for the network.")] = Path("release/models/last_layer"),
+    answers: Annotated[Path, typer.Option(help="Answers without each hospital.")] = Path("release/last_layer.csv"),
     params: Annotated[list[Path], typer.Option(help="Parameters: last_layer is read.")] = PARAMS,
 ) -> None:
     """Fit the last layer, ask it about each hospital without it, and write what decisions can be fitted on."""
@@ -35,7 +33,7 @@ def main(
 
     import pandas as pd
 
-    from cxr.inference.network import DESCRIPTION_FILE
+    from cxr.inference.network import CALIBRATION_FILE, DESCRIPTION_FILE
     from cxr.models import architecture
     from cxr.training import last_layer
     from cxr.training.devices import make_reproducible
@@ -45,6 +43,7 @@ def main(
     own = section(values, "last_layer", last_layer.LastLayerParams)
     network = architecture(own.network)
     recipe = section(values, f"train_{own.network}", network.params)
+    last_layer.require_unlearned(own, recipe)
     table, rule = read_table(split), read_plane_rule(prepared)
     films_of = last_layer.films_table(table, read_table(prepared / "manifest.csv"), own.hospitals, shared.classes)
     planes = network_planes(prepared, own.network, recipe.side)
@@ -67,8 +66,8 @@ def main(
     epochs = pd.read_csv(trained / HISTORY_FILE).to_dict("records")
     history = [{str(name): value for name, value in epoch.items()} for epoch in epochs]
     probe = planes[table.loc[table["split"] == "validation", "index"].to_numpy()[:AGREEMENT_PLANES]]
-    write_trained(output, Trained(model, history, described | changed, probe), rule)
-    write_table(output / last_layer.CALIBRATION_FILE, last_layer.calibration(films, own))
+    write_trained(output, Trained(model, history, described | changed, probe), rule, own.stored)
+    write_table(output / CALIBRATION_FILE, last_layer.calibration(films, own))
     write_table(answers, last_layer.leave_hospitals_out(films, own))
 
 

@@ -19,7 +19,8 @@ from sklearn.model_selection import GroupKFold
 from cxr.core.errors import DataError, ParamsError
 from cxr.core.image import Plane
 from cxr.core.params import Section
-from cxr.inference.network import LinearHead
+from cxr.inference.network import LinearHead, Stored
+from cxr.models import TrainParams
 from cxr.models.backend import keras
 from cxr.models.layers import network
 
@@ -28,7 +29,6 @@ ITERATIONS = 500
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
-CALIBRATION_FILE = "calibration.csv"
 LEARNED = ("train", VALIDATION)
 
 
@@ -40,7 +40,18 @@ class LastLayerParams(Section):
         (), description="Sources that only the last layer learns from, and is asked without."
     )
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
+    stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
+
+
+def require_unlearned(params: LastLayerParams, recipe: TrainParams) -> None:
+    """Raise ParamsError where the layers before learnt from a hospital that only the last layer is to learn from."""
+    learned = sorted(set(params.hospitals) - set(recipe.left_aside))
+    if learned:
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {learned[0]}, but {params.network} learns from it: add it to "
+            f"train_{params.network}.without as well"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +171,7 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         left_out: Sources of which nothing is used.
 
     Returns:
-        Columns file, actual, logit_<class>.
+        Columns network, held_out (empty), file, split (`validation`), actual, logit_<class>.
     """
     table = films.table
     known = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, left_out)
@@ -174,7 +185,8 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         if rows.any():
             head = fit_last_layer(films, known & ~_shown(table, [hospital]), params)
             parts.append(films.logits(head, rows))
-    return pd.concat(parts, ignore_index=True).sort_values("file", ignore_index=True)
+    found = pd.concat(parts).assign(network=params.network, held_out="", split=VALIDATION)
+    return found[_columns(films)].sort_values("file", ignore_index=True)
 
 
 def _shown(table: pd.DataFrame, hospitals: Sequence[str]) -> NDArray[np.bool_]:
@@ -192,15 +204,18 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
         logit_<class>, as `cxr.training.leave_hospital_out` gives.
     """
     table = films.table
-    columns = ["network", "held_out", "file", "split", "actual", *(f"logit_{label}" for label in films.classes)]
-    parts = [pd.DataFrame(columns=columns)]
+    parts = [pd.DataFrame(columns=_columns(films))]
     for hospital in params.hospitals:
         own = (table["source"] == hospital).to_numpy()
         learned = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, [hospital])
         head = fit_last_layer(films, learned, params)
         parts += [
-            calibration(films, params, [hospital]).assign(held_out=hospital, split=VALIDATION),
+            calibration(films, params, [hospital]).assign(held_out=hospital),
             films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
         ]
     found = pd.concat(parts[1:] or parts).assign(network=params.network)
-    return found[columns].sort_values(["held_out", "split", "file"], ignore_index=True)
+    return found[_columns(films)].sort_values(["held_out", "split", "file"], ignore_index=True)
+
+
+def _columns(films: Films) -> list[str]:
+    return ["network", "held_out", "file", "split", "actual", *(f"logit_{label}" for label in films.classes)]

@@ -103,6 +103,13 @@ def test_films_that_balancing_left_aside_are_asked_about_and_not_learnt_from(las
     assert answers[~added].reset_index(drop=True).equals(before)
 
 
+def test_a_hospital_that_the_layers_before_learnt_from_is_an_error(last_layer, fine_tuned_recipe):
+    with pytest.raises(ParamsError, match=r"names second, but lite0 learns from it: add it to train_lite0\.without"):
+        last_layer.require_unlearned(params(last_layer), fine_tuned_recipe.model_copy(update={"without": ("first",)}))
+    both = fine_tuned_recipe.model_copy(update={"without": ("first", "second", "third")})
+    last_layer.require_unlearned(params(last_layer), both)
+
+
 def test_a_hospital_that_is_no_source_is_an_error(last_layer, films):
     with pytest.raises(ParamsError, match=r"last_layer\.hospitals names third, which is no source"):
         last_layer.films_table(films.table, films.table, ["third"], CLASSES)
