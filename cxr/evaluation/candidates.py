@@ -19,6 +19,7 @@ from cxr.core.params import Section, section
 from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
+from cxr.evaluation.unseen import answered
 from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import (
     DECISIONS_FORM,
@@ -31,7 +32,7 @@ from cxr.inference.decisions import (
 )
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_model, packaged_folder
-from cxr.inference.network import softmax
+from cxr.inference.network import CALIBRATION_FILE, softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
 BEST = "best"
@@ -95,7 +96,12 @@ def gate_folder(params: EvaluateParams, side: int) -> Path | None:
 
 
 def fit_on_validation(
-    model: ScreeningModel, outputs: SavedOutputs, table: pd.DataFrame, images: Plane, params: EvaluateParams
+    model: ScreeningModel,
+    outputs: SavedOutputs,
+    table: pd.DataFrame,
+    images: Plane,
+    params: EvaluateParams,
+    calibration: SavedOutputs | None = None,
 ) -> JsonObject:
     """Return the content of decisions.json. Nothing of the test split is looked at.
 
@@ -105,6 +111,7 @@ def fit_on_validation(
         table: The split table, in the order of `outputs`.
         images: uint8 (n, side, side).
         params: Target of the operating points, and alpha.
+        calibration: What to fit on where the network learnt from validation too; None: its own outputs there.
 
     Raises:
         ParamsError: The target is no class.
@@ -121,7 +128,7 @@ def fit_on_validation(
         "classes": list(model.classes),
         "data": model.description["data"]["sha256"],
         "validation_images": len(validation),
-        **as_json(fit_decisions(validation, params.target, params.alpha)),
+        **as_json(fit_decisions(calibration or validation, params.target, params.alpha)),
     }
     train = outputs.of("train").index
     pixels = sorted({pixels_digest(images[row])[:PIXEL_DIGITS] for row in train})
@@ -234,7 +241,19 @@ def read_candidate(
     model = load_model(folder)
     history, images = None if model.members else _read_history(folder), planes_of(model.plane_side)
     outputs = run_network(model, table, images)
-    return Candidate(model, history, outputs, fit_on_validation(model, outputs, table, images, params), judged)
+    decisions = fit_on_validation(model, outputs, table, images, params, _read_calibration(folder, model.classes))
+    return Candidate(model, history, outputs, decisions, judged)
+
+
+def _read_calibration(folder: Path, classes: tuple[str, ...]) -> SavedOutputs | None:
+    """Return what last_layer wrote for decisions to be fitted on; None where the network is not of that stage."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        return answered(pd.read_csv(path, keep_default_na=False), classes)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path} is not what last_layer writes ({error}); run: dvc repro release/dvc.yaml") from error
 
 
 def _read_history(folder: Path) -> pd.DataFrame:

@@ -1,0 +1,221 @@
+"""The last layer of a trained network, fitted anew on films that the layers before it did not learn from.
+
+The layers before it find what would serve elsewhere too; the last one weighs it by what tells the collections of its
+training apart, one of which may hold all normal films. Fitted with the normal films of other hospitals, on collections
+that count alike, it relies on that less (Kirichenko 2022, https://arxiv.org/abs/2204.02937). It takes seconds, so that
+each hospital can be left out, and decisions can be fitted on what is said of a hospital that was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from cxr.core.errors import DataError, ParamsError
+from cxr.core.image import Plane
+from cxr.core.params import Section
+from cxr.inference.network import LinearHead, Stored
+from cxr.models import TrainParams
+from cxr.models.backend import keras
+from cxr.models.layers import network
+
+FOLDS = 5
+ITERATIONS = 500
+ANSWER_BATCH = 64
+DECIMALS = 6  # of logits in a table
+HELD_OUT, VALIDATION = "held_out", "validation"
+LEARNED = ("train", VALIDATION)
+
+
+class LastLayerParams(Section):
+    """The section `last_layer` of release/params.yaml."""
+
+    network: str = Field("lite0", description="Whose last layer is fitted anew.")
+    hospitals: tuple[str, ...] = Field(
+        (), description="Sources that only the last layer learns from, and is asked without."
+    )
+    strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
+    stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
+    unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
+
+
+def require_unlearned(params: LastLayerParams, recipe: TrainParams) -> None:
+    """Raise ParamsError where the layers before learnt from a hospital that only the last layer is to learn from."""
+    learned = sorted(set(params.hospitals) - set(recipe.left_aside))
+    if learned:
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {learned[0]}, but {params.network} learns from it: add it to "
+            f"train_{params.network}.without as well"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """What the last layer learns from: one row of `table` and of `features` a film.
+
+    Attributes:
+        table: Columns file, label, source, split, group.
+        features: float64 (n, d), pooled.
+        classes: In the order of the logits.
+    """
+
+    table: pd.DataFrame
+    features: NDArray[np.float64]
+    classes: tuple[str, ...]
+
+    def logits(self, head: LinearHead, rows: NDArray[np.bool_]) -> pd.DataFrame:
+        """Return columns file, actual and logit_<class> for the rows that bool (n,) `rows` marks."""
+        found = (self.features[rows] @ head.weights + head.bias).round(DECIMALS)
+        named = {f"logit_{label}": found[:, number] for number, label in enumerate(self.classes)}
+        chosen = self.table[rows]
+        return pd.DataFrame({"file": chosen["file"].to_numpy(), "actual": chosen["label"].to_numpy(), **named})
+
+
+def films_table(
+    split: pd.DataFrame, manifest: pd.DataFrame, hospitals: Sequence[str], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the split table and, of the hospitals, also the films that balancing left aside, with an empty split.
+
+    Raises:
+        ParamsError: A hospital is no source of the manifest.
+    """
+    absent = sorted(set(hospitals) - set(manifest["source"]))
+    if absent:
+        known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {absent[0]}, which is no source of the images; expected some of: "
+            f"{known}"
+        )
+    aside = manifest[manifest["source"].isin(hospitals) & manifest["label"].isin(classes)]
+    aside = aside[~aside["file"].isin(split["file"])]
+    return pd.concat([split, aside.assign(split="", group=-1)], ignore_index=True)
+
+
+def refitted(model: keras.Model, films: Films, params: LastLayerParams) -> None:
+    """Give `model`, from `with_squares`, a last layer that learnt from all films of train and validation."""
+    learned = films.table["split"].isin(LEARNED).to_numpy()
+    head = fit_last_layer(films, learned, params)
+    model.get_layer("logits").set_weights([head.weights, head.bias])
+
+
+def with_squares(model: keras.Model, dropout: float) -> keras.Model:
+    """Return the network with the square of its last feature map beside the map, and a last layer that is to be fitted.
+
+    Pooled, the squares say how unevenly a filter answers over the film: a patch on one side and a veil over both lungs
+    have the same mean. The layers before are shared with `model`.
+    """
+    feature_map = model.get_layer("feature_map").input
+    squares = keras.layers.Multiply(name="squares")([feature_map, feature_map])
+    both = keras.layers.Concatenate(name="with_squares")([feature_map, squares])
+    return network(model.inputs[0], both, model.output["logits"].shape[-1], dropout)
+
+
+def pooled(model: keras.Model, planes: Plane) -> NDArray[np.float64]:
+    """Return the pooled features of uint8 (n, side, side), float64 (n, d)."""
+    features = keras.Model(model.inputs, model.output["features"])
+    return np.asarray(features.predict(planes[..., np.newaxis], batch_size=ANSWER_BATCH, verbose=0), np.float64)
+
+
+def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerParams) -> LinearHead:
+    """Fit logistic regression in which classes count alike, and in each class its sources.
+
+    Args:
+        films: With their features.
+        learned: bool (n,), films to learn from.
+        params: The section `last_layer`.
+
+    Raises:
+        DataError: A class has no film to learn from.
+    """
+    table = films.table[learned]
+    lacking = sorted(set(films.classes) - set(table["label"]))
+    if lacking:
+        raise DataError(
+            f"the class {lacking[0]} has no film that the last layer could learn from; run: dvc repro split"
+        )
+    truth = table["label"].map({label: number for number, label in enumerate(films.classes)}).to_numpy()
+    weights, features = _film_weights(table, params), films.features[learned]
+    mean, spread = np.average(features, axis=0, weights=weights), features.std(axis=0) + 1e-6
+    model = LogisticRegression(C=params.strength, max_iter=ITERATIONS)
+    model.fit((features - mean) / spread, truth, sample_weight=weights)
+    kernel, bias = model.coef_, model.intercept_
+    if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
+        kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
+    kernel = kernel / spread
+    return LinearHead(kernel.T.astype(np.float32), (bias - kernel @ mean).astype(np.float32))
+
+
+def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.float64]:
+    """Return the weights of films, of mean one, so that all classes count alike and in each class all its sources."""
+    seen = (table["split"] == "train") & ~table["source"].isin(params.hospitals)
+    own = pd.Series(np.where(seen, 1.0, params.unseen), table.index)
+    share = own / own.groupby([table["label"], table["source"]]).transform("sum")
+    sources = table.groupby("label")["source"].transform("nunique")
+    return np.asarray(share / sources * len(table) / table["label"].nunique(), np.float64)
+
+
+def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) -> pd.DataFrame:
+    """Say what last layers answer about films that they did not learn from, which decisions can be fitted on.
+
+    Films of validation are answered for by folds over patients and duplicates, those of each hospital by a last layer
+    that learnt from no film of it: of a new hospital, too, no film was seen.
+
+    Args:
+        films: All.
+        params: The section `last_layer`.
+        left_out: Sources of which nothing is used.
+
+    Returns:
+        Columns network, held_out (empty), file, split (`validation`), actual, logit_<class>.
+    """
+    table = films.table
+    known = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, left_out)
+    asked = known & (table["split"] == VALIDATION).to_numpy() & ~table["source"].isin(params.hospitals).to_numpy()
+    parts, numbers = [], np.flatnonzero(asked)
+    for _, fold in GroupKFold(FOLDS).split(numbers, groups=table["group"].to_numpy()[numbers]):
+        rows = np.isin(np.arange(len(table)), numbers[fold])
+        parts.append(films.logits(fit_last_layer(films, known & ~rows, params), rows))
+    for hospital in params.hospitals:
+        rows = known & (table["source"] == hospital).to_numpy()
+        if rows.any():
+            head = fit_last_layer(films, known & ~_shown(table, [hospital]), params)
+            parts.append(films.logits(head, rows))
+    found = pd.concat(parts).assign(network=params.network, held_out="", split=VALIDATION)
+    return found[_columns(films)].sort_values("file", ignore_index=True)
+
+
+def _shown(table: pd.DataFrame, hospitals: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which films are of the hospitals, or of a patient or picture that also is theirs."""
+    own = table["source"].isin(hospitals)
+    groups = set(table.loc[own, "group"]) - {-1}
+    return np.asarray(own | table["group"].isin(groups))
+
+
+def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
+    """Fit the last layer without each hospital and ask it about that hospital.
+
+    Returns:
+        Columns network, held_out, file, split (`held_out`, or `validation`: what decisions are fitted on), actual, and
+        logit_<class>, as `cxr.training.leave_hospital_out` gives.
+    """
+    table = films.table
+    parts = [pd.DataFrame(columns=_columns(films))]
+    for hospital in params.hospitals:
+        own = (table["source"] == hospital).to_numpy()
+        learned = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, [hospital])
+        head = fit_last_layer(films, learned, params)
+        parts += [
+            calibration(films, params, [hospital]).assign(held_out=hospital),
+            films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
+        ]
+    found = pd.concat(parts[1:] or parts).assign(network=params.network)
+    return found[_columns(films)].sort_values(["held_out", "split", "file"], ignore_index=True)
+
+
+def _columns(films: Films) -> list[str]:
+    return ["network", "held_out", "file", "split", "actual", *(f"logit_{label}" for label in films.classes)]
