@@ -43,7 +43,6 @@ def main(
     own = section(values, "last_layer", last_layer.LastLayerParams)
     network = architecture(own.network)
     recipe = section(values, f"train_{own.network}", network.params)
-    last_layer.require_unlearned(own, recipe)
     table, rule = read_table(split), read_plane_rule(prepared)
     films_of = last_layer.films_table(table, read_table(prepared / "manifest.csv"), own.hospitals, shared.classes)
     planes = network_planes(prepared, own.network, recipe.side)
@@ -62,6 +61,7 @@ def main(
         "gflop_per_image": gflop(model),
         "params": described["params"] | {"last_layer": own.model_dump(mode="json")},
         "data": data_summary(table),
+        "elsewhere": last_layer.elsewhere(films_of),
     }
     epochs = pd.read_csv(trained / HISTORY_FILE).to_dict("records")
     history = [{str(name): value for name, value in epoch.items()} for epoch in epochs]

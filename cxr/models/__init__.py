@@ -76,11 +76,6 @@ class TrainParams(Section):
         """How far the sources of a class count alike in the loss, 0 to 1."""
         return 0.0
 
-    @property
-    def left_aside(self) -> tuple[str, ...]:
-        """Sources whose films it does not learn from."""
-        return ()
-
 
 class SmallParams(TrainParams):
     """The recipe of a small network of our own, which always begins at random."""
@@ -111,17 +106,11 @@ class FineTunedParams(PretrainedParams):
     """The recipe of a network whose weights all learn in one phase, from random or from ImageNet's."""
 
     even_sources: EvenSources = 0.0
-    without: tuple[str, ...] = Field((), description="Sources that it does not learn from; last_layer may.")
 
     @property
     def evenness(self) -> float:
         """How far the sources of a class count alike in the loss, 0 to 1."""
         return self.even_sources
-
-    @property
-    def left_aside(self) -> tuple[str, ...]:
-        """Sources whose films it does not learn from."""
-        return self.without
 
 
 class HeadParams(Section):

@@ -17,10 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from cxr.core.errors import DataError, ParamsError
+from cxr.core.files import JsonObject
 from cxr.core.image import Plane
+from cxr.core.manifest import data_fingerprint
 from cxr.core.params import Section
 from cxr.inference.network import LinearHead, Stored
-from cxr.models import TrainParams
 from cxr.models.backend import keras
 from cxr.models.layers import network
 
@@ -29,7 +30,9 @@ ITERATIONS = 500
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
-LEARNED = ("train", VALIDATION)
+ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
+PIXELS = "pixels_sha256"
+LEARNED = ("train", VALIDATION, ELSEWHERE)
 
 
 class LastLayerParams(Section):
@@ -44,22 +47,12 @@ class LastLayerParams(Section):
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
 
 
-def require_unlearned(params: LastLayerParams, recipe: TrainParams) -> None:
-    """Raise ParamsError where the layers before learnt from a hospital that only the last layer is to learn from."""
-    learned = sorted(set(params.hospitals) - set(recipe.left_aside))
-    if learned:
-        raise ParamsError(
-            f"params.yaml: last_layer.hospitals names {learned[0]}, but {params.network} learns from it: add it to "
-            f"train_{params.network}.without as well"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Films:
     """What the last layer learns from: one row of `table` and of `features` a film.
 
     Attributes:
-        table: Columns file, label, source, split, group.
+        table: Columns file, label, source, split, group, pixels_sha256.
         features: float64 (n, d), pooled.
         classes: In the order of the logits.
     """
@@ -69,20 +62,23 @@ class Films:
     classes: tuple[str, ...]
 
     def logits(self, head: LinearHead, rows: NDArray[np.bool_]) -> pd.DataFrame:
-        """Return columns file, actual and logit_<class> for the rows that bool (n,) `rows` marks."""
+        """Return columns file, actual, pixels_sha256 and logit_<class> for the rows that bool (n,) `rows` marks."""
         found = (self.features[rows] @ head.weights + head.bias).round(DECIMALS)
         named = {f"logit_{label}": found[:, number] for number, label in enumerate(self.classes)}
         chosen = self.table[rows]
-        return pd.DataFrame({"file": chosen["file"].to_numpy(), "actual": chosen["label"].to_numpy(), **named})
+        own = {"file": "file", "actual": "label", PIXELS: PIXELS}
+        return pd.DataFrame({name: chosen[column].to_numpy() for name, column in own.items()} | named)
 
 
 def films_table(
     split: pd.DataFrame, manifest: pd.DataFrame, hospitals: Sequence[str], classes: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the split table and, of the hospitals, also the films that balancing left aside, with an empty split.
+    """Return the split table and below it the films of the hospitals, as one more split.
+
+    What shows a film or a patient of the split table again is left out: it may be of the test split.
 
     Raises:
-        ParamsError: A hospital is no source of the manifest.
+        ParamsError: A hospital is no source of the manifest, or the split table has films of it.
     """
     absent = sorted(set(hospitals) - set(manifest["source"]))
     if absent:
@@ -91,13 +87,35 @@ def films_table(
             f"params.yaml: last_layer.hospitals names {absent[0]}, which is no source of the images; expected some of: "
             f"{known}"
         )
-    aside = manifest[manifest["source"].isin(hospitals) & manifest["label"].isin(classes)]
-    aside = aside[~aside["file"].isin(split["file"])]
-    return pd.concat([split, aside.assign(split="", group=-1)], ignore_index=True)
+    learned = sorted(set(hospitals) & set(split["source"]))
+    if learned:
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {learned[0]}, which the layers before learn from: add it to "
+            "balance.without"
+        )
+    own = manifest[manifest["source"].isin(hospitals) & manifest["label"].isin(classes)]
+    shown = own["duplicate_group"].isin(split["duplicate_group"]) | own["patient"].isin(set(split["patient"]) - {""})
+    own = own[~shown].drop_duplicates("pixels_sha256")
+    # A patient, or else a picture and its near copies, is one group, beyond those of the split table.
+    known = own["patient"].where(own["patient"] != "", own["duplicate_group"].astype(str))
+    groups = pd.factorize(known)[0] + int(split["group"].max()) + 1
+    return pd.concat([split, own.assign(split=ELSEWHERE, group=groups)], ignore_index=True)
+
+
+def _label_counts(labels: "pd.Series[str]") -> dict[str, int]:
+    """Return films by class, in the order of the names."""
+    return {str(name): int(number) for name, number in labels.value_counts().sort_index().items()}
+
+
+def elsewhere(table: pd.DataFrame) -> JsonObject:
+    """Return how many films of each hospital the last layer learnt from, by class, and their fingerprint."""
+    own = table[table["split"] == ELSEWHERE]
+    films = {str(source): _label_counts(rows["label"]) for source, rows in own.groupby("source")}
+    return {"films": films, "sha256": data_fingerprint(own)}
 
 
 def refitted(model: keras.Model, films: Films, params: LastLayerParams) -> None:
-    """Give `model`, from `with_squares`, a last layer that learnt from all films of train and validation."""
+    """Give `model`, from `with_squares`, a last layer that learnt from all films but those of the test split."""
     learned = films.table["split"].isin(LEARNED).to_numpy()
     head = fit_last_layer(films, learned, params)
     model.get_layer("logits").set_weights([head.weights, head.bias])
@@ -152,7 +170,7 @@ def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerPa
 
 def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.float64]:
     """Return the weights of films, of mean one, so that all classes count alike and in each class all its sources."""
-    seen = (table["split"] == "train") & ~table["source"].isin(params.hospitals)
+    seen = table["split"] == "train"
     own = pd.Series(np.where(seen, 1.0, params.unseen), table.index)
     share = own / own.groupby([table["label"], table["source"]]).transform("sum")
     sources = table.groupby("label")["source"].transform("nunique")
@@ -171,11 +189,12 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         left_out: Sources of which nothing is used.
 
     Returns:
-        Columns network, held_out (empty), file, split (`validation`), actual, logit_<class>.
+        Columns network, held_out (empty), file, split (`validation`), actual, pixels_sha256, logit_<class>. Its films
+        and those of train are what the last layer learns from.
     """
     table = films.table
     known = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, left_out)
-    asked = known & (table["split"] == VALIDATION).to_numpy() & ~table["source"].isin(params.hospitals).to_numpy()
+    asked = known & (table["split"] == VALIDATION).to_numpy()
     parts, numbers = [], np.flatnonzero(asked)
     for _, fold in GroupKFold(FOLDS).split(numbers, groups=table["group"].to_numpy()[numbers]):
         rows = np.isin(np.arange(len(table)), numbers[fold])
@@ -192,16 +211,15 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
 def _shown(table: pd.DataFrame, hospitals: Sequence[str]) -> NDArray[np.bool_]:
     """Tell which films are of the hospitals, or of a patient or picture that also is theirs."""
     own = table["source"].isin(hospitals)
-    groups = set(table.loc[own, "group"]) - {-1}
-    return np.asarray(own | table["group"].isin(groups))
+    return np.asarray(own | table["group"].isin(table.loc[own, "group"]))
 
 
 def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
     """Fit the last layer without each hospital and ask it about that hospital.
 
     Returns:
-        Columns network, held_out, file, split (`held_out`, or `validation`: what decisions are fitted on), actual, and
-        logit_<class>, as `cxr.training.leave_hospital_out` gives.
+        Columns network, held_out, file, split (`held_out`, or `validation`: what decisions are fitted on), actual,
+        pixels_sha256 and logit_<class>.
     """
     table = films.table
     parts = [pd.DataFrame(columns=_columns(films))]
@@ -218,4 +236,4 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
 
 
 def _columns(films: Films) -> list[str]:
-    return ["network", "held_out", "file", "split", "actual", *(f"logit_{label}" for label in films.classes)]
+    return ["network", "held_out", "file", "split", "actual", PIXELS, *(f"logit_{label}" for label in films.classes)]

@@ -97,9 +97,8 @@ def train_network(
         )
     network = architecture(name)
     make_reproducible(shared.runtime, shared.seed)
-    learned = table[~table["source"].isin(recipe.left_aside)]
-    train, validation = (examples(learned, images, split, shared.classes) for split in ("train", "validation"))
-    train = weighted(train, learned, recipe.evenness)
+    train, validation = (examples(table, images, split, shared.classes) for split in ("train", "validation"))
+    train = weighted(train, table, recipe.evenness)
     build = partial(network.build, images.shape[1], len(shared.classes), recipe)
     file = weights_file(weights, name, recipe.initialisation, network.published)
     if file:

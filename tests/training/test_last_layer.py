@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError, ParamsError
+from tests.tables import manifest
 
 CLASSES = ("covid", "normal")
 SIDE = 16
@@ -27,8 +28,8 @@ def films(last_layer):
         ("normal", "home", "train", 60),
         ("covid", "away", "validation", 20),
         ("normal", "home", "validation", 20),
-        ("normal", "first", "train", 40),
-        ("normal", "second", "train", 40),
+        ("normal", "first", "elsewhere", 40),
+        ("normal", "second", "elsewhere", 40),
     ]:
         finding, collection = 1.5 * (label == "covid"), 3.0 * (source != "home")
         features.append(random.normal([finding, collection], [0.5, 0.3], (count, 2)))
@@ -36,6 +37,7 @@ def films(last_layer):
     table = pd.DataFrame(rows, columns=["label", "source", "split"])
     table["file"] = [f"{number:03}.png" for number in range(len(table))]
     table["group"] = np.arange(len(table)) // 2
+    table["pixels_sha256"] = [f"{number:064x}" for number in range(len(table))]
     return last_layer.Films(table, np.concatenate(features), CLASSES)
 
 
@@ -91,23 +93,40 @@ def test_classes_count_alike_and_in_each_its_sources_with_unseen_films_heavier(l
     assert home["validation"] == pytest.approx(4 * home["train"])
 
 
-def test_films_that_balancing_left_aside_are_asked_about_and_not_learnt_from(last_layer, films):
-    manifest = films.table.drop(columns=["split", "group"])
-    aside = manifest[manifest["source"] == "first"].head(3).assign(file=["a.png", "b.png", "c.png"])
-    table = last_layer.films_table(films.table, pd.concat([manifest, aside]), ["first"], CLASSES)
-    assert table["file"].tolist() == [*films.table["file"], "a.png", "b.png", "c.png"]
-    whole = last_layer.Films(table, np.concatenate([films.features, np.full((3, 2), 9.0)]), CLASSES)
-    answers, before = (last_layer.leave_hospitals_out(some, params(last_layer)) for some in (whole, films))
-    added = answers["file"].isin(["a.png", "b.png", "c.png"])
-    assert added.sum() == 3
-    assert answers[~added].reset_index(drop=True).equals(before)
+@pytest.fixture
+def tables():
+    """A split table of one collection, and a manifest with films of two hospitals more."""
+    whole = manifest({"covid": 10, "normal": 10}).assign(source="release")
+    whole.loc[[2, 3, 12, 13], "source"] = ["first", "second", "first", "second"]
+    split = whole[whole["source"] == "release"].assign(split="test")
+    return split.assign(group=split["index"]), whole
 
 
-def test_a_hospital_that_the_layers_before_learnt_from_is_an_error(last_layer, fine_tuned_recipe):
-    with pytest.raises(ParamsError, match=r"names second, but lite0 learns from it: add it to train_lite0\.without"):
-        last_layer.require_unlearned(params(last_layer), fine_tuned_recipe.model_copy(update={"without": ("first",)}))
-    both = fine_tuned_recipe.model_copy(update={"without": ("first", "second", "third")})
-    last_layer.require_unlearned(params(last_layer), both)
+def test_films_of_the_hospitals_stand_below_the_split_table_as_a_split_of_their_own(last_layer, tables):
+    split, whole = tables
+    table = last_layer.films_table(split, whole, ["first", "second"], CLASSES)
+    assert table["split"].tolist() == ["test"] * 16 + ["elsewhere"] * 4
+    assert table["index"].tolist()[16:] == [2, 3, 12, 13]
+    assert len(set(table["group"])) == 20
+    said = last_layer.elsewhere(table)
+    assert said["films"] == {"first": {"covid": 1, "normal": 1}, "second": {"covid": 1, "normal": 1}}
+
+
+def test_what_shows_a_film_or_patient_of_the_split_table_is_not_learnt_from(last_layer, tables):
+    split, whole = tables
+    whole.loc[[2], "duplicate_group"] = 0
+    whole.loc[[0, 3], "patient"] = "p1"
+    split.loc[[0], "patient"] = "p1"
+    whole.loc[[13], "pixels_sha256"] = whole.loc[12, "pixels_sha256"]
+    table = last_layer.films_table(split, whole, ["first", "second"], CLASSES)
+    assert table.loc[table["split"] == "elsewhere", "index"].tolist() == [12]
+
+
+def test_a_hospital_that_the_layers_before_learnt_from_is_an_error(last_layer, tables):
+    _, whole = tables
+    split = whole.assign(split="train", group=whole["index"])
+    with pytest.raises(ParamsError, match=r"names first, .*add it to balance\.without"):
+        last_layer.films_table(split, whole, ["first"], CLASSES)
 
 
 def test_a_hospital_that_is_no_source_is_an_error(last_layer, films):
@@ -134,7 +153,7 @@ def test_a_class_without_films_is_an_error(last_layer, films):
 def test_without_hospitals_there_are_no_rows_but_the_columns(last_layer, films):
     found = last_layer.leave_hospitals_out(films, last_layer.LastLayerParams())
     assert found.empty
-    assert found.columns.tolist() == ["network", "held_out", "file", "split", "actual", "logit_covid", "logit_normal"]
+    assert found.columns.tolist()[:6] == ["network", "held_out", "file", "split", "actual", "pixels_sha256"]
 
 
 @pytest.mark.slow
@@ -149,7 +168,9 @@ def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_po
     before, features = inner(some[..., None])["feature_map"].numpy(), last_layer.pooled(model, some)
     assert features[:, :4] == pytest.approx(before.mean(axis=(1, 2)), rel=1e-5)
     assert features[:, 4:] == pytest.approx((before.astype(float) ** 2).mean(axis=(1, 2)), rel=1e-5)
-    table = pd.DataFrame({"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12)})
+    table = pd.DataFrame(
+        {"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12), "pixels_sha256": ""}
+    )
     films = last_layer.Films(table, np.random.default_rng(2).normal(size=(12, 8)), CLASSES)
     last_layer.refitted(model, films, last_layer.LastLayerParams())
     head = last_layer.fit_last_layer(films, np.ones(12, bool), last_layer.LastLayerParams())
