@@ -98,7 +98,7 @@ def films_table(
     own = own[~shown].drop_duplicates("pixels_sha256")
     # A patient, or else a picture and its near copies, is one group, beyond those of the split table.
     known = own["patient"].where(own["patient"] != "", own["duplicate_group"].astype(str))
-    groups = pd.factorize(known)[0] + int(split["group"].max()) + 1
+    groups = np.unique(known.to_numpy(str), return_inverse=True)[1] + int(split["group"].max()) + 1
     return pd.concat([split, own.assign(split=ELSEWHERE, group=groups)], ignore_index=True)
 
 
