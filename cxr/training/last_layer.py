@@ -97,8 +97,9 @@ def films_table(
     shown = own["duplicate_group"].isin(split["duplicate_group"]) | own["patient"].isin(set(split["patient"]) - {""})
     own = own[~shown].drop_duplicates("pixels_sha256")
     # A patient, or else a picture and its near copies, is one group, beyond those of the split table.
-    known = own["patient"].where(own["patient"] != "", own["duplicate_group"].astype(str))
-    groups = np.unique(known.to_numpy(str), return_inverse=True)[1] + int(split["group"].max()) + 1
+    patients = own["patient"].to_numpy(str)
+    groups_of = np.where(patients != "", patients, own["duplicate_group"].to_numpy(str))
+    groups = np.unique(groups_of, return_inverse=True)[1] + int(split["group"].max()) + 1
     return pd.concat([split, own.assign(split=ELSEWHERE, group=groups)], ignore_index=True)
 
 
