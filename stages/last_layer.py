@@ -44,7 +44,7 @@ def main(
     network = architecture(own.network)
     recipe = section(values, f"train_{own.network}", network.params)
     table, rule = read_table(split), read_plane_rule(prepared)
-    films_of = last_layer.films_table(table, read_table(prepared / "manifest.csv"), own.hospitals, shared.classes)
+    films_of = last_layer.films_table(table, read_table(prepared / "manifest.csv"), own, shared.classes)
     planes = network_planes(prepared, own.network, recipe.side)
 
     make_reproducible(shared.runtime, shared.seed)
@@ -52,11 +52,12 @@ def main(
     before.load_weights(trained / WEIGHTS_FILE)
     model = last_layer.with_squares(before, recipe.dropout)
     features = last_layer.pooled(model, planes[films_of["index"].to_numpy()])
-    films = last_layer.Films(films_of, features, shared.classes)
+    films = last_layer.Films(films_of, features, shared.classes, last_layer.layer_before(before))
     last_layer.refitted(model, films, own)
 
     described = read_json(trained / DESCRIPTION_FILE)
     changed = {
+        "name": "last_layer",
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "params": described["params"] | {"last_layer": own.model_dump(mode="json")},

@@ -32,6 +32,7 @@ DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
 PIXELS = "pixels_sha256"
+ASKED = "asked"  # films of theirs of classes that are not learnt
 LEARNED = ("train", VALIDATION, ELSEWHERE)
 
 
@@ -42,6 +43,10 @@ class LastLayerParams(Section):
     hospitals: tuple[str, ...] = Field(
         (), description="Sources that only the last layer learns from, and is asked without."
     )
+    learns: tuple[str, ...] = Field(
+        ("normal",), description="Classes of their films that it learns; it is asked about all."
+    )
+    kept: float = Field(0.1, ge=0, lt=1, description="Share of the layer that the network was trained with in the sum.")
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
@@ -55,11 +60,13 @@ class Films:
         table: Columns file, label, source, split, group, pixels_sha256.
         features: float64 (n, d), pooled.
         classes: In the order of the logits.
+        before: The last layer that the network was trained with, on the same features.
     """
 
     table: pd.DataFrame
     features: NDArray[np.float64]
     classes: tuple[str, ...]
+    before: LinearHead
 
     def logits(self, head: LinearHead, rows: NDArray[np.bool_]) -> pd.DataFrame:
         """Return columns file, actual, pixels_sha256 and logit_<class> for the rows that bool (n,) `rows` marks."""
@@ -71,36 +78,37 @@ class Films:
 
 
 def films_table(
-    split: pd.DataFrame, manifest: pd.DataFrame, hospitals: Sequence[str], classes: Sequence[str]
+    split: pd.DataFrame, manifest: pd.DataFrame, params: LastLayerParams, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the split table and below it the films of the hospitals, as one more split.
+    """Return the split table and below it the films of the hospitals, as splits of their own.
 
     What shows a film or a patient of the split table again is left out: it may be of the test split.
 
     Raises:
         ParamsError: A hospital is no source of the manifest, or the split table has films of it.
     """
-    absent = sorted(set(hospitals) - set(manifest["source"]))
+    absent = sorted(set(params.hospitals) - set(manifest["source"]))
     if absent:
         known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
         raise ParamsError(
             f"params.yaml: last_layer.hospitals names {absent[0]}, which is no source of the images; expected some of: "
             f"{known}"
         )
-    learned = sorted(set(hospitals) & set(split["source"]))
+    learned = sorted(set(params.hospitals) & set(split["source"]))
     if learned:
         raise ParamsError(
             f"params.yaml: last_layer.hospitals names {learned[0]}, which the layers before learn from: add it to "
             "balance.without"
         )
-    own = manifest[manifest["source"].isin(hospitals) & manifest["label"].isin(classes)]
+    own = manifest[manifest["source"].isin(params.hospitals) & manifest["label"].isin(classes)]
     shown = own["duplicate_group"].isin(split["duplicate_group"]) | own["patient"].isin(set(split["patient"]) - {""})
     own = own[~shown].drop_duplicates("pixels_sha256")
     # A patient, or else a picture and its near copies, is one group, beyond those of the split table.
     patients = own["patient"].to_numpy(str)
     groups_of = np.where(patients != "", patients, own["duplicate_group"].to_numpy(str))
     groups = np.unique(groups_of, return_inverse=True)[1] + int(split["group"].max()) + 1
-    return pd.concat([split, own.assign(split=ELSEWHERE, group=groups)], ignore_index=True)
+    splits = np.where(own["label"].isin(params.learns), ELSEWHERE, ASKED)
+    return pd.concat([split, own.assign(split=splits, group=groups)], ignore_index=True)
 
 
 def _label_counts(labels: "pd.Series[str]") -> dict[str, int]:
@@ -134,6 +142,12 @@ def with_squares(model: keras.Model, dropout: float) -> keras.Model:
     return network(model.inputs[0], both, model.output["logits"].shape[-1], dropout)
 
 
+def layer_before(model: keras.Model) -> LinearHead:
+    """Return the last layer of a network before `with_squares`, on features with squares: those count nothing in it."""
+    kernel, bias = model.get_layer("logits").get_weights()
+    return LinearHead(np.concatenate([kernel, np.zeros_like(kernel)]), bias)
+
+
 def pooled(model: keras.Model, planes: Plane) -> NDArray[np.float64]:
     """Return the pooled features of uint8 (n, side, side), float64 (n, d)."""
     features = keras.Model(model.inputs, model.output["features"])
@@ -141,7 +155,10 @@ def pooled(model: keras.Model, planes: Plane) -> NDArray[np.float64]:
 
 
 def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerParams) -> LinearHead:
-    """Fit logistic regression in which classes count alike, and in each class its sources.
+    """Fit logistic regression in which classes count alike, and in each class its sources, and mix the layer before in.
+
+    The layer before knows the collections of its training better, and relies on what tells them apart: a share of it,
+    `kept`, trades the one for the other.
 
     Args:
         films: With their features.
@@ -166,7 +183,9 @@ def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerPa
     if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
         kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
     kernel = kernel / spread
-    return LinearHead(kernel.T.astype(np.float32), (bias - kernel @ mean).astype(np.float32))
+    fitted, share = LinearHead(kernel.T, bias - kernel @ mean), params.kept
+    mixed = ((1 - share) * new + share * old for new, old in zip(fitted, films.before, strict=True))
+    return LinearHead(*(each.astype(np.float32) for each in mixed))
 
 
 def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.float64]:

@@ -1,10 +1,13 @@
 """The last layer fitted anew: sources count alike, nothing of a hospital that is left out is used, squares are seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError, ParamsError
+from cxr.inference.network import LinearHead
 from tests.tables import manifest
 
 CLASSES = ("covid", "normal")
@@ -38,11 +41,15 @@ def films(last_layer):
     table["file"] = [f"{number:03}.png" for number in range(len(table))]
     table["group"] = np.arange(len(table)) // 2
     table["pixels_sha256"] = [f"{number:064x}" for number in range(len(table))]
-    return last_layer.Films(table, np.concatenate(features), CLASSES)
+    return last_layer.Films(table, np.concatenate(features), CLASSES, nothing_before())
+
+
+def nothing_before(features=2):
+    return LinearHead(np.zeros((features, 2)), np.zeros(2))
 
 
 def params(last_layer, **changes):
-    return last_layer.LastLayerParams(hospitals=("first", "second"), strength=1.0, **changes)
+    return last_layer.LastLayerParams(**{"hospitals": ("first", "second"), "strength": 1.0, "kept": 0.0} | changes)
 
 
 def called_covid(table):
@@ -104,7 +111,7 @@ def tables():
 
 def test_films_of_the_hospitals_stand_below_the_split_table_as_a_split_of_their_own(last_layer, tables):
     split, whole = tables
-    table = last_layer.films_table(split, whole, ["first", "second"], CLASSES)
+    table = last_layer.films_table(split, whole, params(last_layer, learns=CLASSES), CLASSES)
     assert table["split"].tolist() == ["test"] * 16 + ["elsewhere"] * 4
     assert table["index"].tolist()[16:] == [2, 3, 12, 13]
     assert len(set(table["group"])) == 20
@@ -118,7 +125,7 @@ def test_what_shows_a_film_or_patient_of_the_split_table_is_not_learnt_from(last
     whole.loc[[0, 3], "patient"] = "p1"
     split.loc[[0], "patient"] = "p1"
     whole.loc[[13], "pixels_sha256"] = whole.loc[12, "pixels_sha256"]
-    table = last_layer.films_table(split, whole, ["first", "second"], CLASSES)
+    table = last_layer.films_table(split, whole, params(last_layer, learns=CLASSES), CLASSES)
     assert table.loc[table["split"] == "elsewhere", "index"].tolist() == [12]
 
 
@@ -126,12 +133,32 @@ def test_a_hospital_that_the_layers_before_learnt_from_is_an_error(last_layer, t
     _, whole = tables
     split = whole.assign(split="train", group=whole["index"])
     with pytest.raises(ParamsError, match=r"names first, .*add it to balance\.without"):
-        last_layer.films_table(split, whole, ["first"], CLASSES)
+        last_layer.films_table(split, whole, params(last_layer), CLASSES)
 
 
 def test_a_hospital_that_is_no_source_is_an_error(last_layer, films):
     with pytest.raises(ParamsError, match=r"last_layer\.hospitals names third, which is no source"):
-        last_layer.films_table(films.table, films.table, ["third"], CLASSES)
+        last_layer.films_table(films.table, films.table, params(last_layer, hospitals=("third",)), CLASSES)
+
+
+def test_films_of_classes_that_are_not_learnt_are_only_asked_about(last_layer, tables):
+    split, whole = tables
+    table = last_layer.films_table(split, whole, params(last_layer), CLASSES)
+    assert table["split"].tolist()[16:] == ["asked", "asked", "elsewhere", "elsewhere"]
+    films = last_layer.Films(
+        table.assign(split=table["split"].replace("test", "train")), np.eye(20), CLASSES, nothing_before(20)
+    )
+    found = last_layer.leave_hospitals_out(films, params(last_layer))
+    assert found.loc[found["split"] == "held_out", "actual"].tolist() == ["covid", "normal"] * 2
+
+
+def test_a_share_of_the_layer_before_is_kept(last_layer, films):
+    old = LinearHead(np.full((2, 2), 7.0), np.array([1.0, -1.0]))
+    all_films = np.ones(len(films.table), bool)
+    new = last_layer.fit_last_layer(films, all_films, params(last_layer))
+    mixed = last_layer.fit_last_layer(replace(films, before=old), all_films, params(last_layer, kept=0.25))
+    assert mixed.weights == pytest.approx(0.75 * new.weights + 0.25 * old.weights, rel=1e-5)
+    assert mixed.bias == pytest.approx(0.75 * new.bias + 0.25 * old.bias, rel=1e-5)
 
 
 def test_a_patient_of_two_hospitals_is_left_out_with_either(last_layer, films):
@@ -165,13 +192,15 @@ def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_po
     inner = network(planes, convolution(pixels, 4), 2, 0.0)
     model = last_layer.with_squares(inner, 0.0)
     some = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE), np.uint8)
-    before, features = inner(some[..., None])["feature_map"].numpy(), last_layer.pooled(model, some)
-    assert features[:, :4] == pytest.approx(before.mean(axis=(1, 2)), rel=1e-5)
-    assert features[:, 4:] == pytest.approx((before.astype(float) ** 2).mean(axis=(1, 2)), rel=1e-5)
+    maps, features = inner(some[..., None])["feature_map"].numpy(), last_layer.pooled(model, some)
+    assert features[:, :4] == pytest.approx(maps.mean(axis=(1, 2)), rel=1e-5)
+    assert features[:, 4:] == pytest.approx((maps.astype(float) ** 2).mean(axis=(1, 2)), rel=1e-5)
+    before = last_layer.layer_before(inner)
+    assert inner(some[..., None])["logits"].numpy() == pytest.approx(features @ before.weights + before.bias, abs=1e-5)
     table = pd.DataFrame(
         {"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12), "pixels_sha256": ""}
     )
-    films = last_layer.Films(table, np.random.default_rng(2).normal(size=(12, 8)), CLASSES)
+    films = last_layer.Films(table, np.random.default_rng(2).normal(size=(12, 8)), CLASSES, before)
     last_layer.refitted(model, films, last_layer.LastLayerParams())
     head = last_layer.fit_last_layer(films, np.ones(12, bool), last_layer.LastLayerParams())
     logits = keras.Model(model.inputs, model.output["logits"])(some[..., None]).numpy()
