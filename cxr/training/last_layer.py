@@ -43,9 +43,7 @@ class LastLayerParams(Section):
     hospitals: tuple[str, ...] = Field(
         (), description="Sources that only the last layer learns from, and is asked without."
     )
-    learns: tuple[str, ...] = Field(
-        ("normal",), description="Classes of their films that it learns; it is asked about all."
-    )
+    learns: tuple[str, ...] = Field(("normal",), description="Classes of their films that it learns; all are asked.")
     kept: float = Field(0.1, ge=0, lt=1, description="Share of the layer that the network was trained with in the sum.")
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
@@ -175,17 +173,19 @@ def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerPa
             f"the class {lacking[0]} has no film that the last layer could learn from; run: dvc repro split"
         )
     truth = table["label"].map({label: number for number, label in enumerate(films.classes)}).to_numpy()
-    weights, features = _film_weights(table, params), films.features[learned]
-    mean, spread = np.average(features, axis=0, weights=weights), features.std(axis=0) + 1e-6
+    counts, features = _film_weights(table, params), films.features[learned]
+    mean, spread = np.average(features, axis=0, weights=counts), features.std(axis=0) + 1e-6
     model = LogisticRegression(C=params.strength, max_iter=ITERATIONS)
-    model.fit((features - mean) / spread, truth, sample_weight=weights)
+    model.fit((features - mean) / spread, truth, sample_weight=counts)
     kernel, bias = model.coef_, model.intercept_
     if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
         kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
     kernel = kernel / spread
-    fitted, share = LinearHead(kernel.T, bias - kernel @ mean), params.kept
-    mixed = ((1 - share) * new + share * old for new, old in zip(fitted, films.before, strict=True))
-    return LinearHead(*(each.astype(np.float32) for each in mixed))
+    weights, bias = (
+        ((1 - params.kept) * new + params.kept * old).astype(np.float32)
+        for new, old in ((kernel.T, films.before.weights), (bias - kernel @ mean, films.before.bias))
+    )
+    return LinearHead(weights, bias)
 
 
 def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.float64]:
