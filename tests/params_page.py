@@ -13,6 +13,7 @@ from cxr.dataset.split import SplitParams
 from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture
+from cxr.training.last_layer import LastLayerParams
 from cxr.training.params import GateParams
 from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 from tests.networks import NAMES
@@ -67,6 +68,7 @@ SECTIONS = {
     **{", ".join(f"train_{name}" for name in names): kind for kind, names in recipes().items()},
     "train_gate": GateParams,
     "ensemble": EnsembleParams,
+    "last_layer": LastLayerParams,
     "leave_source_out": LeaveSourceOutParams,
     "leave_hospital_out": LeaveHospitalOutParams,
     "evaluate": EvaluateParams,

@@ -18,7 +18,7 @@ from cxr.core.text_files import HEAD, decode_text, form_of
 # What may stand at the top level besides one section `train_<network>` for each network: values that several stages
 # share, then one section a stage. A test compares.
 KNOWN_KEYS = (
-    "seed", "classes", "image", "runtime", "prepare", "balance", "split", "ensemble", "leave_source_out",
+    "seed", "classes", "image", "runtime", "prepare", "balance", "split", "ensemble", "last_layer", "leave_source_out",
     "leave_hospital_out", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with

@@ -19,6 +19,7 @@ from cxr.core.params import Section, section
 from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
+from cxr.evaluation.unseen import answered
 from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import (
     DECISIONS_FORM,
@@ -31,7 +32,7 @@ from cxr.inference.decisions import (
 )
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_model, packaged_folder
-from cxr.inference.network import softmax
+from cxr.inference.network import CALIBRATION_FILE, softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
 BEST = "best"
@@ -95,7 +96,12 @@ def gate_folder(params: EvaluateParams, side: int) -> Path | None:
 
 
 def fit_on_validation(
-    model: ScreeningModel, outputs: SavedOutputs, table: pd.DataFrame, images: Plane, params: EvaluateParams
+    model: ScreeningModel,
+    outputs: SavedOutputs,
+    table: pd.DataFrame,
+    images: Plane,
+    params: EvaluateParams,
+    calibration: pd.DataFrame | None = None,
 ) -> JsonObject:
     """Return the content of decisions.json. Nothing of the test split is looked at.
 
@@ -105,6 +111,8 @@ def fit_on_validation(
         table: The split table, in the order of `outputs`.
         images: uint8 (n, side, side).
         params: Target of the operating points, and alpha.
+        calibration: Answers to fit on where the network learnt from validation too, as last_layer writes them; None:
+            its own answers there.
 
     Raises:
         ParamsError: The target is no class.
@@ -115,16 +123,18 @@ def fit_on_validation(
             f"params.yaml: evaluate.target is '{params.target}'; expected one of {', '.join(model.classes)}"
         )
     validation = outputs.of("validation")
+    fitted_on = validation if calibration is None else answered(calibration, model.classes)
     form = {
         "decisions": DECISIONS_FORM,
         "network": model.network_sha256,
         "classes": list(model.classes),
         "data": model.description["data"]["sha256"],
         "validation_images": len(validation),
-        **as_json(fit_decisions(validation, params.target, params.alpha)),
+        **as_json(fit_decisions(fitted_on, params.target, params.alpha)),
     }
-    train = outputs.of("train").index
-    pixels = sorted({pixels_digest(images[row])[:PIXEL_DIGITS] for row in train})
+    learned = {pixels_digest(images[row]) for row in outputs.of("train").index}
+    learned |= set() if calibration is None else set(calibration["pixels_sha256"])
+    pixels = sorted({digest[:PIXEL_DIGITS] for digest in learned})
     fitted = parse_decisions(form | {"reference": None, "training_pixels": pixels})
     rows = table[table["split"] == "validation"]
     probabilities = fitted.probabilities(validation.logits)
@@ -234,7 +244,19 @@ def read_candidate(
     model = load_model(folder)
     history, images = None if model.members else _read_history(folder), planes_of(model.plane_side)
     outputs = run_network(model, table, images)
-    return Candidate(model, history, outputs, fit_on_validation(model, outputs, table, images, params), judged)
+    decisions = fit_on_validation(model, outputs, table, images, params, _read_calibration(folder))
+    return Candidate(model, history, outputs, decisions, judged)
+
+
+def _read_calibration(folder: Path) -> pd.DataFrame | None:
+    """Return what last_layer wrote for decisions to be fitted on; None where the network is not of that stage."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is not what last_layer writes ({error}); run: dvc repro release/dvc.yaml") from error
 
 
 def _read_history(folder: Path) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def _decided(
     alpha: float,
 ) -> _Answers:
     """Return what is said of one hospital's films by a network that never saw it."""
-    outputs = _outputs(part, classes)
+    outputs = answered(part, classes)
     decisions = _fitted(outputs.of("validation"), target, alpha)
     held = outputs.of(HELD_OUT)
     seen = judged.where(np.array([verdicts[file] for file in held.files], np.int64))
@@ -152,7 +152,8 @@ def _word(decision: Decision | None) -> str:
     return decision.word if decision else ""
 
 
-def _outputs(part: pd.DataFrame, classes: Sequence[str]) -> SavedOutputs:
+def answered(part: pd.DataFrame, classes: Sequence[str]) -> SavedOutputs:
+    """Return answers as a table has them, with columns network, held_out, file, split, actual and logit_<class>."""
     numbers = {label: number for number, label in enumerate(classes)}
     count = np.zeros(len(part), np.int64)
     return SavedOutputs(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from cxr.inference.network import (
     LinearHead,
     Network,
     Outputs,
+    Stored,
     fingerprint,
     openvino_module,
     read_linear_head,
@@ -189,8 +190,6 @@ def describe(members: Sequence[ScreeningModel], stored: str) -> JsonObject:
 
 AGREEMENT = 1e-5  # of a logit, as a share of the largest magnitude where above one
 PROBES = 16
-
-Stored = Literal["float32", "float16"]
 
 
 class EnsembleParams(Section):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from cxr.core.processor import available_cores, limit_error, short_of_memory
 DESCRIPTION_FILE = "model.json"
 NETWORK_FILE = "network.xml"
 NETWORK_WEIGHTS_FILE = "network.bin"
+# Of a network that learnt from validation too: answers of others that did not, which decisions are fitted on.
+CALIBRATION_FILE = "calibration.csv"
 ENSEMBLE = "ensemble"  # name, stage, section and folder of the network that joins others
 
 
@@ -33,6 +35,7 @@ def fingerprint(folder: Path) -> str:
 
 
 Floats = NDArray[np.float32]
+Stored = Literal["float32", "float16"]  # weights in the file; whatever it is, float32 is computed with
 
 # Planes computed together, always: other shapes take other kernels, which add in another order. What stays in the
 # cache of a core: 32 take a quarter more time, 1 as much.

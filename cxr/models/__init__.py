@@ -37,6 +37,14 @@ class AugmentParams(Section):
     zoom: float = Field(0.1, ge=0, le=0.3, description="Largest zoom in or out, share of the side.")
     brightness: float = Field(0.12, ge=0, le=0.5, description="Largest added luminance, share of the range.")
     contrast: float = Field(0.25, ge=0, le=0.8, description="Largest change of contrast, share.")
+    match: float = Field(
+        0.0, ge=0, le=1, description="Share of images that get the grey levels of another of the batch."
+    )
+    tone: float = Field(0.0, ge=0, le=2, description="Spread of the steps of a random rising tone curve; 0: none.")
+    amplitude: float = Field(
+        0.0, ge=0, le=1, description="Largest share of another image's Fourier amplitudes, of the same batch; 0: none."
+    )
+    texture: float = Field(0.0, ge=0, le=1, description="Largest share of the image through a random 3 x 3 filter.")
     gamma: float = Field(0.0, ge=0, le=1, description="Largest power of luminance, either way, as exp(gamma); 0: none.")
     blur: float = Field(0.0, ge=0, le=1, description="Largest share of a 3 x 3 mean, or of sharpening by it; 0: none.")
     noise: float = Field(0.0, ge=0, le=0.5, description="Largest standard deviation of noise, share of the range.")

@@ -13,7 +13,9 @@ WHITE = 255.0
 MOVES = 4  # rotation, vertical shift, horizontal shift, zoom
 EXPOSURES = 2  # contrast, brightness
 # Of the two words of a seed; each variation has its own, so that one does not change the draws of another.
-GAMMA, BLUR, NOISE, BORDER, MARKERS = range(1, 6)
+GAMMA, BLUR, NOISE, BORDER, MARKERS, MATCH, TONE, AMPLITUDE, TEXTURE = range(1, 10)
+LEVELS = 256  # of a plane
+STEPS = 8  # of a tone curve
 SMALLEST_PATCH, LARGEST_PATCH = 0.03, 0.12  # half a patch's side, share of the image's
 RING = 0.25  # patches lie at most this far from an edge, share of the side
 PAINTED_IN = 0.6  # share of patches that are bright, as a letter of lead is; others cover what is there
@@ -36,7 +38,7 @@ def augmented(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> 
     amounts = tf.random.stateless_uniform([MOVES + EXPOSURES, tf.shape(images)[0]], draw, -1.0, 1.0)
     moved = _move(tf.cast(images, tf.float32), params, amounts[:MOVES])
     exposed = _expose(moved, params, amounts[MOVES:])
-    varied = augment_scanner(exposed, params, draw)
+    varied = augment_scanner(augment_style(exposed, params, draw), params, draw)
     return tf.cast(tf.round(tf.clip_by_value(varied, 0.0, WHITE)), tf.uint8)
 
 
@@ -68,6 +70,84 @@ def _expose(images: "tf.Tensor", params: AugmentParams, amounts: "tf.Tensor") ->
     # (pixel - mean) * factor + mean + added, as one multiply-add.
     factor = 1 + contrast * params.contrast
     return images * factor + (mean * (1 - factor) + brightness * params.brightness * WHITE)
+
+
+def augment_style(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":
+    """Give images the style of others of the batch, whatever their classes, or one that none has.
+
+    Grey levels are matched to another image's, or go through a random rising curve; the amplitudes of the Fourier
+    spectrum are mixed with another image's while the phases, which hold the anatomy, stay (Yang 2020, Xu 2021); and
+    the image is mixed with itself through a random filter (RandConv, Xu 2021). A class can then not be told by the
+    style of the collection that its images came from.
+
+    Args:
+        images: float32 (n, side, side, 1), 0..255 but for what exposure has put beyond.
+        params: The largest amounts.
+        draw: int64 (2,), seed of all amounts.
+
+    Returns:
+        float32 (n, side, side, 1), not clipped.
+    """
+    if params.amplitude:
+        images = _amplitude(images, params.amplitude, draw)
+    if params.match or params.tone:
+        images = _regraded(images, params, draw)
+    if params.texture:
+        images = _texture(images, params.texture, draw)
+    return images
+
+
+def _amplitude(images: "tf.Tensor", largest: float, draw: "tf.Tensor") -> "tf.Tensor":
+    """Mix amplitudes with another image's; half of the images stay as they are."""
+    amounts = _amounts(images, draw, AMPLITUDE, 1)
+    share = tf.maximum(amounts[0], 0)[:, tf.newaxis, tf.newaxis] * largest
+    spectrum = tf.signal.rfft2d(images[..., 0])
+    own = tf.abs(spectrum)
+    mixed = own + share * (tf.gather(own, _others(images, draw, AMPLITUDE)) - own)
+    scaled = spectrum * tf.cast(mixed / tf.maximum(own, 1e-3), tf.complex64)
+    return tf.signal.irfft2d(scaled, fft_length=tf.shape(images)[1:3])[..., tf.newaxis]
+
+
+def _regraded(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":
+    """Send grey levels through one curve an image: another image's levels, then a random one."""
+    levels = tf.cast(tf.round(tf.clip_by_value(images, 0.0, WHITE)), tf.int32)
+    number = tf.shape(images)[0]
+    curve = tf.tile(tf.range(LEVELS, dtype=tf.float32)[tf.newaxis], [number, 1])
+    if params.match:
+        counts = tf.math.bincount(tf.reshape(levels, [number, -1]), minlength=LEVELS, maxlength=LEVELS, axis=-1)
+        below = tf.cumsum(counts, axis=1)
+        other = tf.gather(below, _others(images, draw, MATCH))
+        found = tf.cast(tf.minimum(tf.searchsorted(other, below), LEVELS - 1), tf.float32)
+        chosen = (_uniform(images, draw, MATCH) + 1) / 2 < params.match
+        curve = tf.where(chosen[:, tf.newaxis], found, curve)
+    if params.tone:
+        steps = tf.exp(params.tone * _amounts(images, draw, TONE, STEPS))
+        knots = tf.pad(tf.cumsum(steps, axis=0) / tf.reduce_sum(steps, axis=0), [[1, 0], [0, 0]])
+        place = curve / WHITE * STEPS
+        low = tf.minimum(tf.cast(place, tf.int32), STEPS - 1)
+        knots = tf.transpose(knots)
+        start, end = (tf.gather(knots, low + step, batch_dims=1) for step in (0, 1))
+        curve = WHITE * (start + (place - tf.cast(low, tf.float32)) * (end - start))
+    flat = tf.gather(curve, tf.reshape(levels, [number, -1]), batch_dims=1)
+    return tf.reshape(flat, tf.shape(images))
+
+
+def _texture(images: "tf.Tensor", largest: float, draw: "tf.Tensor") -> "tf.Tensor":
+    """Mix each image with itself through a filter of its own, brought to the image's mean and contrast."""
+    number = tf.shape(images)[0]
+    kernels = tf.random.stateless_normal([3, 3, number, 1], draw + 16 * TEXTURE)
+    kernels *= tf.sign(tf.reduce_sum(kernels, axis=[0, 1], keepdims=True))  # bright stays bright
+    beside = tf.transpose(images, [3, 1, 2, 0])
+    filtered = tf.transpose(tf.nn.depthwise_conv2d(beside, kernels, [1, 1, 1, 1], "SAME"), [3, 1, 2, 0])
+    (mean, variance), (found, spread) = (tf.nn.moments(each, [1, 2, 3], keepdims=True) for each in (images, filtered))
+    filtered = mean + (filtered - found) * tf.sqrt(variance / (spread + 1.0))
+    share = largest * _of_images(tf.maximum(_uniform(images, draw, TEXTURE), 0))
+    return images + share * (filtered - images)
+
+
+def _others(images: "tf.Tensor", draw: "tf.Tensor", which: int) -> "tf.Tensor":
+    """Return for each image the number of another of the batch, in a random order."""
+    return tf.argsort(tf.random.stateless_uniform([tf.shape(images)[0]], draw + 16 * which + 1))
 
 
 def augment_scanner(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> "tf.Tensor":

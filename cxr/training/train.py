@@ -22,12 +22,12 @@ from cxr.core.image import Plane, PlaneRule
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
 from cxr.core.records import as_json
-from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, Stored, fingerprint
 from cxr.models import TrainParams, TransferParams, architecture
 from cxr.models.backend import keras
 from cxr.models.pretrained import weights_file
 from cxr.training.devices import environment, in_float32, make_reproducible, precision
-from cxr.training.export import assert_agreement, export_network, gflop, room_for
+from cxr.training.export import assert_agreement, export_network, gflop, room_for, store_half
 from cxr.training.loop import (
     HISTORY_COLUMNS,
     CallbackFactory,
@@ -161,13 +161,14 @@ def describe(
     }
 
 
-def write_trained(folder: Path, trained: Trained, plane: PlaneRule) -> None:
+def write_trained(folder: Path, trained: Trained, plane: PlaneRule, stored: Stored = "float32") -> None:
     """Write weights, history, exported network and description.
 
     Args:
         folder: Of the network.
         trained: The network.
         plane: The rule by which the planes were made that it learned from.
+        stored: How the exported network stores its weights.
 
     Raises:
         ModelError: The export does not agree with Keras.
@@ -182,5 +183,7 @@ def write_trained(folder: Path, trained: Trained, plane: PlaneRule) -> None:
         pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
     export_network(trained.model, folder)
     assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe)
+    if stored == "float16":
+        store_half(folder)
     stated = {"plane": as_json(plane), "network": {"sha256": fingerprint(folder)}}
     write_json(folder / DESCRIPTION_FILE, trained.description | stated)

@@ -81,7 +81,7 @@ def of_images(varied_images, statistic):
     return np.array([statistic(image.astype(float)) for image in varied_images])
 
 
-@pytest.mark.parametrize("name", ["gamma", "blur", "noise", "border", "markers"])
+@pytest.mark.parametrize("name", ["gamma", "blur", "noise", "border", "markers", "tone", "texture"])
 def test_each_variation_follows_its_draw_and_changes_images_differently(name):
     first, again, other = (scanned(RAMP, draw, **{name: 0.3}) for draw in ((1, 2), (1, 2), (1, 3)))
     assert (first.dtype, first.shape) == (np.uint8, RAMP.shape)
@@ -131,3 +131,51 @@ def test_markers_are_near_an_edge_in_their_share_of_images_bright_or_painted_out
     ramp = scanned(RAMP, markers=1.0)[..., 0]
     hidden = [image for image in ramp if not (image > 230).any() and not np.array_equal(image, RAMP[0, ..., 0])]
     assert hidden
+
+
+DARK_AND_BRIGHT = np.concatenate([RAMP[:20] // 4, 255 - RAMP[20:] // 4])
+
+
+def test_matched_images_have_the_levels_of_another_and_keep_the_order_of_their_own():
+    images = scanned(DARK_AND_BRIGHT, match=1.0)
+    dark = of_images(images, np.mean) < 128
+    assert 4 <= (~dark[:20]).sum() <= 16
+    assert 4 <= dark[20:].sum() <= 16
+    for before, after in zip(DARK_AND_BRIGHT, images, strict=True):
+        assert (np.diff(after.ravel()[np.argsort(before.ravel(), kind="stable")].astype(int)) >= 0).all()
+
+
+def test_a_share_of_images_is_matched():
+    before, after = (of_images(images, np.mean) for images in (DARK_AND_BRIGHT, scanned(DARK_AND_BRIGHT, match=0.3)))
+    assert 1 <= (np.abs(before - after) > 50).sum() <= 15
+
+
+def test_a_tone_curve_rises_and_keeps_black_and_white():
+    levels = np.tile(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), (40, 1, 1, 1))
+    curves = scanned(levels, tone=1.0).reshape(40, 256).astype(int)
+    assert (np.diff(curves) >= 0).all()
+    assert (curves[:, 0] == 0).all()
+    assert (curves[:, -1] == 255).all()
+    assert curves[:, 128].min() < 100
+    assert curves[:, 128].max() > 156
+
+
+def test_amplitudes_come_from_another_image_and_phases_stay():
+    noise = np.random.default_rng(3).integers(90, 110, (40, 32, 32, 1))
+    flat, bold = noise[:20], (noise[20:] - 100) * 8 + 100
+    images = np.concatenate([flat, bold]).astype(np.uint8)
+    varied_images = scanned(images, amplitude=1.0).astype(float)
+    change = varied_images.std(axis=(1, 2, 3)) / images.std(axis=(1, 2, 3))
+    assert change[:20].max() > 2
+    assert change[20:].min() < 0.7
+    assert 8 <= (np.abs(change - 1) < 0.01).sum() <= 36  # half have none, others met one of their own kind
+    alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(images, varied_images, strict=True)]
+    assert min(alike) > 0.6
+
+
+def test_texture_keeps_mean_and_contrast_of_an_image_filtered_whole():
+    noise = np.random.default_rng(4).normal(128, 12, (40, 32, 32, 1)).clip(0, 255).astype(np.uint8)
+    images = scanned(noise, texture=1.0)
+    assert np.abs(of_images(images, np.mean) - of_images(noise, np.mean)).max() < 1
+    assert (of_images(images, np.std) <= of_images(noise, np.std) + 0.5).all()
+    assert 10 <= sum(not np.array_equal(a, b) for a, b in zip(images, noise, strict=True)) <= 30

@@ -1,0 +1,259 @@
+"""The last layer of a trained network, fitted anew on films that the layers before it did not learn from.
+
+The layers before it find what would serve elsewhere too; the last one weighs it by what tells the collections of its
+training apart, one of which may hold all normal films. Fitted with the normal films of other hospitals, on collections
+that count alike, it relies on that less (Kirichenko 2022, https://arxiv.org/abs/2204.02937). It takes seconds, so that
+each hospital can be left out, and decisions can be fitted on what is said of a hospital that was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from cxr.core.errors import DataError, ParamsError
+from cxr.core.files import JsonObject
+from cxr.core.image import Plane
+from cxr.core.manifest import data_fingerprint
+from cxr.core.params import Section
+from cxr.inference.network import LinearHead, Stored
+from cxr.models.backend import keras
+from cxr.models.layers import network
+
+FOLDS = 5
+ITERATIONS = 500
+ANSWER_BATCH = 64
+DECIMALS = 6  # of logits in a table
+HELD_OUT, VALIDATION = "held_out", "validation"
+ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
+PIXELS = "pixels_sha256"
+ASKED = "asked"  # films of theirs of classes that are not learnt
+LEARNED = ("train", VALIDATION, ELSEWHERE)
+
+
+class LastLayerParams(Section):
+    """The section `last_layer` of release/params.yaml."""
+
+    network: str = Field("lite0", description="Whose last layer is fitted anew.")
+    hospitals: tuple[str, ...] = Field(
+        (), description="Sources that only the last layer learns from, and is asked without."
+    )
+    learns: tuple[str, ...] = Field(("normal",), description="Classes of their films that it learns; all are asked.")
+    kept: float = Field(0.1, ge=0, lt=1, description="Share of the layer that the network was trained with in the sum.")
+    strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
+    stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
+    unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """What the last layer learns from: one row of `table` and of `features` a film.
+
+    Attributes:
+        table: Columns file, label, source, split, group, pixels_sha256.
+        features: float64 (n, d), pooled.
+        classes: In the order of the logits.
+        before: The last layer that the network was trained with, on the same features.
+    """
+
+    table: pd.DataFrame
+    features: NDArray[np.float64]
+    classes: tuple[str, ...]
+    before: LinearHead
+
+    def logits(self, head: LinearHead, rows: NDArray[np.bool_]) -> pd.DataFrame:
+        """Return columns file, actual, pixels_sha256 and logit_<class> for the rows that bool (n,) `rows` marks."""
+        found = (self.features[rows] @ head.weights + head.bias).round(DECIMALS)
+        named = {f"logit_{label}": found[:, number] for number, label in enumerate(self.classes)}
+        chosen = self.table[rows]
+        own = {"file": "file", "actual": "label", PIXELS: PIXELS}
+        return pd.DataFrame({name: chosen[column].to_numpy() for name, column in own.items()} | named)
+
+
+def films_table(
+    split: pd.DataFrame, manifest: pd.DataFrame, params: LastLayerParams, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the split table and below it the films of the hospitals, as splits of their own.
+
+    What shows a film or a patient of the split table again is left out: it may be of the test split.
+
+    Raises:
+        ParamsError: A hospital is no source of the manifest, or the split table has films of it.
+    """
+    absent = sorted(set(params.hospitals) - set(manifest["source"]))
+    if absent:
+        known = ", ".join(sorted(set(manifest["source"]) - {""})) or "none"
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {absent[0]}, which is no source of the images; expected some of: "
+            f"{known}"
+        )
+    learned = sorted(set(params.hospitals) & set(split["source"]))
+    if learned:
+        raise ParamsError(
+            f"params.yaml: last_layer.hospitals names {learned[0]}, which the layers before learn from: add it to "
+            "balance.without"
+        )
+    own = manifest[manifest["source"].isin(params.hospitals) & manifest["label"].isin(classes)]
+    shown = own["duplicate_group"].isin(split["duplicate_group"]) | own["patient"].isin(set(split["patient"]) - {""})
+    own = own[~shown].drop_duplicates("pixels_sha256")
+    # A patient, or else a picture and its near copies, is one group, beyond those of the split table.
+    patients = own["patient"].to_numpy(str)
+    groups_of = np.where(patients != "", patients, own["duplicate_group"].to_numpy(str))
+    groups = np.unique(groups_of, return_inverse=True)[1] + int(split["group"].max()) + 1
+    splits = np.where(own["label"].isin(params.learns), ELSEWHERE, ASKED)
+    return pd.concat([split, own.assign(split=splits, group=groups)], ignore_index=True)
+
+
+def _label_counts(labels: "pd.Series[str]") -> dict[str, int]:
+    """Return films by class, in the order of the names."""
+    return {str(name): int(number) for name, number in labels.value_counts().sort_index().items()}
+
+
+def elsewhere(table: pd.DataFrame) -> JsonObject:
+    """Return how many films of each hospital the last layer learnt from, by class, and their fingerprint."""
+    own = table[table["split"] == ELSEWHERE]
+    films = {str(source): _label_counts(rows["label"]) for source, rows in own.groupby("source")}
+    return {"films": films, "sha256": data_fingerprint(own)}
+
+
+def refitted(model: keras.Model, films: Films, params: LastLayerParams) -> None:
+    """Give `model`, from `with_squares`, a last layer that learnt from all films but those of the test split."""
+    learned = films.table["split"].isin(LEARNED).to_numpy()
+    head = fit_last_layer(films, learned, params)
+    model.get_layer("logits").set_weights([head.weights, head.bias])
+
+
+def with_squares(model: keras.Model, dropout: float) -> keras.Model:
+    """Return the network with the square of its last feature map beside the map, and a last layer that is to be fitted.
+
+    Pooled, the squares say how unevenly a filter answers over the film: a patch on one side and a veil over both lungs
+    have the same mean. The layers before are shared with `model`.
+    """
+    feature_map = model.get_layer("feature_map").input
+    squares = keras.layers.Multiply(name="squares")([feature_map, feature_map])
+    both = keras.layers.Concatenate(name="with_squares")([feature_map, squares])
+    return network(model.inputs[0], both, model.output["logits"].shape[-1], dropout)
+
+
+def layer_before(model: keras.Model) -> LinearHead:
+    """Return the last layer of a network before `with_squares`, on features with squares: those count nothing in it."""
+    kernel, bias = model.get_layer("logits").get_weights()
+    return LinearHead(np.concatenate([kernel, np.zeros_like(kernel)]), bias)
+
+
+def pooled(model: keras.Model, planes: Plane) -> NDArray[np.float64]:
+    """Return the pooled features of uint8 (n, side, side), float64 (n, d)."""
+    features = keras.Model(model.inputs, model.output["features"])
+    return np.asarray(features.predict(planes[..., np.newaxis], batch_size=ANSWER_BATCH, verbose=0), np.float64)
+
+
+def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerParams) -> LinearHead:
+    """Fit logistic regression in which classes count alike, and in each class its sources, and mix the layer before in.
+
+    The layer before knows the collections of its training better, and relies on what tells them apart: a share of it,
+    `kept`, trades the one for the other.
+
+    Args:
+        films: With their features.
+        learned: bool (n,), films to learn from.
+        params: The section `last_layer`.
+
+    Raises:
+        DataError: A class has no film to learn from.
+    """
+    table = films.table[learned]
+    lacking = sorted(set(films.classes) - set(table["label"]))
+    if lacking:
+        raise DataError(
+            f"the class {lacking[0]} has no film that the last layer could learn from; run: dvc repro split"
+        )
+    truth = table["label"].map({label: number for number, label in enumerate(films.classes)}).to_numpy()
+    counts, features = _film_weights(table, params), films.features[learned]
+    mean, spread = np.average(features, axis=0, weights=counts), features.std(axis=0) + 1e-6
+    model = LogisticRegression(C=params.strength, max_iter=ITERATIONS)
+    model.fit((features - mean) / spread, truth, sample_weight=counts)
+    kernel, bias = model.coef_, model.intercept_
+    if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
+        kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
+    kernel = kernel / spread
+    weights, bias = (
+        ((1 - params.kept) * new + params.kept * old).astype(np.float32)
+        for new, old in ((kernel.T, films.before.weights), (bias - kernel @ mean, films.before.bias))
+    )
+    return LinearHead(weights, bias)
+
+
+def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.float64]:
+    """Return the weights of films, of mean one, so that all classes count alike and in each class all its sources."""
+    seen = table["split"] == "train"
+    own = pd.Series(np.where(seen, 1.0, params.unseen), table.index)
+    share = own / own.groupby([table["label"], table["source"]]).transform("sum")
+    sources = table.groupby("label")["source"].transform("nunique")
+    return np.asarray(share / sources * len(table) / table["label"].nunique(), np.float64)
+
+
+def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) -> pd.DataFrame:
+    """Say what last layers answer about films that they did not learn from, which decisions can be fitted on.
+
+    Films of validation are answered for by folds over patients and duplicates, those of each hospital by a last layer
+    that learnt from no film of it: of a new hospital, too, no film was seen.
+
+    Args:
+        films: All.
+        params: The section `last_layer`.
+        left_out: Sources of which nothing is used.
+
+    Returns:
+        Columns network, held_out (empty), file, split (`validation`), actual, pixels_sha256, logit_<class>. Its films
+        and those of train are what the last layer learns from.
+    """
+    table = films.table
+    known = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, left_out)
+    asked = known & (table["split"] == VALIDATION).to_numpy()
+    parts, numbers = [], np.flatnonzero(asked)
+    for _, fold in GroupKFold(FOLDS).split(numbers, groups=table["group"].to_numpy()[numbers]):
+        rows = np.isin(np.arange(len(table)), numbers[fold])
+        parts.append(films.logits(fit_last_layer(films, known & ~rows, params), rows))
+    for hospital in params.hospitals:
+        rows = known & (table["source"] == hospital).to_numpy()
+        if rows.any():
+            head = fit_last_layer(films, known & ~_shown(table, [hospital]), params)
+            parts.append(films.logits(head, rows))
+    found = pd.concat(parts).assign(network=params.network, held_out="", split=VALIDATION)
+    return found[_columns(films)].sort_values("file", ignore_index=True)
+
+
+def _shown(table: pd.DataFrame, hospitals: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which films are of the hospitals, or of a patient or picture that also is theirs."""
+    own = table["source"].isin(hospitals)
+    return np.asarray(own | table["group"].isin(table.loc[own, "group"]))
+
+
+def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
+    """Fit the last layer without each hospital and ask it about that hospital.
+
+    Returns:
+        Columns network, held_out, file, split (`held_out`, or `validation`: what decisions are fitted on), actual,
+        pixels_sha256 and logit_<class>.
+    """
+    table = films.table
+    parts = [pd.DataFrame(columns=_columns(films))]
+    for hospital in params.hospitals:
+        own = (table["source"] == hospital).to_numpy()
+        learned = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, [hospital])
+        head = fit_last_layer(films, learned, params)
+        parts += [
+            calibration(films, params, [hospital]).assign(held_out=hospital),
+            films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
+        ]
+    found = pd.concat(parts[1:] or parts).assign(network=params.network)
+    return found[_columns(films)].sort_values(["held_out", "split", "file"], ignore_index=True)
+
+
+def _columns(films: Films) -> list[str]:
+    return ["network", "held_out", "file", "split", "actual", PIXELS, *(f"logit_{label}" for label in films.classes)]
