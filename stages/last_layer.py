@@ -57,7 +57,7 @@ def main(
 
     described = read_json(trained / DESCRIPTION_FILE)
     changed = {
-        "name": "last_layer",
+        "name": last_layer.NAME,
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "params": described["params"] | {"last_layer": own.model_dump(mode="json")},

@@ -288,5 +288,4 @@ def _subject(candidate: Candidate, chosen: Candidate, material: AssessmentInputs
 
 
 def _measured(candidate: Candidate, seed: int) -> NetworkMetrics:
-    validation = candidate.outputs.of("validation")
-    return assess_model(candidate.test, candidate.decisions, seed, validation, candidate.test_judged)
+    return assess_model(candidate.test, candidate.decisions, seed, candidate.validation, candidate.test_judged)

@@ -1,7 +1,7 @@
 """What there is to choose from: trained networks with saved outputs, and decisions fitted on validation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def fit_on_validation(
         raise ParamsError(
             f"params.yaml: evaluate.target is '{params.target}'; expected one of {', '.join(model.classes)}"
         )
-    validation = outputs.of("validation")
+    validation = unlearned(outputs.of("validation"), calibration)
     fitted_on = validation if calibration is None else answered(calibration, model.classes)
     form = {
         "decisions": DECISIONS_FORM,
@@ -142,6 +142,22 @@ def fit_on_validation(
     own = validation.truth == model.classes.index(params.target)
     reference["target"] = _quantiles(probabilities[own, model.classes.index(params.target)])
     return form | {"reference": reference, "training_pixels": pixels}
+
+
+def unlearned(validation: SavedOutputs, calibration: pd.DataFrame | None) -> SavedOutputs:
+    """Return outputs on validation with the logits of `calibration` where the network learnt from validation too.
+
+    Raises:
+        ModelError: An image of validation has no answer there.
+    """
+    if calibration is None:
+        return validation
+    said = calibration.drop_duplicates("file").set_index("file")
+    absent = sorted(set(validation.files.tolist()) - set(said.index))
+    if absent:
+        raise ModelError(f"{CALIBRATION_FILE} has no answer for {absent[0]}; run: dvc repro release/dvc.yaml")
+    columns = [f"logit_{name}" for name in validation.classes]
+    return replace(validation, logits=said.loc[validation.files.tolist(), columns].to_numpy(np.float32))
 
 
 def _reference(
@@ -174,6 +190,7 @@ class Candidate:
         outputs: What it said of every image of the split table.
         decided: The content of its decisions.json, fitted on validation.
         judged: What the gate says of the same images; nothing where there is no gate.
+        calibration: See `fit_on_validation`.
     """
 
     model: ScreeningModel
@@ -181,6 +198,7 @@ class Candidate:
     outputs: SavedOutputs
     decided: JsonObject
     judged: Judged | None = None
+    calibration: pd.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -196,6 +214,11 @@ class Candidate:
     def test(self) -> SavedOutputs:
         """Its outputs on the test split."""
         return self.outputs.of("test")
+
+    @cached_property
+    def validation(self) -> SavedOutputs:
+        """Its outputs on the validation split, or those of networks that did not learn from it."""
+        return unlearned(self.outputs.of("validation"), self.calibration)
 
     @cached_property
     def probabilities(self) -> Probabilities:
@@ -216,9 +239,8 @@ class Candidate:
     @cached_property
     def validation_log_loss(self) -> float:
         """Of the uncalibrated probabilities on the validation split; decides which network screens."""
-        validation = self.outputs.of("validation")
-        labels = np.arange(len(validation.classes))
-        return round(float(log_loss(validation.truth, softmax(validation.logits), labels=labels)), 6)
+        labels = np.arange(len(self.validation.classes))
+        return round(float(log_loss(self.validation.truth, softmax(self.validation.logits), labels=labels)), 6)
 
 
 def read_candidate(
@@ -244,8 +266,9 @@ def read_candidate(
     model = load_model(folder)
     history, images = None if model.members else _read_history(folder), planes_of(model.plane_side)
     outputs = run_network(model, table, images)
-    decisions = fit_on_validation(model, outputs, table, images, params, _read_calibration(folder))
-    return Candidate(model, history, outputs, decisions, judged)
+    calibration = _read_calibration(folder)
+    decisions = fit_on_validation(model, outputs, table, images, params, calibration)
+    return Candidate(model, history, outputs, decisions, judged, calibration)
 
 
 def _read_calibration(folder: Path) -> pd.DataFrame | None:

@@ -51,7 +51,7 @@ class UnseenHospitals:
     """Figures by hospital and class.
 
     Attributes:
-        network: What was trained again.
+        network: What was fitted again.
         target: Class of the operating point.
         rows: By hospital and class.
         overall: By class.

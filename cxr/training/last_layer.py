@@ -31,6 +31,7 @@ ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
+NAME = "last_layer"  # of the network that comes of it
 PIXELS = "pixels_sha256"
 ASKED = "asked"  # films of theirs of classes that are not learnt
 LEARNED = ("train", VALIDATION, ELSEWHERE)
@@ -224,7 +225,7 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         if rows.any():
             head = fit_last_layer(films, known & ~_shown(table, [hospital]), params)
             parts.append(films.logits(head, rows))
-    found = pd.concat(parts).assign(network=params.network, held_out="", split=VALIDATION)
+    found = pd.concat(parts).assign(network=NAME, held_out="", split=VALIDATION)
     return found[_columns(films)].sort_values("file", ignore_index=True)
 
 
@@ -251,7 +252,7 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
             calibration(films, params, [hospital]).assign(held_out=hospital),
             films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
         ]
-    found = pd.concat(parts[1:] or parts).assign(network=params.network)
+    found = pd.concat(parts[1:] or parts).assign(network=NAME)
     return found[_columns(films)].sort_values(["held_out", "split", "file"], ignore_index=True)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError, ModelError, ParamsError
@@ -77,6 +78,28 @@ def test_a_trained_folder_is_read_run_and_decided_on(tmp_path):
     assert read.history["val_loss"].tolist() == [0.9, 0.6]
     assert np.array_equal(read.outputs.logits, run_network(read.model, table, images).logits)
     assert parse_decisions(read.decided).network == read.model.network_sha256
+
+
+def test_decisions_of_a_network_that_learnt_from_validation_are_fitted_on_what_others_said(tmp_path):
+    table, folder = split_table(20), trained(tmp_path / "cnn1")
+    own = read_candidate(folder, table, lambda _: planes(table), PARAMS)
+    asked = table[table["split"] == "validation"]
+    elsewhere = [{"file": f"north/{number}.png", "label": "normal"} for number in range(8)]
+    rows = pd.concat([asked, pd.DataFrame(elsewhere)], ignore_index=True)
+    given = {"network": "last_layer", "held_out": "", "split": "validation", "actual": rows["label"]}
+    logits = {f"logit_{label}": (rows["label"] == label) * 9.0 for label in CLASSES}
+    digests = [f"{number:064x}" for number in range(len(rows))]
+    said = rows[["file"]].assign(**given, pixels_sha256=digests, **logits)
+    said.to_csv(folder / "calibration.csv", index=False)
+    read = read_candidate(folder, table, lambda _: planes(table), PARAMS)
+    assert read.decided["temperature"] == 1 < own.decided["temperature"]
+    assert read.decided["operating_points"] != own.decided["operating_points"]
+    assert read.validation_log_loss < 0.01 < own.validation_log_loss
+    assert set(read.decided["training_pixels"]) == {*own.decided["training_pixels"], *(d[:16] for d in digests)}
+    assert read.decided["reference"]["predictions"] == {label: len(asked) // 3 for label in CLASSES}
+    said[1:].to_csv(folder / "calibration.csv", index=False)
+    with pytest.raises(ModelError, match=r"calibration\.csv has no answer for"):
+        read_candidate(folder, table, lambda _: planes(table), PARAMS)
 
 
 def test_an_ensemble_is_a_candidate_without_history(tmp_path):

@@ -303,7 +303,19 @@ def _data(description: JsonObject) -> str:
     data = description["data"]
     rows = [[name, count] for name, count in data["images_per_class"].items()]
     splits = ", ".join(f"{count} {name}" for name, count in data["images_per_split"].items())
-    return f"## Data\n\n{markdown_table(['class', 'images'], rows)}\n\n{splits}.\n"
+    return f"## Data\n\n{markdown_table(['class', 'images'], rows)}\n\n{splits}.\n{_elsewhere(description)}"
+
+
+def _elsewhere(description: JsonObject) -> str:
+    """Say which hospitals' films the last layer alone has learnt from; nothing where there are none."""
+    films = (description.get("elsewhere") or {}).get("films") or {}
+    if not films:
+        return ""
+    each = "; ".join(
+        f"{hospital}: " + ", ".join(f"{number} {label}" for label, number in labels.items())
+        for hospital, labels in films.items()
+    )
+    return f"\nThe last layer alone has also learnt from films of other hospitals, which are in no split: {each}.\n"
 
 
 def _provenance(description: JsonObject) -> str:

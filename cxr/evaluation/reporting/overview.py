@@ -84,7 +84,7 @@ def _sources(data: ReportData) -> Table:
 def unseen_blocks(found: UnseenHospitals) -> list[Block]:
     """What is said of films of each hospital by a network whose training never saw it."""
     words = (
-        f"{found.network} was trained again without each of these hospitals and asked about its films, with decisions "
+        f"{found.network} was fitted again without each of these hospitals and asked about its films, with decisions "
         "fitted without them too; the gate was not trained again. Square brackets hold 95 % intervals. These are the "
         "figures to expect at a hospital of which the network has learnt nothing; the test images below are of the "
         "collections that it has learnt from."
