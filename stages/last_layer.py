@@ -23,6 +23,7 @@ def main(
 ) -> None:
     """Fit the last layer, ask it about each hospital without it, and write what decisions can be fitted on."""
     from cxr.core.files import read_json
+    from cxr.core.image import pixels_digest
     from cxr.core.manifest import data_summary, network_planes, read_plane_rule, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
     from cxr.core.processor import pin_instructions
@@ -51,8 +52,10 @@ def main(
     before = network.build(planes.shape[1], len(shared.classes), recipe)
     before.load_weights(trained / WEIGHTS_FILE)
     model = last_layer.with_squares(before, recipe.dropout)
-    features = last_layer.pooled(model, planes[films_of["index"].to_numpy()])
-    films = last_layer.Films(films_of, features, shared.classes, last_layer.layer_before(before))
+    own_planes = planes[films_of["index"].to_numpy()]
+    named = films_of.assign(plane_sha256=[pixels_digest(plane) for plane in own_planes])
+    features = last_layer.pooled(model, own_planes)
+    films = last_layer.Films(named, features, shared.classes, last_layer.layer_before(before))
     last_layer.refitted(model, films, own)
 
     described = read_json(trained / DESCRIPTION_FILE)

@@ -121,8 +121,16 @@ def test_the_card_of_an_ensemble_names_its_members_and_their_epochs(copy):
 
 
 def test_the_card_says_what_each_member_started_from():
-    card = render_card(load_model(packaged_folder()).description)
+    params = {"train_cnn3": {}, "train_lite0": {"weights": "imagenet"}}
+    mixed = {"initialisation": "mixed", "members": ["cnn3", "lite0"], "params": params}
+    card = render_card(describe_model(packaged_folder()) | mixed)
     assert "weights, initialised `cnn3` at random, `lite0` from published weights of ImageNet." in card
+
+
+def test_the_card_says_which_hospitals_the_last_layer_alone_has_learnt_from():
+    description = describe_model(packaged_folder())
+    assert "openist: 274 normal; shenzhen: 314 normal" in render_card(description)
+    assert "learnt from films of other hospitals" not in render_card(description | {"elsewhere": None})
 
 
 def test_a_fast_model_that_ships_is_described_by_its_card():

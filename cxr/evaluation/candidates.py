@@ -133,7 +133,7 @@ def fit_on_validation(
         **as_json(fit_decisions(fitted_on, params.target, params.alpha)),
     }
     learned = {pixels_digest(images[row]) for row in outputs.of("train").index}
-    learned |= set() if calibration is None else set(calibration["pixels_sha256"])
+    learned |= set() if calibration is None else set(calibration["plane_sha256"])
     pixels = sorted({digest[:PIXEL_DIGITS] for digest in learned})
     fitted = parse_decisions(form | {"reference": None, "training_pixels": pixels})
     rows = table[table["split"] == "validation"]

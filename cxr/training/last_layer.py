@@ -32,7 +32,7 @@ DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
 NAME = "last_layer"  # of the network that comes of it
-PIXELS = "pixels_sha256"
+PIXELS = "plane_sha256"
 ASKED = "asked"  # films of theirs of classes that are not learnt
 LEARNED = ("train", VALIDATION, ELSEWHERE)
 
@@ -56,7 +56,7 @@ class Films:
     """What the last layer learns from: one row of `table` and of `features` a film.
 
     Attributes:
-        table: Columns file, label, source, split, group, pixels_sha256.
+        table: Columns file, label, source, split, group, plane_sha256 (`pixels_digest` of the plane).
         features: float64 (n, d), pooled.
         classes: In the order of the logits.
         before: The last layer that the network was trained with, on the same features.
@@ -68,7 +68,7 @@ class Films:
     before: LinearHead
 
     def logits(self, head: LinearHead, rows: NDArray[np.bool_]) -> pd.DataFrame:
-        """Return columns file, actual, pixels_sha256 and logit_<class> for the rows that bool (n,) `rows` marks."""
+        """Return columns file, actual, plane_sha256 and logit_<class> for the rows that bool (n,) `rows` marks."""
         found = (self.features[rows] @ head.weights + head.bias).round(DECIMALS)
         named = {f"logit_{label}": found[:, number] for number, label in enumerate(self.classes)}
         chosen = self.table[rows]
@@ -210,7 +210,7 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         left_out: Sources of which nothing is used.
 
     Returns:
-        Columns network, held_out (empty), file, split (`validation`), actual, pixels_sha256, logit_<class>. Its films
+        Columns network, held_out (empty), file, split (`validation`), actual, plane_sha256, logit_<class>. Its films
         and those of train are what the last layer learns from.
     """
     table = films.table
@@ -240,7 +240,7 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
 
     Returns:
         Columns network, held_out, file, split (`held_out`, or `validation`: what decisions are fitted on), actual,
-        pixels_sha256 and logit_<class>.
+        plane_sha256 and logit_<class>.
     """
     table = films.table
     parts = [pd.DataFrame(columns=_columns(films))]

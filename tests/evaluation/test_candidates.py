@@ -89,7 +89,7 @@ def test_decisions_of_a_network_that_learnt_from_validation_are_fitted_on_what_o
     given = {"network": "last_layer", "held_out": "", "split": "validation", "actual": rows["label"]}
     logits = {f"logit_{label}": (rows["label"] == label) * 9.0 for label in CLASSES}
     digests = [f"{number:064x}" for number in range(len(rows))]
-    said = rows[["file"]].assign(**given, pixels_sha256=digests, **logits)
+    said = rows[["file"]].assign(**given, plane_sha256=digests, **logits)
     said.to_csv(folder / "calibration.csv", index=False)
     read = read_candidate(folder, table, lambda _: planes(table), PARAMS)
     assert read.decided["temperature"] == 1 < own.decided["temperature"]

@@ -40,7 +40,7 @@ def films(last_layer):
     table = pd.DataFrame(rows, columns=["label", "source", "split"])
     table["file"] = [f"{number:03}.png" for number in range(len(table))]
     table["group"] = np.arange(len(table)) // 2
-    table["pixels_sha256"] = [f"{number:064x}" for number in range(len(table))]
+    table["plane_sha256"] = [f"{number:064x}" for number in range(len(table))]
     return last_layer.Films(table, np.concatenate(features), CLASSES, nothing_before())
 
 
@@ -146,7 +146,7 @@ def test_films_of_classes_that_are_not_learnt_are_only_asked_about(last_layer, t
     table = last_layer.films_table(split, whole, params(last_layer), CLASSES)
     assert table["split"].tolist()[16:] == ["asked", "asked", "elsewhere", "elsewhere"]
     learned = ["train", "validation"] * 8
-    table = table.assign(split=[*learned, *table["split"][16:]])
+    table = table.assign(split=[*learned, *table["split"][16:]], plane_sha256="")
     films = last_layer.Films(table, np.eye(20), CLASSES, nothing_before(20))
     found = last_layer.leave_hospitals_out(films, params(last_layer))
     assert found.loc[found["split"] == "held_out", "actual"].tolist() == ["covid", "normal"] * 2
@@ -180,7 +180,7 @@ def test_a_class_without_films_is_an_error(last_layer, films):
 def test_without_hospitals_there_are_no_rows_but_the_columns(last_layer, films):
     found = last_layer.leave_hospitals_out(films, last_layer.LastLayerParams())
     assert found.empty
-    assert found.columns.tolist()[:6] == ["network", "held_out", "file", "split", "actual", "pixels_sha256"]
+    assert found.columns.tolist()[:6] == ["network", "held_out", "file", "split", "actual", "plane_sha256"]
 
 
 @pytest.mark.slow
@@ -198,7 +198,7 @@ def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_po
     before = last_layer.layer_before(inner)
     assert inner(some[..., None])["logits"].numpy() == pytest.approx(features @ before.weights + before.bias, rel=1e-4)
     table = pd.DataFrame(
-        {"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12), "pixels_sha256": ""}
+        {"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12), "plane_sha256": ""}
     )
     films = last_layer.Films(table, np.random.default_rng(2).normal(size=(12, 8)), CLASSES, before)
     last_layer.refitted(model, films, last_layer.LastLayerParams())
