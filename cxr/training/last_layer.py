@@ -212,12 +212,21 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
     Returns:
         Columns network, held_out (empty), file, split (`validation`), actual, plane_sha256, logit_<class>. Its films
         and those of train are what the last layer learns from.
+
+    Raises:
+        DataError: Validation cannot be cut into folds.
     """
     table = films.table
     known = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, left_out)
     asked = known & (table["split"] == VALIDATION).to_numpy()
     parts, numbers = [], np.flatnonzero(asked)
-    for _, fold in GroupKFold(FOLDS).split(numbers, groups=table["group"].to_numpy()[numbers]):
+    groups = table["group"].to_numpy()[numbers]
+    folds = min(FOLDS, len(np.unique(groups)))
+    if folds < 2:
+        raise DataError(
+            "validation has fewer than two patients or pictures: no part of it can be left out; raise split.validation"
+        )
+    for _, fold in GroupKFold(folds).split(numbers, groups=groups):
         rows = np.isin(np.arange(len(table)), numbers[fold])
         parts.append(films.logits(fit_last_layer(films, known & ~rows, params), rows))
     for hospital in params.hospitals:

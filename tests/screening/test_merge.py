@@ -116,7 +116,7 @@ def test_a_shard_that_was_changed_is_refused(tables: list[Path], tmp_path: Path)
 
 def test_a_table_without_its_manifest_is_refused(tables: list[Path], tmp_path: Path) -> None:
     OutputFiles(tables[0]).manifest.unlink()
-    with pytest.raises(DataError, match="keep both"):
+    with pytest.raises(DataError, match="rename both"):
         join(tmp_path / "joined.csv", *tables)
 
 

@@ -205,3 +205,13 @@ def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_po
     head = last_layer.fit_last_layer(films, np.ones(12, bool), last_layer.LastLayerParams())
     logits = keras.Model(model.inputs, model.output["logits"])(some[..., None]).numpy()
     assert logits == pytest.approx(features @ head.weights + head.bias, rel=1e-4, abs=1e-4)
+
+
+def test_a_small_validation_has_as_many_folds_as_it_has_groups_and_one_group_is_an_error(last_layer, films):
+    table = films.table.copy()
+    small = table["split"] == "validation"
+    table.loc[small, "group"] = np.arange(small.sum()) % 3 + 1000
+    assert small.sum() + 80 == len(last_layer.calibration(replace(films, table=table), params(last_layer)))
+    table.loc[small, "group"] = 1000
+    with pytest.raises(DataError, match=r"raise split\.validation"):
+        last_layer.calibration(replace(films, table=table), params(last_layer))
