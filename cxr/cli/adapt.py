@@ -40,7 +40,7 @@ def adapt(
         cxr-model adapt normal_films/ --known normal --site north -o models/north
         cxr-batch folder/ -o results.csv --model models/north
     """
-    with user_errors():
+    with user_errors("eval"):
         adaptation = _adapted(folder, output, site, known, target_share, specificity, model)
     for line in _lines(adaptation):
         stdout().print(line, highlight=False, markup=False)
