@@ -15,10 +15,11 @@ from cxr.core.files import read_json
 from cxr.core.records import as_json
 from cxr.evaluation.audits import AUDITS
 from cxr.evaluation.stats.decisions import fit_decisions
+from cxr.evaluation.unseen import answered
 from cxr.inference.gate import EXPOSURE_FLAGS, SIGN_FLAGS
 from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.phantom.sample import write_sample
-from tests.evaluation.cases import read_outputs
+from tests.evaluation.cases import CLASSES, read_outputs
 from tests.imports import ROOT
 from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
 
@@ -133,7 +134,7 @@ def test_a_model_folder_holds_what_screening_needs_and_the_gate_where_there_is_o
     }.items():
         assert sorted(path.name for path in (project / folder).iterdir()) == sorted(held)
     assert load_model(project / "release/models/fast").description["name"] == "cnn1"
-    assert load_model(project / "release/models/screening").description["name"] == "ensemble"
+    assert load_model(project / "release/models/screening").description["name"] == "last_layer"
 
 
 @pytest.mark.parametrize(
@@ -200,12 +201,13 @@ def test_the_report_has_every_audit_and_figures_of_all_networks(project):
     assert "<script src" not in page
 
 
-def test_thresholds_come_from_the_validation_split_of_the_saved_outputs(project):
-    chosen = read_json(project / "release/models/screening/model.json")["name"]
-    decisions = read_json(project / "release/models/screening/decisions.json")
-    validation = saved_outputs(project, chosen).of("validation")
-    fitted = as_json(fit_decisions(validation, "covid", decisions["conformal"]["alpha"]))
-    assert {key: decisions[key] for key in fitted} == json.loads(json.dumps(fitted))
+def test_thresholds_come_from_answers_about_validation_by_networks_that_did_not_learn_from_it(project):
+    calibration = pd.read_csv(project / "release/models/last_layer/calibration.csv", keep_default_na=False)
+    said = {"screening": answered(calibration, CLASSES), "fast": saved_outputs(project, "cnn1").of("validation")}
+    for folder, validation in said.items():
+        decisions = read_json(project / f"release/models/{folder}/decisions.json")
+        fitted = as_json(fit_decisions(validation, "covid", decisions["conformal"]["alpha"]))
+        assert {key: decisions[key] for key in fitted} == json.loads(json.dumps(fitted)), folder
 
 
 def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
@@ -238,7 +240,8 @@ def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(screened):
     cells = rows[answered][[f"probability_{label}" for label in outputs.classes]].astype(float).to_numpy()
     assert cells == pytest.approx(decisions.probabilities(outputs.logits)[answered], abs=1e-5)
     assert rows[answered]["prediction_set"].nunique() > 1
-    known = np.where(outputs.split == "train", "yes", "no")[answered]
+    learnt = ("train", "validation") if outputs.name == "last_layer" else ("train",)
+    known = np.where(np.isin(outputs.split, learnt), "yes", "no")[answered]
     assert rows[answered]["in_training_set"].tolist() == known.tolist()
 
 
