@@ -64,7 +64,7 @@ def main(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column that is equal for files of one patient; by default group, patient or patient_id.",
+            help="Column that is equal for files of one patient; by default patient, patient_id or group.",
             rich_help_panel=LABELS,
         ),
     ] = None,

@@ -67,7 +67,16 @@ class UnseenHospitals:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Of all held-out films: the target's log odds, and what was decided."""
+    """Of n held-out films: what was said and decided.
+
+    Attributes:
+        hospital: str (n,).
+        label: str (n,), the class that each is known to be of.
+        called: bool (n,), whether the target is the most probable class.
+        words: str (n,), the decision; empty where the gate rejects.
+        unlike: bool (n,), whether the gate flags it as unlike what training saw.
+        score: float64 (n,), calibrated probability of the target.
+    """
 
     hospital: NDArray[np.str_]
     label: NDArray[np.str_]
@@ -88,7 +97,7 @@ def measure_unseen(
     """Decide about films of each left-out hospital by decisions fitted without it, and count.
 
     Args:
-        answers: As `leave_hospitals_out` writes them.
+        answers: As the stages last_layer and leave_hospital_out write them.
         verdicts: Row of `judged` by file.
         judged: What the gate says of the held-out films.
         classes: In the order of the logits.

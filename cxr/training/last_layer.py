@@ -8,6 +8,7 @@ each hospital can be left out, and decisions can be fitted on what is said of a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from cxr.core.errors import DataError, ParamsError
-from cxr.core.files import JsonObject
-from cxr.core.image import Plane
-from cxr.core.manifest import data_fingerprint
-from cxr.core.params import Section
-from cxr.inference.network import LinearHead, Stored
+from cxr.core.files import JsonObject, read_json
+from cxr.core.image import Plane, pixels_digest
+from cxr.core.manifest import data_fingerprint, data_summary
+from cxr.core.params import CommonParams, Section
+from cxr.inference.network import DESCRIPTION_FILE, LinearHead, Stored
+from cxr.models import TrainParams, architecture
 from cxr.models.backend import keras
 from cxr.models.layers import network
+from cxr.training.devices import make_reproducible
+from cxr.training.export import gflop
+from cxr.training.loop import History
+from cxr.training.train import AGREEMENT_PLANES, HISTORY_FILE, WEIGHTS_FILE, Trained
 
 FOLDS = 5
 ITERATIONS = 500
@@ -49,6 +55,77 @@ class LastLayerParams(Section):
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedAnew:
+    """What comes of it.
+
+    Attributes:
+        trained: The network with its new last layer.
+        calibration: See `calibration`.
+        answers: See `leave_hospitals_out`.
+    """
+
+    trained: Trained
+    calibration: pd.DataFrame
+    answers: pd.DataFrame
+
+
+def fit_anew(
+    folder: Path,
+    table: pd.DataFrame,
+    manifest: pd.DataFrame,
+    planes: Plane,
+    shared: CommonParams,
+    params: LastLayerParams,
+    recipe: TrainParams,
+) -> FittedAnew:
+    """Fit the last layer of the trained network in `folder` anew.
+
+    Args:
+        folder: As its train stage wrote it; nothing in it is changed.
+        table: The split table.
+        manifest: The table that `prepare` wrote.
+        planes: uint8 (n, side, side), of the side that the network takes; rows are named by the column `index`.
+        shared: Seed, classes and runtime.
+        params: The section `last_layer`.
+        recipe: The section `train_<network>` that the network was trained with.
+
+    Raises:
+        ParamsError, DataError: As `films_table`, `fit_last_layer` and `calibration`.
+    """
+    own = films_table(table, manifest, params, shared.classes)
+    make_reproducible(shared.runtime, shared.seed)
+    before = architecture(params.network).build(planes.shape[1], len(shared.classes), recipe)
+    before.load_weights(folder / WEIGHTS_FILE)
+    model, asked = with_squares(before, recipe.dropout), planes[own["index"].to_numpy()]
+    named = own.assign(**{PIXELS: [pixels_digest(plane) for plane in asked]})
+    films = Films(named, pooled(model, asked), shared.classes, layer_before(before))
+    refitted(model, films, params)
+    probe = planes[table.loc[table["split"] == VALIDATION, "index"].to_numpy()[:AGREEMENT_PLANES]]
+    trained = Trained(model, _history(folder), _described(folder, model, table, own, params), probe)
+    return FittedAnew(trained, calibration(films, params), leave_hospitals_out(films, params))
+
+
+def _history(folder: Path) -> History:
+    epochs = pd.read_csv(folder / HISTORY_FILE).to_dict("records")
+    return [{str(name): value for name, value in epoch.items()} for epoch in epochs]
+
+
+def _described(
+    folder: Path, model: keras.Model, table: pd.DataFrame, own: pd.DataFrame, params: LastLayerParams
+) -> JsonObject:
+    """Return the description of the network in `folder`, with what the new last layer changes."""
+    described = read_json(folder / DESCRIPTION_FILE)
+    return described | {
+        "name": NAME,
+        "parameters": model.count_params(),
+        "gflop_per_image": gflop(model),
+        "params": described["params"] | {"last_layer": params.model_dump(mode="json")},
+        "data": data_summary(table),
+        "elsewhere": elsewhere(own),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,20 @@ def test_decisions_are_fitted_on_each_film_once_and_by_a_layer_that_did_not_lear
     assert abs(moved[1]) > abs(moved[0]) or abs(scale) < 0.1
 
 
+@pytest.mark.parametrize("source", ["home", "first"])
+def test_what_a_film_is_said_to_be_does_not_move_the_answer_about_it(last_layer, films, source):
+    chosen = (films.table["source"] == source) & films.table["split"].isin(["validation", "elsewhere"])
+    file = films.table.loc[chosen, "file"].iloc[0]
+    wrong = films.table.assign(label=films.table["label"].where(films.table["file"] != file, "covid"))
+    before, after = (
+        last_layer.calibration(replace(films, table=table), params(last_layer)).set_index("file")
+        for table in (films.table, wrong)
+    )
+    logits = ["logit_covid", "logit_normal"]
+    assert before.loc[file, logits].tolist() == after.loc[file, logits].tolist()
+    assert not before[logits].equals(after[logits])  # those about others may
+
+
 def test_classes_count_alike_and_in_each_its_sources_with_unseen_films_heavier(last_layer, films):
     weights = pd.Series(last_layer._film_weights(films.table, params(last_layer, unseen=4.0)))
     assert weights.mean() == pytest.approx(1)
