@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from full_size_films import full_release
-from processes import resident
+from processes import memory_of
 from timing import interleave, quartiles, table
 
 HERE = Path(__file__).resolve().parent.parent
@@ -58,7 +58,7 @@ def cost_of(command, folder, checkout):
         done = threading.Thread(target=process.wait)
         done.start()
         while done.is_alive():
-            peak = max(peak, resident(process.pid))
+            peak = max(peak, memory_of(process.pid))
             done.join(SAMPLE)
         if process.returncode:
             said.seek(0)

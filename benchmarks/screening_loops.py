@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr.cli.batch_options import named_folder
 from cxr.imaging.png import with_stored_pixels
-from cxr.inference.model_folder import load_model
+from cxr.inference.model_folder import load_model, named_folder
 
 WORKERS = len(os.sched_getaffinity(0))  # as many as cxr-batch has
 Decode = Callable[[Path, int], Any]  # to uint8 (side, side), antialiased
