@@ -21,6 +21,10 @@ def main(
     hospitals: Annotated[
         Path | None, typer.Option(help="Table written by leave_hospital_out. [default: none is left out]")
     ] = None,
+    out_of_scope: Annotated[
+        Path | None,
+        typer.Option(help="Folder written by out_of_scope. [default: none is asked about]"),
+    ] = None,
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
     reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
@@ -30,7 +34,7 @@ def main(
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
     from cxr.core.audit import stop_unless_waived
     from cxr.core.params import read_params
-    from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_unseen
+    from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen
     from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, read_candidate
     from cxr.evaluation.report import too_few_images
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
@@ -49,8 +53,9 @@ def main(
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 
     unseen = read_unseen(hospitals, prepared, material.images, judge, candidates[0].model.classes, own)
+    other = read_out_of_scope(out_of_scope, chosen, judge)
     typer.echo("computing figures and audits")
-    report = assess(candidates, chosen, material, own, values, unseen)
+    report = assess(candidates, chosen, material, own, values, unseen, other)
 
     typer.echo("drawing charts and writing the report")
     write_saved_outputs(outputs, candidates)

@@ -22,7 +22,7 @@ def main(
     from cxr.cli.console import bars
     from cxr.core.audit import stop_unless_waived
     from cxr.core.files import make_folder, scratch_folder, write_json
-    from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, RULE_FILE, write_images, write_larger, write_table
+    from cxr.core.manifest import MANIFEST_FILE, RULE_FILE, write_images, write_planes, write_table
     from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
     from cxr.core.records import as_json
     from cxr.dataset.audits import audit_release
@@ -62,9 +62,7 @@ def main(
         described = describe_data(prepared.table, prepared.unreadable, discarded, release.masks)
         write_json(report, {**described, **as_json(audited)})
         stop_unless_waived(audited.audits, "prepare")
-        write_images(output / IMAGES_FILE, prepared.images)
-        for name, side in sides.items():
-            write_larger(output, name, decoded.planes[side][: None if side > small else 0])
+        write_planes(output, decoded.planes, sides)
         write_json(output / RULE_FILE, plane_rule())
         write_table(output / MANIFEST_FILE, prepared.table)
         write_table(output / HEADERS_FILE, headers)

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from cxr.core.params import CommonParams, DataParams, Section
 from cxr.dataset.balance import BalanceParams
-from cxr.dataset.prepare import PrepareParams
+from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
 from cxr.dataset.split import SplitParams
 from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
@@ -71,6 +71,7 @@ SECTIONS = {
     "last_layer": LastLayerParams,
     "leave_source_out": LeaveSourceOutParams,
     "leave_hospital_out": LeaveHospitalOutParams,
+    "out_of_scope": OutOfScopeParams,
     "evaluate": EvaluateParams,
 }
 HEADER = """# params.yaml

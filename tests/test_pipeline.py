@@ -22,7 +22,7 @@ PIPELINES = {
     "dvc.yaml": ["prepare", "balance", "split", *TRAINED, "evaluate"],
     "release/dvc.yaml": [
         "train_cnn1", "train_lite0", "train_gate", "ensemble", "last_layer", "leave_source_out",
-        "leave_hospital_out", "evaluate", "compare",
+        "leave_hospital_out", "out_of_scope", "evaluate", "compare",
     ],
 }  # fmt: skip
 STAGES = [(file, stage) for file, stages in PIPELINES.items() for stage in stages]

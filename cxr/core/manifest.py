@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -149,9 +150,18 @@ def read_plane_rule(prepared: Path) -> PlaneRule:
         ) from error
 
 
-def write_larger(prepared: Path, name: str, planes: Plane) -> None:
-    """Write the planes of the network `name`, of which there may be none: then it takes those of all."""
-    write_images(_larger(prepared, name), planes)
+def write_planes(prepared: Path, planes: Mapping[int, Plane], sides: Mapping[str, int]) -> None:
+    """Write the planes where `network_planes` and `planes_of_side` find them.
+
+    Args:
+        prepared: Folder to write into.
+        planes: By side, uint8 (n, side, side); the first are those of all networks that take no larger ones.
+        sides: By network, see `cxr.core.params.plane_sides`; the array of its own may have no planes.
+    """
+    small, images = next(iter(planes.items()))
+    write_images(prepared / IMAGES_FILE, images)
+    for name, side in sides.items():
+        write_images(_larger(prepared, name), planes[side][: None if side > small else 0])
 
 
 def _larger(prepared: Path, name: str) -> Path:

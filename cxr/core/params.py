@@ -19,7 +19,7 @@ from cxr.core.text_files import HEAD, decode_text, form_of
 # share, then one section a stage. A test compares.
 KNOWN_KEYS = (
     "seed", "classes", "image", "runtime", "prepare", "balance", "split", "ensemble", "last_layer", "leave_source_out",
-    "leave_hospital_out", "evaluate",
+    "leave_hospital_out", "out_of_scope", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with
 GATE = f"{TRAINING}gate"  # the section of the gate, which is no network for the classes

@@ -1,6 +1,6 @@
 """The table of a decoded release, its duplicates, and a description of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cxr.core.errors import DataError
+from cxr.core.errors import DataError, ParamsError
 from cxr.core.files import JsonObject, Track, untracked
 from cxr.core.image import Plane
 from cxr.core.manifest import COLUMNS, _counts, data_summary
@@ -35,6 +35,14 @@ class PrepareParams(Section):
     unreadable: Literal["stop", "drop"] = Field("stop", description="What an unreadable file does.")
     duplicates: DuplicateParams
     waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
+
+
+class OutOfScopeParams(Section):
+    """The section `out_of_scope` of release/params.yaml."""
+
+    labels: tuple[str, ...] = Field(
+        (), description="Folders of data/ of no class: the network that screens is asked about their films."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,31 @@ def check_count(images: dict[str, list[Path]], expected: int) -> None:
         )
 
 
+def films_of_no_class(
+    images: Mapping[str, list[Path]], classes: Sequence[str], params: OutOfScopeParams
+) -> dict[str, list[Path]]:
+    """Return the images that the network that screens is asked about although it has no class for them.
+
+    Args:
+        images: All images of the release by label.
+        classes: That the networks learn.
+        params: The labels.
+
+    Returns:
+        By label, in the order of the params. A label that the release lacks has no images.
+
+    Raises:
+        ParamsError: A label is a class.
+    """
+    learned = [label for label in params.labels if label in classes]
+    if learned:
+        raise ParamsError(
+            f"params.yaml: out_of_scope.labels names {learned[0]}, which is a class that the networks learn; expected "
+            "folders of data/ of no class, such as those of prepare.discard"
+        )
+    return {label: images.get(label, []) for label in params.labels}
+
+
 def prepare_table(
     decoded: DecodedRelease,
     sources: Mapping[str, str],
@@ -88,7 +121,8 @@ def prepare_table(
         )
     readable = [item for item in decoded.files if not item.error]
     planes = next(iter(decoded.planes.values()))
-    table = pd.DataFrame([_row(index, item, sources, patients) for index, item in enumerate(readable)])
+    rows = [_row(index, item, sources, patients) for index, item in enumerate(readable)]
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "duplicate_group"])
     limits = params.duplicates
     likeness = compare_pictures(planes, decoded.hashes, limits.max_distance, limits.min_correlation, track)
     pairs = [exact_duplicate_pairs(table["pixels_sha256"].tolist()), likeness.pairs]

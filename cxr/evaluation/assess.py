@@ -45,12 +45,12 @@ from cxr.evaluation.stats.decisions import (
     reasoned_outcomes,
     selective_risk,
 )
-from cxr.evaluation.unseen import HELD_OUT, UnseenHospitals, measure_unseen
+from cxr.evaluation.unseen import HELD_OUT, OutOfScopeFilms, UnseenHospitals, measure_out_of_scope, measure_unseen
 from cxr.evaluation.write import overlay, thumbnail
 from cxr.inference.decisions import Decisions
 from cxr.inference.gate import Gate, Judged, unjudged
 from cxr.inference.network import NETWORK_FILE, class_maps, read_linear_head, softmax
-from cxr.inference.outputs import SavedOutputs, apply_decisions, apply_sets_alone
+from cxr.inference.outputs import SavedOutputs, apply_decisions, apply_sets_alone, run_network
 
 
 def assess_model(
@@ -195,6 +195,28 @@ def read_unseen(
     return measure_unseen(found, verdicts, judged, classes, own.target, own.alpha)
 
 
+def read_out_of_scope(folder: Path | None, chosen: Candidate, gate: Gate | None) -> tuple[OutOfScopeFilms, ...]:
+    """Ask the network that screens about films of no class, copies once; return the figures by label and collection.
+
+    Args:
+        folder: Written by out_of_scope; None: there are no such films.
+        chosen: The network.
+        gate: What judges before it.
+
+    Raises:
+        DataError: Something is absent or was not written by this version.
+    """
+    if folder is None:
+        return ()
+    table = read_table(folder / MANIFEST_FILE).drop_duplicates("pixels_sha256")
+    if table.empty:
+        return ()
+    judged = judge_images(gate, table, read_images(folder / IMAGES_FILE)) if gate else unjudged(len(table))
+    named = table.assign(split="", group=table["duplicate_group"])
+    outputs = run_network(chosen.model, named, planes_of_side(folder, chosen.model.plane_side))
+    return measure_out_of_scope(outputs, table["label"].to_numpy(str), chosen.decisions, judged)
+
+
 REFITTED = "cnn1"  # the network that is cheap enough to be trained again without each source
 
 
@@ -205,6 +227,7 @@ def assess(
     params: EvaluateParams,
     values: Mapping[str, Any],
     unseen: UnseenHospitals | None = None,
+    out_of_scope: tuple[OutOfScopeFilms, ...] = (),
 ) -> Report:
     """Return the report; what fails in it stops the stage only after it was written.
 
@@ -215,6 +238,7 @@ def assess(
         params: The section `evaluate`.
         values: Content of params.yaml.
         unseen: Figures of hospitals that were left out of training.
+        out_of_scope: Figures of films of no class.
     """
     # With one thread figures do not depend on the number of cores, and small matrices need not wait for each other.
     with threadpool_limits(limits=1):
@@ -252,6 +276,7 @@ def assess(
             values,
             patients_known=int((material.table["patient"] != "").sum()),
             unseen=unseen,
+            out_of_scope=out_of_scope,
         )
 
 

@@ -19,7 +19,7 @@ from cxr.evaluation.stats.classification import (
 )
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, PredictionSets, SelectiveRisk
-from cxr.evaluation.unseen import UnseenHospitals
+from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 
 
 @dataclass(frozen=True)
@@ -264,6 +264,7 @@ class Report:
         audit_counts: Audits by result, the gravest first.
         standards: CLAIM 2024, TRIPOD+AI and STARD-AI.
         unseen: What a network says of hospitals that its training never saw; None where none was left out.
+        out_of_scope: What the network that screens says of films of no class; None where it was asked about none.
     """
 
     format: int
@@ -285,6 +286,7 @@ class Report:
     audit_counts: Mapping[Result, int]
     standards: tuple[Standard, ...]
     unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
+    out_of_scope: tuple[OutOfScopeFilms, ...] | None = field(default=None, metadata={"absent": True})
 
     def model(self, name: str) -> ModelReport:
         """Return what is said of the network of this name; StopIteration where there is none."""

@@ -35,7 +35,7 @@ from cxr.evaluation.reporting.format import SHARE, above_or_below
 from cxr.evaluation.stats.classification import flat_metrics
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval, Probabilities
-from cxr.evaluation.unseen import UnseenHospitals
+from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.decisions import images_that_sets_need, too_few_for_sets
 from cxr.inference.outputs import SavedOutputs
 
@@ -297,6 +297,7 @@ def assemble(
     params: Mapping[str, Any],
     patients_known: int,
     unseen: UnseenHospitals | None = None,
+    out_of_scope: tuple[OutOfScopeFilms, ...] = (),
 ) -> Report:
     """Return the report.
 
@@ -310,6 +311,7 @@ def assemble(
         params: Content of params.yaml.
         patients_known: Images of the split table whose patient is known.
         unseen: Figures of hospitals that were left out of training.
+        out_of_scope: Figures of films of no class.
     """
     chosen = next(model for model in models if model.screening)
     results = Counter(audit.result for audit in audits)
@@ -335,6 +337,7 @@ def assemble(
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
         unseen=unseen,
+        out_of_scope=out_of_scope or None,
     )
 
 

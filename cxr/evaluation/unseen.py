@@ -1,4 +1,4 @@
-"""What a network says of films of a hospital that its training never saw: the stage leave_hospital_out, in figures."""
+"""What a network says of films that its training never saw the like of: of other hospitals, and of no class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +63,31 @@ class UnseenHospitals:
     rows: tuple[UnseenFilms, ...]
     overall: tuple[UnseenFilms, ...]
     alarms: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfScopeFilms:
+    """What the network that screens says of films of no class that it knows, by their label and collection.
+
+    Attributes:
+        label: What they are.
+        source: The collection; empty where unknown.
+        n: Films.
+        called: Share whose most probable class is each of the network's.
+        suspected: Share that is decided as suspected.
+        referred: Share that is for a person to decide.
+        unlike: Share that the gate flags as unlike what training saw.
+        rejected: Share that the gate rejects; none of the shares above counts them out.
+    """
+
+    label: str
+    source: str
+    n: int
+    called: Mapping[str, Interval]
+    suspected: Interval
+    referred: Interval
+    unlike: Interval
+    rejected: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +242,42 @@ def _counted(answers: _Answers, hospital: str, label: str, target: str) -> Unsee
 def _auc(answers: _Answers, own: NDArray[np.bool_], of_target: NDArray[np.bool_]) -> Interval:
     chosen = own | of_target
     return delong_interval(delong(of_target[chosen], answers.score[chosen]))
+
+
+def measure_out_of_scope(
+    outputs: SavedOutputs, labels: NDArray[np.str_], decisions: Decisions, judged: Judged
+) -> tuple[OutOfScopeFilms, ...]:
+    """Count what is said of films of no class.
+
+    Args:
+        outputs: Of n films.
+        labels: str (n,), what they are.
+        decisions: Of the network that screens.
+        judged: What the gate says of the same films.
+
+    Returns:
+        A row for each label and collection, in the order of their names.
+    """
+    called = decisions.probabilities(outputs.logits).argmax(axis=1)
+    words = np.array([_word(one) for one in apply_decisions(outputs, decisions, judged)])
+    unlike = np.array([Flag.OUT_OF_DISTRIBUTION in flags for flags in judged.raised])
+    suspected, _, refer = decision_words(decisions.target)
+
+    def counted(label: str, source: str) -> OutOfScopeFilms:
+        own = (labels == label) & (outputs.source == source)
+
+        def share(marked: NDArray[np.bool_]) -> Interval:
+            return wilson(int(marked[own].sum()), int(own.sum()))
+
+        return OutOfScopeFilms(
+            label=label,
+            source=source,
+            n=int(own.sum()),
+            called={name: share(called == number) for number, name in enumerate(outputs.classes)},
+            suspected=share(words == suspected),
+            referred=share(words == refer),
+            unlike=share(unlike),
+            rejected=share(words == ""),
+        )
+
+    return tuple(counted(*kind) for kind in sorted(set(zip(labels.tolist(), outputs.source.tolist(), strict=True))))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NO_CLASS = -1
 BLOCK = 256  # planes at a time: feature maps are dropped, and memory does not grow with n
 
 
@@ -34,7 +35,7 @@ class SavedOutputs:
         classes: In the order of the logits.
         files: str (n,), paths relative to data/.
         index: int64 (n,), row of images.npy.
-        truth: int64 (n,), class numbers.
+        truth: int64 (n,), class numbers; -1 for films of no class.
         split: str (n,), train, validation or test.
         group: int64 (n,), equal for images of one patient or one picture.
         source: str (n,), as the release says; empty where unknown.
@@ -79,7 +80,7 @@ PER_IMAGE = ("files", "index", "truth", "split", "group", "source", "logits", "f
 
 
 def run_network(model: ScreeningModel, table: "pd.DataFrame", images: Plane) -> SavedOutputs:
-    """Run an exported network over every row of a split table.
+    """Run an exported network over every row of a split table, or of one of films of no class.
 
     Args:
         model: Loaded from its folder.
@@ -105,7 +106,7 @@ def run_network(model: ScreeningModel, table: "pd.DataFrame", images: Plane) -> 
         classes=model.classes,
         files=table["file"].to_numpy(str),
         index=index,
-        truth=np.array([numbers[label] for label in table["label"]], np.int64),
+        truth=np.array([numbers.get(label, NO_CLASS) for label in table["label"]], np.int64),
         split=table["split"].to_numpy(str),
         group=table["group"].to_numpy(np.int64),
         source=table["source"].to_numpy(str),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import DataError, ParamsError
-from cxr.core.manifest import network_planes, planes_of_side, write_images, write_larger
+from cxr.core.manifest import network_planes, planes_of_side, write_planes
 from cxr.core.params import ImageParams, plane_sides
 
 
@@ -14,9 +14,7 @@ def planes(count, side):
 
 @pytest.fixture
 def prepared(tmp_path):
-    write_images(tmp_path / "images.npy", planes(3, 128))
-    write_larger(tmp_path, "cnn1", planes(0, 128))
-    write_larger(tmp_path, "vgg16", planes(3, 224))
+    write_planes(tmp_path, {128: planes(3, 128), 224: planes(3, 224)}, {"cnn1": 128, "vgg16": 224})
     return tmp_path
 
 

@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.core.errors import DataError
-from cxr.core.manifest import data_fingerprint
+from cxr.core.errors import DataError, ParamsError
+from cxr.core.manifest import COLUMNS, data_fingerprint
 from cxr.dataset import decoding
 from cxr.dataset.decoding import decode_release
 from cxr.dataset.prepare import (
     DuplicateParams,
+    OutOfScopeParams,
     PrepareParams,
     check_count,
     describe_data,
+    films_of_no_class,
     prepare_table,
 )
 from cxr.dataset.release import chosen_classes, read_release
@@ -158,3 +160,17 @@ def test_a_process_that_dies_is_a_sentence(release, monkeypatch):
     monkeypatch.setattr(decoding, "ProcessPoolExecutor", Dying)
     with pytest.raises(DataError, match=r"a process that decoded has died.*run the same command again"):
         decoded(release, [32], cores=2)
+
+
+def test_films_of_no_class_are_those_of_the_named_folders_and_never_a_class():
+    images = {"normal": [Path("normal/1.png")], "tuberculosis": [Path("tuberculosis/1.png")]}
+    params = OutOfScopeParams(labels=("tuberculosis", "nodule"))
+    found = films_of_no_class(images, ("covid", "normal"), params)
+    assert found == {"tuberculosis": [Path("tuberculosis/1.png")], "nodule": []}
+    with pytest.raises(ParamsError, match="names normal, which is a class"):
+        films_of_no_class(images, ("covid", "normal"), OutOfScopeParams(labels=("normal",)))
+
+
+def test_a_release_without_any_has_an_empty_table(tmp_path):
+    decoded = decode_release(tmp_path, {}, [32], tmp_path)
+    assert prepare_table(decoded, {}, {}, STOP).table.columns.tolist() == COLUMNS

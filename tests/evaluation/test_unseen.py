@@ -1,12 +1,15 @@
 """Figures of hospitals that were left out of training, from answers written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError
-from cxr.evaluation.unseen import measure_unseen
+from cxr.evaluation.unseen import measure_out_of_scope, measure_unseen
 from cxr.inference.gate import FLAGS, Flag, Judged, unjudged
+from tests.evaluation.stats.cases import decisions, outputs
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 
@@ -85,3 +88,19 @@ def test_answers_of_another_run_are_refused() -> None:
 
 def test_nothing_left_out_is_nothing_measured() -> None:
     assert measured(answers("north", 1).iloc[:0]) is None
+
+
+def test_films_of_no_class_are_counted_by_what_they_are_called() -> None:
+    said = ["covid"] * 3 + ["viral_pneumonia"] + ["normal"] * 6
+    logits = np.array([[6.0 if name == one else 0.0 for name in CLASSES] for one in said], np.float32)
+    films = replace(outputs(10, truth=np.full(10, -1)), logits=logits, source=np.full(10, "north"))
+    rejected = np.array([True] + [False] * 9)
+    judged = replace(unjudged(10), reasons=np.where(rejected, "not_a_radiograph", ""))
+    labels = np.array(["tuberculosis"] * 8 + ["nodule"] * 2)
+    found = measure_out_of_scope(films, labels, decisions(outputs(split="validation")), judged)
+    assert [(one.label, one.source, one.n) for one in found] == [("nodule", "north", 2), ("tuberculosis", "north", 8)]
+    nodules, ill = found
+    assert nodules.called["normal"].value == 1
+    assert [ill.called[name].value for name in CLASSES] == [3 / 8, 4 / 8, 1 / 8]
+    assert ill.rejected.value == 1 / 8
+    assert ill.suspected.value == 2 / 8

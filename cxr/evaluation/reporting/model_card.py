@@ -14,12 +14,12 @@ from cxr.evaluation.reporting.document import Points, Table, change, interval, n
 from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table
 from cxr.evaluation.reporting.network import answering_blocks, point_blocks, referred_paragraph, source_blocks
 from cxr.evaluation.reporting.networks import class_table, predictive_table
-from cxr.evaluation.reporting.overview import unseen_blocks
+from cxr.evaluation.reporting.overview import out_of_scope_blocks, unseen_blocks
 from cxr.evaluation.reporting.render import markdown, plain
 from cxr.evaluation.stats.calibration import TestedCalibration
 from cxr.evaluation.stats.classification import ClassMetrics, Metrics
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
-from cxr.evaluation.unseen import UnseenHospitals
+from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class CardFigures:
         waivers: Failures that may stand.
         limitations: Sentences.
         unseen: What a network says of hospitals that its training never saw; None where none was left out.
+        out_of_scope: What the network that screens says of films of no class; None where it was asked about none.
     """
 
     n: int
@@ -90,6 +91,7 @@ class CardFigures:
     waivers: tuple[Waiver, ...]
     limitations: tuple[str, ...]
     unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
+    out_of_scope: tuple[OutOfScopeFilms, ...] | None = field(default=None, metadata={"absent": True})
 
 
 def describe_for_card(report: Report, name: str) -> CardFigures:
@@ -115,6 +117,7 @@ def describe_for_card(report: Report, name: str) -> CardFigures:
         waivers=report.waivers,
         limitations=report.limitations,
         unseen=report.unseen,
+        out_of_scope=report.out_of_scope,
     )
 
 
@@ -127,6 +130,10 @@ def _parts(card: CardFigures) -> Iterator[str]:
     if card.unseen:
         yield "## Hospitals that training never saw"
         for block in unseen_blocks(card.unseen):
+            yield from markdown(block)
+    if card.out_of_scope:
+        yield "## Films of no class"
+        for block in out_of_scope_blocks(card.out_of_scope):
             yield from markdown(block)
     yield "## What the figures can show"
     yield f"**{plain((card.headline,))}**"

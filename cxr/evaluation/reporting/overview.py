@@ -28,7 +28,7 @@ from cxr.evaluation.reporting.document import (
     table,
     text,
 )
-from cxr.evaluation.unseen import UnseenFilms, UnseenHospitals
+from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
 
 
 def data_section(report: Report) -> Section:
@@ -91,10 +91,15 @@ def unseen_blocks(found: UnseenHospitals) -> list[Block]:
     )
     header = ("hospital", "class", "films", f"called {found.target}", "decided as suspected", "referred", "rejected")
     rows = [_unseen_row(one) for one in (*found.rows, *found.overall)]
-    areas = [[text(one.label), interval(one.auc)] for one in found.overall if one.auc.value is not None]
+    of_target = sum(one.n for one in found.overall if one.label == found.target)
+    areas = [
+        [text(f"{one.n:,} films of {one.label}"), interval(one.auc)]
+        for one in found.overall
+        if one.auc.value is not None
+    ]
     blocks: list[Block] = [Paragraph((words,)), table("Each hospital left out of training in turn", header, rows)]
     if areas:
-        caption = f"Area under the ROC curve of {found.target}, all hospitals left out in turn"
+        caption = f"Area under the ROC curve of {of_target:,} films of {found.target}, all hospitals left out in turn"
         blocks.append(table(caption, ("against", "AUC"), areas))
     return blocks
 
@@ -109,6 +114,29 @@ def unseen_section(report: Report) -> Section | None:
     if report.unseen is None:
         return None
     return Section("hospitals", "Hospitals that training never saw", unseen_blocks(report.unseen))
+
+
+def out_of_scope_blocks(found: Sequence[OutOfScopeFilms]) -> list[Block]:
+    """What is said of films for which the network has no class."""
+    words = (
+        "The network has no class for these films and gives each one of its names all the same: no name is right, and "
+        "what would be right is that the film is referred or rejected. Square brackets hold 95 % intervals."
+    )
+    classes = [f"called {name}" for name in found[0].called]
+    header = ("films of", "collection", "films", *classes, "decided as suspected", "referred", "rejected")
+    return [Paragraph((words,)), table("What is said of films of no class", header, map(_out_of_scope_row, found))]
+
+
+def _out_of_scope_row(one: OutOfScopeFilms) -> list[Cell]:
+    shares = (*one.called.values(), one.suspected, one.referred, one.rejected)
+    return [text(one.label), text(one.source or "unknown"), count(one.n), *map(interval, shares)]
+
+
+def out_of_scope_section(report: Report) -> Section | None:
+    """Films of no class, where the network that screens was asked about any."""
+    if not report.out_of_scope:
+        return None
+    return Section("out-of-scope", "Films of no class", out_of_scope_blocks(report.out_of_scope))
 
 
 def audits_section(report: Report) -> Section:

@@ -34,6 +34,7 @@ from cxr.evaluation.reporting.overview import (
     audits_section,
     data_section,
     limitations_section,
+    out_of_scope_section,
     page_head,
     reproducibility_section,
     standards_section,
@@ -49,9 +50,9 @@ def sections(report: Report, pictures: Pictures, whole: bool = True) -> list[Sec
         pictures: Image and heat map as PNG by model and file.
         whole: False for what stands in Markdown, without pictures.
     """
-    unseen = unseen_section(report)
+    elsewhere = (unseen_section(report), out_of_scope_section(report))
     return [
-        *([unseen] if unseen else []),
+        *(section for section in elsewhere if section),
         models_section(report),
         audits_section(report),
         data_section(report),

@@ -13,7 +13,7 @@ from cxr.evaluation.reporting.document import STATUSES, standards
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.evaluation.reporting.render import render_html, render_markdown
 from cxr.evaluation.stats.intervals import Interval
-from cxr.evaluation.unseen import UnseenFilms, UnseenHospitals
+from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
 from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
 from tests.evaluation.reporting.numbers import Page, mismatches
 
@@ -215,6 +215,19 @@ def test_hospitals_that_training_never_saw_come_first_in_page_and_card(whole: Re
     assert "| north | normal | 300 | 0.123 [0.101, 0.147]" in card
     assert card.index("| north |") < card.index("balanced_accuracy")
     assert "0.951 [0.940, 0.960]" in card
+
+
+def test_films_of_no_class_stand_beside_them_with_what_each_was_called(whole: Report) -> None:
+    share, none = Interval(0.171, 0.101, 0.247), Interval(0.0, 0.0, 0.02)
+    called = {"covid": share, "normal": Interval(0.829, 0.753, 0.899)}
+    films = OutOfScopeFilms("tuberculosis", "north", 41, called, none, share, share, none)
+    found = replace(whole, out_of_scope=(films, replace(films, source="")))
+    page, card = render_html(found, {}), card_of(found)
+    assert page.index('id="out-of-scope"') < page.index('id="models"')
+    row = "| tuberculosis | north | 41 | 0.171 [0.101, 0.247] | 0.829 [0.753, 0.899] | 0.000 [0.000, 0.020] |"
+    assert row in card
+    assert "| tuberculosis | unknown |" in card
+    assert "Films of no class" not in card_of(whole)
 
 
 def test_the_card_of_little_says_what_was_not_measured() -> None:
