@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from cxr.core.errors import DataError, ParamsError
 from cxr.core.files import JsonObject, read_json
@@ -102,10 +103,13 @@ def fit_anew(
     model, asked = with_squares(before, recipe.dropout), planes[own["index"].to_numpy()]
     named = own.assign(**{PIXELS: [pixels_digest(plane) for plane in asked]})
     films = Films(named, pooled(model, asked), shared.classes, layer_before(before))
-    refitted(model, films, params)
+    # With one thread no digit depends on the number of cores, or on what else they do.
+    with threadpool_limits(limits=1):
+        refitted(model, films, params)
+        calibrated, answers = calibration(films, params), leave_hospitals_out(films, params)
     probe = planes[table.loc[table["split"] == VALIDATION, "index"].to_numpy()[:AGREEMENT_PLANES]]
     trained = Trained(model, _history(folder), _described(folder, model, table, own, params), probe)
-    return FittedAnew(trained, calibration(films, params), leave_hospitals_out(films, params))
+    return FittedAnew(trained, calibrated, answers)
 
 
 def _history(folder: Path) -> History:
