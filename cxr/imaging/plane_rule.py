@@ -27,7 +27,7 @@ SIDES = (48, 128)  # of the planes that are looked at: smaller and larger than t
 
 @cache
 def plane_rule() -> PlaneRule:
-    """Return the rule of this program, with the libraries that it finds; once a process it takes hundredths of a second."""
+    """Return the rule of this program, with the libraries that it finds; it takes hundredths of a second."""
     digest = hashlib.sha256(RULE.encode())
     for picture in _probes():
         file = BytesIO()
