@@ -34,12 +34,13 @@ def main(
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
     from cxr.core.audit import stop_unless_waived
     from cxr.core.params import read_params
-    from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen
-    from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, read_candidate
+    from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen, with_lungs
+    from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, lungs_folder, read_candidate
     from cxr.evaluation.report import too_few_images
     from cxr.evaluation.screening_model import choose, choose_fast, write_screening
     from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
     from cxr.inference.gate import load_gate, unjudged
+    from cxr.inference.lungs import load_lungs
 
     values = read_params(*params)
     own = evaluate_params(values)
@@ -48,6 +49,8 @@ def main(
     gate = gate_folder(own, material.images.shape[1])
     judge = load_gate(gate) if gate else None
     judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
+    lungs = lungs_folder(own, material.images.shape[1])
+    material = with_lungs(material, load_lungs(lungs)) if lungs else material
     typer.echo(f"running {len(networks)} networks on {len(material.table):,} images")
     candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
@@ -60,9 +63,9 @@ def main(
     typer.echo("drawing charts and writing the report")
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
-    write_card(reports, write_screening(screening, chosen, report, values, gate))
+    write_card(reports, write_screening(screening, chosen, report, values, gate, lungs))
     if quick:
-        write_screening(fast, quick, report, values, gate)
+        write_screening(fast, quick, report, values, gate, lungs)
     if too_few := too_few_images(report.data, own.alpha):
         typer.echo(f"warning: {too_few}")
     stop_unless_waived(report.audits, "evaluate")

@@ -22,7 +22,7 @@ def main(
     from cxr.cli.console import bars
     from cxr.core.audit import stop_unless_waived
     from cxr.core.files import make_folder, scratch_folder, write_json
-    from cxr.core.manifest import MANIFEST_FILE, RULE_FILE, write_images, write_planes, write_table
+    from cxr.core.manifest import MANIFEST_FILE, MASKS_FILE, RULE_FILE, write_images, write_planes, write_table
     from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
     from cxr.core.records import as_json
     from cxr.dataset.audits import audit_release
@@ -30,7 +30,6 @@ def main(
     from cxr.dataset.decoding import decode_release
     from cxr.dataset.prepare import PrepareParams, check_count, describe_data, prepare_table
     from cxr.dataset.release import (
-        MASKS_FILE,
         MASKS_TABLE,
         chosen_classes,
         find_masks,

@@ -14,7 +14,7 @@ from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture
 from cxr.training.last_layer import LastLayerParams
-from cxr.training.params import GateParams
+from cxr.training.params import GateParams, LungParams
 from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 from tests.networks import NAMES
 
@@ -67,6 +67,7 @@ SECTIONS = {
     "split": SplitParams,
     **{", ".join(f"train_{name}" for name in names): kind for kind, names in recipes().items()},
     "train_gate": GateParams,
+    "train_lungs": LungParams,
     "ensemble": EnsembleParams,
     "last_layer": LastLayerParams,
     "leave_source_out": LeaveSourceOutParams,

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from cxr.core.params import read_params, section, with_values
 from cxr.inference.gate import GATE_FILES
+from cxr.inference.lungs import LUNGS_FILES
 from cxr.models import architecture
 from cxr.models import networks as trained_networks
 from tests.imports import ROOT, closure
@@ -21,7 +22,7 @@ TRAINED = [f"train_{name}" for name in NETWORKS]
 PIPELINES = {
     "dvc.yaml": ["prepare", "balance", "split", *TRAINED, "evaluate"],
     "release/dvc.yaml": [
-        "train_cnn1", "train_lite0", "train_gate", "ensemble", "last_layer", "leave_source_out",
+        "train_cnn1", "train_lite0", "train_gate", "train_lungs", "ensemble", "last_layer", "leave_source_out",
         "leave_hospital_out", "out_of_scope", "evaluate", "compare",
     ],
 }  # fmt: skip
@@ -60,7 +61,7 @@ def nothing_but_a_docstring(file):
     )
 
 
-DATA = {"cxr/packaged", *(f"cxr/packaged/{name}" for name in GATE_FILES)}
+DATA = {"cxr/packaged", *(f"cxr/packaged/{name}" for name in (*GATE_FILES, *LUNGS_FILES))}
 # What can change no output: how a person is told, how long it takes, and what notebooks find in the package.
 NO_DEPS = ("cxr/__init__.py", "cxr/cli/", "cxr/training/monitor.py", "cxr/training/progress.py")
 
@@ -155,10 +156,11 @@ def test_the_first_pipeline_measures_what_it_trains_and_the_release_the_ensemble
     assert networks("release/dvc.yaml") == ["release/models/cnn1", *members, *others]
 
 
-def test_the_gate_that_the_first_pipeline_ships_is_a_dependency():
-    assert YAML(typ="safe").load(ROOT / "params.yaml")["evaluate"]["gate"] == "packaged"
+def test_gate_and_lung_segmenter_that_the_first_pipeline_ships_are_dependencies():
+    own = YAML(typ="safe").load(ROOT / "params.yaml")["evaluate"]
+    assert own["gate"] == own["lungs"] == "packaged"
     listed = [dep for dep in resolved("dvc.yaml", "evaluate", "deps") if dep.startswith("cxr/packaged/")]
-    assert {f"cxr/packaged/{name}" for name in GATE_FILES} == set(listed)
+    assert {f"cxr/packaged/{name}" for name in (*GATE_FILES, *LUNGS_FILES)} == set(listed)
 
 
 @pytest.mark.parametrize("out", ["reports/report.html", "reports/report.json"])

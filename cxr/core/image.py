@@ -38,6 +38,7 @@ class ImageFacts:
 
 
 Plane = NDArray[np.uint8]
+Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all where an image has no mask
 
 
 @dataclass(frozen=True, slots=True)

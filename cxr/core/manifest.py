@@ -47,6 +47,7 @@ def file_numbers(files: "pd.Series[str]") -> NDArray[np.int64]:
 
 
 IMAGES_FILE = "images.npy"
+MASKS_FILE = "masks.npy"  # rows as in images.npy, 255 in the lungs; of no rows where the release has no lung masks
 RULE_FILE = "planes.json"  # the rule by which the planes were made
 LARGER_FOLDER = "larger"  # an array of its own for each network; of no planes where those of images.npy do
 MANIFEST_FILE = "manifest.csv"

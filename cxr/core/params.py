@@ -22,7 +22,8 @@ KNOWN_KEYS = (
     "leave_hospital_out", "out_of_scope", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with
-GATE = f"{TRAINING}gate"  # the section of the gate, which is no network for the classes
+# The sections of what is no network for the classes: the gate and the lung segmenter.
+BESIDES = (f"{TRAINING}gate", f"{TRAINING}lungs")
 
 
 class Section(BaseModel):
@@ -107,7 +108,7 @@ def plane_sides(values: Mapping[str, Any], image: ImageParams) -> dict[str, int]
     Raises:
         ParamsError: A network's side is no whole number.
     """
-    sections = [key for key in values if key.startswith(TRAINING) and key != GATE]
+    sections = [key for key in values if key.startswith(TRAINING) and key not in BESIDES]
     own = {key: _checked({"side": (values[key] or {}).get("side")}, _OwnSide, f"{key}.").side for key in sections}
     return {
         key.removeprefix(TRAINING): side if image.small < side <= image.side else image.small

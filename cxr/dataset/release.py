@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, untracked
@@ -22,7 +21,6 @@ from cxr.imaging.formats import SUFFIXES
 if TYPE_CHECKING:
     import pandas as pd
 
-Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all where an image has no mask
 
 MASK_FOLDER = "masks"
 PATIENTS_FILE, COLLECTIONS_FILE = "patients.csv", "collections.csv"
@@ -246,7 +244,6 @@ def _key(stem: str) -> str:
     return numbers[-1].lstrip("0") if numbers else stem.casefold()
 
 
-MASKS_FILE = "masks.npy"
 MASKS_TABLE = "masks.csv"
 IMAGE_FOLDER = "images"
 LUNG = 128  # grey level from which a resized mask counts as lung

@@ -15,11 +15,10 @@ from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
 from cxr.core.files import read_json, reason_of
 from cxr.core.image import Plane
-from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, planes_of_side, read_images, read_table
+from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, MASKS_FILE, planes_of_side, read_images, read_table
 from cxr.core.records import from_json
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.splits import SplitReport
-from cxr.dataset.release import MASKS_FILE
 from cxr.evaluation.audits import audit_networks
 from cxr.evaluation.audits.subject import PlanesOf, Subject, measure_data
 from cxr.evaluation.candidates import Candidate, EvaluateParams, judge_images
@@ -49,6 +48,7 @@ from cxr.evaluation.unseen import HELD_OUT, OutOfScopeFilms, UnseenHospitals, me
 from cxr.evaluation.write import overlay, thumbnail
 from cxr.inference.decisions import Decisions
 from cxr.inference.gate import Gate, Judged, unjudged
+from cxr.inference.lungs import Segmenter
 from cxr.inference.network import NETWORK_FILE, class_maps, read_linear_head, softmax
 from cxr.inference.outputs import SavedOutputs, apply_decisions, apply_sets_alone, run_network
 
@@ -110,11 +110,12 @@ class AssessmentInputs:
     Attributes:
         table: The split table, m rows.
         images: uint8 (n, side, side), see its column `index`: the small planes, which every image has.
-        masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
+        masks: bool (m, side, side), all False where an image has none; None where there are no lung masks.
         refits: Answers of cnn1 trained without each source.
         data_report: What `prepare` audited, from reports/data.json.
         split_report: Content of reports/split.json.
         planes_of: Opens the planes of a side, as `images`.
+        predicted: Whether a segmenter made the masks; else they are the release's.
     """
 
     table: pd.DataFrame
@@ -124,6 +125,7 @@ class AssessmentInputs:
     data_report: AuditedRelease
     split_report: SplitReport
     planes_of: PlanesOf
+    predicted: bool = False
 
     @property
     def sides(self) -> NDArray[np.int64]:
@@ -159,6 +161,18 @@ def read_inputs(prepared: Path, split: Path, audited: Path, refits: Path | None)
     except (OSError, ValueError) as error:
         raise DataError(f"What earlier stages wrote cannot be read ({error}); run: dvc repro") from error
     return AssessmentInputs(table, images, chosen, found, data_report, split_report, partial(planes_of_side, prepared))
+
+
+def with_lungs(material: AssessmentInputs, segmenter: Segmenter) -> AssessmentInputs:
+    """Return the inputs with masks of all images: the release's where it has one of each, else the segmenter's.
+
+    Never some of each: the outlines would tell by whom they were drawn, and so which collection an image is of.
+    """
+    masks = material.masks
+    if masks is not None and masks.any(axis=(1, 2)).all():
+        return material
+    found = segmenter.masks(material.images[material.table["index"].to_numpy()])
+    return replace(material, masks=found, predicted=True)
 
 
 def read_unseen(
@@ -252,6 +266,7 @@ def assess(
             material.data_report.change_points,
             seed,
             params.target,
+            predicted=material.predicted,
         )
         audited = audit_networks([_subject(candidate, chosen, material) for candidate in candidates], data)
         records = [replace(record, stage="evaluate") for record in waive(audited.records, params.waivers)]

@@ -31,12 +31,13 @@ from cxr.inference.decisions import (
     parse_decisions,
 )
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
+from cxr.inference.lungs import LUNGS, load_lungs
 from cxr.inference.model_folder import ScreeningModel, describe_model, load_model, packaged_folder
 from cxr.inference.network import CALIBRATION_FILE, softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
 BEST = "best"
-PACKAGED, NO_GATE = "packaged", "none"
+PACKAGED, NONE = "packaged", "none"
 TARGET = "covid"  # also what leave_source_out takes where params.yaml says nothing
 
 
@@ -46,6 +47,9 @@ class EvaluateParams(Section):
     screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
     fast_model: str | None = Field(None, description="A network that is written beside it, for speed; empty: none.")
     gate: str = Field(PACKAGED, description="What judges pictures first: packaged, none, or a folder of train_gate.")
+    lungs: str = Field(
+        PACKAGED, description="What finds lungs for audits and maps: packaged, none, or a folder of train_lungs."
+    )
     target: str = Field(TARGET, description="Class that the operating points look for.")
     alpha: float = Field(
         0.02, gt=0, lt=LARGEST_ALPHA, description="Share of a class that its prediction sets may miss."
@@ -70,27 +74,36 @@ def evaluate_params(values: Mapping[str, Any]) -> EvaluateParams:
 
 
 def gate_folder(params: EvaluateParams, side: int) -> Path | None:
-    """Return the folder of the gate that judges before the networks; None where nothing is to.
+    """Return the folder of the gate that judges before the networks; None where nothing is to. As `lungs_folder`."""
+    return _folder_beside("gate", params.gate, side, lambda folder: load_gate(folder).plane_side)
+
+
+def lungs_folder(params: EvaluateParams, side: int) -> Path | None:
+    """Return the folder of the lung segmenter; None where nothing is to find lungs.
 
     Args:
         params: The section `evaluate`.
         side: Of the planes, in pixels.
 
     Raises:
-        ParamsError: The gate takes other planes.
-        ModelError: There is no gate in the folder, or its planes are made by another rule.
+        ParamsError: It takes other planes.
+        ModelError: There is none in the folder, or its planes are made by another rule.
     """
-    if params.gate == NO_GATE:
+    return _folder_beside(LUNGS, params.lungs, side, lambda folder: load_lungs(folder).plane_side)
+
+
+def _folder_beside(what: str, named: str, side: int, side_of: Callable[[Path], int]) -> Path | None:
+    if named == NONE:
         return None
-    folder = packaged_folder() if params.gate == PACKAGED else Path(params.gate)
-    if params.gate == PACKAGED:  # one of this project is made of the same planes
+    folder = packaged_folder() if named == PACKAGED else Path(named)
+    if named == PACKAGED:  # one of this project is made of the same planes
         require_plane_rule(folder, describe_model(folder))
-    taken = load_gate(folder).plane_side
+    taken = side_of(folder)
     if taken != side:
         raise ParamsError(
-            f"params.yaml: evaluate.gate is '{params.gate}', which takes planes of {taken} pixels, but "
-            f"work/prepared has {side}; train one for them with 'dvc repro release/dvc.yaml:train_gate' and name its "
-            f"folder, which is release/models/gate, or let nothing judge: {NO_GATE}"
+            f"params.yaml: evaluate.{what} is '{named}', which takes planes of {taken} pixels, but work/prepared has "
+            f"{side}; train one for them with 'dvc repro release/dvc.yaml:train_{what}' and name its folder, which is "
+            f"release/models/{what}, or do without: {NONE}"
         )
     return folder
 

@@ -13,7 +13,15 @@ from cxr.evaluation.report import metrics_json
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.inference.decisions import DECISIONS_FILE
 from cxr.inference.gate import GATE_FILES
-from cxr.inference.model_folder import copy_gate, describe_model, load_decisions, load_model_gate
+from cxr.inference.lungs import LUNGS, LUNGS_FILES
+from cxr.inference.model_folder import (
+    copy_gate,
+    copy_lungs,
+    describe_model,
+    load_decisions,
+    load_model_gate,
+    load_model_lungs,
+)
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, fingerprint
 
 PIPELINE_SECTIONS = ("classes", "image", "prepare", "balance", "split")
@@ -54,15 +62,29 @@ def describe_screening(candidate: Candidate, report: Report, values: Mapping[str
 
 
 def write_screening(
-    folder: Path, candidate: Candidate, report: Report, values: Mapping[str, Any], gate: Path | None = None
+    folder: Path,
+    candidate: Candidate,
+    report: Report,
+    values: Mapping[str, Any],
+    gate: Path | None = None,
+    lungs: Path | None = None,
 ) -> JsonObject:
-    """Copy the exported network and the gate in `gate`, write decisions and description, and return the description."""
+    """Copy the exported network, gate and lung segmenter, write decisions and description, and return the description.
+
+    Args:
+        folder: To write.
+        candidate: The network.
+        report: For its figures.
+        values: Content of params.yaml.
+        gate: Folder of the gate; None: there is none.
+        lungs: Folder of the lung segmenter; None: there is none.
+    """
     make_folder(folder)
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         copy_file(candidate.model.folder / name, folder / name)
     write_json(folder / DECISIONS_FILE, candidate.decided)
     decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
-    named = copy_gate(gate, folder) if gate else {}
+    named = (copy_gate(gate, folder) if gate else {}) | (copy_lungs(lungs, folder) if lungs else {})
     description = describe_screening(candidate, report, values) | decisions | named
     write_json(folder / DESCRIPTION_FILE, description)
     return description
@@ -85,6 +107,7 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
     if fingerprint(source) != description["network"]["sha256"]:
         raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
     load_model_gate(source, description)
+    load_model_lungs(source, description)
     files = model_files(source, description)
     size = sum(file.stat().st_size for file in files)
     if size > MAX_BYTES:
@@ -92,7 +115,7 @@ def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonO
     if description["data"]["synthetic_images"]:
         raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
     packaged = description | {"commit": commit}
-    for name in (DECISIONS_FILE, *GATE_FILES):
+    for name in (DECISIONS_FILE, *GATE_FILES, *LUNGS_FILES):
         remove(package / name)  # of the model that was there before
     for file in files:
         write_bytes(package / file.name, file.read_bytes())
@@ -106,4 +129,5 @@ def model_files(folder: Path, description: JsonObject) -> list[Path]:
     names = [NETWORK_FILE, NETWORK_WEIGHTS_FILE]
     names += [DECISIONS_FILE] if "decisions" in description else []
     names += GATE_FILES if "gate" in description else ()
+    names += LUNGS_FILES if LUNGS in description else ()
     return [folder / name for name in names]

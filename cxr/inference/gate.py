@@ -3,9 +3,8 @@
 `judge` applies it: its limits, its network and what each sign means, in one order for whoever asks.
 """
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from functools import partial
@@ -16,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import read_json, reason_of, sha256_of
+from cxr.core.files import read_json, reason_of
 from cxr.core.image import ImageFacts, Plane
 from cxr.core.processor import limit_error
 from cxr.inference.decisions import Fields
-from cxr.inference.network import Failure, Floats, Name, Network, predict_with_fallback
+from cxr.inference.network import Failure, Floats, Name, Network, files_digest, predict_with_fallback
 
 Texts = NDArray[np.str_]
 
@@ -134,12 +133,12 @@ class Limits:
 
 def gate_fingerprint(folder: Path) -> str:
     """Return the SHA-256 over the digests of GATE_FILES in `folder`. Raises ModelError where one is absent."""
-    return _digest(folder, GATE_FILES)
+    return files_digest(folder, GATE_FILES, "whole gate")
 
 
 def network_fingerprint(folder: Path) -> str:
     """Return the SHA-256 over the digests of graph and weights. Raises ModelError where one is absent."""
-    return _digest(folder, (GATE_NETWORK_FILE, GATE_WEIGHTS_FILE))
+    return files_digest(folder, (GATE_NETWORK_FILE, GATE_WEIGHTS_FILE), "whole gate")
 
 
 def read_limits(form: Fields) -> Limits:
@@ -171,14 +170,6 @@ def read_form(folder: Path) -> Fields:
     if not isinstance(form, dict) or form.get("gate") != GATE_FORM:
         raise ModelError(f"{path} does not describe a gate of form {GATE_FORM}; run: dvc repro train_gate")
     return Fields(form, str(path))
-
-
-def _digest(folder: Path, names: Iterable[str]) -> str:
-    try:
-        digests = [sha256_of(folder / name) for name in names]
-    except OSError as error:
-        raise ModelError(f"{folder} has no whole gate ({error.strerror}: {error.filename}); {ONE_RUN}") from error
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The folder of an exported network and its description: training and `evaluate` write it, screening loads it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from cxr.core.files import JsonObject, copy_file, read_json, sha256_of
 from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
+from cxr.inference.lungs import LUNGS, LUNGS_FILE, LUNGS_FILES, Segmenter, load_lungs, lungs_fingerprint
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
 
 ONE_RUN = "take the whole folder from one run"
@@ -43,17 +45,41 @@ def load_model_gate(folder: Path, description: JsonObject, threads: int = 0, pin
     Raises:
         ModelError: Its files are absent, are others than the description names, or are there without being named.
     """
-    named = description.get("gate")
-    if named is None:
-        _refuse_unnamed([folder / name for name in GATE_FILES])
+    expected = _digest_named(folder, description, "gate", GATE_FILES)
+    if expected is None:
         return None
     gate = load_gate(folder, threads, pinned)
-    if gate.sha256 != named["sha256"]:
-        raise ModelError(
-            f"{folder} holds a gate with SHA-256 {gate.sha256[:12]}..., its description names "
-            f"{named['sha256'][:12]}...; {ONE_RUN}"
-        )
+    _require_digest(folder, "gate", gate.sha256, expected)
     return gate
+
+
+def load_model_lungs(folder: Path, description: JsonObject, threads: int = 0, pinned: bool = True) -> Segmenter | None:
+    """Load the lung segmenter that the description in `folder` names; None where it names none.
+
+    Raises:
+        ModelError: As `load_model_gate`.
+    """
+    expected = _digest_named(folder, description, LUNGS, LUNGS_FILES)
+    if expected is None:
+        return None
+    segmenter = load_lungs(folder, threads, pinned)
+    _require_digest(folder, "lung segmenter", segmenter.sha256, expected)
+    return segmenter
+
+
+def _digest_named(folder: Path, description: JsonObject, key: str, files: Iterable[str]) -> str | None:
+    named = description.get(key)
+    if named is None:
+        _refuse_unnamed([folder / name for name in files])
+        return None
+    return str(named["sha256"])
+
+
+def _require_digest(folder: Path, what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelError(
+            f"{folder} holds a {what} with SHA-256 {found[:12]}..., its description names {expected[:12]}...; {ONE_RUN}"
+        )
 
 
 def copy_gate(source: Path, folder: Path) -> dict[str, dict[str, str]]:
@@ -61,6 +87,17 @@ def copy_gate(source: Path, folder: Path) -> dict[str, dict[str, str]]:
     for name in GATE_FILES:
         copy_file(source / name, folder / name)
     return {"gate": {"sha256": gate_fingerprint(folder)}}
+
+
+def copy_lungs(source: Path, folder: Path) -> dict[str, JsonObject]:
+    """Copy the lung segmenter in `source` into a model folder and return the key of the description that names it.
+
+    Its figures on films held out stand there too, as far as it has any.
+    """
+    for name in LUNGS_FILES:
+        copy_file(source / name, folder / name)
+    held_out = read_json(folder / LUNGS_FILE).get("held_out", [])
+    return {LUNGS: {"sha256": lungs_fingerprint(folder), "held_out": held_out}}
 
 
 def _refuse_unnamed(paths: list[Path]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,21 @@ ENSEMBLE = "ensemble"  # name, stage, section and folder of the network that joi
 
 def fingerprint(folder: Path) -> str:
     """Return the SHA-256 over the digests of graph and weights of the exported network in `folder`."""
+    return files_digest(folder, (NETWORK_FILE, NETWORK_WEIGHTS_FILE), "exported network")
+
+
+def files_digest(folder: Path, names: Iterable[str], what: str) -> str:
+    """Return the SHA-256 over the digests of files in `folder`.
+
+    Raises:
+        ModelError: One cannot be read; `what` says what they are together.
+    """
     try:
-        digests = [sha256_of(folder / name) for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE)]
+        digests = [sha256_of(folder / name) for name in names]
     except OSError as error:
-        raise ModelError(f"{folder} has no exported network ({error.strerror}: {error.filename})") from error
+        raise ModelError(
+            f"{folder} has no {what} ({error.strerror}: {error.filename}); take the whole folder from one run"
+        ) from error
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

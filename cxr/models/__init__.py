@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import GATE, TRAINING, Section
+from cxr.core.params import BESIDES, TRAINING, Section
 
 EvenSources = Annotated[
     float,
@@ -200,7 +200,7 @@ def networks(values: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         ParamsError: A section is of no network.
     """
-    names = [key.removeprefix(TRAINING) for key in values if key.startswith(TRAINING) and key != GATE]
+    names = [key.removeprefix(TRAINING) for key in values if key.startswith(TRAINING) and key not in BESIDES]
     for name in names:
         _require_module(name)
     return tuple(names)

@@ -20,7 +20,8 @@ from cxr.core.offline_page import content_policy
 from cxr.core.processor import available_cores
 from cxr.inference.decisions import NOT_SUSPECTED
 from cxr.inference.gate import Flag
-from cxr.inference.model_folder import ScreeningModel
+from cxr.inference.lungs import Segmenter
+from cxr.inference.model_folder import ScreeningModel, load_model_lungs
 from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, class_maps, enlarge, read_linear_head
 from cxr.inference.pictures import heat_over_film, image_bytes
 from cxr.screening.candidates import Candidate
@@ -30,16 +31,51 @@ from cxr.screening.read import prefetch, read
 from cxr.screening.schema import Schema, Status
 from cxr.screening.summary import RESEARCH
 
+HEAT_DIGITS = 3
 MEANING = "this is where the score comes from, not where disease is"
 
 
-def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class HeatInLungs:
+    """How much of a map lies in the lungs that the model's segmenter finds.
+
+    Attributes:
+        heat: Share of the map's sum, 0 to 1, what an even map would have being `area`; None of a blank map.
+        area: Share of the film that is lungs, 0 to 1; 0 where none were found.
+    """
+
+    heat: float | None
+    area: float
+
+    @property
+    def sentence(self) -> str:
+        """It in words; empty where there is nothing to say."""
+        if not self.area:
+            return "No lungs were found on this film."
+        if self.heat is None:
+            return ""
+        return (
+            f"{self.heat:.0%} of the map's heat lies in the lungs that the segmenter finds; they are {self.area:.0%} "
+            "of the film."
+        )
+
+
+def heat_in_lungs(map_: NDArray[np.float32], mask: NDArray[np.bool_]) -> HeatInLungs:
+    """Measure a map, float32 (n, n) from 0, on lungs, bool (side, side)."""
+    heat = enlarge(map_, len(mask)).astype(np.float64)
+    total = heat.sum()
+    share = round(float(heat[mask].sum() / total), HEAT_DIGITS) if total > 0 else None
+    return HeatInLungs(share, round(float(mask.mean()), HEAT_DIGITS))
+
+
+def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool, lungs: HeatInLungs | None = None) -> list[str]:
     """Return the lines below a picture.
 
     Args:
         record: The row; its path is a digest where names are hashed.
         worth: From `maps_worth`.
         blank: Whether the map is nought everywhere.
+        lungs: Where the heat lies; None where the model has no segmenter.
     """
     decision = f"; decision: {record['decision']}" if record["decision"] else "; no decision"
     because = f" ({record['refer_reason']})" if record["refer_reason"] else ""
@@ -48,6 +84,7 @@ def caption_lines(record: Mapping[str, str], worth: str, *, blank: bool) -> list
         f"file: {record['path']}",
         f"model: {record['model']}; {record['prediction']} {float(record['confidence']):.3f}{decision}{because}",
         *nothing,
+        *([lungs.sentence] if lungs and lungs.sentence else []),
         worth,
         RESEARCH,
     ]
@@ -81,10 +118,11 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture and the row it explains."""
+    """A picture, the row it explains and, with a segmenter, how much of its map lies in the lungs."""
 
     name: str
     record: Mapping[str, str]
+    lungs: HeatInLungs | None = None
 
 
 def write_index(
@@ -100,10 +138,16 @@ def write_index(
         identity: Of the network.
         worth: What its maps were found to be worth.
     """
-    pictures = [{"picture": one.name} | {name: one.record[name] for name in CELLS} for one in shown]
+    pictures = [
+        {"picture": one.name} | {name: one.record[name] for name in CELLS} | _in_lungs(one.lungs) for one in shown
+    ]
     facts = {"explained": FORM, "model": identity, "maps": worth, "beyond_limit": more, "changed": list(changed)}
     write_text(folder / INDEX_PAGE, "".join(_page(shown, changed, more, identity, worth)))
     write_json(folder / INDEX_FILE, facts | {"pictures": pictures})
+
+
+def _in_lungs(found: HeatInLungs | None) -> JsonObject:
+    return {"heat_in_lungs": found.heat, "lung_area": found.area} if found else {}
 
 
 def remove_others(folder: Path, names: Collection[str]) -> None:
@@ -131,7 +175,7 @@ def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: s
     for one in shown:
         record = one.record
         said = " ".join((record["prediction"], record["confidence"], record["decision"], record["flags"]))
-        words = escape(f"{record['path']}: {said.strip()}")
+        words = escape(f"{record['path']}: {said.strip()}{f'. {one.lungs.sentence}' if one.lungs else ''}")
         yield f'<figure><img loading="lazy" src="{escape(one.name)}" alt="{words}"><figcaption>{words}</figcaption>'
         yield "</figure>\n"
     yield "</body>\n</html>\n"
@@ -212,10 +256,11 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
+    """A row and its file's planes by side; of a file that is another now, none."""
+
     record: Record
     stem: str
-    plane: Plane | None
-    film: Plane | None
+    planes: Mapping[int, Plane]
 
 
 def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model: ScreeningModel) -> Explained:
@@ -231,30 +276,31 @@ def explain(folder: Path, records: Sequence[Record], more: int, work: Run, model
         model: The first network.
 
     Raises:
-        ModelError: The network does not end in one linear layer.
+        ModelError: The network does not end in one linear layer, or its segmenter is not what its description says.
         OutputError: The folder cannot be written.
     """
     shown: list[Shown] = []
     changed: list[str] = []
     worth, names = maps_worth(model.description), Counter[str]()
     make_folder(folder)
-    head = _head_of(model)
-    for block in _blocks(_decoded_again(records, work, model.plane_side)):
-        changed += [seen.record["path"] for seen in block if seen.plane is None]
-        there = [seen for seen in block if seen.plane is not None]
-        for seen, map_ in zip(there, _maps(model, head, there), strict=True):
-            assert seen.film is not None, "decoded with its plane"
+    head, segmenter = _head_of(model), load_model_lungs(model.folder, model.description)
+    sides = {model.plane_side, SIDE, *([segmenter.plane_side] if segmenter else [])}
+    for block in _blocks(_decoded_again(records, work, sorted(sides))):
+        changed += [seen.record["path"] for seen in block if not seen.planes]
+        there = [seen for seen in block if seen.planes]
+        maps = _maps(model, head, there)
+        for seen, map_, lungs in zip(there, maps, _lungs(segmenter, there, maps), strict=True):
             name = _file_name(seen, names)
-            lines = caption_lines(seen.record, worth, blank=not map_.any())
-            write_bytes(folder / name, picture_of(seen.film, map_, lines))
-            shown.append(Shown(name, seen.record))
+            lines = caption_lines(seen.record, worth, blank=not map_.any(), lungs=lungs)
+            write_bytes(folder / name, picture_of(seen.planes[SIDE], map_, lines))
+            shown.append(Shown(name, seen.record, lungs))
     remove_others(folder, {one.name for one in shown})
     write_index(folder, shown, changed, more, model.identity, worth)
     return Explained(len(shown), tuple(changed), more)
 
 
-def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[_Decoded]:
-    """Decode the files again, some ahead; one that is another file now has no plane."""
+def _decoded_again(records: Sequence[Record], work: Run, sides: Sequence[int]) -> Iterator[_Decoded]:
+    """Decode the files again, some ahead."""
     wanted = {record["path"] for record in records}
     candidates = {one.cell: one for one in work.selection.candidates if one.cell in wanted}
     naming = work.request.naming
@@ -263,11 +309,9 @@ def _decoded_again(records: Sequence[Record], work: Run, side: int) -> Iterator[
 
     def decoded(record: Record) -> _Decoded:
         candidate: Candidate = candidates[record["path"]]
-        reading = read(candidate, naming.root, [side, SIDE], options)
+        reading = read(candidate, naming.root, sides, options)
         stem = "" if hashed else PurePosixPath(candidate.relative).stem
-        if reading.sha256 != record["sha256"] or not reading.planes:
-            return _Decoded(record, stem, None, None)
-        return _Decoded(record, stem, reading.planes[side], reading.planes[SIDE])
+        return _Decoded(record, stem, reading.planes if reading.sha256 == record["sha256"] else {})
 
     return prefetch(decoded, records, work.workers or available_cores(), 2 * BLOCK)
 
@@ -281,9 +325,16 @@ def _maps(model: ScreeningModel, head: LinearHead, block: Sequence[_Decoded]) ->
     """Return the map of each picture for the class that was predicted, float32 (n, side, side)."""
     if not block:
         return np.zeros((0, model.plane_side, model.plane_side), np.float32)
-    planes = np.stack([seen.plane for seen in block if seen.plane is not None])
+    planes = np.stack([seen.planes[model.plane_side] for seen in block])
     classes = np.array([model.classes.index(seen.record["prediction"]) for seen in block], np.int64)
     return class_maps(model.network, head, planes, classes)
+
+
+def _lungs(segmenter: Segmenter | None, block: Sequence[_Decoded], maps: Maps) -> list[HeatInLungs | None]:
+    if segmenter is None or not block:
+        return [None] * len(block)
+    masks = segmenter.masks(np.stack([seen.planes[segmenter.plane_side] for seen in block]))
+    return [heat_in_lungs(map_, mask) for map_, mask in zip(maps, masks, strict=True)]
 
 
 def _head_of(model: ScreeningModel) -> LinearHead:

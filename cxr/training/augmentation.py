@@ -35,9 +35,35 @@ def augmented(images: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor") -> 
     Returns:
         uint8 (n, side, side, 1).
     """
-    amounts = tf.random.stateless_uniform([MOVES + EXPOSURES, tf.shape(images)[0]], draw, -1.0, 1.0)
-    moved = _move(tf.cast(images, tf.float32), params, amounts[:MOVES])
-    exposed = _expose(moved, params, amounts[MOVES:])
+    amounts = _movements_and_exposures(images, draw)
+    return _varied(_move(tf.cast(images, tf.float32), params, amounts[:MOVES]), params, amounts[MOVES:], draw)
+
+
+def augmented_with_masks(
+    images: "tf.Tensor", masks: "tf.Tensor", params: AugmentParams, draw: "tf.Tensor"
+) -> "tuple[tf.Tensor, tf.Tensor]":
+    """Return what `augmented` does, and masks that are moved as their images are.
+
+    Args:
+        images: uint8 (n, side, side, 1).
+        masks: uint8 (n, side, side, 1), 0 or 255.
+        params: As in `augmented`.
+        draw: As in `augmented`.
+
+    Returns:
+        uint8 (n, side, side, 1), and the masks, float32 of the same shape, 0 or 1.
+    """
+    amounts = _movements_and_exposures(images, draw)
+    moved = _move(tf.cast(tf.concat([images, masks], axis=3), tf.float32), params, amounts[:MOVES])
+    return _varied(moved[..., :1], params, amounts[MOVES:], draw), tf.cast(moved[..., 1:] >= WHITE / 2, tf.float32)
+
+
+def _movements_and_exposures(images: "tf.Tensor", draw: "tf.Tensor") -> "tf.Tensor":
+    return tf.random.stateless_uniform([MOVES + EXPOSURES, tf.shape(images)[0]], draw, -1.0, 1.0)
+
+
+def _varied(moved: "tf.Tensor", params: AugmentParams, exposures: "tf.Tensor", draw: "tf.Tensor") -> "tf.Tensor":
+    exposed = _expose(moved, params, exposures)
     varied = augment_scanner(augment_style(exposed, params, draw), params, draw)
     return tf.cast(tf.round(tf.clip_by_value(varied, 0.0, WHITE)), tf.uint8)
 

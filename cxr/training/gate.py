@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cxr.core.errors import ModelError, ParamsError
-from cxr.core.files import JsonObject, make_folder, move, whole_file, write_json
+from cxr.core.files import JsonObject, make_folder, move, write_json
 from cxr.core.image import Plane
 from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
@@ -32,7 +32,7 @@ from cxr.models.gate import Whitening, build, with_scores
 from cxr.training.devices import environment, make_reproducible
 from cxr.training.export import AGREEMENT, export_network, gflop
 from cxr.training.gate_examples import Pictures, fixed_views, gather, view_batches
-from cxr.training.loop import HISTORY_COLUMNS, History, examples
+from cxr.training.loop import HISTORY_COLUMNS, History, examples, write_history
 from cxr.training.params import GateParams, LimitParams
 from cxr.training.progress import EpochLines
 
@@ -222,7 +222,6 @@ def shares_seen(
     return {"images": len(upright), "seen": seen, "found": found}
 
 
-HISTORY_FILE = "history.csv"
 AGREEMENT_PLANES = 16
 DISTANCE_AGREEMENT = 1e-4  # of a distance, as a share of it where above one
 
@@ -298,8 +297,7 @@ def write_gate(folder: Path, trained: TrainedGate) -> None:
     move(folder / NETWORK_WEIGHTS_FILE, folder / GATE_WEIGHTS_FILE)
     move(folder / NETWORK_FILE, folder / GATE_NETWORK_FILE)
     assert_gate_agreement(trained.model, GateNetwork(folder / GATE_NETWORK_FILE), trained.probe)
-    with whole_file(folder / HISTORY_FILE) as temporary:
-        pd.DataFrame(trained.history).to_csv(temporary, index=False, lineterminator="\n")
+    write_history(folder, trained.history)
     write_json(
         folder / GATE_FILE,
         {

@@ -29,8 +29,8 @@ from cxr.models.backend import keras
 from cxr.models.layers import network
 from cxr.training.devices import make_reproducible
 from cxr.training.export import gflop
-from cxr.training.loop import History
-from cxr.training.train import AGREEMENT_PLANES, HISTORY_FILE, WEIGHTS_FILE, Trained
+from cxr.training.loop import HISTORY_FILE, History
+from cxr.training.train import AGREEMENT_PLANES, WEIGHTS_FILE, Trained
 
 FOLDS = 5
 ITERATIONS = 500

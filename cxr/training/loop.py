@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
+from cxr.core.files import whole_file
 from cxr.core.image import Plane
 from cxr.models import AugmentParams, TrainParams
 from cxr.models.backend import keras, tf
@@ -77,6 +79,30 @@ class Phase:
     first_epoch: int = 0
 
 
+class Schedule(Protocol):
+    """What a fit needs of a recipe."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training images at most."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better validation loss before training stops."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak of the learning rate."""
+
+    @property
+    def warmup(self) -> float:
+        """Share of all steps over which the rate rises to its peak."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Decoupled weight decay of AdamW."""
+
+
 CallbackFactory = Callable[[Phase], Sequence[keras.callbacks.Callback]]
 
 
@@ -87,6 +113,7 @@ def no_callbacks(phase: Phase) -> Sequence[keras.callbacks.Callback]:  # noqa: A
 
 # Steps that TensorFlow takes before Python is asked again; no result depends on it.
 STEPS_PER_CALL = 8
+HISTORY_FILE = "history.csv"
 HISTORY_COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 History = list[dict[str, float]]
@@ -143,13 +170,22 @@ def fit(
     )
 
 
+Task = tuple[Any, keras.metrics.Metric]  # the loss of targets and logits, and the metric `accuracy`
+
+
+def one_class() -> Task:
+    """Return the task of naming one of several classes."""
+    return keras.losses.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy(name="accuracy")
+
+
 def optimise(
     model: keras.Model,
     batches: "tf.data.Dataset",
     checked: "tf.data.Dataset",
-    params: TrainParams,
+    params: Schedule,
     phase: Phase,
-    make_callbacks: CallbackFactory,
+    make_callbacks: CallbackFactory = no_callbacks,
+    task: Task | None = None,
 ) -> History:
     """Compile and fit a model whose output is logits, as `fit`, on any kind of input.
 
@@ -160,12 +196,14 @@ def optimise(
         params: The recipe.
         phase: What is trained.
         make_callbacks: As in `fit`.
+        task: What the logits are to be; None: of one class of several.
     """
+    loss, accuracy = task or one_class()
     steps = int(batches.cardinality())
     model.compile(
         optimizer=keras.optimizers.AdamW(_schedule(params, steps), weight_decay=params.weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        loss=loss,
+        metrics=[accuracy],
         steps_per_execution=min(STEPS_PER_CALL, steps),
     )
     # Else the first trace of a step makes the optimizer's variables, and TensorFlow traces every step a second time.
@@ -188,7 +226,7 @@ def smoothed(targets: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     return np.asarray(targets * (1 - share) + share / targets.shape[1], np.float32)
 
 
-def _schedule(params: TrainParams, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def _schedule(params: Schedule, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     total = steps * params.epochs
     warmup = round(total * params.warmup)
     return keras.optimizers.schedules.CosineDecay(
@@ -206,6 +244,13 @@ def _rows(history: dict[str, list[float]], first_epoch: int) -> History:
         | {column: round(float(value), 6) for column, value in zip(HISTORY_COLUMNS, values, strict=True)}
         for number, values in enumerate(epochs, start=first_epoch + 1)
     ]
+
+
+def write_history(folder: Path, history: History) -> None:
+    """Write HISTORY_FILE: a row an epoch."""
+    with whole_file(folder / HISTORY_FILE) as temporary:
+        table = pd.DataFrame(history, columns=["epoch", *HISTORY_COLUMNS])
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def examples(table: pd.DataFrame, images: Plane, split: str, classes: tuple[str, ...]) -> Examples:

@@ -1,4 +1,4 @@
-"""The section `train_gate` of params.yaml."""
+"""The sections `train_gate` and `train_lungs` of params.yaml."""
 
 from pydantic import Field
 
@@ -46,3 +46,21 @@ class GateParams(Section):
     rejects: float = Field(0.5, ge=0, lt=1, description="Lowest threshold of what is no radiograph, likewise.")
     augment: AugmentParams = AugmentParams()
     limits: LimitParams = LimitParams()
+
+
+class LungParams(Section):
+    """The recipe of the lung segmenter."""
+
+    side: int = Field(
+        96, ge=32, le=256, multiple_of=16, description="Side of the segmenter's own input, at most image.side, pixels."
+    )
+    epochs: int = Field(30, ge=1, description="Passes over the films at most.")
+    patience: int = Field(30, ge=1, description="Epochs without a better validation loss before training stops.")
+    batch_size: int = Field(16, ge=1, description="Films a step.")
+    learning_rate: float = Field(0.004, gt=0, lt=1, description="Peak of the learning rate; it falls as a cosine.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises to its peak.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="Decoupled weight decay of AdamW.")
+    held_out: float = Field(
+        0.2, gt=0, lt=1, description="Share of the films that no split holds, by which it is measured beside test."
+    )
+    augment: AugmentParams = AugmentParams()

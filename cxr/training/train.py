@@ -15,7 +15,6 @@ from cxr.core.files import (
     make_folder,
     require_room,
     untracked,
-    whole_file,
     write_json,
 )
 from cxr.core.image import Plane, PlaneRule
@@ -29,7 +28,6 @@ from cxr.models.pretrained import weights_file
 from cxr.training.devices import environment, in_float32, make_reproducible, precision
 from cxr.training.export import assert_agreement, export_network, gflop, room_for, store_half
 from cxr.training.loop import (
-    HISTORY_COLUMNS,
     CallbackFactory,
     History,
     Phase,
@@ -38,10 +36,10 @@ from cxr.training.loop import (
     fit,
     no_callbacks,
     weighted,
+    write_history,
 )
 from cxr.training.transfer import feature_extractor, origin_of, transfer, weights_sha256
 
-HISTORY_FILE = "history.csv"
 WEIGHTS_FILE = "model.weights.h5"
 AGREEMENT_PLANES = 16
 
@@ -178,9 +176,7 @@ def write_trained(folder: Path, trained: Trained, plane: PlaneRule, stored: Stor
     # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
     with guarded(folder / WEIGHTS_FILE):
         trained.model.save_weights(folder / WEIGHTS_FILE)
-    with whole_file(folder / HISTORY_FILE) as temporary:
-        columns = ["epoch", *HISTORY_COLUMNS]
-        pd.DataFrame(trained.history, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
+    write_history(folder, trained.history)
     export_network(trained.model, folder)
     assert_agreement(trained.model, Network(folder / NETWORK_FILE), trained.probe)
     if stored == "float16":

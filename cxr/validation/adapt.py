@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import JsonObject, copy_file, make_folder, read_json, sha256_of, write_json
 from cxr.core.records import as_json
+from cxr.evaluation.screening_model import model_files
 from cxr.evaluation.stats.decisions import smallest_members
 from cxr.evaluation.stats.intervals import Floats, Interval, rounded, wilson
 from cxr.inference.decisions import DECISIONS_FILE, Decision, Decisions, decision_words
-from cxr.inference.gate import GATE_FILES
 from cxr.inference.model_folder import ScreeningModel
-from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE
+from cxr.inference.network import DESCRIPTION_FILE
 
 FEWEST = 20
 FOLDS = 5
@@ -313,12 +313,12 @@ def _digest(digests: Sequence[str]) -> str:
 def write_adapted(folder: Path, model: ScreeningModel, adaptation: Adaptation) -> JsonObject:
     """Write the adapted model's folder and return its description.
 
-    Network and gate are those of `model`, to the byte. The figures of its description stay in the model that it was
-    made from, which `adapted` names: they are of other limits.
+    Network, gate and lung segmenter are those of `model`, to the byte. The figures of its description stay in the model
+    that it was made from, which `adapted` names: they are of other limits.
     """
     make_folder(folder)
-    for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE, *(GATE_FILES if model.gate else ())):
-        copy_file(model.folder / name, folder / name)
+    for file in model_files(model.folder, model.description):
+        copy_file(file, folder / file.name)
     form = read_json(model.folder / DECISIONS_FILE)
     assert model.decisions is not None, "adapt has checked it"
     moved = _moved(model.decisions, adaptation.offset, adaptation.known, adaptation.minimum_after)

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxr.core.files import read_json, write_json
 from cxr.imaging.decode import read_plane
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
-from cxr.inference.model_folder import load_model, named_folder, packaged_folder
+from cxr.inference.model_folder import copy_lungs, load_model, named_folder, packaged_folder
 from cxr.inference.network import LinearHead, class_maps
 from cxr.screening.explain import SIDE, caption_lines, maps_worth, picture_of
 from tests.cli.batches import read, run
 from tests.ensembles import member
 from tests.evaluation.audits.exported import BIAS, HEAD
 from tests.evaluation.cases import trained
+from tests.evaluation.toy_gates import toy_lungs
 from tests.screening.drawings import save
 
 
@@ -118,6 +120,28 @@ def test_programs_are_told_as_well(tmp_path, films, halves):
     events = [json.loads(line) for line in done.stderr.splitlines()]
     (said,) = (event for event in events if event["event"] == "explained")
     assert said == {"event": "explained", "drawn": 2, "changed": [], "beyond_limit": 1}
+
+
+def test_how_much_of_a_map_lies_in_the_lungs_is_said_where_the_model_has_a_segmenter(tmp_path, films, halves):
+    toy_lungs(tmp_path / "lungs", load_model(halves).plane_side)  # finds lungs where it is bright
+    named = copy_lungs(tmp_path / "lungs", halves)
+    write_json(halves / "model.json", read_json(halves / "model.json") | named)
+    save(films, "dark.png", (9, 60))
+    explained(tmp_path, films, halves, "--explain-rows", "ok")
+    shown = {one["path"]: one for one in json.loads((tmp_path / "maps/index.json").read_text())["pictures"]}
+    areas = {path: one["lung_area"] for path, one in shown.items()}
+    assert areas == {"a/left.png": 0.5, "b/left.png": 0.5, "dark.png": 0, "right half.png": 0.5}
+    assert shown["a/left.png"]["heat_in_lungs"] > 0.9
+    assert shown["right half.png"]["heat_in_lungs"] > 0.9
+    page = (tmp_path / "maps/index.html").read_text()
+    assert "lies in the lungs that the segmenter finds; they are 50% of the film." in page
+    assert "dark.png" in page
+    assert "No lungs were found on this film." in page
+
+
+def test_a_model_without_a_segmenter_says_nothing_of_lungs(tmp_path, films, halves):
+    explained(tmp_path, films, halves, "--explain-rows", "ok")
+    assert "lung" not in (tmp_path / "maps/index.json").read_text().replace("without the lungs", "")
 
 
 def test_the_packaged_model_explains_what_it_decided(tmp_path, films):

@@ -29,7 +29,10 @@ def prepared(tmp_path):
     ],
 )
 def test_planes_are_of_128_pixels_or_of_the_networks_own_side(image_side, sides, expected):
-    values = {f"train_{name}": {"side": side} for name, side in sides.items()} | {"train_gate": {"side": 64}}
+    values = {f"train_{name}": {"side": side} for name, side in sides.items()} | {
+        "train_gate": {"side": 64},
+        "train_lungs": {"side": 96},
+    }
     assert plane_sides(values, ImageParams(side=image_side)) == expected
 
 

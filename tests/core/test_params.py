@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 from cxr.core.errors import ParamsError
 from cxr.core.params import KNOWN_KEYS, TRAINING, SeedParams, read_params, section, top_level, with_values
 from cxr.dataset.balance import BalanceParams
-from cxr.dataset.prepare import PrepareParams
+from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
 from cxr.dataset.split import SplitParams
 from cxr.evaluation.candidates import EvaluateParams, evaluate_params
 from cxr.inference.ensemble import EnsembleParams
@@ -20,12 +20,13 @@ SHIPPED, RELEASE = ROOT / "params.yaml", ROOT / "release/params.yaml"
 
 def kinds():
     from cxr.training.last_layer import LastLayerParams
-    from cxr.training.params import GateParams
+    from cxr.training.params import GateParams, LungParams
     from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 
     found = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
     found |= {"leave_source_out": LeaveSourceOutParams, "leave_hospital_out": LeaveHospitalOutParams}
-    found |= {"ensemble": EnsembleParams, "last_layer": LastLayerParams, "train_gate": GateParams}
+    found |= {"ensemble": EnsembleParams, "last_layer": LastLayerParams}
+    found |= {"train_gate": GateParams, "train_lungs": LungParams, "out_of_scope": OutOfScopeParams}
     return found | {f"train_{name}": architecture(name).params for name in NAMES}
 
 
@@ -106,7 +107,7 @@ def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
         ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
         ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
         ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
-        ("screening: cnn1", "Known keys: screening_model, fast_model, gate, target, alpha, waivers"),
+        ("screening: cnn1", "Known keys: screening_model, fast_model, gate, lungs, target, alpha, waivers"),
     ],
 )
 def test_what_evaluate_cannot_use_is_refused(text, sentence):

@@ -9,17 +9,19 @@ import pytest
 from cxr.core.audit import Result
 from cxr.core.errors import DataError
 from cxr.core.files import write_json
-from cxr.core.manifest import write_images, write_table
+from cxr.core.manifest import read_images, write_images, write_table
 from cxr.core.records import as_json
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.duplicates import LABEL_CONFLICTS
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport
-from cxr.evaluation.assess import assess_model, read_inputs
+from cxr.evaluation.assess import assess_model, read_inputs, with_lungs
 from cxr.evaluation.stats.classification import measure
 from cxr.evaluation.stats.comparison import compare_models
 from cxr.evaluation.stats.intervals import Interval
+from cxr.inference.lungs import load_lungs
 from tests.evaluation.cases import planes, split_table
 from tests.evaluation.stats.cases import CLASSES, decisions, outputs
+from tests.evaluation.toy_gates import toy_lungs
 
 VALIDATION = outputs(588, seed=1, split="validation")
 DECISIONS = decisions(VALIDATION)
@@ -157,6 +159,21 @@ def test_masks_are_those_of_the_table_s_rows(project):
 def test_a_release_without_masks_has_none(project):
     write_images(project / "prepared/masks.npy", np.zeros((0, 16, 16), np.uint8))
     assert read(project).masks is None
+
+
+def test_lungs_are_the_segmenters_of_all_images_where_the_release_lacks_the_mask_of_one(project):
+    segmenter = load_lungs(toy_lungs(project / "lungs", 16))
+    some = read(project)
+    found = with_lungs(some, segmenter)
+    bright = read_images(project / "prepared/images.npy")[some.table["index"].to_numpy()] > 127
+    assert np.array_equal(found.masks, bright)
+    assert (some.predicted, found.predicted) == (False, True)
+    assert bright.any()
+    assert not bright.all()
+    write_images(project / "prepared/masks.npy", np.full((15, 16, 16), 255, np.uint8))
+    whole = with_lungs(read(project), segmenter)
+    assert whole.masks.all()
+    assert not whole.predicted
 
 
 def test_sides_are_the_longer_ones_and_an_empty_cell_is_text(project):

@@ -9,13 +9,14 @@ from cxr.core.files import read_json, sha256_of, write_json
 from cxr.evaluation.candidates import read_candidate
 from cxr.evaluation.report import metrics_json
 from cxr.evaluation.reporting.model_card import render_card
-from cxr.evaluation.screening_model import describe_screening, write_screening
+from cxr.evaluation.screening_model import describe_screening, model_files, write_screening
 from cxr.inference.decisions import parse_decisions
 from cxr.inference.gate import gate_fingerprint
-from cxr.inference.model_folder import load_model
+from cxr.inference.lungs import LUNGS, LUNGS_FILES, lungs_fingerprint
+from cxr.inference.model_folder import load_model, load_model_lungs
 from tests.evaluation.cases import PARAMS, PIPELINE, candidate, planes, split_table, trained
 from tests.evaluation.reporting.fake import report
-from tests.evaluation.toy_gates import toy_gate
+from tests.evaluation.toy_gates import toy_gate, toy_lungs
 
 VALUES = PIPELINE | {"classes": ["covid"], "evaluate": {}, "seed": 7}
 
@@ -53,6 +54,19 @@ def test_the_gate_is_copied_named_by_its_bytes_and_loads(chosen, tmp_path):
     model = load_model(tmp_path / "screening")
     assert description["gate"] == model.description["gate"] == {"sha256": gate_fingerprint(gate)}
     assert model.gate.sha256 == gate_fingerprint(gate)
+
+
+def test_the_lung_segmenter_is_copied_named_by_its_bytes_and_loads(chosen, tmp_path):
+    lungs = toy_lungs(tmp_path / "lungs", chosen.model.plane_side)
+    description = write_screening(tmp_path / "screening", chosen, report(1), VALUES, lungs=lungs)
+    assert description[LUNGS] == {"sha256": lungs_fingerprint(lungs), "held_out": []}
+    assert load_model_lungs(tmp_path / "screening", description).sha256 == lungs_fingerprint(lungs)
+    assert f"- Lung segmenter SHA-256 `{lungs_fingerprint(lungs)}`" in render_card(description)
+    assert "## Lung segmenter" not in render_card(description)
+    row = {"source": "north", "films": 9, "dice": 0.95, "lowest_dice": 0.9, "box_wrong": 0.1}
+    measured = description | {LUNGS: description[LUNGS] | {"held_out": [row]}}
+    assert "| north | 9 | 0.9500 | 0.9000 | 0.1000 |" in render_card(measured)
+    assert set(LUNGS_FILES) < {path.name for path in model_files(tmp_path / "screening", description)}
 
 
 def test_written_thresholds_decide_as_those_that_were_measured(screening, chosen):

@@ -1,4 +1,4 @@
-"""A gate that nobody trained: its scores are plain figures of the plane, so that a test knows what it will say."""
+"""A gate and a lung segmenter that nobody trained: plain figures of the plane, so that a test knows what they say."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from cxr.core.files import write_json
 from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, Limits, Sign, limits_form, network_fingerprint
+from cxr.inference.lungs import LUNGS, LUNGS_FILE, LUNGS_NETWORK_FILE, lung_network_fingerprint
 from cxr.inference.network import openvino_module
 
 LIMITS = Limits(min_side=64, max_aspect=2.0, max_colour=0.1, min_spread=0.01, dark=0.1, bright=0.9, max_clipped=0.3)
@@ -31,4 +32,18 @@ def toy_gate(folder: Path, side: int, thresholds: dict[Sign, float] | None = Non
         "thresholds": {sign.value: value for sign, value in (thresholds or THRESHOLDS).items()},
     }
     write_json(folder / GATE_FILE, form)
+    return folder
+
+
+def toy_lungs(folder: Path, side: int) -> Path:
+    """Write a segmenter that finds lungs wherever a plane is brighter than middle grey."""
+    openvino = openvino_module()
+    ops = openvino.opset13
+    planes = ops.parameter([-1, side, side, 1], np.uint8, name="planes")
+    logits = ops.subtract(ops.convert(planes, np.float32), np.float32(127.5))
+    logits.output(0).set_names({LUNGS})
+    folder.mkdir(parents=True, exist_ok=True)
+    openvino.save_model(openvino.Model([logits], [planes], LUNGS), str(folder / LUNGS_NETWORK_FILE))
+    form = {LUNGS: 1, "image_side": side, "network": {"sha256": lung_network_fingerprint(folder)}}
+    write_json(folder / LUNGS_FILE, form)
     return folder

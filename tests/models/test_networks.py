@@ -8,7 +8,9 @@ from tests.networks import NAMES
 
 
 def test_the_sections_of_params_yaml_say_which_networks_there_are_and_in_which_order():
-    assert networks({"seed": 7, "train_vgg16": {}, "train_gate": {}, "train_cnn1": {}, "split": {}}) == (
+    assert networks(
+        {"seed": 7, "train_vgg16": {}, "train_gate": {}, "train_lungs": {}, "train_cnn1": {}, "split": {}}
+    ) == (
         "vgg16",
         "cnn1",
     )

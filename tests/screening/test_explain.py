@@ -13,10 +13,12 @@ from cxr.screening.explain import (
     GAP,
     SIDE,
     WIDTH,
+    HeatInLungs,
     Shown,
     _font,
     caption_lines,
     choose_rows,
+    heat_in_lungs,
     maps_worth,
     parse_words,
     picture_of,
@@ -118,6 +120,25 @@ def test_the_stamp_names_file_model_class_decision_and_a_blank_map():
         "For research; not a medical device.",
     ]
     assert "covid 0.912; no decision" in caption_lines(row(decision=""), "worth", blank=False)[1]
+
+
+def test_heat_is_shared_out_between_lungs_and_the_rest_and_a_blank_map_has_none():
+    mask, map_ = np.zeros((16, 16), np.bool_), np.zeros((4, 4), np.float32)
+    mask[:, :4] = True
+    map_[:] = 1
+    assert heat_in_lungs(map_, mask) == HeatInLungs(0.25, 0.25)
+    assert heat_in_lungs(map_ * 0, mask) == HeatInLungs(None, 0.25)
+    assert HeatInLungs(0.482, 0.25).sentence == (
+        "48% of the map's heat lies in the lungs that the segmenter finds; they are 25% of the film."
+    )
+    assert HeatInLungs(None, 0.25).sentence == ""
+    assert HeatInLungs(0.0, 0.0).sentence == "No lungs were found on this film."
+
+
+def test_what_lies_in_the_lungs_stands_above_what_maps_are_worth():
+    lines = caption_lines(row(), "worth", blank=False, lungs=HeatInLungs(0.5, 0.25))
+    assert lines[2:4] == [HeatInLungs(0.5, 0.25).sentence, "worth"]
+    assert len(caption_lines(row(), "worth", blank=False, lungs=HeatInLungs(None, 0.25))) == len(lines) - 1
 
 
 def opened(data: bytes) -> np.ndarray:

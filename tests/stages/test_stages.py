@@ -30,7 +30,7 @@ MEASURED = [Path(one).name for one in networks("release/dvc.yaml")]
 RELEASED = [
     stage.removeprefix("train_")
     for file, stage in STAGES
-    if file == "release/dvc.yaml" and stage.startswith("train_") and stage != "train_gate"
+    if file == "release/dvc.yaml" and stage.startswith("train_") and stage not in ("train_gate", "train_lungs")
 ]
 GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
@@ -75,7 +75,7 @@ def project(tmp_path_factory):
     first, release = shipped.values()
     first["image"]["side"] = SIDE
     first["prepare"]["expected_files"] = 36
-    first["evaluate"]["gate"] = "none"  # the packaged one takes planes of another side
+    first["evaluate"] |= {"gate": "none", "lungs": "none"}  # the packaged ones take planes of another side
     release["train_lite0"]["weights"] = "random"
     release["ensemble"]["stored"] = "float32"
     release["leave_source_out"]["epochs"] = 1
@@ -124,13 +124,13 @@ def test_the_screening_model_is_the_one_of_the_lowest_validation_loss(project):
     assert not (project / "models/fast").exists()
 
 
-def test_a_model_folder_holds_what_screening_needs_and_the_gate_where_there_is_one(project):
+def test_a_model_folder_holds_what_screening_needs_and_gate_and_lung_segmenter_where_there_are_some(project):
     files = ["decisions.json", "model.json", "network.bin", "network.xml"]
-    gate = ["gate.bin", "gate.json", "gate.xml"]
+    beside = ["gate.bin", "gate.json", "gate.xml", "lungs.bin", "lungs.json", "lungs.xml"]
     for folder, held in {
         "models/screening": files,
-        "release/models/screening": [*files, *gate],
-        "release/models/fast": [*files, *gate],
+        "release/models/screening": [*files, *beside],
+        "release/models/fast": [*files, *beside],
     }.items():
         assert sorted(path.name for path in (project / folder).iterdir()) == sorted(held)
     assert load_model(project / "release/models/fast").description["name"] == "cnn1"

@@ -9,7 +9,7 @@ import pytest
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, sha256_of
 from cxr.inference.decisions import DECISIONS_FILE
-from cxr.inference.model_folder import load_model
+from cxr.inference.model_folder import load_model, load_model_lungs, packaged_folder
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_WEIGHTS_FILE
 from cxr.validation.adapt import FEWEST, Known, SiteFilms, adapt, write_adapted
 from tests.decision_forms import reference_form, with_decisions
@@ -99,6 +99,15 @@ def test_the_folder_screens_with_the_moved_answers_and_the_same_network(model, t
         "normal": 0,
         "viral_pneumonia": 0,
     }
+
+
+def test_gate_and_lung_segmenter_go_with_it_to_the_byte(tmp_path) -> None:
+    model = load_model(packaged_folder())
+    write_adapted(tmp_path / "north", model, adapt(model, films(60, 4), NORMAL))
+    again = load_model(tmp_path / "north")
+    assert again.gate.sha256 == model.gate.sha256
+    lungs = [load_model_lungs(one.folder, one.description).sha256 for one in (again, model)]
+    assert lungs[0] == lungs[1]
 
 
 def test_the_same_films_give_the_same_bytes(model, tmp_path) -> None:

@@ -1,6 +1,6 @@
 """Do class activation maps depend on what was learned, and do they lie in the lungs?"""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.files import scratch_folder
-from cxr.core.image import Plane
-from cxr.dataset.release import Masks
+from cxr.core.image import Masks, Plane
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.reporting.format import HUNDREDTHS
 from cxr.evaluation.stats.intervals import rounded
@@ -23,6 +22,7 @@ PER_NETWORK = True
 MOST_IMAGES = 200
 VOID_ABOVE = 0.5
 LEAST_ENRICHMENT = 1.0
+FOUND = {False: "lungs", True: "lungs that the segmenter finds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +51,23 @@ class Attention:
         void: Whether the maps hardly change when the weights do, so that they show the architecture and not what was
             learned; None as above.
         cells: Rows and columns of the feature map: two maps of 2 x 2 cells are similar whatever was learned.
-        inside: By true class; None where the release has no masks.
+        inside: By true class; None where there are no masks.
+        predicted: Whether a segmenter made the masks.
     """
 
     similarity_randomised: float | None
     void: bool | None
     cells: tuple[int, ...]
     inside: tuple[Enrichment, ...] | None
+    predicted: bool = False
 
 
 def measure(subject: Subject, data: AuditData) -> Attention:
     """Compare the maps of the predicted classes on the test images."""
     xml, test = subject.model.folder / NETWORK_FILE, subject.test
     head = read_linear_head(xml, test.features, test.logits)
-    return attention(xml, subject.model.network, head, test, *data.pictures(subject.model.plane_side), data.seed)
+    found = attention(xml, subject.model.network, head, test, *data.pictures(subject.model.plane_side), data.seed)
+    return replace(found, predicted=data.predicted)
 
 
 def attention(
@@ -80,7 +83,7 @@ def attention(
         head: Its last layer.
         test: Its outputs on the test split.
         planes: The test images, uint8 (n, side, side); at most 200, evenly taken, are compared.
-        masks: Their lungs; None where the release has no masks.
+        masks: Their lungs; None where there are no masks.
         seed: Of the random weights.
     """
     predicted = np.asarray(test.logits.argmax(axis=1), np.int64)
@@ -114,7 +117,7 @@ def judge(figures: Attention, model: str | None) -> AuditRecord:
         found += ": they are void, because they hardly depend on what was learned"
     medians = ", ".join(f"{HUNDREDTHS.number(row.enrichment_median)} for {row.label}" for row in inside)
     found += (
-        f"; energy in the lungs over the area of the lungs, median: {medians}."
+        f"; energy in the {FOUND[figures.predicted]} over their area, median: {medians}."
         if inside
         else "; there are no lung masks."
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.audits.variants import FULL, ByVariant, find_regions
+from cxr.evaluation.audits.variants import BOX, FULL, MASKS, PREDICTED, ByVariant, find_regions
 from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Interval, Labels, rounded, score
 
@@ -16,6 +16,11 @@ PER_NETWORK = True
 
 LEAST_DEPENDENCE = 0.5
 REGIONS = (FULL, "lungs_blacked", "border_only", "lungs_only")
+BLACKED = {
+    MASKS: "boxes around the lung masks are",
+    PREDICTED: "boxes around the lungs that the segmenter finds are",
+    BOX: "a fixed box around the lungs is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class LungDependence:
     and not for want of lungs.
 
     Attributes:
-        regions: How the lungs were found: masks or box, see `variants.Regions`.
+        regions: How the lungs were found, see `variants.Regions`.
         full: On the whole pictures.
         lungs_blacked: Without the lungs.
         border_only: From the border alone.
@@ -45,7 +50,7 @@ class LungDependence:
 
 def measure(subject: Subject, data: AuditData) -> LungDependence:
     """Return the dependence on the test split."""
-    how = find_regions(subject.model.plane_side, data.masks).how
+    how = find_regions(subject.model.plane_side, data.masks, predicted=data.predicted).how
     return dependence(subject.test.truth, subject.answers, how, data.weights)
 
 
@@ -55,7 +60,7 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
     Args:
         truth: int64 (n,), class numbers.
         answers: Of the network, by variant.
-        how: masks or box, see `variants.Regions`.
+        how: How the lungs were found, see `variants.Regions`.
         weights: Of the bootstrap, float64 (draws, n).
     """
     scores = {name: score(truth, answers[name], weights) for name in REGIONS}
@@ -71,7 +76,7 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
 def judge(figures: LungDependence, model: str | None) -> AuditRecord:
     """Warn where the network hardly needs the lungs."""
     share = figures.lung_dependence
-    where = "boxes around the lung masks are" if figures.regions == "masks" else "a fixed box around the lungs is"
+    where = BLACKED[figures.regions]
     if share is None:
         result, found = Result.NOT_MEASURABLE, f"{model} is no better than chance on the whole pictures."
     else:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.audit import Audit, AuditRecord, Result
-from cxr.dataset.release import Masks
+from cxr.core.image import Masks
 from cxr.evaluation.audits.frame_probe import ABOVE_CHANCE
 from cxr.evaluation.audits.shortcut_baseline import forest
 from cxr.evaluation.audits.subject import AuditData, Subject
@@ -17,6 +17,8 @@ from cxr.inference.outputs import SavedOutputs
 AUDIT = Audit("mask_shape", "Shape of the lung masks", fixable=False)
 PER_NETWORK = False
 
+MADE = {False: "the lung mask", True: "the lungs that the segmenter finds"}
+
 
 @dataclass(frozen=True, slots=True)
 class MaskShape:
@@ -25,15 +27,17 @@ class MaskShape:
     Attributes:
         reached: Balanced accuracy, 0 to 1; None where there are no masks.
         chance: Balanced accuracy of guessing.
+        predicted: Whether a segmenter made the masks.
     """
 
     reached: Score | None
     chance: float
+    predicted: bool = False
 
 
 def measure(_subject: Subject, data: AuditData) -> MaskShape:
     """Return what a forest reaches on the masks."""
-    return MaskShape(mask_shape(data.outputs, data.all_masks, data.seed), data.baseline.chance)
+    return MaskShape(mask_shape(data.outputs, data.all_masks, data.seed), data.baseline.chance, data.predicted)
 
 
 def mask_shape(outputs: SavedOutputs, masks: Masks | None, seed: int) -> Score | None:
@@ -69,11 +73,11 @@ def shape_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 def judge(figures: MaskShape, model: str | None = None) -> AuditRecord:
     """Warn where the shape of the masks tells classes apart."""
     reached, limit = figures.reached, figures.chance + ABOVE_CHANCE
-    result, found = Result.NOT_APPLICABLE, "The release has no lung masks."
+    result, found = Result.NOT_APPLICABLE, "There are no lung masks, or none of some class."
     if reached is not None:
         result = Result.WARN if reached.value > limit else Result.PASS
         found = (
-            f"Area, height by width and centroid of the lung mask give {SHARE.interval(reached.interval)} "
+            f"Area, height by width and centroid of {MADE[figures.predicted]} give {SHARE.interval(reached.interval)} "
             f"balanced accuracy without the image; chance is {SHARE.number(figures.chance)}."
         )
     return AUDIT.record(

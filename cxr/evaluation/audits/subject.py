@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr.core.image import Plane
+from cxr.core.image import Masks, Plane
 from cxr.dataset.appearance import Features, appearance_features, border_features
 from cxr.dataset.audits.change_points import ChangePoint
-from cxr.dataset.release import Masks
 from cxr.evaluation.audits.age_blocks import MIXED, AgeBlocks, find_age_blocks
 from cxr.evaluation.audits.shortcut_baseline import (
     BaselineFigures,
@@ -35,8 +34,9 @@ class AuditData:
         outputs: Of any network, on all m images; what the network said is not read.
         target: The class whose sources are held out.
         planes_of: Opens the planes of all images by side, uint8 (images, side, side), see `SavedOutputs.index`.
-        masks: bool (n, side, side), on small planes; None where the release has no lung masks.
+        masks: bool (n, side, side), on small planes; None where there are no lung masks.
         all_masks: bool (m, side, side), all False where an image has none; None as above.
+        predicted: Whether a segmenter made the masks; else they are the release's.
         sides: int64 (n,), longer side of the file in pixels.
         looks: Overall appearance, float64 (n, 22).
         weights: Of the bootstrap, float64 (draws, n).
@@ -51,6 +51,7 @@ class AuditData:
     planes_of: PlanesOf
     masks: Masks | None
     all_masks: Masks | None
+    predicted: bool
     sides: NDArray[np.int64]
     looks: Features
     weights: NDArray[np.float64]
@@ -80,6 +81,8 @@ def measure_data(
     changes: Mapping[str, ChangePoint],
     seed: int,
     target: str,
+    *,
+    predicted: bool = False,
 ) -> AuditData:
     """Measure what no network has a part in.
 
@@ -88,10 +91,11 @@ def measure_data(
         planes_of: Opens the planes of all images by side, uint8 (images, side, side), see `SavedOutputs.index`.
         side: Of the small planes, on which the appearance is measured.
         sides: int64 (m,), longer side of the file in pixels.
-        masks: bool (m, side, side), all False where an image has none; None where the release has no lung masks.
+        masks: bool (m, side, side), all False where an image has none; None where there are no lung masks.
         changes: Change points by class.
         seed: Of forests, folds, bootstrap and variants.
         target: The class whose sources are held out.
+        predicted: Whether a segmenter made the masks.
 
     Raises:
         DataError: There is no train or no test split.
@@ -107,6 +111,7 @@ def measure_data(
         planes_of=planes_of,
         masks=None if masks is None else masks[chosen],
         all_masks=masks,
+        predicted=predicted,
         sides=sides[chosen],
         looks=looks[chosen],
         weights=weights,

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate
 
-from cxr.core.image import Plane, to_plane
+from cxr.core.image import Masks, Plane, to_plane
 from cxr.dataset.appearance import centre_mask
-from cxr.dataset.release import Masks
 from cxr.evaluation.stats.intervals import Labels
 
 WHITE = 255
@@ -136,12 +135,15 @@ def _smooth(plane: Plane, cut: float) -> NDArray[np.float32]:
 BOX_ROWS, BOX_COLUMNS = (0.15, 0.80), (0.12, 0.88)
 
 
+MASKS, PREDICTED, BOX = "masks", "predicted", "box"  # how lungs were found: the release's masks, a segmenter's, or none
+
+
 @dataclass(frozen=True, slots=True)
 class Regions:
     """The box of the lungs in each of n images.
 
     Attributes:
-        how: masks or box.
+        how: MASKS, PREDICTED or BOX.
         inside: bool (n, side, side), or (1, side, side) for one box.
     """
 
@@ -157,12 +159,20 @@ class Regions:
         return np.where(self.inside, planes, np.uint8(0))
 
 
-def find_regions(side: int, masks: Masks | None) -> Regions:
-    """Return the boxes of the masks; the fixed box for an image without one, and for all where `masks` is None."""
+def find_regions(side: int, masks: Masks | None, *, predicted: bool = False) -> Regions:
+    """Return the boxes of the masks; the fixed box for an image without one, and for all where `masks` is None.
+
+    Args:
+        side: Of the planes, in pixels.
+        masks: bool (n, side, side).
+        predicted: Whether a segmenter made them.
+    """
     fixed = _box(side, BOX_ROWS, BOX_COLUMNS)
     if masks is None or not masks.any():
-        return Regions("box", fixed[None])
-    return Regions("masks", np.stack([_around(mask) if mask.any() else fixed for mask in masks]))
+        return Regions(BOX, fixed[None])
+    return Regions(
+        PREDICTED if predicted else MASKS, np.stack([_around(mask) if mask.any() else fixed for mask in masks])
+    )
 
 
 def border_only(planes: Plane) -> Plane:
@@ -220,7 +230,7 @@ def variants(planes: Plane, masks: Masks | None, seed: int) -> Iterator[tuple[st
 
     Args:
         planes: The test images, uint8 (n, side, side).
-        masks: Their lungs, bool (n, side, side); None where the release has no masks.
+        masks: Their lungs, bool (n, side, side); None where there are no masks.
         seed: Of noise and patch orders.
     """
     regions = find_regions(planes.shape[1], masks)
@@ -245,7 +255,7 @@ def predict_variants(
         networks: By name.
         full: What each answers to the unaltered pictures, class numbers int64 (n,), from its saved outputs.
         planes: The test images, uint8 (n, side, side).
-        masks: Their lungs; None where the release has no masks.
+        masks: Their lungs; None where there are no masks.
         seed: Of noise and patch orders.
 
     Returns:

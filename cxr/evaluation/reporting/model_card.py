@@ -12,7 +12,13 @@ from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.records import Report, Waiver
 from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
 from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table
-from cxr.evaluation.reporting.network import answering_blocks, point_blocks, referred_paragraph, source_blocks
+from cxr.evaluation.reporting.network import (
+    REGIONS,
+    answering_blocks,
+    point_blocks,
+    referred_paragraph,
+    source_blocks,
+)
 from cxr.evaluation.reporting.networks import class_table, predictive_table
 from cxr.evaluation.reporting.overview import out_of_scope_blocks, unseen_blocks
 from cxr.evaluation.reporting.render import markdown, plain
@@ -20,6 +26,7 @@ from cxr.evaluation.stats.calibration import TestedCalibration
 from cxr.evaluation.stats.classification import ClassMetrics, Metrics
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
+from cxr.inference.lungs import LUNGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class CardFigures:
         limitations: Sentences.
         unseen: What a network says of hospitals that its training never saw; None where none was left out.
         out_of_scope: What the network that screens says of films of no class; None where it was asked about none.
+        regions: How the lungs were found that the dependence is of, see `LungDependence`; None in earlier cards.
     """
 
     n: int
@@ -92,6 +100,7 @@ class CardFigures:
     limitations: tuple[str, ...]
     unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
     out_of_scope: tuple[OutOfScopeFilms, ...] | None = field(default=None, metadata={"absent": True})
+    regions: str | None = field(default=None, metadata={"absent": True})
 
 
 def describe_for_card(report: Report, name: str) -> CardFigures:
@@ -118,6 +127,7 @@ def describe_for_card(report: Report, name: str) -> CardFigures:
         limitations=report.limitations,
         unseen=report.unseen,
         out_of_scope=report.out_of_scope,
+        regions=model.dependence.regions,
     )
 
 
@@ -182,7 +192,8 @@ def _shortcuts(card: CardFigures) -> Table:
         [text("lung dependence (0: none; 1: no better than chance without the lungs)"), number(card.lung_dependence)],
         [text("least recall on a source left out of training"), interval(worst.recall if worst else None)],
     ]
-    return table("Beside what can be had without looking at lungs", ["figure", "value"], rows)
+    notes = (f"For the dependence, lungs are {REGIONS[card.regions]}.",) if card.regions else ()
+    return table("Beside what can be had without looking at lungs", ["figure", "value"], rows, notes)
 
 
 OUT_OF_SCOPE = """## Out of scope
@@ -218,7 +229,7 @@ def render_card(description: JsonObject) -> str:
         [
             f"# Model card: {name}-{description['network']['sha256'][:12]}\n",
             _synthetic_warning(description["data"]) + scope,
-            _network(description, calibrated),
+            _network(description, calibrated) + _lungs(description.get(LUNGS)),
             _data(description),
             _figures(from_json(CardFigures, evaluation["card"])) if measured else _flat_figures(evaluation, classes),
             _provenance(description),
@@ -288,6 +299,22 @@ def _network(description: JsonObject, calibrated: str) -> str:
 """
 
 
+def _lungs(named: JsonObject | None) -> str:
+    """Say how well the lung segmenter does, source by source; nothing where there is none or nothing is known."""
+    if not named or not named["held_out"]:
+        return ""
+    rows = [
+        [one["source"], one["films"], *(FINE_NUMBER.number(one[key]) for key in ("dice", "lowest_dice", "box_wrong"))]
+        for one in named["held_out"]
+    ]
+    return (
+        "\n## Lung segmenter\n\nA second network finds the lungs for audits and maps; no answer depends on it. Beside "
+        "masks drawn on films held out from it:\n\n"
+        + markdown_table(["source", "films", "mean Dice", "lowest Dice", "share whose box is wrong"], rows)
+        + "\n\nA box is wrong where an edge is off by more than a tenth of the picture's side.\n"
+    )
+
+
 def _members(description: JsonObject) -> str:
     members = description.get("members") or ()
     return f", the mean of the logits of {' and '.join(f'`{name}`' for name in members)}" if members else ""
@@ -334,8 +361,10 @@ def _provenance(description: JsonObject) -> str:
         *_epochs(description["training"]),
         f"- Trained with {versions}",
     ]
-    if "gate" in description:
-        lines.insert(2, f"- Gate SHA-256 `{description['gate']['sha256']}`")
+    named = {"gate": "Gate", LUNGS: "Lung segmenter"}
+    lines[2:2] = [
+        f"- {what} SHA-256 `{description[key]['sha256']}`" for key, what in named.items() if key in description
+    ]
     if "commit" in description:
         lines.append(f"- Code: commit `{description['commit']}`")
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cxr.evaluation.audits.attention import Enrichment
 from cxr.evaluation.audits.leave_source_out import HeldOutSource
 from cxr.evaluation.audits.robustness import Perturbed
+from cxr.evaluation.audits.variants import BOX, MASKS, PREDICTED
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.reporting.charts import (
     decision_chart,
@@ -177,7 +178,11 @@ def _rows(what: str, shares: Mapping[str, Interval]) -> list[list[Cell]]:
     return [[text(what), text(reason), interval(share)] for reason, share in shares.items() if share.value]
 
 
-REGIONS = {"masks": "the release's lung masks", "box": "a fixed box, because the release has no lung masks"}
+REGIONS = {
+    MASKS: "the release's lung masks",
+    PREDICTED: "those that the lung segmenter finds, because the release has not a mask of every image",
+    BOX: "a fixed box, because there are no lung masks",
+}
 GROUPS = {"children_adults": "children and adults"}
 
 
@@ -253,15 +258,20 @@ def _attention_blocks(model: ModelReport) -> list[Block]:
         ("Similarity to the maps of random weights: ", *similarity, f". The maps: {stamp_of(maps)}."),
         "note" if maps.void else "",
     )
-    return [words, _inside(maps.inside) if maps.inside else not_measured("Share inside the lungs", "no masks")]
+    if not maps.inside:
+        return [words, not_measured("Share inside the lungs", "no masks")]
+    return [words, _inside(maps.inside, REGIONS[PREDICTED if maps.predicted else MASKS])]
 
 
-def _inside(entries: Sequence[Enrichment]) -> Table:
+def _inside(entries: Sequence[Enrichment], lungs: str) -> Table:
     rows = [
         Row((text(one.label), count(one.n), number(one.enrichment_median, HUNDREDTHS)), grey=one.n < SMALL)
         for one in entries
     ]
-    note = "Heat inside the lungs over the lungs' share of the image; one is what an even map would have."
+    note = (
+        "Heat inside the lungs over the lungs' share of the image; one is what an even map would have. Lungs are "
+        f"{lungs}."
+    )
     return table("Grad-CAM inside the lungs", ["class", "images", "median enrichment"], rows, (note,))
 
 

@@ -196,6 +196,7 @@ def test_the_box_follows_the_masks_where_there_are_some():
     masks[:, 0, 0] = True
     found = depends(CORNER, masks)
     assert found.regions == "masks"
+    assert find_regions(SIDE, masks, predicted=True).how == "predicted"
     assert found.lung_dependence >= 0.9
 
 

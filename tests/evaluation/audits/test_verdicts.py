@@ -80,6 +80,22 @@ def test_a_network_that_does_not_need_the_lungs_is_a_warning(share, result):
     assert record.result == result
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("box", "a fixed box"), ("masks", "boxes around the lung masks"), ("predicted", "lungs that the segmenter finds")],
+)
+def test_the_dependence_says_whose_lungs_these_are(how, words):
+    assert words in lung_dependence.judge(LungDependence(how, *4 * [Interval(0.9)], 0.5), "cnn1").found
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_shape_and_attention_say_whose_lungs_these_are(predicted):
+    inside = (Enrichment("a", 9, 1.5),)
+    shape = mask_shape.judge(MaskShape(Score(0.4, np.array([0.4])), 1 / 3, predicted))
+    maps = attention.judge(Attention(0.3, False, (8, 8), inside, predicted), "cnn1")
+    assert [("the segmenter finds" in record.found) for record in (shape, maps)] == [predicted, predicted]
+
+
 def rows(**changes):
     return tuple(Perturbed(name, name, 0.9, change, abs(change)) for name, change in changes.items())
 
