@@ -55,7 +55,10 @@ def augmented_with_masks(
     """
     amounts = _movements_and_exposures(images, draw)
     moved = _move(tf.cast(tf.concat([images, masks], axis=3), tf.float32), params, amounts[:MOVES])
-    return _varied(moved[..., :1], params, amounts[MOVES:], draw), tf.cast(moved[..., 1:] >= WHITE / 2, tf.float32)
+    varied = _varied(moved[..., :1], params, amounts[MOVES:], draw)
+    lungs = tf.cast(moved[..., 1:] >= WHITE / 2, tf.float32)
+    # The side is lost on the way, and a network that enlarges its maps must know it.
+    return tf.ensure_shape(varied, images.shape), tf.ensure_shape(lungs, masks.shape)
 
 
 def _movements_and_exposures(images: "tf.Tensor", draw: "tf.Tensor") -> "tf.Tensor":
