@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import bare
+from cxr.core.text_files import PATH_NAMES, bare
 from cxr.core.workbooks import read_table
-from cxr.dataset.release import LABEL_NAMES, PATH_NAMES, PATIENT_NAMES, known_column, label_of, read_release
+from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, known_column, label_of, read_release
 
 GROUP_NAMES = (*PATIENT_NAMES, "group")
 
