@@ -112,10 +112,13 @@ def _places(values: NDArray[np.int64], first: int, last: int) -> NDArray[np.int6
 def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:
     """Return number of entries, first value mapped and bits of an entry (PS3.3, C.11.1.1)."""
     found = item.get("LUTDescriptor")
-    numbers = list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else []
-    if len(numbers) != 3 or not all(isinstance(one, int) for one in numbers):
-        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor has {len(numbers)} numbers; expected 3")
-    entries, first, bits = numbers
+    values = list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else []
+    if len(values) != 3:
+        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor has {len(values)} numbers; expected 3")
+    if not all(isinstance(one, (int, float)) and float(one).is_integer() for one in values):
+        said = " ".join(map(str, values))[:LONGEST_QUOTE]
+        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor is {said!r}; expected 3 integers")
+    entries, first, bits = map(int, values)
     if bits not in LUT_BITS:
         raise ImageError(Reason.UNSUPPORTED, f"a LUT of {bits} bits; expected 8 to 16")
     if signed and first >= 2**15:  # written as US where SS was meant
@@ -126,7 +129,7 @@ def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:
 def _entries(item: "Dataset", entries: int, bits: int, big_endian: bool) -> NDArray[np.uint16]:
     """Return the table, whether its entries are words, or bytes packed two a word (PS3.3, C.11.1.1.1)."""
     words = _words(item, big_endian)
-    if bits == 8 and len(words) == (entries + 1) // 2:
+    if bits == 8 and len(words) == (entries + 1) // 2 and words.max(initial=0) > 0xFF:  # else half of a table of words
         return words.astype("<u2").view(np.uint8)[:entries].astype(np.uint16)
     if len(words) < entries:
         raise ImageError(Reason.TRUNCATED, f"a LUT of {len(words)} entries; expected {entries}")

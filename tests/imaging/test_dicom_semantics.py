@@ -231,6 +231,22 @@ def test_a_table_that_contradicts_its_descriptor_is_refused_with_both_numbers(
     assert all(number in detail for number in numbers)
 
 
+def test_half_of_a_table_of_words_is_not_taken_for_one_of_bytes(drawn: Any) -> None:
+    half = (np.arange(2048) // 16).astype("<u2").tobytes()
+    error = refusal(written(drawn(VOILUTSequence=[table(half, [4096, 0, 8])])))
+    assert (error.reason, error.detail) == (Reason.TRUNCATED, "a LUT of 2048 entries; expected 4096")
+
+
+def test_a_descriptor_of_text_is_quoted_where_it_is_no_numbers(drawn: Any) -> None:
+    item = table((np.arange(4096) // 16).astype("<u2").tobytes(), [4096, 0, 8])
+    item["LUTDescriptor"] = DataElement("LUTDescriptor", "DS", ["4096", "0", "8"])
+    assert np.array_equal(decoded(written(drawn(VOILUTSequence=[item])))[0], RAMP // 16)
+    item["LUTDescriptor"] = DataElement("LUTDescriptor", "LO", ["4096", "0", "eight"])
+    assert refusal(written(drawn(VOILUTSequence=[item]))).detail == (
+        "LUTDescriptor is '4096 0 eight'; expected 3 integers"
+    )
+
+
 @pytest.mark.parametrize(("first", "said"), [(65535, "65535 to 69630"), (4096, "4096 to 8191")])
 @pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
 def test_a_table_of_other_values_than_the_picture_has_is_not_shown_black(
