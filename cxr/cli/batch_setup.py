@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cxr.cli.batch_options import DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, UsageError
-from cxr.core.files import guarded
+from cxr.core.files import guarded, real
 from cxr.core.processor import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
@@ -189,7 +189,7 @@ def write_explained(options: Options, folder: Path, work: Run, files: OutputFile
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return real(path).is_relative_to(real(folder))
 
 
 def output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
@@ -221,7 +221,7 @@ def own_of(options: Options, files: OutputFiles | None) -> frozenset[str]:
         from cxr.remote.filesystem import own_addresses
 
         own |= own_addresses(options.output, files)
-    return own | (frozenset({str(options.report.resolve())}) if options.report else frozenset())
+    return own | (frozenset({str(real(options.report))}) if options.report else frozenset())
 
 
 def inputs_of(options: Options, names: Sequence[str], own: frozenset[str]) -> tuple[Naming, Query, Found]:

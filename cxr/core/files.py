@@ -301,6 +301,11 @@ def read_json(path: Path) -> JsonObject:
     return value
 
 
+def real(path: Path) -> Path:
+    """Return a path without links; of links in a circle, of which `Path.resolve` makes an error, the first."""
+    return Path(os.path.realpath(path))
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of the file's bytes, 64 lower-case hexadecimal digits."""
     with path.open("rb") as file:

@@ -29,6 +29,8 @@ _UNMARKED = ("utf-16-le", "utf-16-be")
 # Two bytes of ASCII taken for one of UTF-16 lie above; Latin, Greek, Cyrillic and Hebrew letters below.
 _FIRST_UNLIKELY = "\u0600"
 _SIGNS = frozenset("\r\n./\\,;\t")  # of a list or a table; a list of names of one letter, with NUL between, has none
+# What people call the column of the files' names, in the order in which they are looked for.
+PATH_NAMES = ("path", "file", "filename", "file_name", "image")
 WORKBOOK = b"PK\3\4"  # how a zip file begins, which an Excel workbook is
 _WORKBOOKS = (
     (WORKBOOK, "an Excel workbook or another zip file"),

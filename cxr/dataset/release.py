@@ -51,8 +51,7 @@ def label_of(folder: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", folder.lower()).strip("_")
 
 
-# What people call the columns of a table of labels, in the order in which they are looked for.
-PATH_NAMES = ("path", "file", "filename", "file_name", "image")
+# What people call the columns of a table of labels, beside PATH_NAMES, in the order in which they are looked for.
 LABEL_NAMES = ("label", "class", "diagnosis")
 PATIENT_NAMES = ("patient", "patient_id")
 

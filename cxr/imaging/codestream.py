@@ -4,6 +4,7 @@ ITU-T T.81, B.2.2; T.87, C.2.2; T.800, A.5.1.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"  # of JPEG and JPEG-LS; of JPEG 2000, with the marker of SIZ
@@ -17,6 +18,7 @@ STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF55}
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
 _START_OF_SCAN = 0xDA
 _OF_PART_15 = 0x4000  # bit of Rsiz
+_SOF_BYTES = 10  # of the header of a frame, up to its number of samples
 _SIZ_BYTES = 43  # from the start of the codestream up to bits and sign of its first component
 
 
@@ -81,18 +83,32 @@ def _of_jpeg_2000(data: bytes, start: int) -> FrameHeader | None:
     )
 
 
+def lacks_end(data: bytes) -> bool:
+    """Tell whether what begins as a codestream ends before its end marker, be it within its header."""
+    if not data.startswith(SOI):
+        return data.find(END, len(SOC)) < 0
+    scan = next((place for marker, place in _markers(data) if marker == _START_OF_SCAN), len(data) - len(END))
+    return data.find(END, scan) < 0
+
+
 def _of_jpeg(data: bytes) -> FrameHeader | None:
-    place = 2
-    while (place := data.find(b"\xff", place)) >= 0 and place + 10 <= len(data):
-        marker = data[place + 1]
-        if marker in STARTS_OF_FRAME:
+    for marker, place in _markers(data):
+        if marker in STARTS_OF_FRAME and place + _SOF_BYTES <= len(data):
             bits, height, width, samples = struct.unpack_from(">BHHB", data, place + 4)
             is_whole = data.rfind(END) > place
             return FrameHeader(place, marker, width, height, bits, samples, is_signed=False, is_whole=is_whole)
-        if marker == _START_OF_SCAN:
-            return None
+    return None
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Give the markers that have a segment, and their places, up to the first scan; thumbnails are within segments."""
+    place = 2
+    while (place := data.find(b"\xff", place)) >= 0 and place + 4 <= len(data):
+        marker = data[place + 1]
         if marker == 0xFF or marker == 0 or marker in _ALONE:
             place += 1
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return None
+            continue
+        yield marker, place
+        if marker == _START_OF_SCAN:
+            return
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")

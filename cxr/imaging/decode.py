@@ -17,14 +17,14 @@ from PIL import Image, UnidentifiedImageError
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.core.records import as_json, from_json
-from cxr.imaging.codestream import frame_of
+from cxr.imaging.codestream import SOF55, frame_of, lacks_end
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.plain import is_plain
 from cxr.imaging.png import with_stored_pixels, without_notes
 from cxr.imaging.tail import check_bmp, check_webp
-from cxr.imaging.tiff import check_whole, for_pillow, unsupported
+from cxr.imaging.tiff import check_whole, ends_early, for_pillow, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 TURNS = {
@@ -207,15 +207,21 @@ DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {
 
 
 def _lacks_end(data: bytes, found: str) -> bool:
-    """Tell whether a WebP or a GIF is not whole, which Pillow does not tell from damage."""
+    """Tell whether a file is not whole, which Pillow does not tell from damage."""
+    if found == "JPEG":
+        return lacks_end(data)
+    if found == "TIFF":
+        return ends_early(data)
     if found == "WEBP":  # the header says how many bytes follow (RFC 9649, 2.4)
         return len(data) - 8 < int.from_bytes(data[4:8], "little")
-    return found == "GIF" and not data.rstrip(b"\0").endswith(b";")
+    return found == "GIF" and not data.rstrip(b"\0").endswith(b"\0;")  # its last block is empty
 
 
 def _without_header(data: bytes, found: str) -> ImageError:
     """Say why Pillow does not open a file that begins as it should."""
     frame = frame_of(data) if found == "JPEG" else None
+    if frame is not None and frame.marker == SOF55:
+        return ImageError(Reason.UNSUPPORTED, "JPEG-LS; expected JPEG")
     if frame is not None and frame.bits != 8:
         return ImageError(Reason.UNSUPPORTED, f"a JPEG of {frame.bits} bits a sample; expected 8")
     if frame is not None and frame.samples not in (1, 3, 4):
@@ -270,6 +276,8 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
         raise ImageError(Reason.MULTI_FRAME, f"{getattr(image, 'n_frames', 0)} frames; expected one picture")
     refuse_deep_colour(image)
     steps: list[str] = []
+    if image.format == "PNG":
+        image.load()  # or asking for its orientation would, and what goes wrong would go unseen
     turn = TURNS.get(_orientation(image))  # asked first: loading a TIFF turns it already
     if image.format == "JPEG" and min(width, height) >= 4 * side:
         image.draft(None, (2 * side, 2 * side))

@@ -1,7 +1,8 @@
 """Luminance and attributes of a DICOM radiograph: one frame, one sample a pixel, through its own transformations."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from cxr.core.image import ImageFacts, Plane
 from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import HEAD_BYTES, lacks_preamble
 from cxr.imaging.headers import check_header, class_of
-from cxr.imaging.pixel_data import Values, stored_values, syntax_steps
+from cxr.imaging.pixel_data import LONGEST_UID, Values, stored_values, syntax_steps
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LUT_BITS = range(8, 17)
 TRANSFER_SYNTAX = 0x00020010
+_ELEMENT_HEADER = 8  # bytes, at least
 LITTLE, BIG = "in little endian", "in big endian"
 FIRST_GROUPS = range(0x0004, 0x0030)  # of what a data set may begin with: mostly 0008
 MOST_INFLATED = 2 * MAX_PIXELS + (64 << 20)  # bytes: the largest picture that is read, and what may stand beside it
@@ -76,11 +78,11 @@ def _modality(
     slope, intercept = (1.0 if found[0] is None else found[0]), found[1] or 0.0
     if (slope, intercept) == (1.0, 0.0):
         return values, low, high
-    if slope == 0:
-        steps.append(f"rescale_ignored=0:{intercept:g}")
+    ends = sorted((low * slope + intercept, high * slope + intercept))
+    if slope == 0 or not np.spacing(max(map(abs, ends))) <= abs(slope):  # too large, or too close to tell apart
+        steps.append(f"rescale_ignored={slope + 0:g}:{intercept:g}")
         return values, low, high
     steps.append(f"rescaled={slope:g}:{intercept:g}")
-    ends = sorted((low * slope + intercept, high * slope + intercept))
     return values * slope + intercept, ends[0], ends[1]
 
 
@@ -110,10 +112,13 @@ def _places(values: NDArray[np.int64], first: int, last: int) -> NDArray[np.int6
 def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:
     """Return number of entries, first value mapped and bits of an entry (PS3.3, C.11.1.1)."""
     found = item.get("LUTDescriptor")
-    numbers = list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else []
-    if len(numbers) != 3 or not all(isinstance(one, int) for one in numbers):
-        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor has {len(numbers)} numbers; expected 3")
-    entries, first, bits = numbers
+    values = list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else []
+    if len(values) != 3:
+        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor has {len(values)} numbers; expected 3")
+    if not all(isinstance(one, (int, float)) and float(one).is_integer() for one in values):
+        said = " ".join(map(str, values))[:LONGEST_QUOTE]
+        raise ImageError(Reason.UNREADABLE, f"LUTDescriptor is {said!r}; expected 3 integers")
+    entries, first, bits = map(int, values)
     if bits not in LUT_BITS:
         raise ImageError(Reason.UNSUPPORTED, f"a LUT of {bits} bits; expected 8 to 16")
     if signed and first >= 2**15:  # written as US where SS was meant
@@ -124,7 +129,7 @@ def _descriptor(item: "Dataset", signed: bool) -> tuple[int, int, int]:
 def _entries(item: "Dataset", entries: int, bits: int, big_endian: bool) -> NDArray[np.uint16]:
     """Return the table, whether its entries are words, or bytes packed two a word (PS3.3, C.11.1.1.1)."""
     words = _words(item, big_endian)
-    if bits == 8 and len(words) == (entries + 1) // 2:
+    if bits == 8 and len(words) == (entries + 1) // 2 and words.max(initial=0) > 0xFF:  # else half of a table of words
         return words.astype("<u2").view(np.uint8)[:entries].astype(np.uint16)
     if len(words) < entries:
         raise ImageError(Reason.TRUNCATED, f"a LUT of {len(words)} entries; expected {entries}")
@@ -212,7 +217,8 @@ def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFact
     bare = lacks_preamble(data)
     try:
         data = _inflated(data)
-        dataset = pydicom.dcmread(BytesIO(data), force=True)
+        with _whole(data) as source:
+            dataset = pydicom.dcmread(source, force=True)
         header = dataset if "PixelData" in dataset else _header_without_pixels(data)
         if not any_dicom:
             check_header(header)
@@ -248,6 +254,34 @@ def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFact
     return luminance, facts
 
 
+class _Source(BytesIO):
+    """Bytes of an object that know whether a reader has met their end within an element."""
+
+    ended_early = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `BytesIO`; where the next element would begin, readers find nothing of 8 bytes."""
+        found = super().read(size)
+        self.ended_early |= len(found) < (size or 0) and not (size == _ELEMENT_HEADER and not found)
+        return found
+
+
+@contextmanager
+def _whole(data: bytes) -> Iterator[_Source]:
+    """Give an object to be read; raise what that raises as ImageError where the object ends too early."""
+    source = _Source(data)
+    try:
+        yield source
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # as in `cxr.imaging.decode.decode_here`
+        raise _cut(len(data)) if source.ended_early else error from error
+
+
+def _cut(length: int) -> ImageError:
+    return ImageError(Reason.TRUNCATED, f"the file ends after {length:,} bytes, before the end of its pixel data")
+
+
 def _inflated(data: bytes) -> bytes:
     """Return the data set of a deflated object (PS3.5, A.5), which is explicit, little endian; others as they are.
 
@@ -256,10 +290,10 @@ def _inflated(data: bytes) -> bytes:
     from pydicom.filereader import data_element_generator
     from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-    file = BytesIO(data)
-    file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
-    meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
-    syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
+    with _whole(data) as file:
+        file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
+        meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
+        syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
     content = memoryview(data)[file.tell() :]
     if syntaxes:
         _check_form(content, UID(syntaxes[-1].decode("ascii", "replace")))
@@ -335,9 +369,11 @@ def _header_without_pixels(data: bytes) -> "Dataset":
     """
     import pydicom
 
-    header = pydicom.dcmread(BytesIO(data), force=True, stop_before_pixels=True)
-    kind = class_of(header)
-    if kind and "Rows" not in header and "Columns" not in header and "Image Storage" not in pydicom.uid.UID(kind).name:
+    with _whole(data) as source:
+        header = pydicom.dcmread(source, force=True, stop_before_pixels=True)
+    kind = pydicom.uid.UID(class_of(header))
+    is_known = kind and not (source.ended_early and kind.name == kind)  # else perhaps the beginning of another one
+    if is_known and "Rows" not in header and "Columns" not in header and "Image Storage" not in kind.name:
         raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
     return header
 
@@ -346,20 +382,27 @@ def _without_pixels(header: "Dataset", length: int) -> ImageError:
     """Say why an object of a picture has no pixel data; `length` is the file's, in bytes."""
     if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
         return ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
-    return ImageError(Reason.TRUNCATED, f"the file ends after {length:,} bytes, before the end of its pixel data")
+    if "PixelDataProviderURL" in header:
+        syntax = text(header.file_meta, "TransferSyntaxUID")[:LONGEST_UID]
+        return ImageError(
+            Reason.NO_DECODER, f"its pixel data lie on a server (transfer syntax {syntax}); fetch it from there whole"
+        )
+    return _cut(length)
 
 
 def _check_shape(dataset: "Dataset") -> None:
-    """Refuse what is not one grey picture of 8 or 16 bits; write defaults for what is empty and has one."""
+    """Refuse what is not one grey picture of 8 or 16 bits; write what was understood, as the decoder expects it."""
     frames = integer(dataset, "NumberOfFrames", 1)
     if frames > 1:
         raise ImageError(Reason.MULTI_FRAME, f"{frames} frames; expected one picture")
+    if frames < 0:
+        raise ImageError(Reason.UNREADABLE, f"NumberOfFrames is {frames}; expected 1")
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     if rows * columns > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{columns} x {rows} is more than {MAX_PIXELS:,} pixels")
-    if rows * columns == 0:
+    if min(rows, columns) < 1:
         raise ImageError(Reason.UNREADABLE, f"Rows x Columns are {rows} x {columns}")
-    photometric = text(dataset, "PhotometricInterpretation")
+    photometric = text(dataset, "PhotometricInterpretation").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         said = photometric[:LONGEST_QUOTE] or "absent or empty"
         raise ImageError(Reason.UNSUPPORTED, f"photometric interpretation {said}")
@@ -372,8 +415,29 @@ def _check_shape(dataset: "Dataset") -> None:
     high_bit = integer(dataset, "HighBit", bits - 1)
     if high_bit != bits - 1:
         raise ImageError(Reason.UNSUPPORTED, f"HighBit = {high_bit} with {bits} of {allocated} bits")
-    dataset.NumberOfFrames, dataset.SamplesPerPixel = frames, samples
-    dataset.PixelRepresentation, dataset.HighBit = int(_is_signed(dataset)), high_bit
+    representation = integer(dataset, "PixelRepresentation", 0)
+    if representation not in (0, 1):
+        raise ImageError(Reason.UNSUPPORTED, f"PixelRepresentation is {representation}; expected 0 or 1")
+    _write(
+        dataset,
+        NumberOfFrames=frames,
+        Rows=rows,
+        Columns=columns,
+        PhotometricInterpretation=photometric,
+        SamplesPerPixel=samples,
+        BitsAllocated=allocated,
+        BitsStored=bits,
+        HighBit=high_bit,
+        PixelRepresentation=representation,
+    )
+
+
+def _write(dataset: "Dataset", **elements: int | str) -> None:
+    """Write elements in the value representation that they should have, whatever they were written in."""
+    for keyword, value in elements.items():
+        if keyword in dataset:
+            del dataset[keyword]
+        setattr(dataset, keyword, value)
 
 
 def _fill_transfer_syntax(dataset: "Dataset") -> None:

@@ -1,5 +1,6 @@
 """Elements of a DICOM object as numbers: what is empty is as absent, and text where a number belongs is refused."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from cxr.core.errors import ImageError, Reason
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+# Decimal and Integer Strings (PS3.5, 6.2), and what numbers of other representations read like.
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LONGEST_QUOTE = 40  # characters: a value of 16 is quoted whole, a page of them is not
 
 
@@ -18,6 +21,8 @@ def text(dataset: "Dataset", keyword: str) -> str:
     value = dataset.get(keyword)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         value = value[0] if len(value) else None
+    if isinstance(value, bytes):  # of another value representation than the element has
+        value = value.decode("latin-1")
     return "" if value is None else str(value).strip(" \0")
 
 
@@ -30,10 +35,7 @@ def number(dataset: "Dataset", keyword: str) -> float | None:
     found = text(dataset, keyword)
     if not found:
         return None
-    try:
-        value = float(found)
-    except ValueError:
-        value = np.nan
+    value = float(found) if DECIMAL.fullmatch(found) else np.nan
     if not np.isfinite(value):
         raise ImageError(Reason.UNSUPPORTED, f"{keyword} is {found[:LONGEST_QUOTE]!r}; expected a number")
     return value

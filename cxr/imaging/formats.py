@@ -93,6 +93,7 @@ _NIFTI_HEADERS = tuple(struct.pack(f"{order}I", size) for order in "<>" for size
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes of the information header, of each version
 _RIFF_MARK, _BMP_MARK = 12, 18  # bytes by which WebP and BMP are known
 _PREAMBLE = 128
+_ELEMENT_MARK = 8  # bytes by which a data element is known
 # Value representations that open a DICOM object without preamble: of groups 0002 and 0008 up to these elements.
 _FIRST_VRS = (b"UL", b"CS", b"UI", b"DA", b"TM", b"DT", b"SH", b"LO", b"OB")
 _LAST_FIRST = {0x0002: 0x0016, 0x0008: 0x0080}
@@ -161,6 +162,7 @@ def _stops_in_mark(data: bytes) -> bool:
         or (len(data) < _RIFF_MARK and b"RIFF".startswith(data[:4]) and b"WEBP".startswith(data[8:]))
         or (len(data) < _BMP_MARK and b"BM".startswith(data[:2]))
         or (_PREAMBLE < len(data) < HEAD_BYTES and b"DICM".startswith(data[_PREAMBLE:]))
+        or (len(data) < _ELEMENT_MARK and data[:2] in (b"\2\0", b"\x08\0"))
     )
 
 
@@ -187,7 +189,7 @@ def lacks_preamble(head: bytes) -> bool:
 
     Explicit value representation of either byte order, or implicit, little endian (PS3.5, 7.1).
     """
-    if len(head) < 8 or head[_PREAMBLE:HEAD_BYTES] == b"DICM":
+    if len(head) < _ELEMENT_MARK or head[_PREAMBLE:HEAD_BYTES] == b"DICM":
         return False
     if head[4:6] in _FIRST_VRS:
         return any(_begins_explicit(head, order) for order in "<>")

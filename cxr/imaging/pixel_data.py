@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
-from cxr.imaging.codestream import SIZ, SOF0, SOF1, SOF2, SOF3, SOF55, FrameHeader, frame_of, is_start
+from cxr.imaging.codestream import SIZ, SOF0, SOF1, SOF2, SOF3, SOF55, FrameHeader, frame_of, is_start, lacks_end
 from cxr.imaging.pixels import CONVERT, named
 from cxr.imaging.tail import check_rows
 
@@ -92,12 +92,14 @@ def _kind(dataset: "Dataset") -> str | None:
 
 def _check_syntax(dataset: "Dataset") -> None:
     """Refuse a transfer syntax that nothing decodes, and one that is not that of the pixel data."""
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax, pixels = dataset.file_meta.TransferSyntaxUID, dataset["PixelData"]
+    if not isinstance(pixels.value, (bytes, type(None))):
+        raise ImageError(Reason.UNREADABLE, f"PixelData is written as {pixels.VR}; expected OW or OB")
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise ImageError(Reason.NO_DECODER, f"the transfer syntax {str(syntax)[:LONGEST_UID]} is unknown; {CONVERT}")
     if syntax.is_encapsulated and _kind(dataset) is None:
         raise ImageError(Reason.NO_DECODER, f"no decoder for the transfer syntax {syntax} ({syntax.name}); {CONVERT}")
-    if syntax.is_encapsulated != dataset["PixelData"].is_undefined_length:
+    if syntax.is_encapsulated != pixels.is_undefined_length:
         negation = "not " * syntax.is_encapsulated
         raise ImageError(
             Reason.UNREADABLE, f"the transfer syntax is {syntax.name}, the pixel data {negation}compressed"
@@ -135,6 +137,8 @@ def _frame(dataset: "Dataset") -> bytes:
 def _from_codestream(data: bytes, dataset: "Dataset") -> Values:
     """Return what a JPEG, JPEG-LS or JPEG 2000 codestream holds, int32 (Rows, Columns)."""
     header = frame_of(data)
+    if header is None and (not data.strip(b"\0") or (is_start(data) and lacks_end(data))):
+        raise ImageError(Reason.TRUNCATED, f"its compressed data end after {len(data):,} bytes, in their header")
     if header is None:
         raise ImageError(Reason.UNREADABLE, f"its compressed data have no header of {_kind(dataset)}")
     _check_header(header, dataset)

@@ -23,7 +23,7 @@ CONVERT = "convert it to Explicit VR Little Endian with the program that wrote i
 INTERNAL = re.compile(
     r"object at 0x|<class|<_io|object has no|NoneType|argument must be|positional|unpack|literal|subscript|index out"
     r"|can't (de|en)code|/tmp/|/usr/|/home/|site-packages|Traceback|\bmodule\b"
-    r"|struct format|pydicom\.|Error -?\d"
+    r"|struct format|pydicom\.|[Ee]rror -?\d|decoder object|file position"
 )
 MISTAKES = (
     AttributeError,

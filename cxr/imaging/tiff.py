@@ -14,12 +14,19 @@ from cxr.core.errors import ImageError, Reason
 from cxr.imaging.tail import check_rows
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
-STRIPS, PLANAR, TILES, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 324, 338, 339
+STRIPS, ROWS, STRIP_BYTES, PLANAR, PALETTE_COLOURS = 273, 278, 279, 284, 320
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 322, 323, 324, 325
+EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES = 338, 339, 347
+# Tags that may have more values than their entry holds, and without which there is no picture.
+OF_PIXELS = (
+    BITS, STRIPS, STRIP_BYTES, PALETTE_COLOURS, TILES, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES,
+)  # fmt: skip
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
 UNSIGNED, SIGNED, UNDEFINED = 1, 2, 4
 UNCOMPRESSED = 1
 SHORT = 3
 NUMBERS = {1: "B", SHORT: "H", 4: "I", 16: "Q"}  # types of entries that hold unsigned integers
+UNDEFINED_BYTES = 7  # a type too
 MOST_VALUES = 16  # of a tag that is looked at: a picture has no more samples a pixel
 
 
@@ -65,10 +72,12 @@ def for_pillow(data: bytes) -> tuple[bytes, bool]:
     """Return a TIFF of the same pixels that Pillow reads, and whether its luminance is then to be inverted.
 
     Raises:
-        ImageError: The directory is not whole, or black and white of its samples are not defined.
+        ImageError: The directory is not whole or contradicts itself, or black and white of its samples are not defined.
     """
     directory = _read(data)
+    _check_reach(directory, data)
     _check(directory)
+    _check_parts(directory)
     if directory.first(SAMPLES, 1) != 1:
         return data, False
     photometric = directory.values.get(PHOTOMETRIC, (None,))[0]
@@ -88,6 +97,16 @@ def check_whole(data: bytes) -> None:
     if directory.first(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and start and bits >= 8:
         samples = directory.first(SAMPLES, 1) if directory.first(PLANAR, 1) == 1 else 1
         check_rows(memoryview(data)[start:], start, directory.first(WIDTH, 0) * samples * bits // 8)
+
+
+def ends_early(data: bytes) -> bool:
+    """Tell whether strips or tiles lie beyond the end of a file. Raises ImageError where its directory does."""
+    directory = _read(data)
+    for places, sizes in ((STRIPS, STRIP_BYTES), (TILES, TILE_BYTES)):
+        pairs = zip(_numbers(directory, places, data), _numbers(directory, sizes, data), strict=False)
+        if any(place + size > len(data) for place, size in pairs):
+            return True
+    return False
 
 
 def unsupported(data: bytes) -> ImageError:
@@ -111,6 +130,49 @@ def unsupported(data: bytes) -> ImageError:
 
 def _bits(directory: _Directory) -> int:
     return max(directory.values.get(BITS, (1,)))
+
+
+def _check_reach(directory: _Directory, data: bytes) -> None:
+    """Refuse a file that ends before its next directory, or before what a tag says of its pixels."""
+    last = f"the file ends after {len(data):,} bytes, before"
+    if directory.following >= len(data):
+        raise ImageError(Reason.TRUNCATED, f"{last} its second TIFF directory")
+    for tag in OF_PIXELS:
+        if tag in directory.entries and _is_beyond(directory.entries[tag], directory.form, data):
+            raise ImageError(Reason.TRUNCATED, f"{last} the values of its TIFF tag {tag}")
+
+
+def _is_beyond(entry: bytes, form: _Form, data: bytes) -> bool:
+    """Tell whether values of an entry lie beyond the end of the file."""
+    _, kind, count, inside = struct.unpack(form.entry, entry)
+    size = count * (1 if kind == UNDEFINED_BYTES else struct.calcsize(NUMBERS.get(kind, "")))
+    return size > len(inside) and bool(struct.unpack(form.offset, inside)[0] + size > len(data))
+
+
+def _check_parts(directory: _Directory) -> None:
+    """Refuse a picture with fewer strips or tiles than its size asks for: decoders leave the others black."""
+    width, height = directory.first(WIDTH, 1), directory.first(HEIGHT, 1)
+    if width == 0 or height == 0:
+        raise ImageError(Reason.UNREADABLE, f"a TIFF of {width} x {height} pixels")
+    is_tiled = TILES in directory.entries
+    across = directory.first(TILE_WIDTH, width) if is_tiled else width
+    down = directory.first(TILE_HEIGHT if is_tiled else ROWS, height)
+    planes = directory.first(SAMPLES, 1) if directory.first(PLANAR, 1) != 1 else 1
+    found = _count(directory, TILES if is_tiled else STRIPS)
+    if across == 0 or down == 0 or found is None:
+        return
+    expected = planes * -(-width // across) * -(-height // down)
+    if found < expected:
+        parts, size = ("tiles", f"{across} x {down} pixels") if is_tiled else ("strips", f"{down} rows")
+        raise ImageError(
+            Reason.UNREADABLE, f"it names {found} {parts} of {size}; {width} x {height} pixels need {expected}"
+        )
+
+
+def _count(directory: _Directory, tag: int) -> int | None:
+    """Return how many values a tag has; None where it is absent."""
+    entry = directory.entries.get(tag)
+    return None if entry is None else int(struct.unpack(directory.form.entry, entry)[2])
 
 
 def _check(directory: _Directory) -> None:
@@ -140,16 +202,24 @@ def _read(data: bytes) -> _Directory:
         raise ImageError(
             Reason.TRUNCATED, f"the file ends after {len(data):,} bytes, before the end of its TIFF directory"
         ) from error
+    if not entries:
+        raise ImageError(Reason.TRUNCATED, "its TIFF directory is empty, as where a copy stopped")
     values = {tag: found for tag, entry in entries.items() if (found := _values(entry, form, data))}
     return _Directory(form, entries, values, following)
 
 
-def _values(entry: bytes, form: _Form, data: bytes) -> tuple[int, ...]:
+def _numbers(directory: _Directory, tag: int, data: bytes) -> tuple[int, ...]:
+    """Return all integers of a tag."""
+    entry = directory.entries.get(tag)
+    return () if entry is None else _values(entry, directory.form, data, most=len(data))
+
+
+def _values(entry: bytes, form: _Form, data: bytes, most: int = MOST_VALUES) -> tuple[int, ...]:
     """Return the first integers of an entry; none where it holds something else, or they lie beyond the file."""
     _, kind, count, inside = struct.unpack(form.entry, entry)
     if kind not in NUMBERS:
         return ()
-    pattern = f"{form.order}{min(count, MOST_VALUES)}{NUMBERS[kind]}"
+    pattern = f"{form.order}{min(count, most)}{NUMBERS[kind]}"
     is_inside = count * struct.calcsize(NUMBERS[kind]) <= len(inside)
     place = 0 if is_inside else struct.unpack(form.offset, inside)[0]
     try:

@@ -1,5 +1,6 @@
 """What a run is about: the query, and the candidates that it found, sorted in little memory."""
 
+import csv
 import heapq
 import os
 import re
@@ -12,12 +13,21 @@ from operator import eq
 from pathlib import Path, PurePath
 from typing import NamedTuple, overload
 
-from cxr.core.errors import UsageError
-from cxr.core.text_files import HEAD, bare, decode_text, form_of, refuse_workbook, require_utf8
-from cxr.imaging.formats import SUFFIXES
+from cxr.core.errors import DataError, UsageError
+from cxr.core.text_files import (
+    HEAD,
+    PATH_NAMES,
+    bare,
+    decode_text,
+    form_of,
+    refuse_workbook,
+    require_utf8,
+)
+from cxr.imaging.formats import HEAD_BYTES, SUFFIXES, recognise
 
 _PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
 _BLANKS = ",;\t "  # that a spreadsheet puts behind a name, and alone into an empty row
+LONGEST_NAME = 1 << 15  # bytes of a path, of any system
 RUN = 1 << 16  # records that are sorted at once
 SEPARATOR = b"\0"  # no name of a file has it, and it sorts before everything else
 
@@ -235,13 +245,18 @@ def matches(relative: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def is_folder(path: Path) -> bool:
+    """Tell a folder from a file, and from a name that the system refuses, such as one too long: its row says so."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def common_root(paths: Sequence[Path]) -> Path:
     """Return the folder that relative paths start from: the only folder given, else the deepest that holds all.
 
     Raises:
         UsageError: There is no such folder, as with two Windows drives.
     """
-    folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]  # noqa: PTH100  keeps links
+    folders = [os.path.abspath(path if is_folder(path) else path.parent) for path in paths]  # noqa: PTH100  keeps links
     try:
         return Path(os.path.commonpath(folders))
     except ValueError as error:
@@ -252,8 +267,8 @@ def read_names(data: bytes, name: str) -> Iterator[str]:
     """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line.
 
     Of lines, what other programs put around a name is taken away where no file is called so: blanks, quotation marks
-    (`Copy as path` of Windows), separators (a table of one column); and backslashes may stand for slashes. Left out are
-    empty lines, and those that begin with `#` and name neither a file nor an image.
+    (`Copy as path` of Windows), separators and the columns behind them; and backslashes may stand for slashes. Left out
+    are empty lines, those that begin with `#` and name neither a file nor an image, and the header of a table.
 
     Args:
         data: Of the list, in an encoding that `cxr.core.text_files` tells; a line that is not UTF-8 must name a file.
@@ -263,33 +278,43 @@ def read_names(data: bytes, name: str) -> Iterator[str]:
         DataError: It is no list of names.
     """
     refuse_workbook(data, name)
+    picture = recognise(data[:HEAD_BYTES]) if b"\0" in data else None
+    if picture is not None:
+        raise DataError(f"{name} is a picture ({picture}), and no list; give it without --files-from")
     form = form_of(data[:HEAD])
     is_utf8 = form.codec == "utf-8"
     if is_utf8 and b"\0" in data:
         yield from (os.fsdecode(item) for item in data.split(b"\0") if item)
         return
     lines = data if is_utf8 else decode_text(data, name).encode()
-    for number, line in enumerate(lines.splitlines(), start=1):
-        if number == 1 and form.preface:
-            continue
-        meant = _meant(os.fsdecode(line))
-        if not meant.isprintable() and not os.path.lexists(meant):
-            require_utf8(line, number, name)
-        if meant:
+    first = 2 if form.preface else 1
+    for number, line in enumerate(lines.splitlines()[first - 1 :], start=first):
+        if len(line) > LONGEST_NAME:
+            raise DataError(f"{name}, line {number}, has {len(line):,} bytes; expected the name of one file a line")
+        for meant in _meant(os.fsdecode(line), form.separator, is_first=number == first):
+            if not meant.isprintable() and not os.path.lexists(meant):
+                require_utf8(line, number, name)
             yield meant
 
 
-def _meant(line: str) -> str:
-    """Return the first spelling of a line of a list that there is a file of, or else the likeliest; empty for none."""
-    if _PLAIN_LINE.fullmatch(line):
-        return line
+def _meant(line: str, separator: str, *, is_first: bool) -> list[str]:
+    """Return the first spelling of a line of a list that there is a file of, or else those of its cells that there are.
+
+    Where there is none of either, the likeliest; nothing for a line that names no file.
+    """
+    if _PLAIN_LINE.fullmatch(line) and not is_first:
+        return [line]
     spellings = _spellings(line)
     there = next(filter(os.path.lexists, spellings), None)
     if there is not None:
-        return there
+        return [there]
+    cells = [bare(cell).replace("\\", "/") for cell in next(csv.reader([bare(line)], delimiter=separator)) or [""]]
+    if os.path.isfile(cells[0]):  # noqa: PTH113  the next may be the label
+        return list(filter(os.path.isfile, cells))
     likeliest = spellings[-2]
     is_comment = likeliest.startswith("#") and PurePath(likeliest).suffix.lower() not in SUFFIXES
-    return "" if is_comment else likeliest
+    is_header = is_first and cells[0].lower().replace(" ", "_") in PATH_NAMES
+    return [] if is_comment or is_header or not likeliest else [likeliest]
 
 
 def _spellings(line: str) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """Where results go: the files of one run, found writable before any work is done, and written by one run at a time."""
 
+import errno
 import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.core.errors import OutputError
-from cxr.core.files import alone, read_json, reason_of
+from cxr.core.files import alone, read_json, real, reason_of, refused
 from cxr.screening.paths import printable
 from cxr.screening.tables import is_partitioned
 
@@ -57,7 +58,9 @@ def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
     Raises:
         OutputError: The folder is absent or not writable, or a name is taken by something else.
     """
-    files = OutputFiles(results.resolve())
+    files = OutputFiles(real(results))
+    if files.results.is_symlink():
+        raise OutputError(f"cannot write {results}: its links lead in a circle; give another name")
     if partitioned and files.results.exists() and not is_partitioned(files.results):
         raise OutputError(f"cannot write {results}: with --partitions it is a folder, and there is something else")
     for path in (*([] if partitioned else [files.results]), files.journal, files.manifest):
@@ -67,6 +70,8 @@ def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
         with tempfile.TemporaryFile(dir=files.results.parent):
             pass
     except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise refused(OSError(error.errno, error.strerror), results) from error  # it names a temporary file
         raise OutputError(
             f"cannot write {results}: {reason_of(error)} ({files.results.parent}); create that folder or choose another"
         ) from error

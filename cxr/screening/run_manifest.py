@@ -12,7 +12,7 @@ import numpy as np
 
 from cxr import __version__
 from cxr.core.errors import DataError, Reason
-from cxr.core.files import read_json, reason_of
+from cxr.core.files import read_json, real, reason_of
 from cxr.core.records import from_json
 from cxr.imaging.formats import Unread, unread_by_detail, unread_by_name
 from cxr.inference.decisions import Reference, ReferReason
@@ -287,7 +287,7 @@ def read_run_result(path: Path) -> RunResult:
     """
     if not path.is_file() and not is_partitioned(path):
         raise DataError(f"{path} does not exist; expected a table written by cxr-batch")
-    sidecar = OutputFiles(path.resolve()).manifest
+    sidecar = OutputFiles(real(path)).manifest
     try:
         form = read_json(sidecar)
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.processor import available_cores
 from cxr.imaging.formats import HEAD_BYTES
-from cxr.screening.candidates import Candidate, Query, Search
+from cxr.screening.candidates import Candidate, Query, Search, is_folder
 
 MAX_BYTES = 1 << 30  # no radiograph has as many; reading a disk image or a film to its end would fill the memory
 
@@ -219,7 +219,7 @@ class LocalStore:
 
     def starts(self, query: Query) -> list[Listed]:
         """See `Store`."""
-        return [Listed(self._relative(path), path.is_dir()) for path in (*query.inputs, *query.listed)]
+        return [Listed(self._relative(path), is_folder(path)) for path in (*query.inputs, *query.listed)]
 
     def walk(self, folder: str, search: Search) -> Iterator[Listed]:
         """See `Store`."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import bare
+from cxr.core.files import real
+from cxr.core.text_files import PATH_NAMES, bare
 from cxr.core.workbooks import read_table
-from cxr.dataset.release import LABEL_NAMES, PATH_NAMES, PATIENT_NAMES, known_column, label_of, read_release
+from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, known_column, label_of, read_release
 
 GROUP_NAMES = (*PATIENT_NAMES, "group")
 
@@ -88,7 +89,7 @@ def _folder(root: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
         raise DataError(f"{root} has no images in class folders; expected a folder for each class, such as covid/")
     for label, files in images.items():
         for relative in files:
-            places = (relative, root / relative, (root / relative).absolute(), (root / relative).resolve())
+            places = (relative, root / relative, (root / relative).absolute(), real(root / relative))
             yield tuple(dict.fromkeys(place.as_posix() for place in places)), Label(label)
 
 

@@ -167,6 +167,17 @@ class TestRefusals:
     def test_an_output_that_is_a_folder_is_refused(self, scans: Path, tmp_path: Path) -> None:
         assert run(scans, "-o", tmp_path).exit_code == 1
 
+    def test_an_output_whose_links_lead_in_a_circle_is_refused_and_a_page_takes_their_place(
+        self, scans: Path, tmp_path: Path
+    ) -> None:
+        circle = tmp_path / "circle.csv"
+        circle.symlink_to(circle)
+        refused = run(scans, "-o", circle)
+        assert refused.exit_code == 1
+        assert refused.stderr == f"error: cannot write {circle}: its links lead in a circle; give another name\n"
+        assert run(scans, "-o", tmp_path / "r.csv", "--report", circle).exit_code == 0
+        assert circle.is_file()
+
     def test_a_device_is_refused_and_stays_a_device(self, scans: Path) -> None:
         assert run(scans, "-o", os.devnull).exit_code == 1
         assert not Path(os.devnull).is_file()
@@ -180,7 +191,10 @@ class TestRefusals:
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
         result = run(scans, "-o", tmp_path / "results.csv")
         assert result.exit_code == 1
-        assert "Permission denied" in result.stderr
+        assert result.stderr == (
+            f"error: cannot write {tmp_path / 'results.csv'}: Permission denied; let this user read and write there, "
+            "then run the same command again\n"
+        )
         assert model.network.batches == []
 
 

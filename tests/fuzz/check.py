@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from PIL import Image
 from pydicom import dcmread
 
 from cxr.core.errors import ImageError, Reason
@@ -23,6 +24,7 @@ from cxr.imaging import isolation
 from cxr.imaging.codestream import frame_of
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.formats import HEAD_BYTES, recognise
+from cxr.imaging.png import without_notes
 
 SIDE = 160
 FILE_SECONDS = 10  # of one try in a child; a plain file must not take longer either
@@ -61,7 +63,7 @@ def _outcome(data: bytes) -> tuple[Outcome, list[str]]:
     except Exception as error:
         return ("exception", repr(error)), [f"raised {error!r}, no ImageError"]
     digest = hashlib.sha256(luminance.tobytes()).hexdigest()
-    return ("picture", repr(facts), digest), wrong_size(luminance, facts, data)
+    return ("picture", repr(facts), digest), [*wrong_size(luminance, facts, data), *answered_damaged(data)]
 
 
 def unclean(detail: str) -> list[str]:
@@ -86,6 +88,18 @@ def wrong_size(luminance: Plane, facts: ImageFacts, data: bytes) -> list[str]:
     if luminance.dtype != "uint8":
         wrong.append(f"a picture of {luminance.dtype}")
     return wrong
+
+
+def answered_damaged(data: bytes) -> list[str]:
+    """Say where a PNG has an answer that Pillow alone does not decode, even without what stands beside its pixels."""
+    if recognise(data[:HEAD_BYTES]) != "PNG":
+        return []
+    try:
+        with Image.open(io.BytesIO(without_notes(data))) as image:
+            image.load()
+    except Exception as error:
+        return [f"a picture, of which Pillow says {error!r}"]
+    return []
 
 
 def header_size(data: bytes) -> tuple[int, int] | None:

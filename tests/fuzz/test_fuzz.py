@@ -105,3 +105,9 @@ def test_what_is_wrong_is_found_and_kept(
     assert tally.inputs == 2
     assert {line.split(": ")[0] for line in tally.finds if find in line} == {"1 l.png", "2 la.png"}
     assert (tmp_path / "finds" / "1-l.png").read_bytes() == mutated(1)[1]
+
+
+def test_an_answer_for_a_png_that_pillow_does_not_decode_is_found() -> None:
+    """Number 925 has a row of an unknown filter, and right checksums."""
+    assert check.answered_damaged(mutated(925)[1])[0].startswith("a picture, of which Pillow says OSError('unrecogn")
+    assert not any(map(check.answered_damaged, seeds().values()))

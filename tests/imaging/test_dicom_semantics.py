@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread, dcmwrite
+from pydicom import DataElement, dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -99,6 +99,9 @@ def test_a_blank_window_is_as_absent(drawn: Any) -> None:
         ({"WindowCenter": 0, "WindowWidth": 0}, "window_ignored=0:0"),
         ({"WindowCenter": 5, "WindowWidth": 0.5}, "window_ignored=5:0.5"),
         ({"RescaleSlope": 0, "RescaleIntercept": 7}, "rescale_ignored=0:7"),
+        ({"RescaleSlope": "-0", "RescaleIntercept": 7}, "rescale_ignored=0:7"),
+        ({"RescaleSlope": "1e308", "RescaleIntercept": 0}, "rescale_ignored=1e+308:0"),
+        ({"RescaleSlope": "0.5", "RescaleIntercept": "1e300"}, "rescale_ignored=0.5:1e+300"),
     ],
     ids=str,
 )
@@ -108,12 +111,71 @@ def test_what_would_show_nothing_is_ignored_with_a_step(elements: dict[str, Any]
     assert steps == (step, "divided_by_4095")
 
 
-@pytest.mark.parametrize("value", ["20,5", "abcd", "nan ", "inf "])
+@pytest.mark.parametrize("value", ["20,5", "abcd", "nan ", "inf ", "7_53", "0x75", "75 3", "7.5."])
 def test_text_where_a_number_belongs_is_quoted(value: str, drawn: Any) -> None:
     data = with_text(written(drawn(WindowCenter="7531", WindowWidth="4096")), b"7531", value.encode())
     error = refusal(data)
     assert error.reason is Reason.UNSUPPORTED
     assert f"WindowCenter is '{value.strip()}'" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("Rows", "DS", "64"),
+        ("Columns", "IS", "64"),
+        ("Rows", "FD", 64.0),
+        ("Columns", "UL", 64),
+        ("Rows", "US", [64, 7]),
+        ("BitsStored", "DS", "12"),
+        ("BitsAllocated", "FD", 16.0),
+        ("NumberOfFrames", "US", 1),
+        ("PixelRepresentation", "IS", "0"),
+        ("PhotometricInterpretation", "LO", "MONOCHROME2"),
+        ("PhotometricInterpretation", "CS", " MONOCHROME2"),
+        ("PhotometricInterpretation", "OB", b"MONOCHROME2\0"),
+        ("PhotometricInterpretation", "CS", ["MONOCHROME2", "MONOCHROME2"]),
+        ("PhotometricInterpretation", "CS", "monochrome2"),
+    ],
+)
+def test_a_value_that_is_plain_may_be_written_in_another_representation(
+    keyword: str, vr: str, value: Any, drawn: Any
+) -> None:
+    dataset = drawn()
+    dataset[keyword] = DataElement(keyword, vr, value)
+    plane, facts = decode_bytes(written(dataset), 16)
+    assert np.array_equal(plane, EXACT)
+    assert facts.mode == "MONOCHROME2"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value", "detail"),
+    [
+        ("Rows", "OB", b"ab", "Rows is 'ab'; expected a number"),
+        ("Rows", "SS", -64, "Rows x Columns are -64 x 64"),
+        ("NumberOfFrames", "IS", "-1", "NumberOfFrames is -1; expected 1"),
+        ("PixelRepresentation", "US", 2, "PixelRepresentation is 2; expected 0 or 1"),
+        ("PixelData", "UT", "text", "PixelData is written as UT; expected OW or OB"),
+        ("PixelData", "SQ", [], "PixelData is written as SQ; expected OW or OB"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_quoted(keyword: str, vr: str, value: Any, detail: str, drawn: Any) -> None:
+    dataset = drawn()
+    dataset[keyword] = DataElement(keyword, vr, value)
+    assert refusal(written(dataset)).detail == detail
+
+
+def test_two_negative_sides_make_no_picture(drawn: Any) -> None:
+    dataset = drawn()
+    for keyword in ("Rows", "Columns"):
+        dataset[keyword] = DataElement(keyword, "SS", -64)
+    assert refusal(written(dataset)).detail == "Rows x Columns are -64 x -64"
+
+
+def test_pixels_that_lie_on_a_server_are_not_truncated(drawn: Any) -> None:
+    error = refusal(written(drawn(PixelData=None, PixelDataProviderURL="http://127.0.0.1/film")))
+    assert error.reason is Reason.NO_DECODER
+    assert "127.0.0.1" not in error.detail
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsStored", "BitsAllocated", "PhotometricInterpretation"])
@@ -167,6 +229,22 @@ def test_a_table_that_contradicts_its_descriptor_is_refused_with_both_numbers(
     dataset = drawn(VOILUTSequence=[table(np.arange(entries, dtype="<u2").tobytes(), descriptor)])
     detail = refusal(written(dataset)).detail
     assert all(number in detail for number in numbers)
+
+
+def test_half_of_a_table_of_words_is_not_taken_for_one_of_bytes(drawn: Any) -> None:
+    half = (np.arange(2048) // 16).astype("<u2").tobytes()
+    error = refusal(written(drawn(VOILUTSequence=[table(half, [4096, 0, 8])])))
+    assert (error.reason, error.detail) == (Reason.TRUNCATED, "a LUT of 2048 entries; expected 4096")
+
+
+def test_a_descriptor_of_text_is_quoted_where_it_is_no_numbers(drawn: Any) -> None:
+    item = table((np.arange(4096) // 16).astype("<u2").tobytes(), [4096, 0, 8])
+    item["LUTDescriptor"] = DataElement("LUTDescriptor", "DS", ["4096", "0", "8"])
+    assert np.array_equal(decoded(written(drawn(VOILUTSequence=[item])))[0], RAMP // 16)
+    item["LUTDescriptor"] = DataElement("LUTDescriptor", "LO", ["4096", "0", "eight"])
+    assert refusal(written(drawn(VOILUTSequence=[item]))).detail == (
+        "LUTDescriptor is '4096 0 eight'; expected 3 integers"
+    )
 
 
 @pytest.mark.parametrize(("first", "said"), [(65535, "65535 to 69630"), (4096, "4096 to 8191")])

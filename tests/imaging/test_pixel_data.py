@@ -308,10 +308,24 @@ def test_a_table_of_offsets_that_makes_no_sense_costs_no_picture(offsets: tuple[
     assert np.array_equal(luminance(written(dataset)), expected_plane("u12"))
 
 
-def test_pixel_data_without_a_fragment_are_no_picture() -> None:
+def test_pixel_data_without_a_fragment_are_truncated() -> None:
     dataset = of("jpeg-2000-lossless-u12")
     dataset.PixelData = b"\xfe\xff\0\xe0\0\0\0\0"
-    assert refusal(written(dataset)).detail == "its compressed data have no header of JPEG 2000"
+    error = refusal(written(dataset))
+    assert (error.reason, error.detail) == (Reason.TRUNCATED, "its compressed data end after 0 bytes, in their header")
+
+
+@pytest.mark.parametrize("name", WITH_CODESTREAM)
+def test_a_codestream_that_stops_in_its_header_is_truncated(name: str) -> None:
+    dataset = of(name)
+    for length in (4, 10, 20):
+        assert refusal(with_frame(dataset, frame_in(dataset)[:length])).reason is Reason.TRUNCATED
+
+
+def test_what_is_no_codestream_is_damaged_and_not_truncated() -> None:
+    dataset = of("jpeg-baseline-u8")
+    error = refusal(with_frame(dataset, b"no picture"))
+    assert (error.reason, error.detail) == (Reason.UNREADABLE, "its compressed data have no header of JPEG")
 
 
 @pytest.fixture

@@ -113,6 +113,17 @@ def test_rows_that_are_absent_are_not_shown_black(rows: int) -> None:
     assert error.value.detail == f"its rows have {37 * 42:,} bytes; its header says {rows * 42:,}"
 
 
+@pytest.mark.parametrize("row", [0, 20, 36])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16"])
+def test_rows_of_an_unknown_filter_are_not_shown_black(mode: str, row: int) -> None:
+    """Their checksums are right; Pillow says it once, to whoever asks it first."""
+    whole = saved(PICTURES[mode])
+    rows = bytearray(zlib.decompress(b"".join(body for kind, body in chunks(whole) if kind == b"IDAT")))
+    rows[row * len(rows) // 37] = 9
+    start, end = whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4
+    assert judged(whole[:start] + chunk(b"IDAT", zlib.compress(rows)) + whole[end:]) is Reason.UNREADABLE
+
+
 def judged(data: bytes) -> object:
     try:
         plane, facts = decode_bytes(data, 8)

@@ -22,17 +22,24 @@ GREY = np.round(RAMP / 65535 * 255).astype(int)
 DEFLATE = 8
 
 
-def tiff(samples: NDArray[Any], order: str = "<", big: bool = False, **tags: int | None) -> bytes:
-    """Write one strip; `tags` replace or, with None, remove."""
+def tiff(
+    samples: NDArray[Any],
+    order: str = "<",
+    big: bool = False,
+    by_number: dict[int, int | None] | None = None,
+    **tags: Any,
+) -> bytes:
+    """Write one strip; tags, some by name and all by number, replace or, with None, remove."""
     planes = samples.shape[0] if samples.ndim == 3 else 1
     form, size = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind], samples.dtype.itemsize
     pixels = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
     pixels = zlib.compress(pixels) if tags.get("Compression") == DEFLATE else pixels
     start = 16
     values = {
-        256: samples.shape[-1], 257: samples.shape[-2], 258: 8 * size, 259: tags.get("Compression", 1),
-        262: tags.get("Photometric", 1), 273: start, 277: planes, 278: samples.shape[-2], 279: len(pixels),
-        284: tags.get("Planar", 1), 339: tags.get("SampleFormat", form),
+        256: samples.shape[-1], 257: samples.shape[-2], 258: 8 * size,
+        259: tags.get("Compression", 1), 262: tags.get("Photometric", 1), 273: start, 277: planes,
+        278: samples.shape[-2], 279: len(pixels),
+        284: tags.get("Planar", 1), 339: tags.get("SampleFormat", form), **(by_number or {}),
     }  # fmt: skip
     entry, count, offset = ("HHQQ", "Q", "Q") if big else ("HHII", "H", "I")
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
@@ -40,7 +47,7 @@ def tiff(samples: NDArray[Any], order: str = "<", big: bool = False, **tags: int
     head += struct.pack(order + offset, start + len(pixels))
     directory = b"".join(
         struct.pack(order + entry, tag, 16 if big else 4, 1, value)
-        for tag, value in values.items()
+        for tag, value in sorted(values.items())
         if value is not None
     )
     number = sum(value is not None for value in values.values())
@@ -118,6 +125,47 @@ def test_what_pillow_does_not_open_is_named() -> None:
 def test_a_file_that_stops_before_its_directory_ends_is_truncated() -> None:
     data = tiff(RAMP)
     assert {refusal(data[:kept]).reason for kept in (6, 100, len(data) - 150, len(data) - 30)} == {Reason.TRUNCATED}
+
+
+@pytest.mark.parametrize("compression", [1, DEFLATE])
+@pytest.mark.parametrize(
+    ("rows", "height", "said"),
+    [(8, 64, "1 strips of 8 rows; 64 x 64 pixels need 8"), (64, 128, "1 strips of 64 rows; 64 x 128 pixels need 2")],
+)
+def test_strips_that_are_absent_are_not_shown_black(rows: int, height: int, said: str, compression: int) -> None:
+    error = refusal(tiff(RAMP, Compression=compression, by_number={278: rows, 257: height}))
+    assert (error.reason, error.detail) == (Reason.UNREADABLE, f"it names {said}")
+
+
+@pytest.mark.parametrize("height", [64, 65])
+def test_tiles_that_are_absent_are_not_shown_black(height: int) -> None:
+    tile: dict[int, int | None] = {273: None, 278: None, 279: None, 322: 64, 323: 64, 324: 16, 325: RAMP.nbytes}
+    data = tiff(RAMP, by_number={**tile, 257: height})
+    if height == 64:
+        assert np.array_equal(luminance(data), GREY)
+    else:
+        assert refusal(data).detail == "it names 1 tiles of 64 x 64 pixels; 64 x 65 pixels need 2"
+
+
+@pytest.mark.parametrize("rows", [64, 65, 2**32 - 1, None])
+def test_a_strip_may_have_room_for_more_rows(rows: int | None) -> None:
+    assert np.array_equal(luminance(tiff(RAMP, by_number={278: rows})), GREY)
+
+
+def test_a_directory_of_zeros_is_what_a_copy_leaves() -> None:
+    data = tiff(RAMP)
+    start = 16 + RAMP.nbytes
+    assert refusal(data[:start] + bytes(len(data) - start)).reason is Reason.TRUNCATED
+
+
+def test_a_file_that_stops_before_its_second_directory_is_truncated() -> None:
+    data = tiff(RAMP)
+    error = refusal(data[:-8] + struct.pack("<I", len(data)) + data[-4:])
+    assert (error.reason, error.detail[-28:]) == (Reason.TRUNCATED, "before its second TIFF directory"[-28:])
+
+
+def test_no_rows_are_damage() -> None:
+    assert refusal(tiff(RAMP, by_number={257: 0})).detail == "a TIFF of 64 x 0 pixels"
 
 
 @given(st.data())

@@ -12,6 +12,7 @@ from cxr.core.errors import Reason
 from cxr.imaging.pixels import named
 from cxr.screening.candidates import Candidate
 from cxr.screening.read import may_have_row, read
+from tests.fuzz.seeds import seeds
 from tests.imaging.decoding import refusal
 
 INPUTS = Path(__file__).parents[1] / "inputs" / "unread"
@@ -82,6 +83,18 @@ def test_what_stops_later_is_truncated_too(name: str, kept: int) -> None:
     assert refusal(file.getvalue()[:kept]).reason is Reason.TRUNCATED
 
 
+# Whose pixels are whole before the file is: only an end marker is absent then.
+ENDS = {"gif": 2, "png": 12, "dcm": 4}
+
+
+@pytest.mark.parametrize("name", [name for name in seeds() if name != "frames.gif"])
+def test_a_file_that_stops_anywhere_is_truncated(name: str) -> None:
+    whole = seeds()[name]
+    last = len(whole) - ENDS.get(name.rpartition(".")[2], 0)
+    kept = [*range(2, min(600, last), 9), *range(600, last, last // 20), last - 1]
+    assert {length: refusal(whole[:length]).reason for length in kept} == dict.fromkeys(kept, Reason.TRUNCATED)
+
+
 @pytest.mark.parametrize("data", [b"RIFF\0\0\0\0WAVEfmt ", b"RIFX\0\0\0\0", b"MB"])
 def test_other_short_files_are_not_called_truncated(data: bytes) -> None:
     assert refusal(data).reason is Reason.NOT_AN_IMAGE
@@ -96,6 +109,12 @@ def test_a_jpeg_of_another_kind_is_unsupported(place: int, value: int, said: str
     error = refusal(bytes(data))
     assert error.reason is Reason.UNSUPPORTED
     assert said in error.detail
+
+
+def test_jpeg_ls_alone_is_unsupported() -> None:
+    header = b"\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0"
+    error = refusal(header + b"\xff\xda\0\2" + bytes(40) + b"\xff\xd9")
+    assert (error.reason, error.detail) == (Reason.UNSUPPORTED, "JPEG-LS; expected JPEG")
 
 
 def test_a_bmp_of_unknown_compression_is_unsupported() -> None:
@@ -117,6 +136,8 @@ def test_a_bmp_of_unknown_compression_is_unsupported() -> None:
         ValueError("cannot open /tmp/tmpab12/x.j2k"),
         ValueError("invalid literal for int() with base 10: 'x'"),
         RuntimeError("<class 'ValueError'>"),
+        OSError("decoder error -2"),
+        ValueError("could not create decoder object"),
     ],
     ids=str,
 )

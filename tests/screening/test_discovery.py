@@ -113,6 +113,44 @@ def test_what_other_programs_put_around_a_name_goes_where_no_file_is_called_so(
     ]
 
 
+@pytest.mark.parametrize(
+    ("listed", "names"),
+    [
+        ("a.png;covid\nb c.png;normal\n", ["a.png", "b c.png"]),
+        ("a.png,covid\nb c.png,normal\n", ["a.png", "b c.png"]),
+        ("a.png\tcovid\nb c.png\tnormal\n", ["a.png", "b c.png"]),
+        ('"a.png";"covid"\n"b c.png";"a; b"\n', ["a.png", "b c.png"]),
+        ("File Name;label\r\nsub\\x.png;covid\r\n", ["sub/x.png"]),
+        ("sep=;\npath;label\na.png;covid\n", ["a.png"]),
+        ("path\na.png\n", ["a.png"]),
+        ("a.png;b c.png\n", ["a.png", "b c.png"]),
+        ("gone.png;covid\n", ["gone.png;covid"]),
+        ("gone.png;a.png\n", ["gone.png;a.png"]),
+        ("a.png\npath\n", ["a.png", "path"]),
+    ],
+)
+def test_of_a_table_the_first_column_is_the_list(
+    listed: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.png", "b c.png", "sub/x.png", "covid/y.png")
+    assert list(read_names(listed.encode(), "l")) == names
+
+
+def test_a_file_that_is_called_as_a_header_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "image")
+    assert list(read_names(b"image\n", "l")) == ["image"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "d/" * 3000 + "a.png"])
+def test_a_name_that_the_system_refuses_costs_one_row(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    names = [tmp_path / "a.png", tmp_path / name]
+    assert cells(discover(Query([], names), Naming(tmp_path))) == ["a.png", name]
+    assert common_root(names[1:]) == names[1].parent
+
+
 def test_a_name_of_other_bytes_is_taken_where_there_is_such_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +181,8 @@ def test_lists_of_windows_name_the_files_that_are_there(
         ("a.png\r\n".encode("utf-16")[:-1], "is UTF-16, and damaged or not whole"),
         (b"\xef\xbb\xbfa.png\nb.png\0", r"list\.txt, line 2, has a byte of value zero, as no text has; copy it again"),
         ("a.png\0".encode("utf-16"), r"list\.txt, line 1, has a byte of value zero"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", r"list\.txt is a picture \(PNG\), and no list; give it without --files-from"),
+        (b"a.png\n" + b"x" * 40_000, r"list\.txt, line 2, has 40,000 bytes; expected the name of one file a line"),
     ],
 )
 def test_what_is_no_list_is_refused(data: bytes, words: str) -> None:
