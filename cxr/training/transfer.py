@@ -8,7 +8,7 @@ published.
 import hashlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,8 @@ FeatureExtractor = Callable[[Plane], Features]
 
 # Of every batch, the last one padded: another size may choose another kernel, which adds in another order.
 FEATURE_BATCH = 32
-# Of the mean variance of all features, added to each: one that hardly varies in training would else decide elsewhere.
+# Of the mean variance of a map's features, added to each: one that hardly varies in training would else decide
+# elsewhere.
 SHRINKAGE = 0.05
 HEAD_LAYERS = ("standardise", "logits")  # what does not come with a file of weights
 
@@ -235,8 +236,7 @@ def _fit_head(
     make_callbacks: CallbackFactory,
 ) -> History:
     raw = extract(train.planes)
-    mean, variance = raw.mean(axis=0), raw.var(axis=0)
-    variance += SHRINKAGE * variance.mean()
+    mean, variance = raw.mean(axis=0), shrunk(raw.var(axis=0), _channels(model))
     model.get_layer("standardise").set_weights([mean, variance])
     scale = 1 / np.sqrt(variance + SMALLEST_VARIANCE)
     learned, checked = (raw - mean) * scale, (extract(validation.planes) - mean) * scale
@@ -249,6 +249,27 @@ def _fit_head(
         Phase(name, "head"),
         make_callbacks,
     )
+
+
+def shrunk(variance: Features, channels: Sequence[int]) -> Features:
+    """Add to each variance a share, SHRINKAGE, of the mean over its own map.
+
+    Of all maps together it would be the finest map's, whose variance in VGG16 is a thousand times the coarsest's: that
+    one would count nothing, and its block would have nothing to learn for in the second phase.
+
+    Args:
+        variance: float32 (d,), of the features of all maps, one map after the other.
+        channels: How many are of each map.
+    """
+    maps = np.split(variance, np.cumsum(channels)[:-1])
+    return np.concatenate([one + SHRINKAGE * one.mean() for one in maps])
+
+
+def _channels(model: keras.Model) -> list[int]:
+    """Return how many channels each of the maps has that are pooled, in their order."""
+    joined = [layer.input for layer in model.layers if layer.name == "depths"]
+    maps = joined[0] if joined else [model.get_layer("standardise").input]
+    return [one.shape[-1] for one in maps]
 
 
 def head_of(model: keras.Model) -> keras.Model:

@@ -141,6 +141,29 @@ def test_first_the_head_alone_changes_then_the_convolutions_of_the_last_block_wi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("depths", "channels"), [(1, [512]), (3, [256, 512, 512])])
+def test_a_map_is_standardised_by_the_variance_of_its_own_features(
+    depths, channels, weights, bright_and_dark, imagenet, shared
+):
+    from cxr.training.transfer import SHRINKAGE
+
+    head = imagenet.head.model_copy(update={"depths": depths})
+    model = networks.build("vgg16", SIDE, SIDE, 2, 0.2, imagenet=weights / published("vgg16").filename, head=head)
+    extract = extracting("vgg16", model, shared)
+    run("vgg16", model, bright_and_dark, imagenet.model_copy(update={"head": head}), extract)
+    table, images = bright_and_dark
+    raw = extract(images[table.loc[table["split"] == "train", "index"]])
+    mean, variance = model.get_layer("standardise").get_weights()
+    assert mean.tobytes() == raw.mean(axis=0).tobytes()
+    start = 0
+    for number in channels:
+        own = slice(start, start := start + number)
+        expected = raw[:, own].var(axis=0)
+        assert variance[own] == pytest.approx(expected + SHRINKAGE * expected.mean(), rel=1e-5)
+    assert start == len(variance)
+
+
+@pytest.mark.slow
 def test_where_fine_tuning_is_no_better_the_heads_weights_stay(weights, bright_and_dark, imagenet, shared, judged):
     model, between = build("vgg16", weights), judged(loss=1e9)
     phases = run("vgg16", model, bright_and_dark, tuned(imagenet), extracting("vgg16", model, shared))
