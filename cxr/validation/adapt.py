@@ -161,15 +161,18 @@ def adapt(model: ScreeningModel, films: SiteFilms, known: Known) -> Adaptation:
     expected to be suspected, were no other rule to refer them: the k-th smallest of n films, k = ceil(specificity (n +
     1)), just is not (split conformal prediction, Vovk 2005). Where a share may be of the target, as many of the largest
     are left out, as if they were that. It is never above 0: a site with fewer alarms than that changes nothing. All
-    other answers follow from the moved probability, as they did before.
+    other answers follow from the moved probability, as they did before. The limit of the class stays as it was where
+    more films would be suspected by it: it is to refer fewer, not to suspect more.
 
     Raises:
         DataError: There are too few films, or they are of another class than is known.
         ModelError: The model has no decisions, or was adapted before.
     """
     decisions = _checked(model, films, known)
-    limits = _fit(decisions, films, known)
-    after = _cross_fitted(decisions, films, known)
+    before = _shares(decisions, _decide(decisions, films), films)
+    limits, after = _fit(decisions, films, known), _cross_fitted(decisions, films, known)
+    if limits.minimum is not None and (after.suspected.value or 0) > (before.suspected.value or 0):
+        limits, after = _Limits(limits.offset), _cross_fitted(decisions, films, replace(known, label=None))
     minimum = (
         decisions.minimum[model.classes.index(known.label)] if limits.minimum is not None and known.label else None
     )
@@ -185,7 +188,7 @@ def adapt(model: ScreeningModel, films: SiteFilms, known: Known) -> Adaptation:
         offset=limits.offset,
         minimum_before=rounded(minimum),
         minimum_after=rounded(limits.minimum),
-        before=_shares(decisions, _decide(decisions, films), films),
+        before=before,
         after=after,
         sensitivity_before=_sensitivity(decisions, 0.0),
         sensitivity_after=_sensitivity(decisions, limits.offset),

@@ -72,6 +72,15 @@ def test_the_limit_of_a_known_class_is_fitted_where_there_are_films_enough(model
     assert adapt(tiny, films(FEWEST, 4), NORMAL).minimum_after is None
 
 
+def test_the_limit_stays_where_more_films_would_be_suspected_by_it(model) -> None:
+    sure = np.tile(np.array([-6, 4, -6], np.float32), (120, 1))
+    sure[::30] = [1, 0.5, -6]  # covid is likelier, and normal is in the prediction set: referred
+    found = adapt(model, replace(films(120, 0), logits=sure), NORMAL)
+    assert found.before.suspected.value == found.after.suspected.value == 0
+    assert found.minimum_after is None
+    assert found.before.referred.value == found.after.referred.value > 0
+
+
 def test_sensitivity_falls_by_what_the_model_says_of_its_own_validation(tmp_path) -> None:
     spread = np.linspace(0, 1, 200)
     reference = reference_form(spread, spread, spread, [100, 50, 50]) | {"target": list(np.linspace(0.01, 0.99, 101))}
