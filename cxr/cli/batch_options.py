@@ -421,6 +421,7 @@ def check_options(options: Options) -> None:
             not options.inputs and not options.addresses and not options.files_from,
             "nothing to screen: give folders or files, or --files-from",
         ),
+        ("" in options.places, "a place to screen is empty text, as of a variable that is not set; '.' is this folder"),
         (hashed and not options.key, "--paths hashed needs --key FILE, a file of at least 16 random bytes"),
         (options.key and not hashed, "--key is for --paths hashed"),
         (options.partitions and options.to_address, "--partitions is for a local folder; send its files afterwards"),

@@ -47,6 +47,15 @@ class TestInputs:
         assert result.exit_code == 0
         assert column(tmp_path / "r.csv", "path") == ["left.png"]
 
+    def test_a_place_that_is_empty_text_is_not_the_folder_one_is_in(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(scans)
+        result = run("", "-o", tmp_path / "r.csv")
+        assert result.exit_code == 2
+        assert "empty text" in result.stderr
+        assert not (tmp_path / "r.csv").exists()
+
     @pytest.mark.parametrize("content", [None, ""])
     def test_a_list_that_is_absent_or_empty_is_a_usage_error(self, content: str | None, tmp_path: Path) -> None:
         if content is not None:
