@@ -47,6 +47,11 @@ ALWAYS = (
     "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
     "There is one split and one seed: how far another would move the figures is not in the intervals.",
 )
+_ELSEWHERE = (
+    "Testing on the test split is internal: its images were drawn at random from the same data as the training images. "
+    "Of other hospitals there is what stands under 'Hospitals that training never saw', and nothing of detectors and "
+    "years that are in neither."
+)
 _NOT_SHOWN = "These figures do not show that a network detects disease"
 
 
@@ -84,13 +89,14 @@ def too_few_images(data: ReportData, alpha: float) -> str:
     return too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
 
 
-def limitations(data: ReportData, target: str, alpha: float) -> tuple[str, ...]:
+def limitations(data: ReportData, target: str, alpha: float, *, elsewhere: bool = False) -> tuple[str, ...]:
     """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
 
     Args:
         data: What was trained and tested on.
         target: Class of the operating points.
         alpha: Of the prediction sets.
+        elsewhere: Whether films of hospitals that are in no split were asked about too.
     """
     found = {
         name: {one.source for one in data.sources if one.label == name and one.source not in ("", UNKNOWN)}
@@ -103,7 +109,8 @@ def limitations(data: ReportData, target: str, alpha: float) -> tuple[str, ...]:
         *_collection_limits(found),
         *_patient_limits(data),
         *_prevalence_limits(data, target),
-        *ALWAYS,
+        _ELSEWHERE if elsewhere else ALWAYS[0],
+        *ALWAYS[1:],
     )
 
 
@@ -145,8 +152,8 @@ def _collection_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
     apart = [f"{one} and {other}" for one, other in combinations(known, 2) if known[one].isdisjoint(known[other])]
     if apart:
         yield (
-            f"No known collection has images of both {', nor of both '.join(apart)}: recognising the collection is "
-            "enough to tell them apart."
+            f"In training, validation and test no known collection has images of both {', nor of both '.join(apart)}: "
+            "recognising the collection is enough to tell them apart."
         )
     if unknown := [name for name in found if name not in known]:
         yield (
@@ -333,7 +340,7 @@ def assemble(
         comparisons=tuple(comparisons),
         learning_curves=tuple(epoch for candidate in candidates for epoch in _epochs(candidate)),
         reproducibility=_reproducibility(candidates, params),
-        limitations=limitations(data, decisions.target, decisions.alpha),
+        limitations=limitations(data, decisions.target, decisions.alpha, elsewhere=unseen is not None),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
         unseen=unseen,
