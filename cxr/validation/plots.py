@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DPI = 300
 SIDE = 4.0  # inches
+NO_BREAK = "\N{NO-BREAK SPACE}"
 CHARACTERS_PER_INCH = 13  # of a title of 9 points; 16.5 fit on average
 # Okabe and Ito 2008: told apart by the colour-blind, and in print by their line styles too.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
@@ -100,7 +101,7 @@ def _axes(width: float, height: float) -> "tuple[Drawing, Axes]":
 def _write_title(drawing: "Drawing", network: NetworkEvaluation, what: str) -> None:
     """Write what is drawn above the whole drawing, in as many lines as its width takes."""
     trained = bool(network.in_training_set and network.in_training_set.number)
-    note = f" ({NAMES[network.believed]})" if trained else ""
+    note = f" ({NAMES[network.believed].replace(' ', NO_BREAK)})" if trained else ""
     width = int(CHARACTERS_PER_INCH * drawing.get_figwidth())
     lines = [line for text in (network.network, f"{what}{note}") for line in textwrap.wrap(text, width)]
     drawing.suptitle("\n".join(lines), x=0.02, ha="left", fontsize=9)
