@@ -16,6 +16,7 @@ from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.age_blocks import is_paediatric
 from cxr.evaluation.audits.leave_source_out import worst_source
+from cxr.evaluation.audits.robustness import AUDIT as ROBUSTNESS
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import (
@@ -89,13 +90,16 @@ def too_few_images(data: ReportData, alpha: float) -> str:
     return too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
 
 
-def limitations(data: ReportData, target: str, alpha: float, *, elsewhere: bool = False) -> tuple[str, ...]:
+def limitations(
+    data: ReportData, target: str, alpha: float, *, audits: Sequence[AuditRecord] = (), elsewhere: bool = False
+) -> tuple[str, ...]:
     """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
 
     Args:
         data: What was trained and tested on.
         target: Class of the operating points.
         alpha: Of the prediction sets.
+        audits: Of the network that screens.
         elsewhere: Whether films of hospitals that are in no split were asked about too.
     """
     found = {
@@ -109,6 +113,7 @@ def limitations(data: ReportData, target: str, alpha: float, *, elsewhere: bool 
         *_collection_limits(found),
         *_patient_limits(data),
         *_prevalence_limits(data, target),
+        *_robustness_limits(audits),
         _ELSEWHERE if elsewhere else ALWAYS[0],
         *ALWAYS[1:],
     )
@@ -132,6 +137,13 @@ def _prevalence_limits(data: ReportData, target: str) -> Iterator[str]:
         f"Of the test images {SHARE.number(share)} are {target}. Where it is rarer, fewer of those that are called "
         f"{target} have it: see the predictive values by prevalence."
     )
+
+
+def _robustness_limits(audits: Sequence[AuditRecord]) -> Iterator[str]:
+    """Say which small change of the picture costs most, where one costs too much."""
+    for one in audits:
+        if one.id == ROBUSTNESS.id and one.result is Result.WARN:
+            yield f"Small changes of the picture change answers. {one.found}"
 
 
 def _age_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
@@ -340,7 +352,13 @@ def assemble(
         comparisons=tuple(comparisons),
         learning_curves=tuple(epoch for candidate in candidates for epoch in _epochs(candidate)),
         reproducibility=_reproducibility(candidates, params),
-        limitations=limitations(data, decisions.target, decisions.alpha, elsewhere=unseen is not None),
+        limitations=limitations(
+            data,
+            decisions.target,
+            decisions.alpha,
+            audits=[audit for audit in audits if audit.model == chosen.name],
+            elsewhere=unseen is not None,
+        ),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
         unseen=unseen,
