@@ -52,6 +52,8 @@ def adapt(
             highlight=False,
             soft_wrap=True,
         )
+    if adaptation.cost:
+        stderr().print(f"warning: {adaptation.cost}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     said = f"wrote {output}; screen with: cxr-batch folder/ -o results.csv --model {output}"
     stderr().print(said, markup=False, soft_wrap=True)
 

@@ -154,7 +154,7 @@ def _nothing_read(root: Root, tally: Tally) -> str:
     others = total - sum(count for _, count in tally.formats_not_read)
     if others:
         ends = Counter(PurePosixPath(cell).suffix.lower() for cell in tally.not_images if not unread_by_name(cell))
-        kinds.append(f"{others:,} others{_endings(ends)}")
+        kinds.append(f"{others:,} other file{'' if others == 1 else 's'}{_endings(ends)}")
     return (
         f"nothing was screened: no file below {root} ({total:,} in all) can be read as an image: "
         f"{'; '.join(kinds)}. Expected PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM"

@@ -23,7 +23,8 @@ app = command_line()
 
 EPILOG = below_help(
     "cxr-eval results.csv labels.csv",
-    "cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10% --figures figures",
+    "cxr-eval results.csv labels.xlsx --by site --prevalence 2%,10%",
+    "cxr-eval results.csv labels.csv --figures figures --tidy figures.csv",
     "cxr-eval results.csv labels.csv --positive 'PCR+' --negative 'PCR-'",
     "cxr-eval --compare a.csv b.csv labels.csv",
     then="Exit status: 0 measured, 1 tables or labels cannot be used, 2 usage. Needs the extra 'eval'.",

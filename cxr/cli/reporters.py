@@ -377,7 +377,8 @@ def _decides(model: ScreeningModel) -> str:
     decisions = model.decisions
     if decisions is None:
         return "; not calibrated: no decisions"
-    return f"; decides at {model.operating_point} ({decisions.points[model.operating_point].aim})"
+    before = " before it was adapted" if "adapted" in model.description else ""
+    return f"; decides at {model.operating_point} ({decisions.points[model.operating_point].aim}{before})"
 
 
 PROGRESS_SECONDS = 5.0

@@ -23,7 +23,7 @@ merge_app = command_line()
 @merge_app.command(
     epilog=below_help(
         "cxr-batch-merge 1.csv 2.csv 3.csv -o results.csv",
-        "cxr-batch-merge results.csv -o results.xlsx",
+        "cxr-batch-merge results.csv -o workbook.xlsx",
         then="Exit status: 0 joined, 1 refused or not writable, 2 usage.",
     )
 )
@@ -62,7 +62,8 @@ def merge_command(
             raise UsageError(f"--csv-dialect is for CSV, and the table is {wanted}; leave one of them out")
         with locked(files):
             tally = merge([read_run_result(path) for path in shards], files, wanted, csv_dialect)
-    stderr().print(f"{tally.rows:,} rows of {len(shards)} tables in {output}", highlight=False, markup=False)
+    tables = "1 table" if len(shards) == 1 else f"{len(shards):,} tables"
+    stderr().print(f"{tally.rows:,} rows of {tables} in {output}", highlight=False, markup=False)
 
 
 verify_app = command_line()
@@ -71,7 +72,7 @@ verify_app = command_line()
 @verify_app.command(
     epilog=below_help(
         "cxr-verify results.csv",
-        "cxr-verify results.xlsx --rescore 100 --root films/",
+        "cxr-verify workbook.xlsx --rescore 100 --root films/",
         then="Exit status: 0 everything holds, 1 something differs or cannot be read, 2 usage.",
     )
 )

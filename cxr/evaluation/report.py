@@ -16,6 +16,7 @@ from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
 from cxr.evaluation.audits.age_blocks import is_paediatric
 from cxr.evaluation.audits.leave_source_out import worst_source
+from cxr.evaluation.audits.robustness import AUDIT as ROBUSTNESS
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import (
@@ -46,6 +47,11 @@ ALWAYS = (
     "Age, sex and severity are not read: no figure is given by them.",
     "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
     "There is one split and one seed: how far another would move the figures is not in the intervals.",
+)
+_ELSEWHERE = (
+    "Testing on the test split is internal: its images were drawn at random from the same data as the training images. "
+    "Of other hospitals there is what stands under 'Hospitals that training never saw', and nothing of detectors and "
+    "years that are in neither."
 )
 _NOT_SHOWN = "These figures do not show that a network detects disease"
 
@@ -84,13 +90,17 @@ def too_few_images(data: ReportData, alpha: float) -> str:
     return too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
 
 
-def limitations(data: ReportData, target: str, alpha: float) -> tuple[str, ...]:
+def limitations(
+    data: ReportData, target: str, alpha: float, *, audits: Sequence[AuditRecord] = (), elsewhere: bool = False
+) -> tuple[str, ...]:
     """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
 
     Args:
         data: What was trained and tested on.
         target: Class of the operating points.
         alpha: Of the prediction sets.
+        audits: Of the network that screens.
+        elsewhere: Whether films of hospitals that are in no split were asked about too.
     """
     found = {
         name: {one.source for one in data.sources if one.label == name and one.source not in ("", UNKNOWN)}
@@ -103,7 +113,9 @@ def limitations(data: ReportData, target: str, alpha: float) -> tuple[str, ...]:
         *_collection_limits(found),
         *_patient_limits(data),
         *_prevalence_limits(data, target),
-        *ALWAYS,
+        *_robustness_limits(audits),
+        _ELSEWHERE if elsewhere else ALWAYS[0],
+        *ALWAYS[1:],
     )
 
 
@@ -127,6 +139,13 @@ def _prevalence_limits(data: ReportData, target: str) -> Iterator[str]:
     )
 
 
+def _robustness_limits(audits: Sequence[AuditRecord]) -> Iterator[str]:
+    """Say which small change of the picture costs most, where one costs too much."""
+    for one in audits:
+        if one.id == ROBUSTNESS.id and one.result is Result.WARN:
+            yield f"Small changes of the picture change answers. {one.found}"
+
+
 def _age_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
     """Say which classes come from collections of children alone, where others do not."""
     known = {name: all(map(is_paediatric, own)) for name, own in found.items() if own}
@@ -145,8 +164,8 @@ def _collection_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
     apart = [f"{one} and {other}" for one, other in combinations(known, 2) if known[one].isdisjoint(known[other])]
     if apart:
         yield (
-            f"No known collection has images of both {', nor of both '.join(apart)}: recognising the collection is "
-            "enough to tell them apart."
+            f"In training, validation and test no known collection has images of both {', nor of both '.join(apart)}: "
+            "recognising the collection is enough to tell them apart."
         )
     if unknown := [name for name in found if name not in known]:
         yield (
@@ -333,7 +352,13 @@ def assemble(
         comparisons=tuple(comparisons),
         learning_curves=tuple(epoch for candidate in candidates for epoch in _epochs(candidate)),
         reproducibility=_reproducibility(candidates, params),
-        limitations=limitations(data, decisions.target, decisions.alpha),
+        limitations=limitations(
+            data,
+            decisions.target,
+            decisions.alpha,
+            audits=[audit for audit in audits if audit.model == chosen.name],
+            elsewhere=unseen is not None,
+        ),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=standards(),
         unseen=unseen,

@@ -168,7 +168,8 @@ def _page(shown: Sequence[Shown], changed: Sequence[str], more: int, identity: s
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield f"<title>Maps of {escape(identity)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<h1>Maps of {escape(identity)}</h1>\n<p>{escape(worth)}</p>\n<p>{RESEARCH}</p>\n"
-    yield f"<p>{len(shown):,} pictures; {more:,} more rows were left aside by --explain-limit.</p>\n"
+    aside = f"; {more:,} more left aside by --explain-limit" if more else ""
+    yield f"<p>{len(shown):,} {'picture' if len(shown) == 1 else 'pictures'}{aside}.</p>\n"
     if changed:
         items = "".join(f"<li>{escape(cell)}</li>" for cell in changed)
         yield f"<p>Not drawn, because these files have changed since they were screened:</p>\n<ul>{items}</ul>\n"

@@ -292,8 +292,8 @@ def read_run_result(path: Path) -> RunResult:
         form = read_json(sidecar)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{sidecar} cannot be read ({reason_of(error)}); it is written beside every table: copy, move and rename "
-            "both alike"
+            f"{sidecar} cannot be read ({reason_of(error)}); cxr-batch writes one beside every table: give a table of "
+            "cxr-batch, and copy, move or rename both together"
         ) from error
     known = isinstance(form, dict) and form.get("manifest") == MANIFEST_VERSION
     if not known or not all(isinstance(form.get(name), dict) for name in ("tool", "results")):

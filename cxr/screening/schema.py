@@ -536,8 +536,8 @@ _ANSWER: tuple[tuple[str, Callable[[Prediction], str], AnswerRule, str, str], ..
         _trained,
         _training_rule,
         "`yes`, `no`",
-        "whether the network was trained on exactly what it sees of this file: such an answer shows nothing; empty "
-        "where that is not known",
+        "whether the network was trained on exactly what it sees of this file: such an answer does not show how good "
+        "the network is; empty where that is not known",
     ),
 )
 

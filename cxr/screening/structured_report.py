@@ -228,7 +228,9 @@ def _group(
             for name in head.classes
         ],
         qualitative_evaluations=[
-            sr.QualitativeEvaluation(_coded(name), _coded(words)) for name, words in said.items() if words
+            sr.QualitativeEvaluation(_coded(name), _coded(word))
+            for name, words in said.items()
+            for word in words.split()
         ],
         source_images=[sr.SourceImageForMeasurementGroup(film.SOPClassUID, film.SOPInstanceUID)],
     )

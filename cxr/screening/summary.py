@@ -95,9 +95,11 @@ def training_sentences(tally: Tally) -> Iterator[str]:
     """Say how many files each network was trained on."""
     for number, head in enumerate(tally.schema.heads):
         if trained := tally.in_training_set[number]["yes"]:
-            are = "file is a picture" if trained == 1 else "files are pictures"
-            yield f"{whose(tally, head)}{trained:,} {are} it was trained on; {'its' if trained == 1 else 'their'} " + (
-                "answer shows nothing" if trained == 1 else "answers show nothing"
+            one = trained == 1
+            files = "file is a picture" if one else "files are pictures"
+            yield (
+                f"{whose(tally, head)}{trained:,} {files} that the network was trained on; "
+                f"{'its answer does' if one else 'their answers do'} not show how good the network is"
             )
 
 

@@ -21,6 +21,7 @@ from cxr.inference.network import DESCRIPTION_FILE
 FEWEST = 20
 FOLDS = 5
 EVEN = 0.5
+USEFUL = 0.5  # a model that finds fewer of the cases that it was chosen for is told to be of no use
 DECIMALS = 6
 HAIR = 10.0**-DECIMALS  # so that the film at the limit lies below it, whatever the last digit
 
@@ -127,8 +128,19 @@ class Adaptation:
         )
         return (
             f"its limits were fitted to {basis} of {self.site}; they hold for films of that site alone, and nobody "
-            "measured there how many cases it finds"
+            f"measured there how many cases it finds{f'; {self.cost}' if self.cost else ''}"
         )
+
+    @property
+    def cost(self) -> str:
+        """How many cases of the model's own validation are lost; empty where none is, or where it does not say."""
+        before, after = self.sensitivity_before, self.sensitivity_after
+        if before is None or after is None or after >= before:
+            return ""
+        said = f"of the cases in the model's own validation it finds {after:.0%}, and {before:.0%} before"
+        if after < USEFUL:
+            return f"{said}: to it the site's films look like cases, and it cannot tell them apart there"
+        return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
@@ -14,6 +15,7 @@ GROUP_NAMES = (*PATIENT_NAMES, "group")
 
 POSITIVE, NEGATIVE, LEAVE_OUT = "positive", "negative", "leave_out"
 _MAPPING = ("label", "means")
+_SHOWN = 3  # files in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
     used = _chosen(path.name, first.header, wanted, sheet)
     table, _ = read_table(path, tuple(filter(None, (used.path, used.label))), sheet=wanted.sheet)
     files: dict[str, tuple[tuple[str, ...], Label]] = {}
+    places_of: dict[str, list[int]] = {}
     without_label = []
     for number, cells in table.rows:
         row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True) if column}
@@ -106,18 +109,29 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
         if not name:
             raise DataError(f"{path}, row {number}, names no file; fill in its cell '{used.path}', or remove the row")
         places = tuple(dict.fromkeys((name, raw, plain(name), _slashed(name))))
-        if places[-1] in files:
-            raise DataError(
-                f"{path}, row {number}, names {name} twice; give each file one label, and where files of several "
-                "folders have one name, write the folders too"
-            )
+        places_of.setdefault(places[-1], []).append(number)
         if not label:
             without_label.append(name)
         files[places[-1]] = places, Label(label, row.get(used.patient or "", ""), row)
+    _check_twice(path, places_of)
     if not files:
         raise DataError(f"{path} has no rows below its header; expected a file and its label in each")
     labelled = tuple(one for one in files.values() if one[1].label)
     return LabelTable(path.name, labelled, tuple(filter(None, table.header)), used, tuple(without_label))
+
+
+def _check_twice(path: Path, rows: Mapping[str, Sequence[int]]) -> None:
+    """Refuse a table that names a file in several rows, and say of the first few in which."""
+    twice = {name: found for name, found in rows.items() if len(found) > 1}
+    if not twice:
+        return
+    named = [f"{name} (rows {', '.join(map(str, found))})" for name, found in islice(twice.items(), _SHOWN)]
+    more = f" and {len(twice) - _SHOWN:,} more" if len(twice) > _SHOWN else ""
+    raise DataError(
+        f"{path} names {'a file' if len(twice) == 1 else f'{len(twice):,} files'} in several rows: "
+        f"{', '.join(named)}{more}; give each file one row, and where files of several folders have one name, write "
+        "the folders too"
+    )
 
 
 def _slashed(path: str) -> str:

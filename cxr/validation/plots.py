@@ -1,6 +1,7 @@
 """Curves of an evaluation as pictures for print: SVG, and PNG at 300 dpi; equal bytes for equal figures."""
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 DPI = 300
 SIDE = 4.0  # inches
+NO_BREAK = "\N{NO-BREAK SPACE}"
+CHARACTERS_PER_INCH = 13  # of a title of 9 points; 16.5 fit on average
 # Okabe and Ito 2008: told apart by the colour-blind, and in print by their line styles too.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
@@ -27,7 +30,6 @@ _SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 9,
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
@@ -83,12 +85,8 @@ def _drawings(network: NetworkEvaluation) -> Iterator[tuple[str, "Drawing"]]:
                 continue
             drawing, axes = _axes(SIDE, SIDE)
             draw(axes, network, curves, target)
-            axes.set_title(
-                _title(
-                    network, f"{target} against the rest, {curves.positive:,} : {curves.n - curves.positive:,} files"
-                ),
-                loc="left",
-            )
+            rest = curves.n - curves.positive
+            _write_title(drawing, network, f"{target} against the rest, {curves.positive:,} : {rest:,} files")
             yield name, drawing
     yield "confusion", _confusion(network)
 
@@ -100,10 +98,13 @@ def _axes(width: float, height: float) -> "tuple[Drawing, Axes]":
     return drawing, drawing.subplots()
 
 
-def _title(network: NetworkEvaluation, what: str) -> str:
+def _write_title(drawing: "Drawing", network: NetworkEvaluation, what: str) -> None:
+    """Write what is drawn above the whole drawing, in as many lines as its width takes."""
     trained = bool(network.in_training_set and network.in_training_set.number)
-    note = f" ({NAMES[network.believed]})" if trained else ""
-    return f"{network.network}\n{what}{note}"
+    note = f" ({NAMES[network.believed].replace(' ', NO_BREAK)})" if trained else ""
+    width = int(CHARACTERS_PER_INCH * drawing.get_figwidth())
+    lines = [line for text in (network.network, f"{what}{note}") for line in textwrap.wrap(text, width)]
+    drawing.suptitle("\n".join(lines), x=0.02, ha="left", fontsize=9)
 
 
 def _unit(axes: "Axes", across: str, up: str) -> None:
@@ -200,11 +201,12 @@ def _confusion(network: NetworkEvaluation) -> "Drawing":
     for up, row in enumerate(counts):
         for across, count in enumerate(row):
             share = shares[up][across]
-            axes.text(across, up, f"{count:,}\n{100 * share:.0f} %", ha="center", va="center", fontsize=8,
+            words = f"{count:,}\n{100 * share:.1f} %" if sum(row) else "0"
+            axes.text(across, up, words, ha="center", va="center", fontsize=8,
                       color="white" if share > 0.6 else "black")  # fmt: skip
     axes.set_xticks(range(len(network.classes)), network.classes, rotation=20, ha="right")
     axes.set_yticks(range(len(labels)), [label.label for label in labels])
     axes.set(xlabel="most probable class", ylabel="label")
     axes.spines[:].set_visible(False)
-    axes.set_title(_title(network, "files, and share of the label's"), loc="left")
+    _write_title(drawing, network, "files, and their share of the files of the label")
     return drawing

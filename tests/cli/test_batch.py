@@ -209,8 +209,9 @@ class TestNothingIsRead:
             ({"1.zip": "e.zip", "2.ZIP": "e.zip"}, {"zip": 2}, ""),
             ({"1.jp2": "c.jp2", "2.dcm": "jp2-as.dcm", "3.jxl": "b.jxl"}, {"JPEG 2000": 2, "JPEG XL": 1}, ""),
             ({"1.nii": "d.nii", "2.NII.GZ": ""}, {"NIfTI": 2}, ""),
-            ({"1.png": "e.zip", "1.txt": "", "2.txt": "", "README": ""}, {"zip": 1}, "3 others (2 .txt)"),
-            ({"1.txt": "", "2": ""}, None, "2 others (1 .txt)"),
+            ({"1.png": "e.zip", "1.txt": "", "2.txt": "", "README": ""}, {"zip": 1}, "3 other files (2 .txt)"),
+            ({"1.txt": "", "2": ""}, None, "2 other files (1 .txt)"),
+            ({"1.txt": ""}, None, "1 other file (1 .txt)"),
         ],
     )
     @pytest.mark.parametrize("more", [[], ["--fail-on", "none"], ["-q"]])

@@ -121,7 +121,9 @@ class TestSummary:
         model = deciding_model(training_pixels=[pixels])
         monkeypatch.setattr(cxr.inference.model_folder, "load_model", lambda *_: model)
         stderr = run(scans, "-o", tmp_path / "r.csv").stderr
-        assert "warning: 1 file is a picture it was trained on; its answer shows nothing" in stderr
+        assert (
+            "warning: 1 file is a picture that the network was trained on; its answer does not show how good" in stderr
+        )
         assert column(tmp_path / "r.csv", "in_training_set") == ["yes", "no", "no"]
 
     @pytest.mark.parametrize("minimum", [0.0, 0.3])

@@ -120,6 +120,7 @@ class TestAdapt:
         assert "how many cases are lost is not known: the model keeps no answers of its own validation" in said
         screened = run(films, "-o", tmp_path / "r.csv", "--model", out)
         assert "adapted" in screened.stderr
+        assert "on validation before it was adapted)" in " ".join(screened.stderr.split())
         assert "-north-" in column(tmp_path / "r.csv", "model")[0]
         suspected = [word for word in column(tmp_path / "r.csv", "decision") if word == "covid_suspected"]
         assert len(suspected) <= 3

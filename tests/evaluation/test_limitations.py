@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cxr.dataset.audits.sources import UNKNOWN, SourceCount
+from cxr.evaluation.audits.robustness import Perturbed, judge
 from cxr.evaluation.records import ReportData
 from cxr.evaluation.report import ALWAYS, limitations
 
@@ -41,6 +42,24 @@ def test_the_share_of_the_target_is_that_of_the_test_split():
     assert [one for one in limitations(uneven, "sick", 0.02) if one.startswith("Of the test images 10.0 % are sick")]
 
 
+def test_other_hospitals_are_not_said_to_be_untested_where_they_were_asked_about():
+    of = data(sick={"a": 1}, well={"a": 1})
+    inside, outside = (limitations(of, "sick", 0.02, elsewhere=elsewhere) for elsewhere in (False, True))
+    assert any("Hospitals, detectors and years that are not in the data were not tested" in one for one in inside)
+    assert not any("Hospitals, detectors and years" in one for one in outside)
+    assert any("'Hospitals that training never saw'" in one for one in outside)
+    assert len(inside) == len(outside)
+
+
+@pytest.mark.parametrize(("change", "told"), [(-0.268, 1), (-0.01, 0)])
+def test_a_change_of_the_picture_that_costs_much_is_named(change, told):
+    audit = judge((Perturbed("noise", "Gaussian noise, 8 grey levels", 0.7, change, 0.3),), "cnn1")
+    sentences = limitations(data(sick={"a": 1}, well={"a": 1}), "sick", 0.02, audits=[audit])
+    named = [one for one in sentences if one.startswith("Small changes of the picture change answers. The worst of 1 ")]
+    assert len(named) == told
+    assert all("falls by 26.8 points" in one for one in named)
+
+
 def test_a_collection_that_is_not_known_is_none():
     (unknown,) = said(sick={UNKNOWN: 4}, well={UNKNOWN: 4})
     assert unknown.startswith("Where the images of sick and well come from is not known")
@@ -57,8 +76,8 @@ def test_the_public_database_has_ages_and_collections_that_give_a_class_away():
     )
     assert "images of covid and normal from others too" in ages
     assert apart == (
-        "No known collection has images of both covid and normal, nor of both covid and viral_pneumonia: recognising "
-        "the collection is enough to tell them apart."
+        "In training, validation and test no known collection has images of both covid and normal, nor of both covid "
+        "and viral_pneumonia: recognising the collection is enough to tell them apart."
     )
 
 
@@ -82,7 +101,7 @@ def test_what_is_not_known_is_said():
 
 def test_only_the_pairs_that_share_no_collection_are_named():
     (apart,) = said(a={"x": 1, "y": 1}, b={"y": 1, "z": 1}, c={"z": 1})
-    assert (
-        apart
-        == "No known collection has images of both a and c: recognising the collection is enough to tell them apart."
+    assert apart == (
+        "In training, validation and test no known collection has images of both a and c: recognising the "
+        "collection is enough to tell them apart."
     )

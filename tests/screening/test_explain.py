@@ -193,7 +193,7 @@ def test_the_page_cannot_be_escaped_from_and_needs_no_script(tmp_path):
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert "&quot;&gt;&lt;script&gt;" in page
-    assert "3 more rows were left aside" in page
+    assert "<p>1 picture; 3 more left aside by --explain-limit.</p>" in page
     index = json.loads((tmp_path / "index.json").read_text())
     assert index["pictures"][0]["path"] == index["changed"][0] == hostile
     assert (index["beyond_limit"], index["maps"]) == (3, "worth")

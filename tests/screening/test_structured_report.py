@@ -111,6 +111,16 @@ def test_a_gate_and_several_networks_are_named(scans: Path, tmp_path: Path) -> N
     assert "67" * 32 in text
 
 
+def test_each_flag_has_a_code_of_its_own(scans: Path, tmp_path: Path) -> None:
+    uids = {"SOPInstanceUID": "1.2.3.3", "StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5"}
+    save_dicom(scans / "side.dcm", RAMP[:20], **PATIENT, **uids, ViewPosition="LL")
+    _, folder = reports(scans, tmp_path)
+    (side,) = map(dcmread, folder.glob("SR.1.2.3.3.*"))
+    codes = {element.value for element in side.iterall() if element.keyword in ("CodeValue", "LongCodeValue")}
+    assert {"elongated", "lateral"} <= codes
+    assert not [code for code in codes if " " in code]
+
+
 @pytest.mark.skipif(not shutil.which("dsrdump"), reason="dcmtk is not on this machine: apt install dcmtk")
 def test_dcmtk_reads_every_object(scans: Path, tmp_path: Path) -> None:
     _, folder = reports(scans, tmp_path)

@@ -61,10 +61,10 @@ def test_an_untouched_table_holds_in_every_check(table: Path) -> None:
 def test_a_table_without_its_manifest_is_told_what_belongs_together(table: Path) -> None:
     OutputFiles(table).manifest.unlink()
     with pytest.raises(
-        DataError, match=r"r\.manifest\.json cannot be read \(No such file or directory\); it is"
+        DataError, match=r"r\.manifest\.json cannot be read \(No such file or directory\); cxr-batch writes one"
     ) as told:
         read_run_result(table)
-    assert str(told.value).endswith("written beside every table: copy, move and rename both alike")
+    assert str(told.value).endswith("give a table of cxr-batch, and copy, move or rename both together")
 
 
 def test_a_changed_byte_is_found_by_the_hash(table: Path) -> None:

@@ -90,6 +90,20 @@ def test_sensitivity_falls_by_what_the_model_says_of_its_own_validation(tmp_path
     assert found.sensitivity_after < found.sensitivity_before
     least = 1 / (1 + np.exp(found.offset))
     assert found.sensitivity_after == pytest.approx(1 - least, abs=0.02)
+    lost = f"of the cases in the model's own validation it finds {found.sensitivity_after:.0%}, and "
+    assert found.cost.startswith(lost)
+    assert found.cost in found.warning
+
+
+def test_what_it_costs_is_said_where_it_costs_anything(model) -> None:
+    found = adapt(model, films(100, 4), NORMAL)
+    assert found.cost == ""
+    assert replace(found, sensitivity_before=0.9, sensitivity_after=0.9).cost == ""
+    some = replace(found, sensitivity_before=0.9, sensitivity_after=0.8)
+    assert some.cost == "of the cases in the model's own validation it finds 80%, and 90% before"
+    most = replace(found, sensitivity_before=0.9, sensitivity_after=0.1)
+    assert "finds 10%, and 90% before: to it the site's films look like cases" in most.cost
+    assert most.warning.endswith(most.cost)
 
 
 def test_the_folder_screens_with_the_moved_answers_and_the_same_network(model, tmp_path) -> None:

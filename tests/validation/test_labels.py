@@ -87,8 +87,17 @@ def test_columns_may_have_any_name_that_is_named(tmp_path):
         ("path,label\na.png,covid,9\n", {}, "row 2, has too many cells: 3"),
         ("path,label\n,covid\n", {}, "row 2, names no file; fill in its cell 'path'"),
         ("path,label\n", {}, "no rows below its header"),
-        ("path,label\na.png,covid\na.png,normal\n", {}, r"row 3, names a\.png twice; .* write the folders too"),
-        ("path,label\nd\\a.png,covid\nd/a.png,normal\n", {}, r"row 3, names d/a\.png twice"),
+        (
+            "path,label\na.png,covid\na.png,normal\n",
+            {},
+            r"names a file in several rows: a\.png \(rows 2, 3\); .* write the folders too",
+        ),
+        (
+            "path,label\n" + 2 * "a,covid\nb,covid\nc,covid\nd,covid\n" + "a,covid\n",
+            {},
+            r"names 4 files in several rows: a \(rows 2, 6, 10\), b \(rows 3, 7\), c \(rows 4, 8\) and 1 more; give",
+        ),
+        ("path,label\nd\\a.png,covid\nd/a.png,normal\n", {}, r"names a file in several rows: d/a\.png \(rows 2, 3\)"),
     ],
 )
 def test_wrong_labels_are_refused_with_the_row_or_the_columns(tmp_path, text, wanted, sentence):

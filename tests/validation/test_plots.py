@@ -1,6 +1,7 @@
 import re
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -29,6 +30,22 @@ def test_equal_reports_give_equal_pictures(tmp_path):
     report = evaluate(rows(30))
     first, second = (draw_figures(report, tmp_path / name) for name in "ab")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.parametrize("name", ["n", 5 * "network-", "x" * 60])
+def test_titles_stay_within_the_picture(tmp_path, name):
+    table = [one | {"model": name} for one in trained(rows(90), 0)]
+    for path in draw_figures(evaluate(table, question=ask(seed=1)), tmp_path):
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                assert np.asarray(picture.convert("L"))[:, -3:].min() == 255, path.name
+
+
+def test_a_label_without_answered_files_has_no_share(tmp_path):
+    table = [*(one for one in rows(30) if not one["path"].startswith("normal/")), unanswered("normal/x.png")]
+    draw_figures(evaluate(table, question=ask(target="covid")), tmp_path)
+    drawn = re.findall("<!-- (.+) -->", (tmp_path / "confusion.svg").read_text())
+    assert drawn.count("0") - drawn.count("0.0 %") == 3
 
 
 def test_each_network_of_several_has_its_own_pictures(tmp_path):

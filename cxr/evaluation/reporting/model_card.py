@@ -224,7 +224,7 @@ def render_card(description: JsonObject) -> str:
         shares=_class_shares(description["data"]),
         decline=decline,
     )
-    calibrated = "calibrated" if measured else "not calibrated"
+    calibrated = "calibrated on validation" if measured else "not calibrated"
     return "\n".join(
         [
             f"# Model card: {name}-{description['network']['sha256'][:12]}\n",

@@ -200,7 +200,7 @@ def test_the_card_puts_out_of_scope_first_and_has_the_reports_figures(whole: Rep
     found = whole.models[0].classes[0].sensitivity
     assert f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" in card
     assert whole.verdict.headline in card
-    assert "in this order, calibrated" in card
+    assert "in this order, calibrated on validation." in card
     assert "commit `abc123`" in card
 
 
