@@ -50,7 +50,7 @@ ALWAYS = (
 )
 _ELSEWHERE = (
     "Testing on the test split is internal: its images were drawn at random from the same data as the training images. "
-    "Of other hospitals there is what stands under 'Hospitals that training never saw', and nothing of detectors and "
+    "Of other hospitals there is what stands under 'Hospitals left out of training', and nothing of detectors and "
     "years that are in neither."
 )
 _NOT_SHOWN = "These figures do not show that a network detects disease"

@@ -124,6 +124,7 @@ def _described(
     described = read_json(folder / DESCRIPTION_FILE)
     return described | {
         "name": NAME,
+        "architecture": params.network,
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
         "params": described["params"] | {"last_layer": params.model_dump(mode="json")},

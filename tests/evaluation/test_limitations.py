@@ -47,7 +47,7 @@ def test_other_hospitals_are_not_said_to_be_untested_where_they_were_asked_about
     inside, outside = (limitations(of, "sick", 0.02, elsewhere=elsewhere) for elsewhere in (False, True))
     assert any("Hospitals, detectors and years that are not in the data were not tested" in one for one in inside)
     assert not any("Hospitals, detectors and years" in one for one in outside)
-    assert any("'Hospitals that training never saw'" in one for one in outside)
+    assert any("'Hospitals left out of training'" in one for one in outside)
     assert len(inside) == len(outside)
 
 

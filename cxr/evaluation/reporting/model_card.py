@@ -138,7 +138,7 @@ def _figures(card: CardFigures) -> str:
 
 def _parts(card: CardFigures) -> Iterator[str]:
     if card.unseen:
-        yield "## Hospitals that training never saw"
+        yield "## Hospitals left out of training"
         for block in unseen_blocks(card.unseen):
             yield from markdown(block)
     if card.out_of_scope:
@@ -285,11 +285,18 @@ _RATES = ("sensitivity", "specificity")
 _OVERALL = ("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss")
 
 
+def _architecture(description: JsonObject) -> str:
+    """Return what the network is, which its name does not say where a last layer was fitted anew."""
+    if "architecture" not in description:
+        return f"`{description['name']}`"
+    return f"`{description['architecture']}`, with its last layer fitted anew"
+
+
 def _network(description: JsonObject, calibrated: str) -> str:
     side = description["image_side"]
     return f"""## Network
 
-- Architecture `{description["name"]}`{_members(description)}: {description["parameters"]:,} weights, initialised {
+- Architecture {_architecture(description)}{_members(description)}: {description["parameters"]:,} weights, initialised {
         _initialised(description)
     }.
 - Cost: {description["gflop_per_image"]:.3f} GFLOP an image, a multiply-add counted as two.

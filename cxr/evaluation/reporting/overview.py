@@ -113,7 +113,7 @@ def unseen_section(report: Report) -> Section | None:
     """Hospitals that were left out of training, where any was."""
     if report.unseen is None:
         return None
-    return Section("hospitals", "Hospitals that training never saw", unseen_blocks(report.unseen))
+    return Section("hospitals", "Hospitals left out of training", unseen_blocks(report.unseen))
 
 
 def out_of_scope_blocks(found: Sequence[OutOfScopeFilms]) -> list[Block]:

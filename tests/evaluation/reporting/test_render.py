@@ -230,6 +230,13 @@ def test_films_of_no_class_stand_beside_them_with_what_each_was_called(whole: Re
     assert "Films of no class" not in card_of(whole)
 
 
+def test_the_card_names_the_network_and_not_how_its_last_layer_was_fitted_alone(whole: Report) -> None:
+    assert "- Architecture `cnn1`: " in card_of(whole)
+    evaluation = {"card": as_json(describe_for_card(whole, "cnn1"))}
+    named = {"name": "last_layer", "architecture": "lite0", "evaluation": evaluation, "commit": "abc123"}
+    assert "- Architecture `lite0`, with its last layer fitted anew: " in render_card(description() | named)
+
+
 def test_the_card_of_little_says_what_was_not_measured() -> None:
     assert "Recall on sources left out: not measured." in card_of(small())
 
