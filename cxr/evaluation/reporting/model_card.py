@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cxr.core.audit import Result
 from cxr.core.files import JsonObject
-from cxr.core.records import from_json
+from cxr.core.records import from_json, parts
 from cxr.evaluation.audits.appearance_floor import GainOverBaseline
 from cxr.evaluation.audits.leave_source_out import HeldOutSource, worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
@@ -19,7 +19,7 @@ from cxr.evaluation.reporting.network import (
     referred_paragraph,
     source_blocks,
 )
-from cxr.evaluation.reporting.networks import class_table, predictive_table
+from cxr.evaluation.reporting.networks import calibration_paragraph, class_table, predictive_table
 from cxr.evaluation.reporting.overview import out_of_scope_blocks, unseen_blocks
 from cxr.evaluation.reporting.render import markdown, plain
 from cxr.evaluation.stats.calibration import TestedCalibration
@@ -158,6 +158,7 @@ def _parts(card: CardFigures) -> Iterator[str]:
     )
     for block in (
         _measures(card.metrics),
+        calibration_paragraph(**parts(card.calibration)),
         class_table(card.classes),
         predictive_table(card.classes),
         *point_blocks(card.operating_points),

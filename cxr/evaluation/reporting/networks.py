@@ -217,17 +217,20 @@ def distribution_blocks(model: ModelReport, place: str) -> list[Block]:
 def calibration_blocks(model: ModelReport, place: str) -> list[Block]:
     """Before and after the temperature, and reliability."""
     found = model.calibration
-    return [_verdict(found), _calibration(found), Grid(tuple(reliability_charts(place, found)))]
+    verdict = calibration_paragraph(found.temperature, found.after, found.distinguishable)
+    return [verdict, _calibration(found), Grid(tuple(reliability_charts(place, found)))]
 
 
-def _verdict(found: CalibrationByTemperature) -> Paragraph:
+def calibration_paragraph(temperature: float | None, after: TestedCalibration, distinguishable: bool) -> Paragraph:
+    """The temperature, and whether the error that remains is more than chance."""
     words = (
-        "The error that remains is larger than chance explains: the probabilities are not calibrated."
-        if found.distinguishable
-        else "The error that remains is no larger than a perfectly calibrated network would show."
+        "That is larger than chance explains: on the test split the probabilities are not calibrated."
+        if distinguishable
+        else "That is no larger than a perfectly calibrated network would show."
     )
-    temperature = number(found.temperature).pieces
-    return Paragraph(("Logits are divided by the temperature ", *temperature, ", fitted on validation. ", words))
+    left = "The calibration error that remains (ECE, fifteen bins) is "
+    divided = ("Logits are divided by the temperature ", *number(temperature).pieces, ", fitted on validation. ")
+    return Paragraph((*divided, left, *number(after.ece15).pieces, ". ", words))
 
 
 def _calibration(found: CalibrationByTemperature) -> Table:

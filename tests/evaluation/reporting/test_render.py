@@ -200,6 +200,8 @@ def test_the_card_puts_out_of_scope_first_and_has_the_reports_figures(whole: Rep
     found = whole.models[0].classes[0].sensitivity
     assert f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" in card
     assert whole.verdict.headline in card
+    error = whole.models[0].calibration.after.ece15
+    assert f"The calibration error that remains (ECE, fifteen bins) is {error:.3f}. That is " in card
     assert "in this order, calibrated on validation." in card
     assert "commit `abc123`" in card
 
