@@ -91,6 +91,7 @@ def test_the_folder_says_what_was_trained_and_found(folder):
     assert len(pd.read_csv(folder / "history.csv")) == form["training"]["epochs"] == 14
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_seed_and_data_give_the_same_weights_and_thresholds(films, table, pinned_tensorflow, tmp_path):
     folders = [train(films, table, pinned_tensorflow, tmp_path / name, epochs=1, negatives=0.1) for name in "ab"]

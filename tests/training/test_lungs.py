@@ -149,6 +149,7 @@ def test_a_trained_segmenter_finds_the_lungs_of_films_held_out_and_says_how_well
     assert len(pd.read_csv(folder / "history.csv")) == form["training"]["epochs"] == 25
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_seed_and_data_give_the_same_weights(lungs, drawn, pinned_tensorflow, tmp_path):
     first, second = (
