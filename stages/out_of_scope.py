@@ -30,6 +30,8 @@ def main(
 
     images = films_of_no_class(read_release(data).images, shared.classes, own)
     sides, small = plane_sides(values, shared.image), shared.image.small
+    for label in (label for label, files in images.items() if not files):
+        typer.echo(f"{data} has no films of {label}, which out_of_scope.labels names: nothing is asked about them")
 
     make_folder(output)
     with scratch_folder(output) as scratch:
