@@ -14,6 +14,7 @@ MAKE = "import sys, pathlib; import screening_files; screening_files.keras_model
 LOAD = "import sys, keras; print(keras.models.load_model(sys.argv[1]).output_shape)"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_network_of_the_keras_script_needs_keras_alone(tmp_path):
     subprocess.run([sys.executable, "-c", MAKE, tmp_path], cwd=BENCHMARKS, check=True)

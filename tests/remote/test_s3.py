@@ -97,6 +97,7 @@ def test_a_connection_that_is_cut_again_and_again_loses_nothing(
     assert (tmp_path / "r.csv").read_bytes() == local.read_bytes()
 
 
+@pytest.mark.long
 def test_a_connection_that_stays_away_ends_the_run_and_the_same_command_goes_on(
     address: str, local: Path, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

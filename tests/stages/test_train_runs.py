@@ -53,6 +53,7 @@ def digests(folder):
     return {path.name: sha256_of(path) for path in sorted((folder / "models/cnn1").iterdir())}
 
 
+@pytest.mark.long
 def test_the_variable_switches_recording_on_and_the_files_of_the_network_stay_the_same(project):
     pytest.importorskip("tensorboard", reason="the extra 'tensorboard' is not installed")
     status, said = stage(project, WITHOUT_TENSORBOARD)

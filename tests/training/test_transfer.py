@@ -124,7 +124,7 @@ def test_features_computed_once_are_the_networks_own_whatever_stands_beside_them
 
 
 @pytest.mark.slow
-@BOTH
+@pytest.mark.parametrize("name", ["vgg16", pytest.param("resnet50", marks=pytest.mark.long)])
 def test_first_the_head_alone_changes_then_the_convolutions_of_the_last_block_with_it(
     name, weights, bright_and_dark, imagenet, shared, judged
 ):
