@@ -19,7 +19,7 @@ def main(
         Path | None, typer.Option(help="Table written by leave_source_out. [default: only last layers are refitted]")
     ] = None,
     hospitals: Annotated[
-        Path | None, typer.Option(help="Table written by leave_hospital_out. [default: none is left out]")
+        Path | None, typer.Option(help="Table of last_layer or leave_hospital_out. [default: none is left out]")
     ] = None,
     out_of_scope: Annotated[
         Path | None,

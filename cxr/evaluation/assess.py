@@ -227,7 +227,7 @@ def read_out_of_scope(folder: Path | None, chosen: Candidate, gate: Gate | None)
         return ()
     judged = judge_images(gate, table, read_images(folder / IMAGES_FILE)) if gate else unjudged(len(table))
     named = table.assign(split="", group=table["duplicate_group"])
-    outputs = run_network(chosen.model, named, planes_of_side(folder, chosen.model.plane_side))
+    outputs = run_network(chosen.model, named, planes_of_side(folder, chosen.model.plane_side), of_classes=False)
     return measure_out_of_scope(outputs, table["label"].to_numpy(str), chosen.decisions, judged)
 
 

@@ -328,7 +328,9 @@ def _verdicts(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> l
     verdicts = list(judge({n: (_facts(row), images[row["index"]]) for n, row in enumerate(rows)}, gate).values())
     lost = [verdict for verdict in verdicts if verdict.reason and verdict.reason not in GATE_REASONS]
     if lost:
-        raise ModelError(f"the gate has no verdict on {len(lost)} images ({lost[0].detail}); run: dvc repro train_gate")
+        raise ModelError(
+            f"the gate has no verdict on {len(lost)} images ({lost[0].detail}); run: dvc repro release/dvc.yaml:train_gate"
+        )
     return verdicts
 
 

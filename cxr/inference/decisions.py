@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError
 from cxr.core.files import read_json, reason_of
-from cxr.inference.network import softmax
+from cxr.inference.network import ONE_RUN, softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,28 @@ class Fields:
         if key not in self.form:
             raise ModelError(f"{self.where} lacks {key}; run: dvc repro evaluate")
         return self.form[key]
+
+
+def read_fields(path: Path, key: str, version: int, what: str) -> Fields:
+    """Read the description of a network that stands beside the one that answers, as `train_<key>` writes it.
+
+    Args:
+        path: Of the file.
+        key: Whose value is the version of its form.
+        version: That this program reads.
+        what: It describes, such as `a gate`.
+
+    Raises:
+        ModelError: It is absent, or of another form.
+    """
+    remedy = f"{ONE_RUN}, or run: dvc repro release/dvc.yaml:train_{key}"
+    try:
+        form = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({reason_of(error)}); {remedy}") from error
+    if not isinstance(form, dict) or form.get(key) != version:
+        raise ModelError(f"{path} does not describe {what} of form {version}; {remedy}")
+    return Fields(form, str(path))
 
 
 def _is_number(value: object) -> bool:

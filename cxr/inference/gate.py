@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
-from cxr.core.files import read_json, reason_of
 from cxr.core.image import ImageFacts, Plane
 from cxr.core.processor import limit_error
-from cxr.inference.decisions import Fields
-from cxr.inference.network import Failure, Floats, Name, Network, files_digest, predict_with_fallback
+from cxr.inference.decisions import Fields, read_fields
+from cxr.inference.network import ONE_RUN, Failure, Floats, Name, Network, files_digest, predict_with_fallback
 
 Texts = NDArray[np.str_]
 
@@ -94,7 +93,6 @@ def unjudged(images: int) -> Judged:
 GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE = "gate.json", "gate.xml", "gate.bin"
 GATE_FILES = (GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE)
 GATE_FORM = 1
-ONE_RUN = "take the whole folder from one run"
 
 
 class Sign(StrEnum):
@@ -160,16 +158,7 @@ def limits_form(limits: Limits) -> dict[str, float]:
 
 def read_form(folder: Path) -> Fields:
     """Read gate.json in `folder`; raises ModelError where it is absent or of another form."""
-    path = folder / GATE_FILE
-    try:
-        form = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read ({reason_of(error)}); {ONE_RUN}, or run: dvc repro train_gate"
-        ) from error
-    if not isinstance(form, dict) or form.get("gate") != GATE_FORM:
-        raise ModelError(f"{path} does not describe a gate of form {GATE_FORM}; run: dvc repro train_gate")
-    return Fields(form, str(path))
+    return read_fields(folder / GATE_FILE, "gate", GATE_FORM, "a gate")
 
 
 @dataclass(frozen=True, slots=True)

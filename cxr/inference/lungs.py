@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError
-from cxr.core.files import read_json, reason_of
 from cxr.core.image import Masks, Plane
 from cxr.core.processor import limit_error
-from cxr.inference.decisions import Fields
-from cxr.inference.network import Floats, Network, files_digest
+from cxr.inference.decisions import read_fields
+from cxr.inference.network import ONE_RUN, Floats, Network, files_digest
 
 LUNGS = "lungs"  # output of the network, and the key of a model's description that names its segmenter
 LUNGS_FILE, LUNGS_NETWORK_FILE, LUNGS_WEIGHTS_FILE = "lungs.json", "lungs.xml", "lungs.bin"
 LUNGS_FILES = (LUNGS_FILE, LUNGS_NETWORK_FILE, LUNGS_WEIGHTS_FILE)
 LUNGS_FORM = 1
-ONE_RUN = "take the whole folder from one run"
 
 
 class LungNetwork(Network):
@@ -61,7 +59,7 @@ def load_lungs(folder: Path, threads: int = 0, pinned: bool = True) -> Segmenter
     Raises:
         ModelError: A file is absent, is not what it should be, or is of another training than the others.
     """
-    form = _read_form(folder)
+    form = read_fields(folder / LUNGS_FILE, LUNGS, LUNGS_FORM, "a lung segmenter")
     if form.inner("network").text("sha256", "[0-9a-f]{64}") != lung_network_fingerprint(folder):
         raise ModelError(f"{form.where} describes another network than the {LUNGS_NETWORK_FILE} beside it; {ONE_RUN}")
     side = form.count("image_side", 1)
@@ -78,22 +76,6 @@ def lungs_fingerprint(folder: Path) -> str:
 def lung_network_fingerprint(folder: Path) -> str:
     """Return the SHA-256 over the digests of graph and weights. Raises ModelError where one is absent."""
     return files_digest(folder, (LUNGS_NETWORK_FILE, LUNGS_WEIGHTS_FILE), "whole lung segmenter")
-
-
-def _read_form(folder: Path) -> Fields:
-    path = folder / LUNGS_FILE
-    try:
-        form = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read ({reason_of(error)}); {ONE_RUN}, or run: dvc repro release/dvc.yaml:train_lungs"
-        ) from error
-    if not isinstance(form, dict) or form.get(LUNGS) != LUNGS_FORM:
-        raise ModelError(
-            f"{path} does not describe a lung segmenter of form {LUNGS_FORM}; run: dvc repro release/dvc.yaml:"
-            "train_lungs"
-        )
-    return Fields(form, str(path))
 
 
 def _require_masks(network: LungNetwork, folder: Path, side: int) -> None:

@@ -10,9 +10,7 @@ from cxr.imaging.plane_rule import require_plane_rule
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
 from cxr.inference.lungs import LUNGS, LUNGS_FILE, LUNGS_FILES, Segmenter, load_lungs, lungs_fingerprint
-from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, fingerprint
-
-ONE_RUN = "take the whole folder from one run"
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, ONE_RUN, Network, fingerprint
 
 
 def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
@@ -188,7 +186,7 @@ def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> Screening
     if found != description["network"]["sha256"]:
         raise ModelError(
             f"{folder} holds a network with SHA-256 {found[:12]}..., but its {DESCRIPTION_FILE} describes "
-            f"{description['network']['sha256'][:12]}...; take the whole folder from one run"
+            f"{description['network']['sha256'][:12]}...; {ONE_RUN}"
         )
     decisions = load_decisions(folder, description)
     point = decisions.default_point if decisions else ""
@@ -198,7 +196,7 @@ def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> Screening
     if bool(model.members) != network.has_members:
         raise ModelError(
             f"the network in {folder} {'has' if network.has_members else 'lacks'} an output for members, but its "
-            f"{DESCRIPTION_FILE} says otherwise; take the whole folder from one run"
+            f"{DESCRIPTION_FILE} says otherwise; {ONE_RUN}"
         )
     return model
 

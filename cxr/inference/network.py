@@ -25,6 +25,9 @@ CALIBRATION_FILE = "calibration.csv"
 ENSEMBLE = "ensemble"  # name, stage, section and folder of the network that joins others
 
 
+ONE_RUN = "take the whole folder from one run"
+
+
 def fingerprint(folder: Path) -> str:
     """Return the SHA-256 over the digests of graph and weights of the exported network in `folder`."""
     return files_digest(folder, (NETWORK_FILE, NETWORK_WEIGHTS_FILE), "exported network")
@@ -39,9 +42,7 @@ def files_digest(folder: Path, names: Iterable[str], what: str) -> str:
     try:
         digests = [sha256_of(folder / name) for name in names]
     except OSError as error:
-        raise ModelError(
-            f"{folder} has no {what} ({error.strerror}: {error.filename}); take the whole folder from one run"
-        ) from error
+        raise ModelError(f"{folder} has no {what} ({error.strerror}: {error.filename}); {ONE_RUN}") from error
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

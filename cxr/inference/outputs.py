@@ -79,13 +79,16 @@ class SavedOutputs:
 PER_IMAGE = ("files", "index", "truth", "split", "group", "source", "logits", "features", MEMBERS)
 
 
-def run_network(model: ScreeningModel, table: "pd.DataFrame", images: Plane) -> SavedOutputs:
+def run_network(
+    model: ScreeningModel, table: "pd.DataFrame", images: Plane, *, of_classes: bool = True
+) -> SavedOutputs:
     """Run an exported network over every row of a split table, or of one of films of no class.
 
     Args:
         model: Loaded from its folder.
         table: A split table.
         images: uint8 (n, side, side).
+        of_classes: Whether every label is a class; else none is.
 
     Raises:
         ModelError: The network was made for planes of another side.
@@ -106,7 +109,7 @@ def run_network(model: ScreeningModel, table: "pd.DataFrame", images: Plane) -> 
         classes=model.classes,
         files=table["file"].to_numpy(str),
         index=index,
-        truth=np.array([numbers.get(label, NO_CLASS) for label in table["label"]], np.int64),
+        truth=np.array([numbers[label] if of_classes else NO_CLASS for label in table["label"]], np.int64),
         split=table["split"].to_numpy(str),
         group=table["group"].to_numpy(np.int64),
         source=table["source"].to_numpy(str),

@@ -101,6 +101,13 @@ def test_every_image_of_the_classes_is_in_the_manifest(project):
     assert table["synthetic"].all()
 
 
+def test_the_network_that_screens_is_asked_about_films_of_no_class(project):
+    (found,) = read_json(project / "release/reports/report.json")["out_of_scope"]
+    assert (found["label"], found["n"]) == ("lung_opacity", 2)
+    assert sum(share["value"] for share in found["called"].values()) == pytest.approx(1)
+    assert list(found["called"]) == ["covid", "normal", "viral_pneumonia"]
+
+
 def test_the_split_keeps_patients_together(project):
     table = pd.read_csv(project / "work/split.csv")
     assert table.groupby("patient")["split"].nunique().max() == 1
