@@ -329,7 +329,8 @@ def _verdicts(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> l
     lost = [verdict for verdict in verdicts if verdict.reason and verdict.reason not in GATE_REASONS]
     if lost:
         raise ModelError(
-            f"the gate has no verdict on {len(lost)} images ({lost[0].detail}); run: dvc repro release/dvc.yaml:train_gate"
+            f"the gate has no verdict on {len(lost)} images ({lost[0].detail}); "
+            "run: dvc repro release/dvc.yaml:train_gate"
         )
     return verdicts
 

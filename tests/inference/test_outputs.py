@@ -7,7 +7,7 @@ import pytest
 from cxr.core.errors import DataError, ModelError
 from cxr.inference.decisions import disagreeing
 from cxr.inference.model_folder import load_model
-from cxr.inference.outputs import run_network, write_outputs
+from cxr.inference.outputs import NO_CLASS, run_network, write_outputs
 from tests.evaluation.cases import CLASSES, planes, read_outputs, saved, split_table, trained
 
 
@@ -96,3 +96,11 @@ def test_planes_of_another_side_are_refused_before_the_network_runs(tmp_path):
     model = load_model(trained(tmp_path / "cnn1"))
     with pytest.raises(ModelError, match="takes planes of 16 pixels, work/prepared has 20; run: dvc repro"):
         run_network(model, table, planes(table, side=20))
+
+
+def test_films_of_no_class_are_asked_only_where_that_is_said(tmp_path):
+    table, model = split_table(10), load_model(trained(tmp_path / "cnn1"))
+    others, images = table.assign(label="tuberculosis"), planes(table)
+    assert set(run_network(model, others, images, of_classes=False).truth) == {NO_CLASS}
+    with pytest.raises(KeyError):
+        run_network(model, others, images)
