@@ -1,6 +1,7 @@
 """All stages one after the other, without DVC, on a few drawn films; then the bulk command."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
 
 pytestmark = pytest.mark.slow
 
-SIDE = 32
+SIDE, LARGER = 32, 48  # of all networks but one
 MEASURED = [Path(one).name for one in networks("release/dvc.yaml")]
 RELEASED = [
     stage.removeprefix("train_")
@@ -41,9 +42,37 @@ def command(file: str, name: str) -> list[str]:
     return [sys.executable, str(ROOT / f"stages/{name}.py"), *arguments.split()]
 
 
+WRITE_WHAT_IS_READ = """
+import atexit, os, sys
+
+place, read = os.path.join(os.getcwd(), ""), set()
+
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+        if path.startswith(place) and arguments[2] & os.O_ACCMODE == os.O_RDONLY and os.path.isfile(path):
+            read.add(path[len(place):])
+
+sys.addaudithook(note)
+atexit.register(lambda: open(os.environ["READ"], "a").writelines(f"{path}\\n" for path in sorted(read)))
+"""
+
+
 def succeeded(file, name, folder):
-    done = subprocess.run(command(file, name), cwd=folder, capture_output=True, text=True, check=False)
+    """Run a stage; the files of the project that it read are then named in a file beside the project."""
+    site = folder.with_name("site")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]),
+        "READ": str(read_by(folder, file, name)),
+    }
+    site.mkdir(exist_ok=True)
+    (site / "sitecustomize.py").write_text(WRITE_WHAT_IS_READ)
+    done = subprocess.run(command(file, name), cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+def read_by(folder, file, name):
+    return folder.with_name(f"{Path(file).parent.name}.{name}.read")
 
 
 def write_params(path, params):
@@ -73,7 +102,6 @@ def project(tmp_path_factory):
     write_sample(folder / "data", per_class=12, per_opacity=2)
     shipped = {name: YAML(typ="safe").load(ROOT / name) for name in ("params.yaml", "release/params.yaml")}
     first, release = shipped.values()
-    first["image"]["side"] = SIDE
     first["prepare"]["expected_files"] = 36
     first["evaluate"] |= {"gate": "none", "lungs": "none"}  # the packaged ones take planes of another side
     release["train_lite0"]["weights"] = "random"
@@ -83,6 +111,7 @@ def project(tmp_path_factory):
         for name in (name for name in values if name.startswith("train_")):
             values[name] |= {"side": SIDE, "epochs": 1}
         values["evaluate"]["alpha"] = 0.45  # of two validation images a class, one may be left out: sets differ
+    first["image"]["side"] = first["train_resnet50"]["side"] = LARGER
     release["train_gate"]["epochs"] = 4  # after fewer it rejects nearly everything
     (folder / "release").mkdir()
     for name, values in shipped.items():
@@ -92,6 +121,19 @@ def project(tmp_path_factory):
         if name != "compare":  # the packaged model takes planes of another side
             succeeded(file, name, folder)
     return folder
+
+
+@pytest.mark.parametrize(("file", "name"), [one for one in STAGES if one[1] != "compare"])
+def test_what_a_stage_reads_is_listed(file, name, project):
+    """A file that is read and not listed would leave its stage as it is when it changes."""
+    listed = {*resolved(file, name, "deps"), "params.yaml", "release/params.yaml", *resolved(file, name, "outs")}
+    listed |= {"reports/environment.json"}  # a training only says that another machine made what is there
+    read = read_by(project, file, name).read_text().split("\n")[:-1]
+    places = {
+        one: {one, *map(Path.as_posix, Path(one).parents)} for one in read if "/." not in one
+    }  # no temporary file
+    assert [one for one, above in places.items() if listed.isdisjoint(above)] == []
+    assert any(one.startswith(("data/", "work/", "models/", "release/")) for one in read)
 
 
 def test_every_image_of_the_classes_is_in_the_manifest(project):
