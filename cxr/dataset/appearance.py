@@ -71,7 +71,15 @@ def _sobel(planes: Plane) -> NDArray[np.float32]:
 
 def _five(values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     flat = values.reshape(len(values), -1)
-    return [np.asarray(of(flat, axis=1)) for of in (np.min, np.max, np.mean, np.median, np.std)]
+    return [flat.min(axis=1), flat.max(axis=1), flat.mean(axis=1), _medians(flat), flat.std(axis=1)]
+
+
+def _medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median of each row, as `np.median` does, which takes ten times as long: it looks for two at once."""
+    middle = values.shape[1] // 2
+    halves = np.partition(values, middle, axis=1)
+    above = halves[:, middle]
+    return above if values.shape[1] % 2 else (halves[:, :middle].max(axis=1) + above) / 2
 
 
 def _frame(planes: Plane) -> Features:

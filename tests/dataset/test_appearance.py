@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy.ndimage import sobel
 
 from cxr.dataset.appearance import appearance_features, border_features, centre_mask
@@ -21,6 +22,12 @@ def by_hand(plane):
 def test_the_22_numbers_are_what_they_say():
     stack = planes()
     assert np.allclose(appearance_features(stack), [by_hand(plane) for plane in stack], rtol=1e-4)
+
+
+@pytest.mark.parametrize("side", [40, 41])
+def test_medians_are_exact_for_an_even_and_an_odd_number_of_pixels(side):
+    stack = np.clip(np.random.default_rng(1).normal(40, 30, (5, side, side)), 0, 255).astype(np.uint8)
+    assert np.array_equal(appearance_features(stack)[:, 3], np.median(stack.reshape(5, -1).astype(np.float32), axis=1))
 
 
 def test_a_planes_numbers_do_not_depend_on_its_neighbours(monkeypatch):

@@ -20,7 +20,7 @@ Groups = NDArray[np.int64]
 FOLDS = 5
 TEST_FOLDS = 3  # of the permutation test, which fits once a fold and permutation
 PERMUTATIONS = 200
-MOST_ROWS = 4000  # of the permutation test: what 4,000 groups do not show is no leak
+MOST_ROWS = 2000  # of the permutation test: what 2,000 groups do not show is no leak
 
 
 class Classifier(Protocol):
@@ -64,7 +64,7 @@ def permutation_p(features: Features, labels: Labels, groups: Groups, seed: int)
     """Return how often permuted labels can be told at least as well: p of a permutation test, 1/201 at the least.
 
     The statistic is the cross-validated balanced accuracy of a small decision tree, on one image of each group,
-    because only groups can be exchanged (Ojala and Garriga 2010), and on 4,000 groups at most.
+    because only groups can be exchanged (Ojala and Garriga 2010), and on 2,000 groups at most.
     """
     _, first = np.unique(groups, return_index=True)
     first = at_most(first, MOST_ROWS, seed)
