@@ -237,6 +237,12 @@ class Options:
     report: Annotated[
         Path | None, _rows(metavar="HTML", help="Also write a page with thumbnails, to look at offline.")
     ] = None
+    redcap: Annotated[
+        Path | None,
+        _rows(
+            metavar="CSV", help="Also write the rows as REDCap imports them, and its data dictionary: docs/redcap.md."
+        ),
+    ] = None
     copy_to: Annotated[
         Path | None,
         _rows(metavar="DIR", help="Also copy the files into folders by decision, below DIR: docs/sorting.md."),
@@ -433,6 +439,15 @@ def check_options(options: Options) -> None:
             f"--csv-dialect is for CSV, and the table is {wanted}; leave one of them out",
         ),
         (options.to_stdout and options.report, "--report needs a results file; give one with -o"),
+        (options.to_stdout and options.redcap, "--redcap needs a results file; give one with -o"),
+        (
+            options.redcap and options.redcap.suffix.lower() != ".csv",
+            f"--redcap {options.redcap}: REDCap imports CSV; give a name that ends in .csv",
+        ),
+        (
+            options.redcap and str(options.redcap) == options.output,
+            "--redcap and -o name the same file; the records of REDCap need a name of their own",
+        ),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
         *((options.to_stdout, f"{option} needs a results file; give one with -o") for option in options.folders),
         (options.copy_to and options.link_to, "--copy-to and --link-to exclude each other; give one of them"),

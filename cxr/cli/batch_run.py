@@ -92,6 +92,10 @@ def _run(options: Options, reporter: Reporter) -> int:
             from cxr.screening.gallery import write_gallery
 
             write_gallery(options.report, work, files, tally)
+        if files and options.redcap:
+            from cxr.screening.redcap import write_records
+
+            write_records(options.redcap, work, files)
         if files and options.explain:
             reporter.explained(write_explained(options, options.explain, work, files))
         if files and (sorted_to := options.copy_to or options.link_to):

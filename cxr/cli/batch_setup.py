@@ -11,6 +11,7 @@ from cxr.cli.batch_options import DvcModel, EngineName, Options, naming_of, quer
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import guarded, real
 from cxr.core.processor import available_cores
+from cxr.core.redcap import dictionary_beside
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
 from cxr.screening.candidates import Candidate, Found, Query, common_root
@@ -221,7 +222,8 @@ def own_of(options: Options, files: OutputFiles | None) -> frozenset[str]:
         from cxr.remote.filesystem import own_addresses
 
         own |= own_addresses(options.output, files)
-    return own | (frozenset({str(real(options.report))}) if options.report else frozenset())
+    beside = [options.report, *((options.redcap, dictionary_beside(options.redcap)) if options.redcap else ())]
+    return own | frozenset(str(real(path)) for path in beside if path)
 
 
 def inputs_of(options: Options, names: Sequence[str], own: frozenset[str]) -> tuple[Naming, Query, Found]:

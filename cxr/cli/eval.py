@@ -141,7 +141,9 @@ def main(
     redcap: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write CSV, a record a set of files, as REDCap imports it.", rich_help_panel=WRITTEN
+            metavar="FILE",
+            help="Write CSV, a record a figure, as REDCap imports it, and its data dictionary.",
+            rich_help_panel=WRITTEN,
         ),
     ] = None,
     figures: Annotated[
@@ -191,16 +193,17 @@ class _Outputs:
     def write(self, report: "TableEvaluation | TableComparison") -> None:
         """Write the files, then print."""
         from cxr.validation.external import TableEvaluation
-        from cxr.validation.report import blocks, record_table, render_markdown, tidy_table
+        from cxr.validation.report import blocks, render_markdown, tidy_table, write_redcap_figures
 
         if self.json:
             write_json(self.json, report)
         if self.markdown:
             write_text(self.markdown, render_markdown(report))
         if isinstance(report, TableEvaluation):
-            for path, table in ((self.tidy, tidy_table), (self.redcap, record_table)):
-                if path:
-                    write_text(path, table(report))
+            if self.tidy:
+                write_text(self.tidy, tidy_table(report))
+            if self.redcap:
+                write_redcap_figures(self.redcap, report)
             if self.figures:
                 from cxr.validation.plots import draw_figures
 

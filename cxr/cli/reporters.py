@@ -16,6 +16,7 @@ from rich.text import Text
 from cxr.cli.batch_options import Options, Verbosity
 from cxr.cli.console import bar, stderr
 from cxr.core.errors import Reason
+from cxr.core.redcap import dictionary_beside
 from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import ReferReason
 from cxr.inference.gate import GATE_REASONS
@@ -334,6 +335,8 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
     yield f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}"
     if options.report:
         yield f"page     {printable(str(options.report))}"
+    if options.redcap:
+        yield f"redcap   {printable(str(options.redcap))}, {printable(str(dictionary_beside(options.redcap)))}"
 
 
 def _counts(tally: Tally) -> Table:

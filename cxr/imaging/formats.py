@@ -18,6 +18,7 @@ UNREAD_SUFFIXES = frozenset(
 _PACKED_NIFTI = ".nii.gz"
 HEAD_BYTES = 132  # DICOM's mark ends there (PS3.10, 7.1)
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "DICOM")
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -106,7 +107,7 @@ def recognise(head: bytes) -> str | None:
     """Return the format that a file's first `HEAD_BYTES` bytes (fewer if it is shorter) begin, None for no image.
 
     Returns:
-        `PNG`, `JPEG`, `TIFF`, `BMP`, `GIF`, `WEBP` or `DICOM`.
+        One of `FORMATS`.
     """
     if head[_PREAMBLE:HEAD_BYTES] == b"DICM":  # first: its preamble may be the header of a TIFF (PS3.10, 7.1)
         return "DICOM"

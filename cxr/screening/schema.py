@@ -15,6 +15,7 @@ from typing import Any
 from cxr.core.errors import Reason, UsageError
 from cxr.core.files import JsonObject
 from cxr.core.image import ImageFacts
+from cxr.imaging.formats import FORMATS
 from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import Decision, DecisionRecord, Reference, ReferReason, decision_on
 from cxr.inference.gate import (
@@ -144,6 +145,9 @@ class ResultColumn(Column):
         rule: Gives a clause for each thing that does not hold of its cell in a row whose cells are all well formed.
         type: What it holds, in the page's words.
         content: What it says, in the page's words.
+        words: All that its cells may be, of a closed vocabulary; empty for any other column.
+        many: Whether a cell has several of the words, separated by spaces.
+        identifies: Whether its cells may say of whom a film is.
     """
 
     cell: Callable[[Row], str]
@@ -151,6 +155,9 @@ class ResultColumn(Column):
     rule: Callable[[Cells, "Schema"], Clauses] = field(default=lambda *_: iter(()))
     type: str
     content: str
+    words: tuple[str, ...] = ()
+    many: bool = False
+    identifies: bool = False
 
     def form(self, cell: str) -> str:
         """Return what is wrong with a cell by itself; nothing where it is well formed."""
@@ -224,7 +231,8 @@ _OUTCOME = (
         "path",
         cell=lambda row: row.path,
         type="text",
-        content="the file's name, [see below](#path), [escaped](#escapes); unique",
+        content="the file's name, [relative, absolute or hashed](#path), [escaped](#escapes); unique",
+        identifies=True,
     ),
     ResultColumn(
         "status",
@@ -233,6 +241,7 @@ _OUTCOME = (
         rule=_status_rule,
         type="[word](#status)",
         content="whether there is an answer",
+        words=tuple(Status),
     ),
     ResultColumn(
         "reason",
@@ -241,6 +250,7 @@ _OUTCOME = (
         rule=_reason_rule,
         type="[word](#reason) or empty",
         content="why there is none; empty where `status` is `ok`",
+        words=tuple(Reason),
     ),
 )
 
@@ -340,6 +350,7 @@ class ModelColumns:
         return self.record.decisions
 
 
+YES_NO = ("yes", "no")
 EMPTY_SET = "empty"  # a cell without any word would mean that nothing was decided
 DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason", "in_training_set")
 
@@ -480,7 +491,7 @@ def _refer_rule(answer: _AnswerCells) -> Clauses:
 
 
 def _training_rule(answer: _AnswerCells) -> Clauses:
-    if answer.head.applied and answer["in_training_set"] not in ("", "yes", "no"):
+    if answer.head.applied and answer["in_training_set"] not in ("", *YES_NO):
         yield f"{answer.name('in_training_set')} is {answer['in_training_set']!r}; expected yes, no or nothing"
 
 
@@ -493,7 +504,7 @@ def _probability(place: int, answer: Prediction) -> str:
 
 
 def _trained(answer: Prediction) -> str:
-    return "" if answer.in_training_set is None else "yes" if answer.in_training_set else "no"
+    return "" if answer.in_training_set is None else YES_NO[not answer.in_training_set]
 
 
 def _decided(cell: Callable[[Decision], str]) -> Callable[[Prediction], str]:
@@ -541,6 +552,13 @@ _ANSWER: tuple[tuple[str, Callable[[Prediction], str], AnswerRule, str, str], ..
     ),
 )
 
+_VOCABULARIES: Mapping[str, Callable[[ModelColumns], Sequence[str]]] = {
+    "prediction_set": lambda head: head.classes,
+    "decision": lambda head: head.applied.words if head.applied else (),
+    "refer_reason": lambda _: tuple(ReferReason),
+    "in_training_set": lambda _: YES_NO,
+}
+
 
 def _answer_columns(number: int, head: ModelColumns) -> Iterator[ResultColumn]:
     """Give the columns of the answer of the network with that number, from 0."""
@@ -554,6 +572,7 @@ def _answer_columns(number: int, head: ModelColumns) -> Iterator[ResultColumn]:
         rule=partial(_prediction_rule, head),
         type="class or empty",
         content="class with the largest probability; of equal ones the first",
+        words=head.classes,
     )
     for place, name in enumerate(head.classes):
         yield ResultColumn(
@@ -572,6 +591,8 @@ def _answer_columns(number: int, head: ModelColumns) -> Iterator[ResultColumn]:
             rule=partial(_where_answered, name, rule, head),
             type=f"{holds} or empty",
             content=content,
+            words=tuple(_VOCABULARIES[name](head)) if name in _VOCABULARIES else (),
+            many=name == "prediction_set",
         )
 
 
@@ -656,12 +677,15 @@ _PICTURE = (
         rule=_flags_rule,
         type="[words](#flags)",
         content="what to know before trusting the answer, separated by spaces",
+        words=tuple(Flag),
+        many=True,
     ),
     ResultColumn(
         "format",
         cell=lambda row: row.format,
         type="word or empty",
-        content="`PNG`, `JPEG`, `TIFF`, `BMP`, `GIF`, `WEBP` or `DICOM`, by content",
+        content=f"{', '.join(f'`{name}`' for name in FORMATS[:-1])} or `{FORMATS[-1]}`, by content",
+        words=FORMATS,
     ),
     ResultColumn(
         "width", Kind.INTEGER, cell=_of_facts(lambda facts: facts.width), type="integer or empty", content=_SIDES
@@ -714,6 +738,7 @@ def _dicom_column(number: int, keyword: str) -> ResultColumn:
         cell=lambda row: escape(row.attributes[number]) if row.attributes else "",
         type="text",
         content="only with `--dicom Keyword`: that attribute, escaped; empty for other formats",
+        identifies=True,
     )
 
 
@@ -755,6 +780,7 @@ _AGREEMENT = ResultColumn(
     type="word or empty",
     content="`unanimous`: all networks predict one class; `majority`: more than half do; `split`: otherwise; empty "
     "where a network has no answer",
+    words=tuple(Agreement),
 )
 
 

@@ -41,7 +41,7 @@ THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # of the decision curve in 
 _Z = float(norm.ppf((1 + LEVEL) / 2))
 
 WILSON, DELONG, BOOTSTRAP = "wilson", "delong", "bootstrap"
-MOVER, SANDWICH, COUNT, PLAIN = "mover_wilson", "sandwich", "count", "none"
+MOVER, SANDWICH, SIMULATION, COUNT, PLAIN = "mover_wilson", "sandwich", "simulation_5_to_95", "count", "none"
 
 # How the answers are read as yes or no.
 PROBABLE, DECIDED, REFERRED = "most_probable_class", "decision", "referred_counts_as_positive"
@@ -321,7 +321,7 @@ def _of_calibration(answers: Predictions, target: str, seed: int) -> Iterator[Fi
     bins = BINS[-1]
     low, high = np.percentile(null_errors(share, bins, seed), [5, 95])
     yield Figure("ece", target, None, interval(calibration_error(share, positive, bins), None, None), n, PLAIN)
-    yield Figure("ece_if_calibrated", target, None, interval(None, low, high), n, "simulation_5_to_95")
+    yield Figure("ece_if_calibrated", target, None, interval(None, low, high), n, SIMULATION)
 
 
 def recalibration(positive: Bools, probability: Floats, group: NDArray[np.int64]) -> tuple[Interval, Interval]:

@@ -2,11 +2,12 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
+from cxr.core.redcap import FieldType, RedcapField, record_id, write_redcap
 from cxr.evaluation.reporting.format import (
     BARE_PERCENT,
     FINE_NUMBER,
@@ -35,14 +36,21 @@ from cxr.validation.external import (
 from cxr.validation.labels import LEAVE_OUT
 from cxr.validation.matching import NamedFiles
 from cxr.validation.measures import (
+    BOOTSTRAP,
     COUNT,
     DECIDED,
+    DELONG,
+    MOVER,
+    PLAIN,
     PROBABLE,
     REFERRED,
     REST,
+    SANDWICH,
+    SIMULATION,
     SMALL,
     UNANSWERED,
     UNDECIDED,
+    WILSON,
     Figure,
     by_key,
 )
@@ -600,30 +608,42 @@ def _all_sets(report: TableEvaluation) -> Iterator[tuple[NetworkEvaluation, Figu
     return ((network, one) for network in report.networks for one in network.sets)
 
 
-RECORD = ("record_id", "network", "files", "group_by", "group_value")
+_METHODS = (WILSON, DELONG, BOOTSTRAP, MOVER, SANDWICH, SIMULATION, COUNT, PLAIN)
+# The columns TIDY as fields of REDCap, whose variables must not be words of its own.
+_FIELDS = (
+    RedcapField(name="results", label="Table of results"),
+    RedcapField(name="labels", label="Labels"),
+    RedcapField(name="network", label="Network"),
+    RedcapField(
+        name="files",
+        label="Files",
+        type=FieldType.CHOICE,
+        words=(ALL, UNSEEN),
+        note=f"{UNSEEN}: without those that the network was trained on",
+    ),
+    RedcapField(name="group_by", label="Grouped by the column"),
+    RedcapField(name="group_value", label="Group"),
+    RedcapField(name="metric", label="Figure"),
+    RedcapField(name="class_name", label="Class that it is about"),
+    RedcapField(name="at_value", label="Prevalence or threshold that it holds for", type=FieldType.NUMBER),
+    RedcapField(name="estimate", label="Value", type=FieldType.NUMBER),
+    RedcapField(name="lower", label="Lower end of the 95 % interval", type=FieldType.NUMBER),
+    RedcapField(name="upper", label="Upper end of the 95 % interval", type=FieldType.NUMBER),
+    RedcapField(name="n", label="Files that it is of", type=FieldType.INTEGER),
+    RedcapField(name="method", label="Method of the interval", type=FieldType.CHOICE, words=_METHODS),
+)
 
 
-def record_table(report: TableEvaluation) -> str:
-    """Return a record of CSV for each set of files, as REDCap imports them: its variables are figures and bounds."""
-    records = [
-        dict(zip(RECORD, (str(number), network.network, one.files, one.by, one.group), strict=True)) | _variables(one)
-        for number, (network, one) in enumerate(_all_sets(report), start=1)
-    ]
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    return _csv([columns, *([record.get(name, "") for name in columns] for record in records)])
+def write_redcap_figures(path: Path, report: TableEvaluation) -> None:
+    """Write every figure as a record of REDCap, and the dictionary of its fields beside it.
 
-
-def _variables(one: FigureSet) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for figure in one.figures:
-        at = "" if figure.at is None else f" {figure.at:g}"
-        name = re.sub(r"[^a-z0-9]+", "_", f"{figure.metric} {figure.name}{at}".lower()).strip("_")
-        value = figure.value
-        cells = {"": value.value}
-        if figure.method != COUNT:
-            cells |= {"_lower": value.low, "_upper": value.high, "_n": figure.n}
-        found |= {f"{name}{end}": "" if cell is None else f"{cell:.6g}" for end, cell in cells.items()}
-    return found
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    source = (report.results, report.labels)
+    key = TIDY.index("estimate")
+    rows = ((record_id(*source, *row[:key]), *source, *row) for row in _tidy_rows(report))
+    write_redcap(path, "cxr_eval", "One figure: digits of the SHA-256 of what it is of", _FIELDS, rows)
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -164,6 +164,7 @@ def test_labels_of_a_clinic_are_measured_and_written_in_every_form(tmp_path):
     assert "60 of 60 rows have a label" in done.stdout
     assert "18 to below 65" in done.stdout
     assert all(path.stat().st_size > 1000 for path in outputs.values())
+    assert (tmp_path / "out.dictionary.csv").is_file()
     assert len(list((tmp_path / "figures").iterdir())) == 10
 
 

@@ -13,6 +13,7 @@ from cxr.cli.tables import merge_app, verify_app
 from cxr.screening.run_manifest import read_run_result
 from cxr.screening.tables import Format, read_table
 from tests.cli.batches import run
+from tests.redcap import codes_of, read_redcap
 from tests.screening.drawings import save
 
 FORMS = {"r.xlsx": [], "r.csv": ["--csv-dialect", "excel"], "us.csv": ["--csv-dialect", "excel-us"]}
@@ -170,3 +171,41 @@ def test_an_older_workbook_gives_its_rows_by_name(tmp_path: Path, scans: Path) -
     run(scans, "-o", tmp_path / "r.xlsx")
     run(scans, "-o", tmp_path / "p.csv")
     assert list(read_table(tmp_path / "r.xlsx", Format.XLSX)) == list(read_table(tmp_path / "p.csv"))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_redcap_has_the_rows_of_any_table_with_a_dictionary(name: str, wards: Path, tmp_path: Path) -> None:
+    made = tmp_path / "redcap.csv"
+    options = ("--dicom", "StudyDate", "--redcap", made)
+    result = run(wards, "-o", tmp_path / name, *FORMS[name], *options)
+    assert f"redcap   {made}, {tmp_path / 'redcap.dictionary.csv'}" in result.stderr
+    records, fields = read_redcap(made)
+    table = list(read_table(tmp_path / name))
+    assert [one["path"] for one in records] == [one["path"] for one in table]
+    assert {name for name, one in fields.items() if one["Identifier?"]} == {"path", "dicom_studydate"}
+    assert codes_of(fields["status"]) == ["ok", "rejected", "error"]
+    failed, good = (next(one for one in records if one["path"] == path) for path in ("broken.png", "a/left.png"))
+    assert (failed["reason"], failed["flag_small"], failed["possible_covid"]) == ("empty_file", "", "")
+    assert good["flag_small"] in ("0", "1")
+    assert good["possible_covid"] in ("", "0", "1")
+    assert float(good["p_covid"]) >= 0
+
+    bytes_of = made.read_bytes()
+    (wards / "later.png").write_bytes((wards / "a" / "left.png").read_bytes())
+    run(wards, "-o", tmp_path / f"2{name}", *FORMS[name], *options)
+    again = {one["path"]: one["record_id"] for one in read_redcap(made)[0]}
+    assert made.read_bytes() != bytes_of
+    assert {one["path"]: one["record_id"] for one in records}.items() <= again.items(), "a film keeps its record"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "-", "--redcap", "a.csv"], "needs a results file"),
+        (["-o", "r.csv", "--redcap", "a.xlsx"], "REDCap imports CSV"),
+        (["-o", "r.csv", "--redcap", "r.csv"], "need a name of their own"),
+    ],
+)
+def test_redcap_is_refused_where_it_cannot_be_written(arguments: list[str], words: str, wards: Path) -> None:
+    result = run(wards, *arguments)
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr

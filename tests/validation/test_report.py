@@ -6,7 +6,8 @@ import pytest
 
 from cxr.validation.external import ALL, UNSEEN
 from cxr.validation.grouping import GroupBy
-from cxr.validation.report import TIDY, record_table, render_markdown, tidy_table
+from cxr.validation.report import TIDY, render_markdown, tidy_table, write_redcap_figures
+from tests.redcap import read_redcap
 from tests.validation.tables import rows
 from tests.validation.test_external import ask, evaluate, labels_of, trained
 
@@ -42,14 +43,17 @@ def test_tidy_has_a_row_a_figure_of_both_sets_and_every_group(report):
     assert "nan" not in tidy_table(report)
 
 
-def test_records_have_variables_that_redcap_takes(report):
-    found = list(csv.DictReader(io.StringIO(record_table(report))))
-    assert [one["record_id"] for one in found] == ["1", "2", "3", "4", "5", "6"]
-    assert all(re.fullmatch("[a-z][a-z0-9_]{0,99}", name) and "__" not in name for name in found[0])
+def test_every_figure_is_a_record_of_redcap(report, tmp_path):
+    write_redcap_figures(tmp_path / "out.csv", report)
+    records, fields = read_redcap(tmp_path / "out.csv")
     tidy = list(csv.DictReader(io.StringIO(tidy_table(report))))
-    auc = next(one for one in tidy if one["metric"] == "auc")
-    assert (found[0]["auc_covid"], found[0]["auc_covid_lower"]) == (auc["estimate"], auc["lower"])
-    assert found[1]["ppv_at_prevalence_covid_0_02"]
+    assert len(records) == len(tidy) == len({one["record_id"] for one in records})
+    assert [one["estimate"] for one in records] == [one["estimate"] for one in tidy]
+    assert {one["class_name"] for one in records} == {one["class"] for one in tidy}
+    assert fields["estimate"]["Text Validation Type OR Show Slider Number"] == "number"
+    first = (tmp_path / "out.csv").read_bytes()
+    write_redcap_figures(tmp_path / "out.csv", report)
+    assert (tmp_path / "out.csv").read_bytes() == first
 
 
 def test_no_sentence_is_made_of_what_is_not_known():
