@@ -5,7 +5,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 SHELL := bash
 TRAININGS := $(filter-out train-gate,$(shell sed -n 's/^  train_\([a-z0-9]*\):.*/train-\1/p' dvc.yaml))
 
-.PHONY: help setup setup-dev demo repro-parallel test docs pictures wheel image fuzz check-slow verify-model release \
+.PHONY: help setup setup-dev demo repro-parallel experiments test docs pictures wheel image fuzz check-slow verify-model release \
     constraints clean $(TRAININGS)
 
 # DVC exits with 0 when the disk fills while it keeps a stage's outputs; only its status tells.
@@ -78,6 +78,13 @@ repro-parallel: setup  ## dvc repro with the trainings side by side; each alread
 	@$(MAKE) --no-print-directory -k -j$(words $(TRAININGS)) $(TRAININGS)
 	dvc repro
 	@$(all_kept)
+
+# `dvc exp show` has a column for each of 24 metrics and for every param, each with the name of its file.
+experiments: setup  ## experiments side by side: balanced accuracy of each network, and the params that differ
+	@dvc exp show --md --only-changed --keep '.*:balanced_accuracy$$' --drop \
+	    '^Created$$|^(models|work|stages|cxr|data|weights)|.*:(log_loss|macro_auc|referred|sensitivity|specificity)$$' \
+	    | sed -e '/^|-/d' -e 's#reports/metrics/##g' -e 's#[.]json:balanced_accuracy##g' -e 's#params[.]yaml:##g' \
+	    -e 's/ *[|] */|/g' -e 's/^[|]//' | column -t -s '|'
 
 # -s: of this stage alone. A plain `dvc repro` claims all stages before it as well, and every other one stops as "busy".
 # --wait-for-lock: else one that finds the others at their books for 3 s gives up, even with its training done.

@@ -1,12 +1,14 @@
 """`make repro-parallel` and `make demo` with a drawn `dvc` that only notes how it was called."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 from ruamel.yaml import YAML
 
+from cxr.core.files import read_json
 from tests.imports import ROOT
 from tests.test_pipeline import NETWORKS as NAMES
 
@@ -15,8 +17,17 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 DVC = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
+    "exp show"*) printf '%s' "$TABLE" ;;
     *"$FAILS") echo "said by $*"; exit 1 ;;
 esac
+"""
+# As dvc exp show --md writes it.
+TABLE = """\
+| Experiment               | reports/metrics/cnn1.json:balanced_accuracy   | params.yaml:train_cnn1.dropout   |
+|--------------------------|-----------------------------------------------|----------------------------------|
+| workspace                | 0.36111                                       | 0.2                              |
+| main                     | -                                             | 0.2                              |
+| └── 638b6cd [slower]     | 0.33333                                       | 0.1                              |
 """
 # Nested in another make, this one would wait for its job server.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
@@ -43,7 +54,7 @@ def make(target, folder, fails="nothing"):
 
 def again(target, folder, fails="nothing"):
     command = ["make", "-o", "setup", f"VENV={folder}", target]
-    variables = ENVIRONMENT | {"FAILS": fails, "CALLS": str(folder / "calls")}
+    variables = ENVIRONMENT | {"FAILS": fails, "CALLS": str(folder / "calls"), "TABLE": TABLE}
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
@@ -114,3 +125,26 @@ def test_the_demo_takes_changes_along_that_are_not_committed_and_leaves_the_chec
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "work/demo/Makefile").read_text(encoding="utf-8") == text
     assert (tmp_path / "Makefile").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.skipif(shutil.which("column") is None, reason="column is not installed")
+def test_experiments_are_a_table_of_short_names(tmp_path):
+    status, said, (call,) = make("experiments", tmp_path)
+    assert status == 0, said
+    assert [line.split() for line in said.splitlines()] == [
+        ["Experiment", "cnn1", "train_cnn1.dropout"],
+        ["workspace", "0.36111", "0.2"],
+        ["main", "-", "0.2"],
+        ["└──", "638b6cd", "[slower]", "0.33333", "0.1"],
+    ]
+    (drop,) = re.findall("--drop (.*)", call)
+    shown = [
+        name
+        for name in ("reports/metrics/cnn1.json:balanced_accuracy", "params.yaml:seed", "rev")
+        if re.match(drop, name)
+    ]
+    assert shown == []
+    for name in ("reports/metrics/cnn1.json:log_loss", "models/cnn1", "work/split.csv", "cxr/core", "Created"):
+        assert re.match(drop, name), name
+    for name in read_json(ROOT / "reports/metrics/cnn1.json"):
+        assert re.match(drop, f"reports/metrics/cnn1.json:{name}") or name == "balanced_accuracy"

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,30 @@ def test_a_stage_runs_the_code_of_its_own_checkout_whatever_is_installed(file, s
     command = [sys.executable, *resolved(file, stage, "cmd").split()[1:]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "the code beside the stage\n")
+
+
+def test_the_readme_draws_the_pipeline():
+    drawn = re.search(r"```mermaid\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    edges = set()
+    for line in drawn.splitlines()[1:]:
+        groups = [re.findall(r"\w+", part) for part in line.split("-->")]
+        edges |= {(one, other) for left, right in pairwise(groups) for one in left for other in right}
+    after = {stage: {one for one, other in edges if other == stage} for stage in PIPELINES["dvc.yaml"]}
+    writes = {stage: resolved("dvc.yaml", stage, "outs") for stage in PIPELINES["dvc.yaml"]} | {"data": ["data"]}
+    needs = {
+        stage: {writer for writer, outs in writes.items() for out in outs if out in resolved("dvc.yaml", stage, "deps")}
+        for stage in PIPELINES["dvc.yaml"]
+    }
+    for stage, before in after.items():
+        assert before, stage
+        assert before <= needs[stage]
+        # What no arrow says is reached by others.
+        assert all(one in reach(after, stage) for one in needs[stage]), stage
+
+
+def reach(after, stage):
+    """Return every stage that the arrows lead from to `stage`."""
+    found = set(after.get(stage, ()))
+    for one in after.get(stage, ()):
+        found |= reach(after, one)
+    return found

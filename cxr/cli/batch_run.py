@@ -109,8 +109,7 @@ def _run(options: Options, reporter: Reporter) -> int:
         if upload:
             upload.send()
     reporter.finished(tally, work, options)
-    # A shard may have no image, and a revision none that is new.
-    if tally.nothing_read and options.shard is None and not selection.unchanged:
+    if tally.nothing_read(selection, request):
         reporter.failed(_nothing_read(request.naming.root, tally))
         return SOME_FAILED
     return SOME_FAILED if _fails(options.fail_on, tally, found) else 0

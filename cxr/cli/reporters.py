@@ -318,7 +318,8 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
         others = len(tally.not_images)
         has = "has" if others == 1 else "have"
         yield f"{_some(others, 'other file')} {has} no row: neither name nor content is an image's"
-    yield from map(_warning, unread_sentences(tally))
+    if not tally.nothing_read(work.selection, work.request):  # else the last line says it
+        yield from map(_warning, unread_sentences(tally))
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
         if counts:
             yield f"{what} " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

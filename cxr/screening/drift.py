@@ -57,18 +57,45 @@ class Histogram:
         values = np.asarray(self.percentiles)
         return float((values[1:] + values[:-1]).mean() / 2)
 
-    def distance(self) -> float:
-        """Return the largest difference of the two distribution functions, looked for at the percentiles only.
+    def widest(self) -> "Split":
+        """Return where the two distribution functions differ most, looked for at the percentiles only.
 
         Between two of 101 percentiles the reference rises by 0.01, so the largest difference anywhere is at most
         that much larger. Both sides of each point are compared, so that equal values count as equal.
         """
         last = len(self.percentiles) - 1
         counted = np.cumsum(self._counts) / self.number
-        below, up_to = counted[0:-1:2], counted[1::2]
-        reference_below = [bisect_left(self.percentiles, point) / last for point in self._points]
-        reference_up_to = [(bisect_right(self.percentiles, point) - 1) / last for point in self._points]
-        return float(max(np.abs(below - reference_below).max(), np.abs(up_to - reference_up_to).max()))
+        shares = [
+            (counted[2 * place + included], (place_of(self.percentiles, point) - included) / last, point, included)
+            for place, point in enumerate(self._points)
+            for included, place_of in enumerate((bisect_left, bisect_right))
+        ]
+        here, reference, point, included = max(shares, key=lambda one: abs(one[0] - one[1]))
+        if here >= reference:
+            return Split(("below", "at most")[included], point, float(here), reference)
+        return Split(("at least", "above")[included], point, float(1 - here), 1 - reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A value that parts a batch and its reference most unequally.
+
+    Attributes:
+        side: `below`, `at most`, `at least` or `above` the value: where the larger share of the batch lies.
+        value: The value.
+        here: Share of the batch on that side, 0 to 1.
+        reference: Of the reference.
+    """
+
+    side: str
+    value: float
+    here: float
+    reference: float
+
+    @property
+    def distance(self) -> float:
+        """Kolmogorov and Smirnov's statistic."""
+        return self.here - self.reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +108,7 @@ class Comparison:
         p: How often chance alone gives such an effect where nothing differs.
         here: The batch's: mean, or share by class.
         reference: Validation's, likewise.
+        split: Where values differ most; None of the class mix.
     """
 
     figure: str
@@ -88,6 +116,7 @@ class Comparison:
     p: float
     here: float | Mapping[str, float]
     reference: float | Mapping[str, float]
+    split: Split | None = None
 
     @property
     def far_off(self) -> bool:
@@ -118,9 +147,9 @@ class DriftRecord:
 
 def compare_values(figure: str, values: Histogram, reference_images: int) -> Comparison:
     """Compare counted values, at least one, with the percentiles of `reference_images` values."""
-    distance = values.distance()
-    p = kolmogorov_p(distance, values.number, reference_images)
-    return Comparison(figure, distance, p, values.mean, values.reference_mean)
+    split = values.widest()
+    p = kolmogorov_p(split.distance, values.number, reference_images)
+    return Comparison(figure, split.distance, p, values.mean, values.reference_mean, split)
 
 
 def compare_mix(here: Mapping[str, int], reference: Mapping[str, int]) -> Comparison:
@@ -161,12 +190,17 @@ def _variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
 
 # What may lie behind a figure that is far off.
 MEANINGS = {
-    "class_mix": "another share of disease, other patients, or pictures of another kind",
-    "confidence": "the network is less or more sure than on pictures like those it was fitted with",
-    "brightness": "other devices, exposure or processing, or low samples taken for bright ones",
-    "side": "other devices, or pictures that were scaled or cropped",
+    "class_mix": "perhaps another share of disease, other patients, or pictures of another kind",
+    "confidence": "the network is not as sure of these files as of the validation images",
+    "brightness": "perhaps other devices, exposure or processing, or black and white swapped",
+    "side": "perhaps other devices, or pictures that were scaled or cropped",
 }
-NAMES = {"class_mix": "the mix of predictions", "confidence": "confidence", "brightness": "brightness", "side": "size"}
+NAMES = {
+    "class_mix": "the predictions",
+    "confidence": "the confidence",
+    "brightness": "the brightness",
+    "side": "the longer side",
+}
 
 
 @dataclass(slots=True)
@@ -234,18 +268,20 @@ class DriftCounts:
         if not far:
             return [f"predictions, confidence, brightness and size are like validation's ({self.reference.images:,})"]
         return [
-            *(f"{NAMES[one.figure]} is far from validation's: {_figures(one)}; {MEANINGS[one.figure]}" for one in far),
-            "figures measured on validation, and so the decisions, may not hold for these files",
+            *(f"unlike validation in {NAMES[one.figure]}: {_figures(one)}; {MEANINGS[one.figure]}" for one in far),
+            "so the figures of the model card, and the decisions, may not hold for these files",
         ]
 
 
 def _figures(one: Comparison) -> str:
-    if isinstance(one.here, Mapping) and isinstance(one.reference, Mapping):
-        there = one.reference
-        return ", ".join(f"{name} {share:.0%} here and {there[name]:.0%} there" for name, share in one.here.items())
-    digits = 0 if one.figure == "side" else 3
-    unit = " pixels" if one.figure == "side" else ""
-    return f"on average {one.here:.{digits}f}{unit} here and {one.reference:.{digits}f}{unit} there"
+    if one.split:
+        form = "{:.0f} pixels" if one.figure == "side" else "{:.3f}"
+        where = f"{one.split.side} {form.format(one.split.value)}"
+        return f"{one.split.here:.0%} of the files here and {one.split.reference:.0%} there are {where}"
+    assert isinstance(one.here, Mapping)
+    assert isinstance(one.reference, Mapping)
+    there = one.reference
+    return ", ".join(f"{name} {share:.0%} here and {there[name]:.0%} there" for name, share in one.here.items())
 
 
 def _rounded(value: float | Mapping[str, float]) -> float | dict[str, float]:

@@ -32,7 +32,7 @@ def write_records(path: Path, work: Run, files: OutputFiles) -> None:
         OutputError: A file cannot be written.
     """
     records = read_table(files.results, work.format, work.schema.columns)
-    write_redcap(path, FORM, _WHAT, fields_of(work.schema), (_cells(record, work.schema) for record in records))
+    write_redcap(path, FORM, _WHAT, fields_of(work.schema), ([*_cells(record, work.schema)] for record in records))
 
 
 def fields_of(schema: Schema) -> list[RedcapField]:

@@ -377,7 +377,7 @@ class Tally:
         drift: For each network, what is compared with its validation images; None without a reference.
         flags: Rows by flag.
         agreement: Rows by agreement; empty with one network.
-        examples: The first rows without an answer: path, reason, detail.
+        examples: The first rows without an answer, but for formats that are not read: path, reason, detail.
         not_images: Cells of files that have no row because neither name nor content is an image's.
         unread: Rows by the format that is not read.
         contents: Of each row of a file with bytes, the first 64 bits of its SHA-256.
@@ -422,7 +422,7 @@ class Tally:
             self.reasons[row["reason"]] += 1
             if unread := unread_by_detail(row["detail"]):
                 self.unread[unread] += 1
-            if len(self.examples) < EXAMPLES:
+            elif len(self.examples) < EXAMPLES:
                 self.examples.append((row["path"], row["reason"], row["detail"]))
 
     @property
@@ -435,10 +435,13 @@ class Tally:
         """Files by the format that is not read, with a row and without, in the order of its name."""
         return sorted((self.unread + Counter(filter(None, map(unread_by_name, self.not_images)))).items())
 
-    @property
-    def nothing_read(self) -> bool:
-        """Whether there is no file that could be read as an image, damaged ones among them."""
-        return self.rows == self.reasons[Reason.NOT_AN_IMAGE]
+    def nothing_read(self, selection: Selection, request: "RunRequest") -> bool:
+        """Whether no file could be read as an image, damaged ones among them, where one should be.
+
+        A shard may have none, and a revision none that is new.
+        """
+        some_expected = request.shard is None and not selection.unchanged
+        return some_expected and self.rows == self.reasons[Reason.NOT_AN_IMAGE]
 
     @property
     def copies(self) -> tuple[int, int]:

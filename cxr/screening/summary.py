@@ -115,12 +115,11 @@ def drift_sentences(tally: Tally) -> Iterator[tuple[bool, str]]:
 
 def _elsewhere(alarms: float | None, target: str) -> str:
     """Say what to expect of films that are not like those that a network has learnt from."""
-    unlike = "these films look unlike those that this model learnt from; "
     if alarms is None:
-        return f"{unlike}how often it is wrong at a hospital that it never saw was not measured"
+        return "how often this model is wrong at a hospital that took no part in its training was not measured"
     return (
-        f"{unlike}of films without {target} of a hospital that it never saw it called up to {alarms:.0%} {target}; "
-        "docs/adapt.md says how to fit it to a site"
+        f"at a hospital that took no part in its training, this model took up to {alarms:.0%} of the films without "
+        f"{target} for {target}; docs/adapt.md says how to fit it to your site"
     )
 
 

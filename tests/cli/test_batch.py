@@ -230,6 +230,7 @@ class TestNothingIsRead:
         for name, count in (seen or {}).items():
             assert f"{count} {name} (" in said
         assert others in said
+        assert "which is not read" not in result.stderr, "the last line says it"
         manifest = json.loads((tmp_path / "r.manifest.json").read_text())
         assert manifest["aside"].get("formats_not_read") == seen
         assert verify_table(read_run_result(tmp_path / "r.csv"))[-1].holds
@@ -250,6 +251,7 @@ class TestNothingIsRead:
         result = run(scans, "-o", scans.parent / "r.csv")
         assert result.exit_code == 3
         assert "warning: 1 file is HEIC, which is not read; export it as PNG or TIFF" in result.stderr
+        assert result.stderr.count("HEIC") == 1
         assert "nothing was screened" not in result.stderr
 
     def test_a_picture_that_cannot_be_read_is_one(self, tmp_path: Path) -> None:

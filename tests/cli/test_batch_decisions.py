@@ -91,10 +91,10 @@ class TestSummary:
         for number in range(36):
             save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
         stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
-        assert "warning: brightness is far from validation's: on average 0." in stderr
-        assert "warning: figures measured on validation, and so the decisions, may not hold for these files" in stderr
+        assert "warning: unlike validation in the brightness: " in stderr
+        assert "warning: so the figures of the model card, and the decisions, may not hold for these files" in stderr
         assert "size is far" not in stderr
-        assert "at a hospital that it never saw was not measured" in stderr
+        assert "at a hospital that took no part in its training was not measured" in stderr
 
     def test_what_to_expect_elsewhere_is_said_where_the_batch_is_unlike(
         self, tmp_path: Path, deciding: FakeModel
@@ -108,7 +108,7 @@ class TestSummary:
         for number in range(36):
             save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
         stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
-        assert "of a hospital that it never saw it called up to 33% covid" in stderr
+        assert "this model took up to 33% of the films without covid for covid" in stderr
         assert read_json(tmp_path / "r.manifest.json")["models"][0]["unseen_alarms"] == 0.326
 
     def test_training_pictures_are_warned_of(

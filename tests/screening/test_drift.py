@@ -73,7 +73,13 @@ def test_a_batch_a_fifth_brighter_is_far_off_in_brightness_alone(seed: int, vali
     counts = counts_of(batch, validation)
     assert far_off(counts) == ["brightness"]
     first, last = counts.sentences()
-    assert re.match(r"brightness is far from validation's: on average 0\.\d{3} here and 0\.498 there; ", first)
+    assert (
+        found := re.match(
+            r"unlike validation in the brightness: (\d+)% of the files here and (\d+)% there are (at least|above) 0\.5",
+            first,
+        )
+    )
+    assert int(found[1]) > int(found[2]) + 30
     assert "may not hold" in last
 
 
@@ -108,6 +114,17 @@ def test_a_large_batch_with_a_tiny_difference_is_not_far_off(validation: dict[st
     assert far_off(counts_of(batch, validation)) == []
 
 
+def test_the_sentence_names_where_most_files_are_otherwise(validation: dict[str, Floats]) -> None:
+    batch = population(np.random.default_rng(0), 100)
+    batch["side"] = np.full(100, 299.0)
+    (said, _) = counts_of(batch, validation).sentences()
+    found = re.match(
+        r"unlike validation in the longer side: 100% of the files here and (\d+)% there are at most 299 pixels; ", said
+    )
+    assert found
+    assert int(found[1]) == pytest.approx(100 * np.mean(validation["side"] == 299), abs=1)
+
+
 def test_the_distance_is_that_of_scipy_to_one_percentile() -> None:
     random = np.random.default_rng(2)
     for _ in range(20):
@@ -115,7 +132,7 @@ def test_the_distance_is_that_of_scipy_to_one_percentile() -> None:
         histogram = Histogram(np.quantile(reference, np.linspace(0, 1, 101)).tolist())
         for value in batch.tolist():
             histogram.add(value)
-        assert histogram.distance() == pytest.approx(stats.ks_2samp(batch, reference).statistic, abs=0.012)
+        assert histogram.widest().distance == pytest.approx(stats.ks_2samp(batch, reference).statistic, abs=0.012)
         assert histogram.mean == pytest.approx(batch.mean())
         assert histogram.reference_mean == pytest.approx(reference.mean(), abs=0.02)
 
@@ -124,7 +141,7 @@ def test_equal_values_everywhere_are_no_difference_and_others_are_the_largest() 
     for value, expected in ((299.0, 0.0), (300.0, 1.0), (10.0, 1.0)):
         histogram = Histogram([299.0] * 101)
         histogram.add(value)
-        assert histogram.distance() == expected
+        assert histogram.widest().distance == expected
 
 
 @pytest.mark.parametrize(("one", "other"), [(200, 588), (30, 588), (5000, 400)])

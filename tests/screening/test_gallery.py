@@ -54,7 +54,7 @@ RECORDS = [
 HEAD = PageHead(
     CLASSES,
     {"cxr-batch": "0.1.0", "model": "cnn1-a", "results": "results.csv", "rows": "42"},
-    ("size is far from validation's",),
+    ("unlike validation in the longer side",),
     {"refer": "a person should decide"},
 )
 
@@ -244,7 +244,7 @@ class TestInTheBrowser:
         assert not page.find_element("id", "detail").is_displayed()
 
     def test_the_head_warns_explains_and_counts_and_a_count_filters(self, page: Any, tmp_path: Path) -> None:
-        assert page.find_element("id", "warnings").text == "size is far from validation's"
+        assert page.find_element("id", "warnings").text == "unlike validation in the longer side"
         page.find_element("css selector", "#legend summary").click()
         assert page.find_element("css selector", "#legend dd").text == "a person should decide"
         records = [record(number, decision="refer") for number in range(3)] + [failure(3)]

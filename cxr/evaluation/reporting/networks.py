@@ -43,7 +43,7 @@ from cxr.evaluation.reporting.document import (
     table,
     text,
 )
-from cxr.evaluation.reporting.format import PERCENT, Notation
+from cxr.evaluation.reporting.format import NUMBER, PERCENT, Notation
 from cxr.evaluation.stats.calibration import CalibrationByTemperature, CalibrationErrors, TestedCalibration
 from cxr.evaluation.stats.classification import ClassMetrics
 from cxr.evaluation.stats.comparison import Comparison
@@ -160,7 +160,8 @@ def class_table(classes: Sequence[ClassMetrics], caption: str = "One class again
         _row(
             one,
             *map(interval, (one.sensitivity, one.specificity, one.auc)),
-            *map(_ratio, (one.lr_plus, one.lr_minus, one.f1)),
+            _ratio(one.lr_plus, _likelihood(one.lr_plus)),
+            *map(_ratio, (one.lr_minus, one.f1)),
         )
         for one in classes
     ]
@@ -180,9 +181,15 @@ def _row(one: ClassMetrics, *cells: Cell) -> Row:
     return Row((text(one.name), count(one.n), *cells), grey=one.n < SMALL)
 
 
-def _ratio(value: float | None) -> Cell:
+def _ratio(value: float | None, notation: Notation = NUMBER) -> Cell:
     """A ratio, which has no value where nothing stands below the line."""
-    return missing("undefined") if value is None else number(value)
+    return missing("undefined") if value is None else number(value, notation)
+
+
+def _likelihood(value: float | None) -> Notation:
+    """Return how a likelihood ratio of 1 or more is written: with three digits, for it is known to no more."""
+    whole = len(str(int(value or 0)))
+    return Notation(max(3 - whole, 0))
 
 
 def confusion_table(model: ModelReport) -> Table:

@@ -111,10 +111,15 @@ def _html_pieces(found: tuple[Piece, ...]) -> Markup:
 
 def _piece(piece: Piece) -> Markup:
     if isinstance(piece, Printed):
-        return Markup('<data value="{}">{}</data>').format(json.dumps(piece.value), piece.text)
+        return Markup('<data value="{}">{}</data>').format(json.dumps(piece.value), _on_one_line(piece.text))
     if isinstance(piece, Fixed):
-        return Markup('<span class="fixed">{}</span>').format(piece.text)
-    return Markup("{}").format(piece)
+        return Markup('<span class="fixed">{}</span>').format(_on_one_line(piece.text))
+    return Markup("{}").format(_on_one_line(piece))
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text whose lines are not broken between a number and its sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _as_json(value: object) -> Markup:
