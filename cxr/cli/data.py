@@ -52,6 +52,8 @@ def remarks(release: "Staged") -> Iterator[str]:
         yield f"Left out: {release.layout.ignored} files of class folders that are not images by their names."
     if release.lost_lines:
         yield f"Left out: {release.lost_lines} lines of patients.csv or collections.csv that name no imported file."
+    if release.repeated:
+        yield f"Left out: {release.repeated} rows of tables that say again what another row says."
     if release.patients:
         people = len(set(release.patients.values()))
         yield f"Patients: {len(release.patients):,} images are of {people:,} known patients, each kept in one split."

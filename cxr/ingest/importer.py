@@ -335,6 +335,7 @@ class Staged:
         counts: Per label.
         lost_lines: Lines of patients.csv and collections.csv left out because they name no imported file.
         patients: Of each image, by its path in `data/`, if known.
+        repeated: Rows of tables of labels that say again what another one says.
     """
 
     project: Project
@@ -344,6 +345,7 @@ class Staged:
     counts: dict[str, ClassCounts]
     lost_lines: int
     patients: dict[str, str]
+    repeated: int
 
     @property
     def expected_files(self) -> int:
@@ -425,13 +427,16 @@ def _stage(source: Path, project: Project, more: Additions, work: Path, limits: 
         tables = (source, *tables)
     else:
         layout, lost = _bring_folders(source, project, work, limits, track)
-    layout = _bring_labelled(tables, layout, project, more.renamed, data, track)
+    labels = Labels(tuple(project.data.classes), tuple(project.discard), more.renamed)
+    labelled = [read_label_table(table, labels) for table in tables]
+    layout = _bring_labelled([image for one in labelled for image in one.images], layout, project, data, track)
     files = [file for files in layout.images.values() for file in files]
     if more.patients_from_dicom:
         add_to_file_table(data / PATIENTS_FILE, PATIENT, dicom_patients(data, files))
     inspected = inspect(data, files, project.data.image.side, track)
     counts = count_classes(layout.images, inspected, read_sources(data))
-    return Staged(project, data, layout, inspected, counts, lost, read_patients(data))
+    repeated = sum(one.repeated for one in labelled)
+    return Staged(project, data, layout, inspected, counts, lost, read_patients(data), repeated)
 
 
 _NO_FOLDERS = Layout({}, {}, {}, {}, 0, None, None, {})
@@ -474,11 +479,10 @@ def _bring_tables(listing: Listing, layout: Layout, data: Path) -> int:
 
 
 def _bring_labelled(
-    tables: Sequence[Path], layout: Layout, project: Project, renamed: Mapping[str, str], data: Path, track: Track
+    labelled: Sequence[LabelledImage], layout: Layout, project: Project, data: Path, track: Track
 ) -> Layout:
     """Bring the images of tables of labels, and return the layout with them."""
-    labels = Labels(tuple(project.data.classes), tuple(project.discard), renamed)
-    images = [(image, _place(image, layout)) for table in tables for image in read_label_table(table, labels)]
+    images = [(image, _place(image, layout)) for image in labelled]
     if images:  # of several folders, so that names may differ in case alone where the disk never has both
         refuse_collisions([*layout.moves.items(), *((image.source, place) for image, place in images)], fold_case=True)
     for image, place in track(images, "copying", len(images)):

@@ -53,6 +53,19 @@ class LabelledImage:
     collection: str
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """What a table says.
+
+    Attributes:
+        images: In the order of its rows, each once.
+        repeated: How many rows say again what an earlier one says.
+    """
+
+    images: tuple[LabelledImage, ...]
+    repeated: int
+
+
 class _Said(NamedTuple):
     row: int
     path: str
@@ -66,7 +79,7 @@ def is_label_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
+def read_label_table(path: Path, labels: Labels) -> LabelledImages:
     r"""Read and check a whole table.
 
     Args:
@@ -75,12 +88,19 @@ def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
         labels: What its labels may be.
 
     Raises:
-        DataError: A column is absent; or naming rows: a file is absent, no image or named twice, or a label is unknown.
+        DataError: A column is absent; or naming rows: a file is absent, no image or in two rows that differ, or a label
+            is unknown.
     """
     faults: dict[str, list[int]] = {}
     found: dict[str, tuple[_Said, LabelledImage]] = {}
+    repeated = 0
     for said in _rows(path):
-        fault = _fault(said, path.parent, labels) or _again(said, found)
+        fault = _fault(said, path.parent, labels)
+        if not fault and (before := found.get(_key(said))):
+            if before[1] == _image(said, path.parent, labels):
+                repeated += 1
+                continue
+            fault = _again(said, before[0])
         if fault:
             faults.setdefault(fault, []).append(said.row)
         else:
@@ -89,7 +109,7 @@ def read_label_table(path: Path, labels: Labels) -> list[LabelledImage]:
         raise DataError(_sentence(path, faults, labels))
     if not found:
         raise DataError(f"{path} names no image; give it a row for each image, with its path and its label")
-    return [image for _, image in found.values()]
+    return LabelledImages(tuple(image for _, image in found.values()), repeated)
 
 
 def _rows(path: Path) -> Iterator[_Said]:
@@ -134,17 +154,14 @@ def _fault(said: _Said, folder: Path, labels: Labels) -> str:
     return ""
 
 
-def _again(said: _Said, found: Mapping[str, tuple[_Said, LabelledImage]]) -> str:
-    """Return what is wrong where an earlier row has the same file; empty where none has."""
-    if _key(said) not in found:
-        return ""
-    before = found[_key(said)][0]
+def _again(said: _Said, before: _Said) -> str:
+    """Return what is wrong where an earlier row says something else of the same file."""
     apart = [
         f"{name} {old or 'empty'!r} there and {new or 'empty'!r} here"
-        for name, old, new in zip(_Said._fields[2:], before[2:], said[2:], strict=True)
+        for name, old, new in zip(_Said._fields[1:], before[1:], said[1:], strict=True)
         if old != new
     ]
-    return f"{said.path} is in row {before.row} too{': ' if apart else ''}{', '.join(apart)}"
+    return f"{said.path} is in row {before.row} too: {', '.join(apart)}"
 
 
 def _key(said: _Said) -> str:

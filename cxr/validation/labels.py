@@ -26,11 +26,17 @@ class Label:
         label: As it is written, without blanks around it.
         group: Equal for images of one patient; empty where unknown.
         columns: Cells of all columns by name.
+        beside: Those of the columns that are neither the file's name nor its label.
     """
 
     label: str
     group: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+
+    def says_the_same_as(self, other: "Label") -> bool:
+        """Tell whether two rows about one file agree, in every column."""
+        return _key(self.label) == _key(other.label) and (self.group, self.beside) == (other.group, other.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class LabelTable:
         columns: Names of the columns.
         used: What was read as what; None for a folder.
         without_label: Paths whose label is empty.
+        repeated: Paths of rows that say again what an earlier one says.
     """
 
     name: str
@@ -67,6 +74,7 @@ class LabelTable:
     columns: tuple[str, ...] = ()
     used: Columns | None = None
     without_label: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
 
 
 def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None = None) -> LabelTable:
@@ -78,7 +86,7 @@ def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None 
         wanted: Columns of the file.
 
     Raises:
-        DataError: It is neither, a column is absent, or a path has two labels.
+        DataError: It is neither, a column is absent, or two rows say different things of one path.
     """
     if path.is_dir():
         return LabelTable(path.name, tuple(_folder(path)))
@@ -100,8 +108,8 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
     used = _chosen(path.name, first.header, wanted, sheet)
     table, _ = read_table(path, tuple(filter(None, (used.path, used.label))), sheet=wanted.sheet)
     files: dict[str, tuple[tuple[str, ...], Label]] = {}
-    places_of: dict[str, list[int]] = {}
-    without_label = []
+    rows_of: dict[str, list[int]] = {}
+    without_label, repeated, contradicting = [], [], set[str]()
     for number, cells in table.rows:
         row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True) if column}
         raw = cells[table.header.index(used.path or "")]  # blanks around a name may be a part of it
@@ -109,28 +117,34 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
         if not name:
             raise DataError(f"{path}, row {number}, names no file; fill in its cell '{used.path}', or remove the row")
         places = tuple(dict.fromkeys((name, raw, plain(name), _slashed(name))))
-        places_of.setdefault(places[-1], []).append(number)
-        if not label:
-            without_label.append(name)
-        files[places[-1]] = places, Label(label, row.get(used.patient or "", ""), row)
-    _check_twice(path, places_of)
+        rows_of.setdefault(places[-1], []).append(number)
+        beside = tuple(cell for column, cell in row.items() if column not in (used.path, used.label))
+        one = Label(label, row.get(used.patient or "", ""), row, beside)
+        _, before = files.setdefault(places[-1], (places, one))
+        if before is one:
+            without_label += [name] if not label else []
+        elif before.says_the_same_as(one):
+            repeated.append(name)
+        else:
+            contradicting.add(places[-1])
+    _check_twice(path, {name: rows for name, rows in rows_of.items() if name in contradicting})
     if not files:
         raise DataError(f"{path} has no rows below its header; expected a file and its label in each")
     labelled = tuple(one for one in files.values() if one[1].label)
-    return LabelTable(path.name, labelled, tuple(filter(None, table.header)), used, tuple(without_label))
+    columns = tuple(filter(None, table.header))
+    return LabelTable(path.name, labelled, columns, used, tuple(without_label), tuple(repeated))
 
 
-def _check_twice(path: Path, rows: Mapping[str, Sequence[int]]) -> None:
+def _check_twice(path: Path, twice: Mapping[str, Sequence[int]]) -> None:
     """Refuse a table that names a file in several rows, and say of the first few in which."""
-    twice = {name: found for name, found in rows.items() if len(found) > 1}
     if not twice:
         return
     named = [f"{name} (rows {', '.join(map(str, found))})" for name, found in islice(twice.items(), _SHOWN)]
     more = f" and {len(twice) - _SHOWN:,} more" if len(twice) > _SHOWN else ""
     raise DataError(
-        f"{path} names {'a file' if len(twice) == 1 else f'{len(twice):,} files'} in several rows: "
-        f"{', '.join(named)}{more}; give each file one row, and where files of several folders have one name, write "
-        "the folders too"
+        f"{path} names {'a file' if len(twice) == 1 else f'{len(twice):,} files'} in several rows "
+        f"that differ: {', '.join(named)}{more}; give each file one row, and where files of several folders have one "
+        "name, write the folders too"
     )
 
 

@@ -42,6 +42,7 @@ class MatchCounts:
         labels_without_row: Labels of files that the table has not.
         ambiguous: Names that fit several rows.
         empty_labels: Files of the labels whose label is empty.
+        repeated_labels: Rows of the labels that say again what another one says.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class MatchCounts:
     labels_without_row: NamedFiles
     ambiguous: NamedFiles
     empty_labels: NamedFiles
+    repeated_labels: NamedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def match(table: ResultsTable, labels: LabelTable) -> Matched:
     found: dict[int, tuple[str, Label]] = {}
     unscreened: list[str] = []
     ambiguous: list[str] = []
+    repeated = list(labels.repeated)
     for places, label in labels.files:
         rows = {row_of[place] for place in places if place in row_of}
         if len(rows) > 1:
@@ -95,6 +98,9 @@ def match(table: ResultsTable, labels: LabelTable) -> Matched:
             (ambiguous if rows else unscreened).append(places[0])
             continue
         (row,) = rows
+        if row in found and found[row][1].says_the_same_as(label):
+            repeated.append(places[0])
+            continue
         if row in found:
             raise DataError(
                 f"{labels.name} has two labels for {table.paths[row]} of {table.name}: as {found[row][0]} and as "
@@ -103,7 +109,7 @@ def match(table: ResultsTable, labels: LabelTable) -> Matched:
         found[row] = (places[0], label)
     if not found:
         raise DataError(_nothing(table, labels, ambiguous))
-    return _matched(table, labels, found, unscreened, ambiguous)
+    return _matched(table, labels, found, unscreened, ambiguous, repeated)
 
 
 def _matched(
@@ -112,6 +118,7 @@ def _matched(
     found: Mapping[int, tuple[str, Label]],
     unscreened: Sequence[str],
     ambiguous: Sequence[str],
+    repeated: Sequence[str],
 ) -> Matched:
     ascending = sorted(found)
     names, known = zip(*(found[row] for row in ascending), strict=True)
@@ -123,6 +130,7 @@ def _matched(
         labels_without_row=named(unscreened),
         ambiguous=named(ambiguous),
         empty_labels=named(labels.without_label),
+        repeated_labels=named(repeated),
     )
     return Matched(np.array(ascending), known, names, counts)
 

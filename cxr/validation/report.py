@@ -120,6 +120,7 @@ def _counts(report: TableEvaluation) -> ReportBlock:
             *_named(counts.labels_without_row, "Labels without a row, left out"),
             *_named(counts.ambiguous, "Names that fit several rows, left out; write their folders too"),
             *_named(counts.empty_labels, "Files whose label is empty, left out"),
+            *_named(counts.repeated_labels, "Rows of labels that say again what another one says, counted once"),
         ),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from openpyxl import Workbook
 
+from cxr.cli.data import remarks
 from cxr.core.errors import CxrError
 from cxr.dataset.release import read_patients, read_sources
 from cxr.ingest.archive import Limits
@@ -133,14 +134,14 @@ def test_every_kind_of_fault_is_named_with_its_row(tmp_path: Path, project: Path
         "films/0.png,covid",
         "films/9.png,covid",
         "notes.doc,covid",
-        "films/0.png,covid",
+        "films/0.png,normal",
         "films/1.png,",
         "../x.png,normal",
     )
     said = refusal(table(tmp_path / "clinic", "path,label\n" + "\n".join(rows)), project)
     assert "row 3: films/9.png does not exist" in said
     assert "row 4: notes.doc is no image by its name" in said
-    assert "row 5: films/0.png is in row 2 too;" in said
+    assert "row 5: films/0.png is in row 2 too: label 'covid' there and 'normal' here;" in said
     assert "row 6: no label" in said
     assert "row 7: ../x.png is not below the folder of the table" in said
 
@@ -151,6 +152,14 @@ def test_two_rows_that_contradict_each_other_are_named_with_what_they_say(tmp_pa
     said = refusal(table(tmp_path / "c", HEADER + "films/0.png,covid,p1,a\nfilms/0.png,normal,p1,\n"), project)
     assert "row 3: films/0.png is in row 2 too: label 'covid' there and 'normal' here" in said
     assert "collection 'a' there and 'empty' here" in said
+
+
+def test_rows_that_say_the_same_again_are_one_image(tmp_path: Path, project: Path) -> None:
+    rows = ("films/0.png,covid", "films/1.png,normal", "films/0.png,COVID", r"films\1.png,normal")
+    release = bring(table(tmp_path / "clinic", "path,label\n" + "\n".join(rows)), project)
+    assert (release.expected_files, release.repeated) == (2, 2)
+    (said,) = (one for one in remarks(release) if "again" in one)
+    assert said == "Left out: 2 rows of tables that say again what another row says."
 
 
 def test_a_label_that_is_no_class_is_left_aside_only_where_told(tmp_path: Path, project: Path) -> None:

@@ -90,19 +90,35 @@ def test_columns_may_have_any_name_that_is_named(tmp_path):
         (
             "path,label\na.png,covid\na.png,normal\n",
             {},
-            r"names a file in several rows: a\.png \(rows 2, 3\); .* write the folders too",
+            r"names a file in several rows that differ: a\.png \(rows 2, 3\); .* write the folders too",
         ),
         (
-            "path,label\n" + 2 * "a,covid\nb,covid\nc,covid\nd,covid\n" + "a,covid\n",
+            "path,label\n"
+            + "".join(
+                f"{name},{label}\n" for label in ("covid", "normal", "") for name in "abcd"[: 4 - 3 * (not label)]
+            ),
             {},
-            r"names 4 files in several rows: a \(rows 2, 6, 10\), b \(rows 3, 7\), c \(rows 4, 8\) and 1 more; give",
+            r"names 4 files in several rows that differ: a \(rows 2, 6, 10\), b \(rows 3, 7\), c .* and 1 more",
         ),
-        ("path,label\nd\\a.png,covid\nd/a.png,normal\n", {}, r"names a file in several rows: d/a\.png \(rows 2, 3\)"),
+        (
+            "path,label\nd\\a.png,covid\nd/a.png,normal\n",
+            {},
+            r"names a file in several rows that differ: d/a\.png \(rows 2, 3\)",
+        ),
     ],
 )
 def test_wrong_labels_are_refused_with_the_row_or_the_columns(tmp_path, text, wanted, sentence):
     with pytest.raises(DataError, match=sentence):
         read(write(tmp_path / "l.csv", text), **wanted)
+
+
+def test_rows_that_say_the_same_again_are_one_file(tmp_path):
+    text = "path,label,site\nd\\a.png,covid,1\nb.png,normal,1\nd/a.png,Covid,1\nc.png,,1\nc.png,,1\n"
+    labels = read(write(tmp_path / "l.csv", text))
+    assert pairs(labels) == [("d\\a.png", "covid"), ("b.png", "normal")]
+    assert (labels.repeated, labels.without_label) == (("d/a.png", "c.png"), ("c.png",))
+    with pytest.raises(DataError, match=r"several rows that differ: a\.png \(rows 2, 3\)"):
+        read(write(tmp_path / "l.csv", "path,label,site\na.png,covid,1\na.png,covid,2\n"))
 
 
 def test_files_without_a_label_are_kept_apart(tmp_path):

@@ -1,3 +1,5 @@
+from itertools import cycle
+
 import pytest
 
 from cxr.core.errors import DataError
@@ -8,8 +10,11 @@ from cxr.validation.results import parse_results
 from tests.validation.tables import row
 
 
-def matched(tmp_path, paths, names):
-    (tmp_path / "l.csv").write_text("path,label\n" + "".join(f'"{name}",covid\n' for name in names), encoding="utf-8")
+def matched(tmp_path, paths, names, labels=("covid",)):
+    rows = zip(names, cycle(labels))
+    (tmp_path / "l.csv").write_text(
+        "path,label\n" + "".join(f'"{name}",{label}\n' for name, label in rows), encoding="utf-8"
+    )
     table = parse_results("t.csv", [row(path) for path in paths], unescape)
     return match(table, read_labels(tmp_path / "l.csv", unescape))
 
@@ -80,7 +85,10 @@ def test_names_that_fit_several_rows_are_named_and_left_out(tmp_path):
 
 def test_a_row_with_two_labels_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"has two labels for 1/left\.png of t\.csv: as 1/left\.png and as left\.png"):
-        matched(tmp_path, ["1/left.png"], ["1/left.png", "left.png"])
+        matched(tmp_path, ["1/left.png"], ["1/left.png", "left.png"], ["covid", "normal"])
+    again = matched(tmp_path, ["1/left.png"], ["1/left.png", "left.png"])
+    assert again.rows.tolist() == [0]
+    assert again.counts.repeated_labels == NamedFiles(1, ("left.png",))
 
 
 def test_labels_that_fit_nothing_are_refused(tmp_path):
