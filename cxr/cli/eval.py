@@ -71,7 +71,9 @@ def main(
     ] = None,
     sheet: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Sheet of a workbook; by default the first.", rich_help_panel=LABELS),
+        typer.Option(
+            metavar="NAME", help="Sheet of a workbook; by default the first with such columns.", rich_help_panel=LABELS
+        ),
     ] = None,
     mapping: Annotated[
         Path | None,

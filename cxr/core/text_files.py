@@ -1,4 +1,4 @@
-"""Read text and tables that other programs saved: in any encoding that is certain, with any of three separators.
+"""Read text and tables that other programs saved: in any encoding that is certain, with any of four separators.
 
 Excel, PowerShell and Notepad write byte order marks, UTF-16, semicolons and lines that end in CR LF. What cannot be
 read for certain is refused in one sentence, the same for every file: which file, which row, what to do.
@@ -8,15 +8,16 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from cxr.core.errors import DataError
 
 HEAD = 1 << 16  # bytes by which a form is told
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _SAVE = "save it in Excel as 'CSV UTF-8 (Comma delimited)', in Notepad with the encoding UTF-8"
 _MARKS = (  # the longer first: that of UTF-32 begins as that of UTF-16 does
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
@@ -38,7 +39,7 @@ _WORKBOOKS = (
 )
 _QUOTED = re.compile(r'"[^"]*"')
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_TOLD = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+_TOLD = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*(?=[\r\n]|\Z)', re.IGNORECASE)
 # Of no other words: a picture may be called #TYPE 1.png.
 _TYPE = re.compile(r'"?#TYPE (?:System|Selected|Deserialized|Microsoft)\.[^\r\n/\\]*(?=[\r\n]|\Z)')
 _A_TYPE = "a type"
@@ -155,14 +156,36 @@ class Table:
     Attributes:
         header: Names of the columns, each once; those that were asked for as they were asked for.
         rows: Below it; empty ones are left out. Can be read once, and raises DataError as `read_csv` does.
+        header_row: The header's number.
     """
 
     header: tuple[str, ...]
     rows: Iterator[Row]
+    header_row: int = 1
+
+
+IsHeader = Callable[[Sequence[str]], bool]
+_DEEPEST = 20  # rows that are not empty, among which a header is looked for: above it people write titles
+
+
+def header_among(rows: Iterable[list[str]], is_header: IsHeader) -> int | None:
+    """Return the place of the header among the first rows of a table; None where none of them is one."""
+    filled = ((place, cells) for place, cells in enumerate(rows) if any(map(bare, cells)))
+    return next((place for place, cells in islice(filled, _DEEPEST) if is_header(tuple(map(bare, cells)))), None)
+
+
+def holds(required: Sequence[str]) -> IsHeader:
+    """Return what tells a row that names all required columns; where none is, any row does."""
+    wanted = {name.casefold() for name in required}
+    return lambda names: wanted <= {name.casefold() for name in names}
 
 
 def read_csv(
-    path: Path, required: Sequence[str] = (), optional: Sequence[str] | None = None, name: str | None = None
+    path: Path,
+    required: Sequence[str] = (),
+    optional: Sequence[str] | None = None,
+    name: str | None = None,
+    is_header: IsHeader | None = None,
 ) -> Table:
     """Begin to read a table as text; memory does not grow with its rows.
 
@@ -172,6 +195,8 @@ def read_csv(
             behind the last of them; where none is required, nowhere.
         optional: Columns that it may have beside them; None: any.
         name: What sentences call it; None: its path.
+        is_header: Tells the header, above which there may be other rows; None: it has the required columns. Where no
+            row is one, the first row is.
 
     Raises:
         DataError: It cannot be read, is in an encoding that cannot be told, or is not such a table.
@@ -183,8 +208,18 @@ def read_csv(
     except OSError as error:
         raise unreadable(called, error) from error
     refuse_workbook(head, called)
-    form = form_of(head)
-    return table_of(_rows(path, form, called), required, optional, called, form.separator)
+    known = is_header or holds(required)
+    form = _with_separator(form_of(head), head, known)
+    return table_of(_rows(path, form, called), required, optional, called, form.separator, known)
+
+
+def _with_separator(form: TextForm, head: bytes, is_header: IsHeader) -> TextForm:
+    """Return the form with the separator that gives a header: a title above it may have none, or another one."""
+    lines = codecs.getincrementaldecoder(form.codec)("replace").decode(head).splitlines()
+    for separator in (form.separator, *SEPARATORS):
+        if header_among(csv.reader(lines, delimiter=separator), is_header) is not None:
+            return replace(form, separator=separator)
+    return form
 
 
 def table_of(
@@ -193,10 +228,18 @@ def table_of(
     optional: Sequence[str] | None = None,
     name: str = "the table",
     separator: str = ",",
+    is_header: IsHeader | None = None,
 ) -> Table:
-    """Check rows of cells, the header first, and give them as a table; see `read_csv` for the rest."""
-    numbered = ((number, cells) for number, cells in enumerate(rows, start=1) if any(map(bare, cells)))
-    _, header = next(numbered, (0, []))
+    """Check rows of cells and give them as a table; see `read_csv` for the rest."""
+    every = iter(rows)
+    first = list(islice(every, _DEEPEST * 2))
+    above = header_among(first, is_header or holds(required)) or 0
+    numbered = (
+        (number, cells)
+        for number, cells in enumerate(chain(first[above:], every), start=above + 1)
+        if any(map(bare, cells))
+    )
+    header_row, header = next(numbered, (0, []))
     expected = _expected(required, optional)
     if not header:
         raise DataError(f"{name} is empty{f'; expected {expected}' if expected else ''}; fill it in, or remove it")
@@ -212,7 +255,7 @@ def table_of(
             "with commas, semicolons or tabs between"
         )
     least = max(map(names.index, required)) + 1 if required else len(names)
-    return Table(names, _checked(numbered, least, len(names), name, SEPARATORS[separator]))
+    return Table(names, _checked(numbered, least, len(names), name, SEPARATORS[separator]), header_row)
 
 
 def _expected(required: Sequence[str], optional: Sequence[str] | None) -> str:

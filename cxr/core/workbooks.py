@@ -2,18 +2,23 @@
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import WORKBOOK, Table, read_csv, table_of, unreadable
+from cxr.core.text_files import WORKBOOK, IsHeader, Table, header_among, holds, read_csv, table_of, unreadable
 
 # How Excel writes characters that XML has not, and `_x005F_` for what only looks like that.
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 def read_table(
-    path: Path, required: Sequence[str] = (), name: str | None = None, sheet: str | None = None
+    path: Path,
+    required: Sequence[str] = (),
+    name: str | None = None,
+    sheet: str | None = None,
+    is_header: IsHeader | None = None,
 ) -> tuple[Table, str | None]:
     """Begin to read a table, a workbook or text, whatever the file's name says.
 
@@ -21,7 +26,8 @@ def read_table(
         path: Of the file.
         required: As in `text_files.read_csv`.
         name: What sentences call it; None: its path.
-        sheet: Of a workbook; None: the first one.
+        sheet: Of a workbook; None: the first one to be seen that has a header, or else cells.
+        is_header: As in `text_files.read_csv`.
 
     Returns:
         The table, and the name of its sheet; None where it is text.
@@ -36,14 +42,17 @@ def read_table(
     except OSError as error:
         raise unreadable(called, error) from error
     if is_workbook:
-        found, rows = _sheet(path, called, sheet)
-        return table_of(rows, required, name=called), found
+        found, rows = _sheet(path, called, sheet, is_header or holds(required))
+        return table_of(rows, required, name=called, is_header=is_header), found
     if sheet is not None:
         raise DataError(f"{called} is no Excel workbook (.xlsx), so it has no sheet '{sheet}'; leave out --sheet")
-    return read_csv(path, required, name=name), None
+    return read_csv(path, required, name=name, is_header=is_header), None
 
 
-def _sheet(path: Path, called: str, sheet: str | None) -> tuple[str, list[list[str]]]:
+Rows = list[list[str]]
+
+
+def _sheet(path: Path, called: str, sheet: str | None, is_header: IsHeader) -> tuple[str, Rows]:
     """Return the name of a sheet and its rows, all of one length."""
     from openpyxl import load_workbook
 
@@ -54,10 +63,22 @@ def _sheet(path: Path, called: str, sheet: str | None) -> tuple[str, list[list[s
         raise DataError(
             f"{called} cannot be read as an Excel workbook; save it anew in Excel, or as 'CSV UTF-8'"
         ) from error
-    name = next(iter(pages), "") if sheet is None else sheet
-    if name not in pages:
-        raise DataError(f"{called} has no sheet '{name}'; it has {', '.join(pages) or 'none with cells'}")
-    return name, [list(map(_cell, row)) for row in pages[name].iter_rows(values_only=True)]
+    if sheet is not None and sheet not in pages:
+        raise DataError(f"{called} has no sheet '{sheet}'; it has {', '.join(pages) or 'none with cells'}")
+    seen = [name for name, page in pages.items() if page.sheet_state == "visible"] or list(pages)
+    found = {
+        name: [list(map(_cell, row)) for row in pages[name].iter_rows(values_only=True)]
+        for name in (seen if sheet is None else [sheet])
+    }
+    return _chosen(found, is_header)
+
+
+def _chosen(sheets: Mapping[str, Rows], is_header: IsHeader) -> tuple[str, Rows]:
+    """Return the first sheet with a header; else the first with cells, and else the first."""
+    headed = (name for name, rows in sheets.items() if header_among(rows, is_header) is not None)
+    filled = (name for name, rows in sheets.items() if any(cell for row in rows for cell in row))
+    name = next(chain(headed, filled, sheets), "")
+    return name, sheets.get(name, [])
 
 
 def _cell(value: object) -> str:

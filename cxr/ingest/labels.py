@@ -113,7 +113,8 @@ def read_label_table(path: Path, labels: Labels) -> LabelledImages:
 
 
 def _rows(path: Path) -> Iterator[_Said]:
-    names = _columns(path.name, read_table(path, name=path.name)[0].header)
+    table, _ = read_table(path, name=path.name, is_header=lambda names: None not in _known_columns(names)[:2])
+    names = _columns(path.name, table.header)
     table, _ = read_table(path, tuple(filter(None, names[:2])), path.name)
     places = [table.header.index(name) if name else None for name in names]
     for number, cells in table.rows:
@@ -121,10 +122,13 @@ def _rows(path: Path) -> Iterator[_Said]:
         yield _Said(number, PurePosixPath(said[0].replace("\\", "/")).as_posix(), *said[1:])
 
 
+def _known_columns(header: Sequence[str]) -> list[str | None]:
+    return [known_column(header, names) for names in (PATH_NAMES, LABEL_NAMES, PATIENT_NAMES, COLLECTION_NAMES)]
+
+
 def _columns(name: str, header: Sequence[str]) -> list[str | None]:
     """Return the columns of path, label, patient and collection, as the table `name` spells them."""
-    known = (PATH_NAMES, LABEL_NAMES, PATIENT_NAMES, COLLECTION_NAMES)
-    found = [known_column(header, names) for names in known]
+    found = _known_columns(header)
     if None in found[:2]:
         shown = ", ".join(column or "one without a name" for column in header)
         raise DataError(

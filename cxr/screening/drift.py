@@ -163,8 +163,8 @@ def compare_mix(here: Mapping[str, int], reference: Mapping[str, int]) -> Compar
     drawn = [random.multinomial(counts.sum(), shares, _DRAWS) / counts.sum() for counts in (one, other)]
     effect = _variation(one / one.sum(), other / other.sum())
     as_large = (_variation(*drawn) >= effect - 1e-12).sum()
-    mixes = [dict(zip(reference, (counts / counts.sum()).tolist(), strict=True)) for counts in (one, other)]
-    return Comparison("class_mix", float(effect), float((1 + as_large) / (1 + _DRAWS)), *mixes)
+    here, there = (dict(zip(reference, (counts / counts.sum()).tolist(), strict=True)) for counts in (one, other))
+    return Comparison("class_mix", float(effect), float((1 + as_large) / (1 + _DRAWS)), here, there)
 
 
 def kolmogorov_p(distance: float, one: int, other: int) -> float:

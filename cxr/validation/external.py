@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.core.errors import DataError
+from cxr.core.records import parts
 from cxr.evaluation.stats.calibration import ReliabilityBin, reliability
 from cxr.evaluation.stats.classification import (
     THRESHOLDS,
@@ -231,7 +232,7 @@ def evaluate_table(table: ResultsTable, labels: LabelTable, question: Question) 
     }
     networks = tuple(_network(table, labels, matched, network, question, members) for network in table.networks)
     used = labels.used
-    read = {"path": used.path, "label": used.label, "patient": used.patient, "sheet": used.sheet} if used else {}
+    read = parts(used) if used else {}
     stated = {what: column for what, column in read.items() if column}
     return TableEvaluation(REPORT_FORM, table.name, labels.name, stated, question.seed, matched.counts, networks)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
 from cxr.core.files import real
-from cxr.core.text_files import PATH_NAMES, bare
+from cxr.core.text_files import PATH_NAMES, Table, bare
 from cxr.core.workbooks import read_table
 from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, known_column, label_of, read_release
 
@@ -47,13 +48,15 @@ class Columns:
         path: Of the files' names.
         label: Of what they show.
         patient: Of whom they show; a table need not have it.
-        sheet: Of a workbook; None: the first one.
+        sheet: Of a workbook; None: the first one with such columns.
+        row: Of their names, where it is not the first.
     """
 
     path: str | None = None
     label: str | None = None
     patient: str | None = None
     sheet: str | None = None
+    row: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,9 @@ def _folder(root: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
 
 
 def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTable:
-    first, sheet = read_table(path, sheet=wanted.sheet)
-    used = _chosen(path.name, first.header, wanted, sheet)
-    table, _ = read_table(path, tuple(filter(None, (used.path, used.label))), sheet=wanted.sheet)
+    first, sheet = read_table(path, sheet=wanted.sheet, is_header=partial(_is_header, wanted))
+    used = _chosen(path.name, first, wanted, sheet)
+    table, _ = read_table(path, tuple(filter(None, (used.path, used.label))), sheet=sheet)
     files: dict[str, tuple[tuple[str, ...], Label]] = {}
     rows_of: dict[str, list[int]] = {}
     without_label, repeated, contradicting = [], [], set[str]()
@@ -153,7 +156,13 @@ def _slashed(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-def _chosen(name: str, header: Sequence[str], wanted: Columns, sheet: str | None) -> Columns:
+def _is_header(wanted: Columns, names: Sequence[str]) -> bool:
+    """Tell whether a row names the columns of the files' names and of the labels."""
+    return bool(_column(names, wanted.path, PATH_NAMES) and _column(names, wanted.label, LABEL_NAMES))
+
+
+def _chosen(name: str, table: Table, wanted: Columns, sheet: str | None) -> Columns:
+    header = table.header
     path = _column(header, wanted.path, PATH_NAMES)
     label = _column(header, wanted.label, LABEL_NAMES)
     patient = _column(header, wanted.patient, GROUP_NAMES)
@@ -169,7 +178,7 @@ def _chosen(name: str, header: Sequence[str], wanted: Columns, sheet: str | None
                 f"{name} has the columns {', '.join(column or 'one without a name' for column in header)}; expected "
                 f"{expected} for {what}. Name the right one with {option}"
             )
-    return Columns(path, label, patient, sheet)
+    return Columns(path, label, patient, sheet, str(table.header_row) if table.header_row > 1 else None)
 
 
 def _column(header: Sequence[str], wanted: str | None, known: Sequence[str]) -> str | None:

@@ -116,10 +116,12 @@ def _counts(report: TableEvaluation) -> ReportBlock:
             f"{counts.labelled_rows:,} of {counts.rows:,} rows have a label.",
             *((f"Sheet read: {report.read['sheet']}.",) if "sheet" in report.read else ()),
             *((f"Columns read: {read}.",) if read else ()),
+            *((f"Their names stand in row {report.read['row']}.",) if "row" in report.read else ()),
             *_named(counts.rows_without_label, "Rows without a label, left out"),
             *_named(counts.labels_without_row, "Labels without a row, left out"),
             *_named(counts.ambiguous, "Names that fit several rows, left out; write their folders too"),
             *_named(counts.empty_labels, "Files whose label is empty, left out"),
+            *_named(counts.without_ending, "Names that were found without their endings, such as .png"),
             *_named(counts.repeated_labels, "Rows of labels that say again what another one says, counted once"),
         ),
     )

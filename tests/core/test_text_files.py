@@ -108,8 +108,8 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf\r\n ; \r\n", "t.csv is empty"),
         ("path,name\n", "t.csv has the columns path, name; expected the columns path,label. Name its columns so in"),
         (
-            "path|label\n",
-            "t.csv has the columns path|label; expected the columns path,label. Name its columns so",
+            "path:label\n",
+            "t.csv has the columns path:label; expected the columns path,label. Name its columns so",
         ),
         ("<html>" * 9999, "t.csv has the columns " + "<html>" * 16 + "<htm...; expected the columns path,label"),
         ('path,"la\nbel"\n', "t.csv has the columns path, la\ufffdbel; expected"),

@@ -112,6 +112,73 @@ def test_wrong_labels_are_refused_with_the_row_or_the_columns(tmp_path, text, wa
         read(write(tmp_path / "l.csv", text), **wanted)
 
 
+TITLES = (
+    "Radiologie;;\r\n\r\nStand: 1.2., vorl\u00e4ufig;;\r\n",
+    "Radiologie\r\n",
+    ";;\r\n\r\n",
+    "Liste, Stand 1.2.\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_names_of_columns_may_stand_below_a_title(tmp_path, title):
+    text = f"{title}File Name;Class;Haus\r\na.png;covid;1,5\r\n;;\r\nb.png;normal;2\r\n"
+    labels = read(write(tmp_path / "l.csv", text))
+    assert pairs(labels) == [("a.png", "covid"), ("b.png", "normal")]
+    row = str(len(title.splitlines()) + 1)
+    assert labels.used == Columns("File Name", "Class", row=row)
+    with pytest.raises(DataError, match=rf"row {int(row) + 4}, names no file"):
+        read(write(tmp_path / "l.csv", text + ";covid;\r\n"))
+
+
+@pytest.mark.parametrize("separator", ["|", ";", "\t", ","])
+def test_any_separator_is_told(tmp_path, separator):
+    text = "Radiologie\n" + "path;label;n\na.png;covid;x\n".replace(";", separator)
+    assert pairs(read(write(tmp_path / "l.csv", text))) == [("a.png", "covid")]
+
+
+def workbook(path, sheets):
+    """Write sheets of rows by name; one whose name begins with a minus is hidden."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        page = book.create_sheet(name.removeprefix("-"))
+        page.sheet_state = "hidden" if name.startswith("-") else "visible"
+        for row in rows:
+            page.append(row)
+    book.active = len(sheets) - 1
+    book.save(path)
+    return path
+
+
+TABLE = [["path", "label"], ["a.png", "covid"]]
+OTHER = [["path", "label"], ["b.png", "normal"]]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "sheet", "row"),
+    [
+        ({"a": TABLE, "b": OTHER}, "a", None),
+        ({"cover": [["Radiologie"], ["2024"]], "a": TABLE}, "a", None),
+        ({"empty": [], "a": TABLE}, "a", None),
+        ({"-old": OTHER, "a": TABLE}, "a", None),
+        ({"a": [["Radiologie"], [], *TABLE]}, "a", "3"),
+        ({"a": [[], [], [None, "note", "path", "label"], [None, "x", "a.png", "covid"]]}, "a", "3"),
+    ],
+)
+def test_of_a_workbook_the_first_sheet_with_such_columns_is_read(tmp_path, sheets, sheet, row):
+    labels = read(workbook(tmp_path / "l.xlsx", sheets))
+    assert pairs(labels) == [("a.png", "covid")]
+    assert labels.used == Columns("path", "label", None, sheet, row)
+
+
+def test_a_hidden_sheet_is_read_where_it_is_named(tmp_path):
+    path = workbook(tmp_path / "l.xlsx", {"-old": OTHER, "a": TABLE})
+    assert pairs(read(path, sheet="old")) == [("b.png", "normal")]
+    with pytest.raises(DataError, match="the columns Radiologie; expected one of path"):
+        read(workbook(tmp_path / "l.xlsx", {"empty": [], "a": [["Radiologie"], ["x"]]}))
+
+
 def test_rows_that_say_the_same_again_are_one_file(tmp_path):
     text = "path,label,site\nd\\a.png,covid,1\nb.png,normal,1\nd/a.png,Covid,1\nc.png,,1\nc.png,,1\n"
     labels = read(write(tmp_path / "l.csv", text))

@@ -91,6 +91,20 @@ def test_a_row_with_two_labels_is_refused(tmp_path):
     assert again.counts.repeated_labels == NamedFiles(1, ("left.png",))
 
 
+@pytest.mark.parametrize("name", ["A1", "a1.dcm", "a1.JPG", r"D:\ward 1\A1", "ward 1/a1.tif"])
+def test_a_name_without_its_ending_or_with_another_one_is_found(tmp_path, name):
+    found = matched(tmp_path, ["ward 1/a1.png", "b.1.png"], [name, "b.1"])
+    assert found.rows.tolist() == [0, 1]
+    assert found.counts.without_ending == NamedFiles(2, (name, "b.1"))
+
+
+def test_a_name_with_its_ending_comes_first_and_what_is_no_ending_stays(tmp_path):
+    found = matched(tmp_path, ["a.png", "a.jpg"], ["a.dcm", "a.jpg"], ["covid", "normal"])
+    assert found.names == ("a.dcm", "a.jpg")
+    assert matched(tmp_path, ["a.png", "a.jpg", "c.png"], ["a", "c"]).counts.ambiguous == NamedFiles(1, ("a",))
+    assert matched(tmp_path, ["a.2.png", "c.png"], ["a.1", "a", "c"]).counts.labels_without_row.first == ("a.1", "a")
+
+
 def test_labels_that_fit_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"paths such as covid/0\.png, the labels such as x/0\.png"):
         matched(tmp_path, ["covid/0.png"], ["x/0.png"])
