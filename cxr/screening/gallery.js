@@ -36,6 +36,10 @@
   pairs(byId("legend").querySelector("dl"), head.meanings);
   byId("legend").hidden = !head.meanings.length;
   byId("warnings").append(...head.warnings.map((sentence) => make("li", "", sentence)));
+  const warned = byId("warned"), many = head.warnings.length;
+  warned.hidden = !many;
+  warned.open = many < 3 || !matchMedia("(max-width: 600px)").matches;  // else they fill a phone before the first film
+  warned.querySelector("summary").textContent = `${many} ${many === 1 ? "warning" : "warnings"}`;
 
   const sorts = [...head.classes.map((name) => `probability_${name}`), "confidence", "margin", "path"];
   const filters = ["status", "reason", "prediction", "decision", "refer_reason", "flag", "agreement"];

@@ -133,6 +133,11 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
     _check_twice(path, {name: rows for name, rows in rows_of.items() if name in contradicting})
     if not files:
         raise DataError(f"{path} has no rows below its header; expected a file and its label in each")
+    if len(without_label) == len(files):
+        raise DataError(
+            f"{path} has no label in any of its {len(files):,} rows; fill in its column '{used.label}'. Where a "
+            "workbook has formulas there, open it in Excel and save it, for no program has computed them yet"
+        )
     labelled = tuple(one for one in files.values() if one[1].label)
     columns = tuple(filter(None, table.header))
     return LabelTable(path.name, labelled, columns, used, tuple(without_label), tuple(repeated))
@@ -260,6 +265,13 @@ def require_meanings(name: str, network: str, labels: Iterable[str], means: Mean
     for label in labels:
         counts[label] = counts.get(label, 0) + 1
     unknown = {label: n for label, n in counts.items() if meaning_of(label, means, classes, classes[0]) is None}
+    wrong = {label: means[_key(label)] for label in unknown if _key(label) in means}
+    if wrong:
+        said = ", ".join(f"'{label}' means '{word}'" for label, word in sorted(wrong.items()))
+        raise DataError(
+            f"the mapping says that {said}; expected a class of {network} ({', '.join(classes)}), {POSITIVE}, "
+            f"{NEGATIVE} or {LEAVE_OUT}. Correct its column 'means'"
+        )
     if unknown:
         named = ", ".join(f"'{label}' ({n:,} file{'s' * (n > 1)})" for label, n in sorted(unknown.items()))
         raise DataError(

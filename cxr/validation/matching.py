@@ -212,8 +212,8 @@ def _nothing(table: ResultsTable, labels: LabelTable, ambiguous: Sequence[str]) 
             f"every name of {labels.name} that {table.name} knows, such as {ambiguous[0]}, fits several of its rows; "
             "write the folders too, as they stand in the table"
         )
-    example = labels.files[0][0][0] if labels.files else "nothing with a label"
     return (
         f"no row of {table.name} has a label in {labels.name}: the table has paths such as {table.paths[0]}, the "
-        f"labels such as {example}. Write the paths as they stand in the table, or name the folder that was screened"
+        f"labels such as {labels.files[0][0][0]}. Write the paths as they stand in the table, or name the folder that "
+        "was screened"
     )

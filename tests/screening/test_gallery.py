@@ -1,6 +1,7 @@
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ class TestInTheBrowser:
         assert not page.find_element("id", "detail").is_displayed()
 
     def test_the_head_warns_explains_and_counts_and_a_count_filters(self, page: Any, tmp_path: Path) -> None:
-        assert page.find_element("id", "warnings").text == "unlike validation in the longer side"
+        assert page.find_element("id", "warned").text == "1 warning\nunlike validation in the longer side"
         page.find_element("css selector", "#legend summary").click()
         assert page.find_element("css selector", "#legend dd").text == "a person should decide"
         records = [record(number, decision="refer") for number in range(3)] + [failure(3)]
@@ -296,12 +297,28 @@ class TestInTheBrowser:
         page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
         assert page.find_element("id", "detail-path").text == self.paths(page)[1]
 
+    def test_on_a_phone_many_warnings_are_a_count_to_press(self, page: Any, tmp_path: Path) -> None:
+        write_page(tmp_path / "w.html", RECORDS[:3], replace(HEAD, warnings=("look at this",) * 9), shown)
+        page.get((tmp_path / "w.html").as_uri())
+        assert page.find_element("id", "warnings").is_displayed()
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        )
+        try:
+            page.refresh()
+            assert page.find_element("id", "warned").text == "9 warnings"
+            page.find_element("css selector", "#warned summary").click()
+            assert page.find_element("id", "warnings").is_displayed()
+        finally:
+            page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def test_on_a_phone_the_filters_leave_room(self, page: Any) -> None:
         page.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
         )
         try:
             page.refresh()
+            assert page.find_element("id", "warnings").is_displayed()
             assert page.execute_script("return document.documentElement.scrollWidth") <= 390
             assert page.find_element("id", "controls").size["height"] < 844 / 8
             assert not page.find_element("id", "status").is_displayed()

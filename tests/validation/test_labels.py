@@ -87,6 +87,7 @@ def test_columns_may_have_any_name_that_is_named(tmp_path):
         ("path,label\na.png,covid,9\n", {}, "row 2, has too many cells: 3"),
         ("path,label\n,covid\n", {}, "row 2, names no file; fill in its cell 'path'"),
         ("path,label\n", {}, "no rows below its header"),
+        ("path,label\na.png,\nb.png, \n", {}, "no label in any of its 2 rows; fill in its column 'label'"),
         (
             "path,label\na.png,covid\na.png,normal\n",
             {},
@@ -296,11 +297,19 @@ def test_a_wrong_mapping_is_refused(tmp_path, text, sentence):
         read_meanings(write(tmp_path / "m.csv", text))
 
 
+def test_a_meaning_that_is_no_class_is_named(tmp_path):
+    means = read_meanings(write(tmp_path / "m.csv", "label,means\no.B.,gesund\nPCR+,positive\n"))
+    with pytest.raises(
+        DataError, match=r"says that 'O\.B\.' means 'gesund'; expected a class of cnn1 .*column 'means'"
+    ):
+        require_meanings("l.csv", "cnn1", ["O.B.", "PCR+", "other"], means, CLASSES)
+
+
 def test_labels_without_a_meaning_are_named_with_their_number_and_what_to_do():
     labels = ["covid", "tb", "COVID-19", "tb"]
     with pytest.raises(DataError, match=r"'COVID-19' \(1 file\), 'tb' \(2 files\)\. Say what each means: --positive"):
         require_meanings("l.csv", "cnn1", labels, {}, CLASSES)
-    with pytest.raises(DataError, match=r"'covid' \(1 file\)"):  # a mapping to a class that the network has not
+    with pytest.raises(DataError, match=r"'covid' means 'flu'"):  # a mapping to a class that the network has not
         require_meanings(
             "l.csv", "cnn1", labels, read_meanings(None, [], ["tb", "covid-19"]) | {"covid": "flu"}, CLASSES
         )

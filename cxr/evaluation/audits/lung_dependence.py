@@ -37,7 +37,7 @@ class LungDependence:
         border_only: From the border alone.
         lungs_only: From the lungs alone.
         lung_dependence: (full - lungs_blacked) / (full - chance): 1 where nothing is left without the lungs, 0 where
-            they do not matter; None for a network that is no better than chance.
+            they do not matter; None for a network that is not clearly better than chance, whose interval reaches it.
     """
 
     regions: str
@@ -64,11 +64,13 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
         weights: Of the bootstrap, float64 (draws, n).
     """
     scores = {name: score(truth, answers[name], weights) for name in REGIONS}
-    above = scores[FULL].value - 1 / len(np.unique(truth))
+    chance = 1 / len(np.unique(truth))
+    full = scores[FULL].interval
+    better = (scores[FULL].value if full.low is None else full.low) > chance
     lost = scores[FULL].value - scores["lungs_blacked"].value
     return LungDependence(
         regions=how,
-        lung_dependence=rounded(lost / above) if above > 0 else None,
+        lung_dependence=rounded(lost / (scores[FULL].value - chance)) if better else None,
         **{name: each.interval for name, each in scores.items()},
     )
 
@@ -78,7 +80,7 @@ def judge(figures: LungDependence, model: str | None) -> AuditRecord:
     share = figures.lung_dependence
     where = BLACKED[figures.regions]
     if share is None:
-        result, found = Result.NOT_MEASURABLE, f"{model} is no better than chance on the whole pictures."
+        result, found = Result.NOT_MEASURABLE, f"{model} is not clearly better than chance on the whole pictures."
     else:
         result = Result.WARN if share < LEAST_DEPENDENCE else Result.PASS
         found = (

@@ -200,8 +200,10 @@ def test_the_box_follows_the_masks_where_there_are_some():
     assert found.lung_dependence >= 0.9
 
 
-def test_the_dependence_of_a_network_at_chance_is_unknown():
+@pytest.mark.parametrize("right", [0, 3])  # of 60 that a constant answer has wrong: within its interval of chance
+def test_the_dependence_of_a_network_at_chance_is_unknown(right):
     answers = {name: np.zeros(90, np.int64) for name in (FULL, "lungs_blacked", "border_only", "lungs_only")}
+    answers[FULL][30 : 30 + right], answers[FULL][:2] = 1, 1
     found = dependence(TRUE_CLASSES, answers, "box", draw_weights(TRUE_CLASSES, np.arange(90), 1, draws=50))
     assert found.lung_dependence is None
 
