@@ -5,15 +5,16 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from cxr.core.errors import DataError, ParamsError
-from cxr.core.text_files import HEAD, decode_text, form_of
+from cxr.core.text_files import HEAD, decode_text, form_of, snake_case
 
 # What may stand at the top level besides one section `train_<network>` for each network: values that several stages
 # share, then one section a stage. A test compares.
@@ -77,10 +78,21 @@ class SeedParams(Section):
     seed: int = Field(ge=0, description="Of every random choice.")
 
 
+def _class_name(name: str) -> str:
+    """Refuse a name that no folder gives, for a class is its folder in snake case."""
+    spelt = snake_case(name)
+    if name != spelt:
+        raise PydanticCustomError("class_name", "{said}", {"said": f"a class is its folder in snake case: {spelt}"})
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_class_name)]
+
+
 class ClassesParams(Section):
     """What the stages that know classes read at the top level of params.yaml."""
 
-    classes: tuple[str, ...] = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
+    classes: tuple[ClassName, ...] = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
 
 
 class DataParams(ClassesParams):

@@ -7,14 +7,13 @@ characters; the first one identifies the record.
 import csv
 import hashlib
 import io
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from cxr.core.files import whole_file, write_text
+from cxr.core.text_files import snake_case
 
 RECORD_ID = "record_id"
 LONGEST = 26  # characters of a variable
@@ -91,8 +90,7 @@ def variables(names: Iterable[str]) -> list[str]:
 
 
 def _slug(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-    spelt = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    spelt = snake_case(name)
     return spelt if spelt[:1].isalpha() else f"v_{spelt}".rstrip("_")
 
 

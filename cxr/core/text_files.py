@@ -7,6 +7,7 @@ read for certain is refused in one sentence, the same for every file: which file
 import codecs
 import csv
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -116,6 +117,12 @@ def _encoding_of(head: bytes) -> tuple[str, str, bool]:
 def bare(text: str) -> str:
     """Return a cell or a line without the blanks, and the marks that nobody sees, at both ends."""
     return text.strip().strip(_UNSEEN).strip()
+
+
+def snake_case(text: str) -> str:
+    """Return lower-case letters without accents, digits and `_` for all else: `Viral Pneumonia`, `Neumonía`, `Größe`."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 def decode_text(data: bytes, name: str) -> str:

@@ -13,7 +13,7 @@ from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, untracked
 from cxr.core.image import Plane
 from cxr.core.processor import available_cores
-from cxr.core.text_files import bare, read_csv
+from cxr.core.text_files import bare, read_csv, snake_case
 from cxr.core.workbooks import read_table
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
@@ -48,7 +48,7 @@ class Release:
 
 def label_of(folder: str) -> str:
     """Return the snake-case label of a class folder: `Viral Pneumonia` is `viral_pneumonia`."""
-    return re.sub(r"[^a-z0-9]+", "_", folder.lower()).strip("_")
+    return snake_case(folder)
 
 
 # What people call the columns of a table of labels, beside PATH_NAMES, in the order in which they are looked for.

@@ -92,7 +92,7 @@ def _missing(
     place = "the top folder" if base == PurePosixPath() else f"the folder {base}"
     message = (
         f"No folder for the class {', '.join(absent)}: {place} has {shown or 'no folders'}; expected a folder for "
-        f"each of {', '.join(classes)} (its name in lower case, with _ for anything else)."
+        f"each of {', '.join(classes)} (its name in lower case, without accents, with _ for anything else)."
     )
     archives = [str(file) for file in listing.files if file.name.lower().endswith(SUFFIXES)]
     if tables := [str(file) for file in listing.files if file.name.lower() == "labels.csv"]:

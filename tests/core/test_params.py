@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import KNOWN_KEYS, TRAINING, SeedParams, read_params, section, top_level, with_values
+from cxr.core.params import KNOWN_KEYS, TRAINING, CommonParams, SeedParams, read_params, section, top_level, with_values
 from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
 from cxr.dataset.split import SplitParams
@@ -80,6 +80,13 @@ def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest(
         top_level(YAML(typ="safe").load(text), TopLevel)
     assert "image.sied: extra inputs are not permitted, got 64; did you mean side?" in str(error.value)
     assert "got 2; did you mean intra_op_threads?" in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "spelt"), [("neumonía", "neumonia"), ("Viral Pneumonia", "viral_pneumonia")])
+def test_a_class_that_no_folder_gives_is_refused_with_the_name_that_one_gives(name, spelt):
+    with pytest.raises(ParamsError) as error:
+        top_level({"seed": 7, "classes": ["covid", name]}, CommonParams)
+    assert f"classes.1: a class is its folder in snake case: {spelt}, got '{name}'" in str(error.value)
 
 
 @pytest.mark.parametrize(

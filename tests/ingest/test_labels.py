@@ -1,5 +1,6 @@
 """Import by a table of labels, alone or beside class folders; patients of DICOM files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +239,13 @@ def test_a_patient_that_a_table_names_is_not_replaced_and_numbers_are_given_anew
     assert release.patients["normal/images/m/0.dcm"] == release.patients["covid/images/1.dcm"], "B in both"
     assert release.patients["covid/images/m/1.dcm"] == "known"
     assert release.patients["normal/images/0.dcm"] != release.patients["covid/images/1.dcm"]
+
+
+def test_folders_in_other_languages_are_classes_without_accents(tmp_path: Path, project: Path) -> None:
+    params = project / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(
+        re.sub(r"^classes: .*$", "classes: [neumonia, grosse, sano]", text, flags=re.MULTILINE), encoding="utf-8"
+    )
+    write_tree(tmp_path / "c", {f"{name}/{n}.png": png(n) for n, name in enumerate(("Neumonía", "Größe", "SANO"))})
+    assert bring(tmp_path / "c", project).expected_files == 3
