@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape as without_markup
 from rich.table import Table
 
-from cxr.cli.console import below_help, command_line, stdout, user_errors
+from cxr.cli.console import below_help, command_line, stderr, stdout, user_errors
 from cxr.core.errors import UsageError
 from cxr.core.files import write_json, write_text
 from cxr.screening.paths import unescape
@@ -174,12 +174,16 @@ def main(
             prevalences=parse_prevalences(prevalence) if prevalence else (),
             seed=seed,
         )
-        found = [parse_results(path.name, read_table(path), unescape) for path in tables[:-1]]
-        known = read_labels(tables[-1], unescape, Columns(path_column, label_column, patient_column, sheet))
-        if compare:
-            outputs.write(compare_tables(found[0], found[1], known, question))
-        else:
-            outputs.write(evaluate_table(found[0], known, question))
+        with stderr().status("reading the tables"):
+            found = [parse_results(path.name, read_table(path), unescape) for path in tables[:-1]]
+            known = read_labels(tables[-1], unescape, Columns(path_column, label_column, patient_column, sheet))
+        with stderr().status("measuring, with intervals: some seconds for a thousand files"):
+            report = (
+                compare_tables(found[0], found[1], known, question)
+                if compare
+                else evaluate_table(found[0], known, question)
+            )
+        outputs.write(report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,8 @@ class _Outputs:
             if self.figures:
                 from cxr.validation.plots import draw_figures
 
-                draw_figures(report, self.figures)
+                with stderr().status("drawing the figures"):
+                    draw_figures(report, self.figures)
         for block in blocks(report):
             _print(block)
 

@@ -120,7 +120,7 @@ def bare(text: str) -> str:
 
 
 def snake_case(text: str) -> str:
-    """Return lower-case letters without accents, digits and `_` for all else: `Viral Pneumonia`, `Neumonía`, `Größe`."""
+    """Return lower-case letters without accents and digits, with `_` for all else: `viral_pneumonia`, `neumonia`."""
     plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 

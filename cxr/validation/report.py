@@ -62,7 +62,7 @@ VALUE = "value [95 % interval]"
 READINGS = {
     PROBABLE: ("most probable class", ""),
     DECIDED: ("decision", "'decision' leaves referred files aside."),
-    REFERRED: ("referred as suspected", "'referred as suspected' counts what is referred as suspected."),
+    REFERRED: ("referred as suspected", "'referred as suspected' counts the referred files as if they were suspected."),
     UNDECIDED: (
         "undecided as wrong",
         "'undecided as wrong' takes all files and counts the referred, rejected and failed ones as wrong.",
@@ -314,7 +314,7 @@ def _prevalences(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     )
     yield ReportBlock(
         _title(network, f"predictive values where {target} has another share"),
-        (f"By Bayes' rule from the sensitivity and specificity of '{READINGS[main][0]}', if they are the same there.",),
+        (f"By Bayes' rule from the sensitivity and specificity of '{READINGS[main][0]}', if both are the same there.",),
         tuple(header),
         tuple(rows),
     )
@@ -329,7 +329,7 @@ def _groups(network: NetworkEvaluation) -> Iterator[ReportBlock]:
                 label = f"{name}, {NAMES[one.files]}" if len(sets) > 1 else name
                 rows[name].append((label, *_group_cells(network, one)))
         small = [name for name, own in rows.items() if any(cell.endswith(_FEW) for row in own for cell in row)]
-        note = f"{_FEW} of fewer than {SMALL} files, which says little: {', '.join(small)}."
+        note = f"{_FEW} A figure of fewer than {SMALL} files, which says little: {', '.join(small)}."
         header = (column, *(words for words, _ in _group_columns(network)))
         yield ReportBlock(
             _title(network, f"by {column}"), (note,) * bool(small), header, tuple(chain.from_iterable(rows.values()))
@@ -391,7 +391,7 @@ def _calibration(network: NetworkEvaluation, target: str, sets: Sequence[FigureS
     sentences = (
         "Intercept: 0 is right; below 0 the probabilities are too high, above 0 too low.",
         "Slope: 1 is right; below 1 the probabilities are too near to 0 and 1, above 1 not near enough.",
-        "Calibration error: that of a calibrated network is not 0 either; below it stands what 90 % of such show here.",
+        "Calibration error: a calibrated network has some, too: the line below has what 90 % of such show here.",
     )
     return ReportBlock(_title(network, f"calibration of the probability of {target}"), sentences, header, table)
 

@@ -207,7 +207,7 @@ def test_each_group_has_every_figure_and_small_ones_are_named():
     alone = evaluate(table[100:]).networks[0]
     assert figures(network, ALL, "site", "b") == figures(alone)
     text = render_markdown(report)
-    assert "* of fewer than 30 files, which says little: a, b." in text
+    assert "* A figure of fewer than 30 files, which says little: a, b." in text
     assert "a, all files" in text
 
 
