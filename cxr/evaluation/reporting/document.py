@@ -35,8 +35,8 @@ Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
 
 VOID, CHECKED, NOT_CHECKED = (
     "Void: random weights give nearly the same map",
-    "Shows where it looked, not why",
-    "Not checked",
+    "Maps show where it looked, not why",
+    "Maps not checked",
 )
 
 

@@ -107,13 +107,13 @@ def _abstention_blocks(model: ModelReport, place: str) -> list[Block]:
 def referred_paragraph(found: Referral) -> Paragraph:
     """Say how much is referred, and how many errors are in it."""
     pieces: list[Piece] = ["Referred (prediction set empty or of several classes): "]
-    pieces += [*interval(found.share).pieces, " of the images. Of ", *count(found.errors).pieces, " errors "]
-    pieces += [*count(found.errors_referred).pieces, " are among them"]
+    pieces += [*interval(found.share).pieces, " of the images. Errors among them: "]
+    pieces += [*count(found.errors_referred).pieces, " of ", *count(found.errors).pieces]
     if found.share_of_errors_referred:
         pieces += [" (", *interval_pieces(found.share_of_errors_referred), ")"]
     if found.error_answered is not None:
-        pieces += ["; of what is answered, ", *interval(found.error_answered).pieces, " is wrong"]
-    pieces.append(". This holds for images like those of validation only.")
+        pieces += [". Of what is answered, ", *interval(found.error_answered).pieces, " is wrong"]
+    pieces.append(". This holds only for images like those of validation.")
     return Paragraph(tuple(pieces))
 
 
@@ -170,7 +170,10 @@ def _reasons(gated: ReasonedOutcomes) -> Table:
         *_rows("referred", gated.referred_by),
         *_rows("marked", gated.flags),
     ]
-    note = "Only what was found. An image is rejected or referred for one reason, and may have several marks."
+    note = (
+        "Reasons that did not occur are left out. An image is rejected or referred for one reason, and may have "
+        "several marks."
+    )
     return table("For which reasons", ["what", "reason", "share of the images"], rows, (note,))
 
 
@@ -255,7 +258,7 @@ def _attention_blocks(model: ModelReport) -> list[Block]:
     maps = model.cam
     similarity = number(maps.similarity_randomised).pieces
     words = Paragraph(
-        ("Similarity to the maps of random weights: ", *similarity, f". The maps: {stamp_of(maps)}."),
+        ("Similarity to the maps of random weights: ", *similarity, f". {stamp_of(maps)}."),
         "note" if maps.void else "",
     )
     if not maps.inside:
@@ -269,7 +272,7 @@ def _inside(entries: Sequence[Enrichment], lungs: str) -> Table:
         for one in entries
     ]
     note = (
-        "Heat inside the lungs over the lungs' share of the image; one is what an even map would have. Lungs are "
+        "Share of the heat inside the lungs, divided by their share of the image: 1 for an even map. Lungs are "
         f"{lungs}."
     )
     return table("Grad-CAM inside the lungs", ["class", "images", "median enrichment"], rows, (note,))

@@ -171,7 +171,7 @@ def class_table(classes: Sequence[ClassMetrics], caption: str = "One class again
 def predictive_table(classes: Sequence[ClassMetrics]) -> Table:
     """Return the predictive values of each class at the class shares of the test split."""
     rows = [_row(one, interval(one.ppv), interval(one.npv)) for one in classes]
-    note = "The operating points have them where the disease is rarer."
+    note = "Where the disease is rarer, see the operating points."
     return table(
         "Predictive values, at the class shares of the test split", ["class", "images", "PPV", "NPV"], rows, (note,)
     )
@@ -270,7 +270,7 @@ def comparisons_section(report: Report) -> Section:
         return Section("comparisons", title, [not_measured("Comparisons", "one model, or too few images")])
     words = (
         "On the same test images, by the exact McNemar test with Holm's correction. A large p does not show that two "
-        "networks are equal: a gap below the smallest one could not have been seen."
+        "networks are equal: a gap smaller than the smallest in the table could not have been seen."
     )
     others = Fold("comparisons-probabilities", ("Gaps of probabilities",), (_others(pairs),))
     return Section("comparisons", title, [Paragraph((words,)), _answers(pairs), others])
