@@ -135,9 +135,19 @@ def read_params(*paths: Path) -> dict[str, Any]:
         paths: At least one; a section of a later file takes the place of the whole section of an earlier one.
 
     Raises:
-        ParamsError: A file is absent, is not YAML, is not a mapping, or has a key that no stage reads.
+        ParamsError: A file is absent, is not YAML, is not a mapping, or has a key that no stage reads; or a target is
+            no class, which the last stage alone would say, after all training.
     """
-    return {key: value for path in paths for key, value in _read_file(path).items()}
+    values = {key: value for path in paths for key, value in _read_file(path).items()}
+    classes = values.get("classes")
+    for key, own in values.items():
+        target = own.get("target") if isinstance(own, dict) else None
+        if isinstance(classes, list) and target and target not in classes:
+            raise ParamsError(
+                f"{paths[0]}: {key}.target is '{target}', which is none of the classes {', '.join(map(str, classes))}; "
+                "name the class that is looked for"
+            )
+    return values
 
 
 def _read_file(path: Path) -> dict[str, Any]:

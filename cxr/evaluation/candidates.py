@@ -64,7 +64,8 @@ def evaluate_params(values: Mapping[str, Any]) -> EvaluateParams:
         ParamsError: A value is wrong, or the sources that `leave_source_out` holds out are those of another class.
     """
     own = section(values, "evaluate", EvaluateParams)
-    held_out = (values.get("leave_source_out") or {}).get("target", TARGET)
+    refits = values.get("leave_source_out")  # release/params.yaml alone has it
+    held_out = own.target if refits is None else refits.get("target", TARGET)
     if held_out != own.target:
         raise ParamsError(
             f"params.yaml: evaluate.target is '{own.target}', but leave_source_out.target is '{held_out}'; "

@@ -74,6 +74,17 @@ def test_a_key_that_no_stage_reads_is_refused(text, sentence, tmp_path):
     assert f"{path}: {sentence}" in str(error.value)
 
 
+def test_a_target_that_is_no_class_is_refused_before_the_first_stage(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("classes: [sano, tuberculosis]\nevaluate: {target: covid}\n")
+    with pytest.raises(
+        ParamsError, match=r"evaluate\.target is 'covid', which is none of the classes sano, tuberculosis"
+    ):
+        read_params(path)
+    path.write_text("classes: [sano, tuberculosis]\nevaluate: {target: tuberculosis}\n")
+    assert evaluate_params(read_params(path)).target == "tuberculosis", "no other section has to name it"
+
+
 def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest():
     text = "{seed: 7, classes: [a, b], image: {sied: 64}, runtime: {intra_op_thread: 2}}"
     with pytest.raises(ParamsError) as error:

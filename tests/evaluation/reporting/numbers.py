@@ -10,6 +10,9 @@ NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d[\d,]*(?:\.\d+)?(?:e[-+\u2212]?\d+)
 SILENT = {"script", "style", "title"}
 
 
+PERCENT = "\N{NO-BREAK SPACE}%"  # so that no line is broken before the sign
+
+
 class Page(HTMLParser):
     """Collects `figures` (value, text) of data elements, and `words`: all other text but what is marked fixed."""
 
@@ -64,8 +67,8 @@ def mismatches(html: str, report: dict[str, Any]) -> list[str]:
 def rounds(value: str, text: str, numbers: set[str]) -> bool:
     """Tell whether `value` is a number of the report and `text` that number, or a percentage of it, rounded."""
     plain = text.replace("\u2212", "-").replace(",", "").replace("+", "")
-    scale = 100 if plain.endswith(" %") else 1
-    shown = plain.removesuffix(" %")
+    scale = 100 if plain.endswith(PERCENT) else 1
+    shown = plain.removesuffix(PERCENT)
     exact = float(value) * scale
     if "e" in shown:
         return value in numbers and f"{exact:.0e}" == shown

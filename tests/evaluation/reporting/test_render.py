@@ -15,7 +15,7 @@ from cxr.evaluation.reporting.render import render_html, render_markdown
 from cxr.evaluation.stats.intervals import Interval
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
 from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
-from tests.evaluation.reporting.numbers import Page, mismatches
+from tests.evaluation.reporting.numbers import PERCENT, Page, mismatches
 
 ORDER = (
     "models",
@@ -70,6 +70,11 @@ def test_a_number_that_is_not_in_the_report_is_noticed(whole: Report, html: str,
     assert len(mismatches(html + planted[change], as_json(whole))) == 1
 
 
+def test_no_line_ends_between_a_number_and_its_sign(html: str) -> None:
+    page = Page(html)
+    assert not [text for text in (*page.words, *(text for _, text in page.figures)) if " %" in text]
+
+
 def test_equal_input_gives_equal_bytes_of_less_than_eight_megabytes(html: str) -> None:
     again = report()
     assert render_html(again, pictures(again)) == html
@@ -88,7 +93,8 @@ def test_passed_audits_are_folded_and_failed_and_warned_ones_are_not(whole: Repo
     shown, folded = section.split('<details class="fold" id="audits-passed">')
     for audit in whole.audits:
         is_worrying = audit.result in (Result.FAIL, Result.WARN)
-        assert (str(escape(audit.found)) in shown, str(escape(audit.found)) in folded) == (is_worrying, not is_worrying)
+        found = str(escape(audit.found)).replace(" %", PERCENT)
+        assert (found in shown, found in folded) == (is_worrying, not is_worrying)
 
 
 def test_an_audit_of_several_networks_stands_once_with_what_was_found_of_each(whole: Report) -> None:
