@@ -24,6 +24,7 @@ from cxr.evaluation.reporting.format import (
 from cxr.evaluation.stats.calibration import ReliabilityBin
 from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.intervals import Interval
+from cxr.inference.decisions import decision_words
 from cxr.validation.external import (
     ALL,
     UNSEEN,
@@ -168,13 +169,15 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
     words = outcome_words(network)
     rows = [_outcome_row(network, label, words) for label in network.labels]
     shown = {word: any(label.outcomes.get(word) for label in network.labels) for word in words}
-    kept = [place for place, word in enumerate(words) if shown[word] or place < 3]
+    always = decision_words(network.target or "") if network.decides else ()
+    kept = [place for place, word in enumerate(words) if shown[word] or word in always]
     header = ("label", "means", "files", *(words[place].replace("_", " ") for place in kept))
     cut = [(*row[:3], *(row[3 + place] for place in kept)) for row in rows]
     unanswered = _named(network.without_answer, "Labelled files without an answer")
     title = _title(network, "what became of the files of each label")
     told = (
-        "The table does not tell which class is looked for; name it with --target for figures of it against the rest."
+        "No row is suspected, so the table does not tell which class is looked for; name it with --target for figures "
+        "of it against the rest."
     )
     sentences = (*_training(network), *unanswered, *((told,) if network.target is None else ()))
     return ReportBlock(title, sentences, header, tuple(cut))

@@ -178,7 +178,9 @@ def test_where_nothing_tells_the_target_it_is_asked_for():
     table = [one | {"decision": "not_suspected"} for one in rows(12)]
     (network,) = (report := evaluate(table)).networks
     assert network.target is None
-    assert "does not tell which class is looked for; name it with --target" in render_markdown(report)
+    text = render_markdown(report)
+    assert "No row is suspected, so the table does not tell which class is looked for; name it with --target" in text
+    assert "| label | means | files | not suspected |" in text, "of what did not happen there is no column"
     assert "None" not in render_markdown(report)
     assert not any(metric == "auc" for metric, _, _ in figures(network))
     names = ["sick" if number % 3 == 0 else "well" for number in range(12)]
