@@ -17,6 +17,7 @@ import typer
 
 from cxr import __version__
 from cxr.core.errors import ModelError, UsageError
+from cxr.core.redcap import dictionary_beside
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
@@ -342,6 +343,16 @@ class Options:
         return list(map(named_model, self.model))
 
     @property
+    def files_beside(self) -> dict[str, Path]:
+        """The files that are written beside the table, by what names them."""
+        named = {
+            "--report": self.report,
+            "--redcap": self.redcap,
+            "the dictionary of --redcap": dictionary_beside(self.redcap) if self.redcap else None,
+        }
+        return {what: path for what, path in named.items() if path is not None}
+
+    @property
     def folders(self) -> dict[str, Path]:
         """What is written beside the table, by the option that names its folder."""
         named = {
@@ -443,10 +454,6 @@ def check_options(options: Options) -> None:
         (
             options.redcap and options.redcap.suffix.lower() != ".csv",
             f"--redcap {options.redcap}: REDCap imports CSV; give a name that ends in .csv",
-        ),
-        (
-            options.redcap and str(options.redcap) == options.output,
-            "--redcap and -o name the same file; the records of REDCap need a name of their own",
         ),
         (options.to_stdout and options.overwrite, "--overwrite is for results files, not for -o -"),
         *((options.to_stdout, f"{option} needs a results file; give one with -o") for option in options.folders),

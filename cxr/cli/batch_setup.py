@@ -11,7 +11,6 @@ from cxr.cli.batch_options import DvcModel, EngineName, Options, naming_of, quer
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import guarded, real
 from cxr.core.processor import available_cores
-from cxr.core.redcap import dictionary_beside
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
 from cxr.screening.candidates import Candidate, Found, Query, common_root
@@ -216,14 +215,17 @@ def output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
 
 
 def own_of(options: Options, files: OutputFiles | None) -> frozenset[str]:
-    """Return what the run itself writes, local and at an address."""
+    """Return what the run itself writes, local and at an address. Raises UsageError where two of them are one file."""
     own = files.all if files else frozenset()
     if files and options.to_address:
         from cxr.remote.filesystem import own_addresses
 
         own |= own_addresses(options.output, files)
-    beside = [options.report, *((options.redcap, dictionary_beside(options.redcap)) if options.redcap else ())]
-    return own | frozenset(str(real(path)) for path in beside if path)
+    for what, path in options.files_beside.items():
+        if str(real(path)) in own:
+            raise UsageError(f"{what} would be {path}, which the table or its manifest is; give another name")
+        own |= {str(real(path))}
+    return own
 
 
 def inputs_of(options: Options, names: Sequence[str], own: frozenset[str]) -> tuple[Naming, Query, Found]:

@@ -203,7 +203,13 @@ def test_redcap_has_the_rows_of_any_table_with_a_dictionary(name: str, wards: Pa
     [
         (["-o", "-", "--redcap", "a.csv"], "needs a results file"),
         (["-o", "r.csv", "--redcap", "a.xlsx"], "REDCap imports CSV"),
-        (["-o", "r.csv", "--redcap", "r.csv"], "need a name of their own"),
+        (["-o", "r.csv", "--redcap", "r.csv"], "--redcap would be r.csv, which the table"),
+        (["-o", "r.csv", "--redcap", "x/../r.csv"], "--redcap would be x/../r.csv, which the table"),
+        (
+            ["-o", "r.dictionary.csv", "--redcap", "r.csv"],
+            "the dictionary of --redcap would be r.dictionary.csv, which",
+        ),
+        (["-o", "r.csv", "--report", "r.csv"], "--report would be r.csv, which the table"),
     ],
 )
 def test_redcap_is_refused_where_it_cannot_be_written(arguments: list[str], words: str, wards: Path) -> None:
