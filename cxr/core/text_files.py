@@ -36,7 +36,7 @@ PATH_NAMES = ("path", "file", "filename", "file_name", "image")
 WORKBOOK = b"PK\3\4"  # how a zip file begins, which an Excel workbook is
 _WORKBOOKS = (
     (WORKBOOK, "an Excel workbook or another zip file"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind, .xls"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind (.xls) or with a password"),
 )
 _QUOTED = re.compile(r'"[^"]*"')
 _LINE_END = re.compile(r"\r\n|\r|\n")

@@ -135,7 +135,10 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
         (b"path,label\n\x81\x8d" + b"x" * 500, "'\ufffd\ufffd" + "x" * 98 + "...'; save"),
         ("path,label\n".encode("utf-16") + b"\0", "t.csv is UTF-16, and damaged or not whole; copy it again"),
         (b"PK\3\4rest", "t.csv is an Excel workbook or another zip file, and no text; save it in Excel as"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "t.csv is an Excel workbook of the old kind, .xls, and no text"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "t.csv is an Excel workbook of the old kind (.xls) or with a password, and no text",
+        ),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "t.csv, line 3, has a byte of value zero, as no text has"),
     ],
 )

@@ -176,7 +176,7 @@ def test_lists_of_windows_name_the_files_that_are_there(
     ("data", "words"),
     [
         (b"PK\3\4", "is an Excel workbook or another zip file, and no text"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Excel workbook of the old kind, \.xls"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"is an Excel workbook of the old kind \(\.xls\) or with a password"),
         (b"\xef\xbb\xbfa.png\n\xfc.png\n", r"line 2, is not UTF-8"),
         ("a.png\r\n".encode("utf-16")[:-1], "is UTF-16, and damaged or not whole"),
         (b"\xef\xbb\xbfa.png\nb.png\0", r"list\.txt, line 2, has a byte of value zero, as no text has; copy it again"),
