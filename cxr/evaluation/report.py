@@ -87,7 +87,8 @@ def _shortcuts(baselines: BaselineFigures) -> Iterator[str]:
 def too_few_images(data: ReportData, alpha: float) -> str:
     """Return the sentences of `too_few_for_sets` for the validation split; empty where it is large enough."""
     images, need = data.classes_by_split["validation"], images_that_sets_need(alpha)
-    return too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
+    said = too_few_for_sets(alpha, [name for name, count in images.items() if count < need], images)
+    return f"{said}." if said else ""
 
 
 def limitations(

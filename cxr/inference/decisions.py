@@ -434,7 +434,7 @@ def too_few_for_sets(alpha: float, held: Sequence[str], images: Mapping[str, int
         f"Validation is too small for evaluate.alpha {alpha:g}: every prediction set holds {named}, so {referred} "
         f"is referred. It takes {images_that_sets_need(alpha):,} validation images of each class"
         f"{_suiting(held, images or {})}. "
-        "Import more images, or raise evaluate.alpha in params.yaml, and run: dvc repro"
+        "Import more images, or raise evaluate.alpha in params.yaml, then run 'dvc repro' again"
     )
 
 

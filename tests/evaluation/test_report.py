@@ -234,6 +234,7 @@ def test_too_few_images_for_the_sets_are_said_with_the_remedy_and_are_a_warning(
         data, classes_by_split=data.classes_by_split | {"validation": {"covid": 10, "normal": 9, "viral_pneumonia": 60}}
     )
     sentence = too_few_images(few, 0.02)
+    assert sentence.endswith("then run 'dvc repro' again.")
     assert "10 of covid, 9 of normal; these suffice from evaluate.alpha 0.1 on" in sentence
     assert "It takes 49 validation images of each class" in sentence
     assert too_few_images(few, 0.1) == ""
