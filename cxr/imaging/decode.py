@@ -18,6 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.core.records import as_json, from_json
+from cxr.core.survival import decoding
 from cxr.imaging.codestream import SOF55, frame_of, lacks_end
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
@@ -92,6 +93,7 @@ def decode_bytes(
     if found is None:
         raise why_unknown(data)
     if is_plain(data, found):
+        decoding()
         return decode_here(data, side, found, any_dicom)
     try:
         return _read_answer(*isolated(_answered, data, side, found, any_dicom, seconds=seconds))
