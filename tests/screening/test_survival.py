@@ -131,7 +131,8 @@ def test_a_list_from_stdin_is_read_once(scans: Path, expected: dict[str, dict[st
     check(read(tmp_path / "r.csv"), expected)
 
 
-def test_a_stream_has_each_row_once(scans: Path, expected: dict[str, dict[str, str]]) -> None:
+@pytest.mark.usefixtures("expected")
+def test_a_stream_has_each_row_once(scans: Path) -> None:
     done = finished(scans, "-o", "-", "--batch-size", 1, "--format", "jsonl")
     assert done.returncode == 3
     rows = [json.loads(line) for line in done.stdout.splitlines()]
