@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+if sys.platform == "linux":
+    _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+    _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 _DECODES = 0  # the byte that says so
 _LINES = slice(8, 16)  # how many were written to stdout
@@ -32,7 +33,9 @@ def survive() -> None:
     global _shared, _kept_input, _ending
     if sys.platform != "linux":
         return
-    _shared, _kept_input = mmap(-1, 16), os.memfd_create("stdin")
+    _shared = mmap(-1, 16)
+    if hasattr(os, "memfd_create"):  # a Python that was built for an old system has none
+        _kept_input = os.memfd_create("stdin")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_PASSED_ON, signal.SIGCHLD))
     parent = os.getpid()
     while (child := os.fork()) > 0:
@@ -57,10 +60,13 @@ def decoding() -> None:
 
 def read_stdin() -> bytes:
     """Return all of stdin, also where a process has read it that has died."""
-    if _ending and os.fstat(_kept_input).st_size:
+    global _shared
+    if _ending:
         return os.pread(_kept_input, os.fstat(_kept_input).st_size, 0)
     data = sys.stdin.buffer.read()
-    if _shared is not None:
+    if _kept_input < 0:
+        _shared = None  # no other process could go on
+    else:
         with open(_kept_input, "wb", closefd=False) as kept:
             kept.write(data)
     return data
