@@ -123,8 +123,8 @@ def _end_of_rows(data: bytes, start: int, interval: int) -> int:
     if not interval or frame is None or frame.marker not in (SOF0, SOF1) or data.count(_SCAN, start, end):
         return len(data)
     sampling = data[frame.place + _SOF_BYTES + 1 :: 3][: frame.samples] if frame.samples > 1 else b"\x11"
-    across = -(-frame.width // (8 * max(1, *(one >> 4 for one in sampling))))
-    down = -(-frame.height // (8 * max(1, *(one & 15 for one in sampling))))
+    across = -(-frame.width // (8 * max([1, *(one >> 4 for one in sampling)])))
+    down = -(-frame.height // (8 * max([1, *(one & 15 for one in sampling)])))
     own = max(1, -(-across * down // interval))
     beyond = next(islice(_RESTART.finditer(data, start), own - 1, None), None)
     return len(data) if beyond is None else beyond.start()

@@ -21,7 +21,14 @@ _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _FEW = 3  # bytes, as some encoders leave them
 _READ_AHEAD = 16  # bytes that libjpeg may have taken into its buffer
 # What libjpeg says of a picture that may be whole: what simplejpeg does not decode, and an odd header of a scan.
-_HARMLESS = ("subsampling level", "color conversion", "data precision", "JPEG process", "SOS parameters")
+_HARMLESS = (
+    "subsampling level",
+    "color conversion",
+    "data precision",
+    "JPEG process",
+    "SOS parameters",
+    "lossless parameters",  # of more bits than eight
+)
 
 
 def loaded(image: Image.Image, data: bytes) -> Image.Image:
