@@ -14,7 +14,16 @@ def start(
     before: Callable[[], None] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from cxr.cli.batch import app; app()", str(scans), "-o", str(output), "-q", *more]
+    command = [
+        sys.executable,
+        "-c",
+        "from cxr.cli.batch import script; script()",
+        str(scans),
+        "-o",
+        str(output),
+        "-q",
+        *more,
+    ]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=before, env=os.environ | (variables or {})
     )

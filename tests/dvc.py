@@ -55,7 +55,8 @@ def quick(folder: Path) -> None:
                 section |= {"side": 32, "epochs": 1}
             elif name == "leave_source_out":
                 section["epochs"] = 1
-            elif section.get("gate") == "packaged":  # it takes planes of another side
-                section["gate"] = "none"
+            for beside in ("gate", "lungs"):
+                if section.get(beside) == "packaged":  # it takes planes of another side
+                    section[beside] = "none"
         yaml.dump(values, params)
     run(folder, "git", "commit", "-q", "-a", "-m", "quick")

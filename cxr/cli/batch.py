@@ -7,6 +7,7 @@ import typer
 
 from cxr.cli.batch_options import Options, takes_options
 from cxr.cli.console import below_help, command_line
+from cxr.core.survival import survive
 
 app = command_line()
 
@@ -38,7 +39,8 @@ def main(options: Options) -> None:
 
 
 def script() -> None:
-    """Run the console script."""
+    """Run the console script; a file that crashes it costs its row."""
+    survive()
     try:
         app()
     finally:

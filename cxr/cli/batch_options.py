@@ -18,6 +18,7 @@ import typer
 from cxr import __version__
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.redcap import dictionary_beside
+from cxr.core.survival import read_stdin
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard
@@ -518,7 +519,7 @@ def listed_names(options: Options) -> list[str]:
     if options.files_from is None:
         return []
     try:
-        data = sys.stdin.buffer.read() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
+        data = read_stdin() if options.files_from == STDOUT else Path(options.files_from).read_bytes()
     except OSError as error:
         raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
     shown = "stdin" if options.files_from == STDOUT else options.files_from

@@ -26,6 +26,7 @@ from cxr.cli.batch_setup import (
 from cxr.cli.console import FATAL, OF_THE_SYSTEM, status_of, told_of_the_system
 from cxr.cli.reporters import Reporter, reporter_of
 from cxr.core.errors import CxrError, DataError
+from cxr.core.survival import ending, lines_to
 from cxr.imaging.formats import unread_by_name
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found
@@ -73,6 +74,8 @@ def _drop_stdout() -> None:
 
 
 def _run(options: Options, reporter: Reporter) -> int:
+    if ending():
+        reporter.went_on(ending())
     check_options(options)
     check_folders(options)
     check_engine(options)
@@ -217,10 +220,11 @@ def _work(options: Options, engine: "Engine", work: Run, files: OutputFiles | No
     if files is None:
         from cxr.screening.run import stream_table
 
-        return stream_table(work, sys.stdout.buffer, reporter)
+        return stream_table(work, lines_to(sys.stdout.buffer), reporter)
     from cxr.screening.run import run as run_job
 
-    return run_job(work, files, reporter, overwrite=options.overwrite, engine=engine)
+    overwrite = options.overwrite and not ending()  # what died had begun anew
+    return run_job(work, files, reporter, overwrite=overwrite, engine=engine)
 
 
 def _fails(fail_on: FailOn, tally: Tally, found: Found) -> bool:

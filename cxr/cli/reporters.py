@@ -58,6 +58,9 @@ class Reporter(ProgressListener, Protocol):
     def loaded(self, models: Sequence[ScreeningModel]) -> None:
         """Say which networks answer."""
 
+    def went_on(self, ending: str) -> None:
+        """Say how the process has ended that did this run before."""
+
     def explained(self, explained: Explained) -> None:
         """Say what became of the maps that were asked for."""
 
@@ -171,6 +174,10 @@ class ConsoleReporter:
     def crashed(self, ending: str) -> None:
         """See `Reporter`."""
         self._warn(f"a process that helped {ending}; what it had is screened by the others")
+
+    def went_on(self, ending: str) -> None:
+        """See `Reporter`."""
+        self._warn(f"the process that screened {ending}; another goes on, and decodes each file in one of its own")
 
     def explained(self, explained: Explained) -> None:
         """See `Reporter`."""
@@ -446,6 +453,10 @@ class JsonLinesReporter:
     def crashed(self, ending: str) -> None:
         """See `Reporter`."""
         self._say("lost_process", ending=ending)
+
+    def went_on(self, ending: str) -> None:
+        """See `Reporter`."""
+        self._say("went_on", ending=ending)
 
     def explained(self, explained: Explained) -> None:
         """See `Reporter`."""

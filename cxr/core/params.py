@@ -82,7 +82,8 @@ def _class_name(name: str) -> str:
     """Refuse a name that no folder gives, for a class is its folder in snake case."""
     spelt = snake_case(name)
     if name != spelt:
-        raise PydanticCustomError("class_name", "{said}", {"said": f"a class is its folder in snake case: {spelt}"})
+        said = f"a class is its folder in snake case: {spelt}" if spelt else "a class is named with letters from a to z"
+        raise PydanticCustomError("class_name", "{said}", {"said": said})
     return name
 
 

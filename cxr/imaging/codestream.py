@@ -3,9 +3,11 @@
 ITU-T T.81, B.2.2; T.87, C.2.2; T.800, A.5.1.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"  # of JPEG and JPEG-LS; of JPEG 2000, with the marker of SIZ
 END = b"\xff\xd9"  # of all of them; no coded data contain it
@@ -17,6 +19,9 @@ STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF55}
 
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
 _START_OF_SCAN = 0xDA
+_RESTART_INTERVAL = 0xDD
+_NOTES = frozenset({*range(0xE0, 0xF0), 0xFE})  # APPn and COM
+_SCAN, _RESTART = b"\xff\xda", re.compile(b"\xff[\xd0-\xd7]")
 _OF_PART_15 = 0x4000  # bit of Rsiz
 _SOF_BYTES = 10  # of the header of a frame, up to its number of samples
 _SIZ_BYTES = 43  # from the start of the codestream up to bits and sign of its first component
@@ -89,6 +94,40 @@ def lacks_end(data: bytes) -> bool:
         return data.find(END, len(SOC)) < 0
     scan = next((place for marker, place in _markers(data) if marker == _START_OF_SCAN), len(data) - len(END))
     return data.find(END, scan) < 0
+
+
+def bare(data: bytes) -> bytes:
+    """Return of a JPEG what its samples depend on: no notes, nothing between segments, nothing beyond its last row.
+
+    It has an end, and is said to be of 8 bits, so that a decoder of 8 bits reads it: codes of more have the same form.
+    """
+    parts, interval = [SOI], 0
+    for marker, place in _markers(data):
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == _START_OF_SCAN:
+            parts += data[place:end], data[end : _end_of_rows(data, end, interval)]
+        elif marker in STARTS_OF_FRAME:
+            parts.append(data[place : place + 4] + b"\x08" + data[place + 5 : end])
+        elif marker not in _NOTES:
+            interval = int.from_bytes(data[place + 4 : end], "big") if marker == _RESTART_INTERVAL else interval
+            parts.append(data[place:end])
+    return b"".join((*parts, END))
+
+
+def _end_of_rows(data: bytes, start: int, interval: int) -> int:
+    """Return where coded data that begin at `start` end; of one scan with restart markers, after its last interval.
+
+    Some scanners write more, of what came after the last row.
+    """
+    frame, end = _of_jpeg(data), data.find(END, start)
+    if not interval or frame is None or frame.marker not in (SOF0, SOF1) or data.count(_SCAN, start, end):
+        return len(data)
+    sampling = data[frame.place + _SOF_BYTES + 1 :: 3][: frame.samples] if frame.samples > 1 else b"\x11"
+    across = -(-frame.width // (8 * max([1, *(one >> 4 for one in sampling)])))
+    down = -(-frame.height // (8 * max([1, *(one & 15 for one in sampling)])))
+    own = max(1, -(-across * down // interval))
+    beyond = next(islice(_RESTART.finditer(data, start), own - 1, None), None)
+    return len(data) if beyond is None else beyond.start()
 
 
 def _of_jpeg(data: bytes) -> FrameHeader | None:

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
 from cxr.core.records import as_json, from_json
+from cxr.core.survival import decoding
 from cxr.imaging.codestream import SOF55, frame_of, lacks_end
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
+from cxr.imaging.jpeg import loaded
 from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
 from cxr.imaging.plain import is_plain
 from cxr.imaging.png import with_stored_pixels, without_notes
@@ -90,6 +93,7 @@ def decode_bytes(
     if found is None:
         raise why_unknown(data)
     if is_plain(data, found):
+        decoding()
         return decode_here(data, side, found, any_dicom)
     try:
         return _read_answer(*isolated(_answered, data, side, found, any_dicom, seconds=seconds))
@@ -195,7 +199,7 @@ def _decode_webp(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
 def _decode_by_pillow(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
     with Image.open(BytesIO(data), formats=FORMATS) as image:
-        return _decode_opened(image, side)
+        return _decode_opened(image, data, side)
 
 
 DECODERS: Mapping[str, Callable[[bytes, int], tuple[Plane, ImageFacts]]] = {
@@ -268,7 +272,7 @@ def decode_planes(
     return planes, luminance, facts
 
 
-def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
+def _decode_opened(image: Image.Image, data: bytes, side: int) -> tuple[Plane, ImageFacts]:
     width, height, mode = image.width, image.height, image.mode
     if width * height > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
@@ -282,14 +286,20 @@ def _decode_opened(image: Image.Image, side: int) -> tuple[Plane, ImageFacts]:
     if image.format == "JPEG" and min(width, height) >= 4 * side:
         image.draft(None, (2 * side, 2 * side))
         steps.append("reduced_dct")
-    image.load()
-    upright: Image.Image = image
+    upright = _loaded(image, data)
     if turn is not None:
-        upright = image if image.format == "TIFF" else image.transpose(turn)
+        upright = image if image.format == "TIFF" else upright.transpose(turn)
         steps.append("exif_rotated")
     luminance, bit_depth = luminance_of(upright, steps)
     synthetic, colour = SYNTHETIC_KEY in image.info, colour_of(upright)
     return luminance, ImageFacts(width, height, mode, bit_depth, image.format or "", tuple(steps), synthetic, colour)
+
+
+def _loaded(image: Image.Image, data: bytes) -> Image.Image:
+    if isinstance(image, JpegImageFile):
+        return loaded(image, data)
+    image.load()
+    return image
 
 
 def _orientation(image: Image.Image) -> int:

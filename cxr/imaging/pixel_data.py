@@ -16,6 +16,7 @@ from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
 from cxr.imaging.codestream import SIZ, SOF0, SOF1, SOF2, SOF3, SOF55, FrameHeader, frame_of, is_start, lacks_end
+from cxr.imaging.jpeg import check_coded, loaded
 from cxr.imaging.pixels import CONVERT, named
 from cxr.imaging.tail import check_rows
 
@@ -27,6 +28,7 @@ Decoder = Callable[[bytes], Values]
 
 LONGEST_UID = 64  # characters (PS3.5, 9.1)
 RLE = "RLE"
+_JPEG = "jpeg8_decode"  # of imagecodecs; of deeper samples too
 # What a codestream is, within its kind, as the step `codestream=` tells; by the end of the syntax.
 _FORMS = {
     **dict.fromkeys(("4.50", "4.51", "4.53", "4.55"), "lossy_JPEG"),
@@ -184,7 +186,7 @@ def _decoder_of(header: FrameHeader, dataset: "Dataset") -> Decoder:
     if marker not in (SOF0, SOF1, SOF2, SOF3, SOF55):
         process = f"JPEG of the process SOF{marker - SOF0}"
         raise ImageError(Reason.NO_DECODER, f"no decoder for {process}, transfer syntax {syntax}; {CONVERT}")
-    return partial(_by_imagecodecs, name="jpegls_decode" if marker == SOF55 else "jpeg8_decode")
+    return partial(_by_imagecodecs, name="jpegls_decode" if marker == SOF55 else _JPEG)
 
 
 def _check_native(dataset: "Dataset") -> None:
@@ -258,7 +260,7 @@ def _decompressed(data: bytes, decoder: Decoder) -> NDArray[np.int32]:
 
 def _by_pillow(data: bytes, bits: int) -> Values:
     with Image.open(BytesIO(data), formats=("JPEG", "JPEG2000")) as image:
-        values = np.asarray(image)
+        values = np.asarray(loaded(image, data) if image.format == "JPEG" else image)
     # Of JPEG 2000 it gives all bits of its type; of JPEG there are eight.
     return values >> (8 * values.dtype.itemsize - bits)
 
@@ -266,6 +268,8 @@ def _by_pillow(data: bytes, bits: int) -> Values:
 def _by_imagecodecs(data: bytes, name: str) -> Values:
     import imagecodecs
 
+    if name == _JPEG:
+        check_coded(data)
     try:
         values: Values = getattr(imagecodecs, name)(data)
     except RuntimeError as error:  # with the name of the C function

@@ -7,6 +7,7 @@ undoing the compression can cost. All other files go to a child, see `cxr.imagin
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cxr.core.survival import ending
 from cxr.imaging.codestream import SOF0, SOF1, frame_of
 from cxr.imaging.png import HEADER_BEGIN, HEADER_END, inflated_length
 
@@ -30,7 +31,7 @@ def suspected(yes: bool = True) -> Iterator[None]:
 
 def is_plain(data: bytes, kind: str) -> bool:
     """Tell whether a file of a format, as `recognise` names it, may be decoded where it is read."""
-    if _is_suspected:
+    if _is_suspected or ending():
         return False
     if kind == "PNG":
         return _is_plain_png(data)

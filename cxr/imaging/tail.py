@@ -18,7 +18,7 @@ _BRIGHT = 4  # one byte of so many must be above zero in the row above, on eithe
 _FADED = 1.5  # times as bright is another brightness
 _LEAST_CODED = 64  # zeros in a row that no coded picture ends with
 _CORE_HEADER = 12  # bytes of the oldest information header of BMP
-_UNCOMPRESSED = (0, 3)  # of BMP: plain, and with bit fields
+_UNCOMPRESSED, _RUN_LENGTHS = (0, 3), (1, 2)  # of BMP: plain, and with bit fields; of 8 bits, and of 4
 
 
 def check_rows(pixels: bytes | memoryview, start: int, stride: int) -> None:
@@ -48,13 +48,19 @@ def check_rows(pixels: bytes | memoryview, start: int, stride: int) -> None:
 
 
 def check_bmp(data: bytes) -> None:
-    """Refuse an uncompressed BMP that a copy has not reached. Raises ImageError as `check_rows`."""
+    """Refuse a BMP that a copy has not reached: uncompressed as `check_rows`, run-length codes where rows are empty.
+
+    Raises:
+        ImageError: It is truncated.
+    """
     start, header = struct.unpack_from("<II", data, 10)
     pattern = "<HHHH" if header == _CORE_HEADER else "<iiHH"
     width, _, _, bits = struct.unpack_from(pattern, data, 18)
     compression = 0 if header == _CORE_HEADER else struct.unpack_from("<I", data, 30)[0]
     if compression in _UNCOMPRESSED and bits >= 8:
         check_rows(memoryview(data)[start:], start, (width * bits + 31) // 32 * 4)
+    if compression in _RUN_LENGTHS:
+        _check_runs(data, start, bits)
 
 
 def check_webp(data: bytes) -> None:
@@ -65,6 +71,27 @@ def check_webp(data: bytes) -> None:
             filled = _filled(content)
             if len(content) - filled >= _LEAST_CODED:
                 raise _stopped(f"its picture is zero from byte {place + filled:,} of the file on")
+
+
+def _check_runs(data: bytes, start: int, bits: int) -> None:
+    """Refuse a row without pixels, as zeros are; Pillow would leave it out, and move the others."""
+    place, row, pixels = start, 1, 0
+    while place + 2 <= len(data):
+        number, value = data[place : place + 2]
+        place += 2
+        if number:
+            pixels += number
+        elif value == 0 and not pixels:
+            raise _stopped(f"row {row:,} of its run-length codes is empty at byte {place:,} of the file")
+        elif value == 0:
+            row, pixels = row + 1, 0
+        elif value == 1:  # the end
+            return
+        elif value == 2:  # a move
+            place, pixels = place + 2, pixels + 1
+        else:
+            size = (value * bits + 7) // 8
+            place, pixels = place + size + size % 2, pixels + value
 
 
 def _stopped(found: str) -> ImageError:

@@ -7,10 +7,12 @@ that Pillow has: BlackIsZero, not planar. The pixels themselves are not touched.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cxr.core.errors import ImageError, Reason
+from cxr.imaging.codestream import END, SOI
+from cxr.imaging.jpeg import check_coded
 from cxr.imaging.tail import check_rows
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
@@ -23,7 +25,7 @@ OF_PIXELS = (
 )  # fmt: skip
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
 UNSIGNED, SIGNED, UNDEFINED = 1, 2, 4
-UNCOMPRESSED = 1
+UNCOMPRESSED, JPEG = 1, 7
 SHORT = 3
 NUMBERS = {1: "B", SHORT: "H", 4: "I", 16: "Q"}  # types of entries that hold unsigned integers
 UNDEFINED_BYTES = 7  # a type too
@@ -91,8 +93,15 @@ def for_pillow(data: bytes) -> tuple[bytes, bool]:
 
 
 def check_whole(data: bytes) -> None:
-    """Refuse uncompressed pixels that a copy has not reached. Raises ImageError as `check_rows`."""
+    """Refuse uncompressed pixels that a copy has not reached, and damaged JPEG, neither of which libtiff tells.
+
+    Raises:
+        ImageError: As `check_rows` and `check_coded`.
+    """
     directory = _read(data)
+    if directory.first(COMPRESSION, UNCOMPRESSED) == JPEG:
+        for codestream in _codestreams(directory, data):
+            check_coded(codestream)
     bits, start = _bits(directory), directory.first(STRIPS, 0)
     if directory.first(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and start and bits >= 8:
         samples = directory.first(SAMPLES, 1) if directory.first(PLANAR, 1) == 1 else 1
@@ -102,11 +111,24 @@ def check_whole(data: bytes) -> None:
 def ends_early(data: bytes) -> bool:
     """Tell whether strips or tiles lie beyond the end of a file. Raises ImageError where its directory does."""
     directory = _read(data)
+    return any(place + size > len(data) for place, size in _parts_of(directory, data))
+
+
+def _parts_of(directory: _Directory, data: bytes) -> Iterator[tuple[int, int]]:
+    """Give place and size of each strip or tile, bytes."""
     for places, sizes in ((STRIPS, STRIP_BYTES), (TILES, TILE_BYTES)):
-        pairs = zip(_numbers(directory, places, data), _numbers(directory, sizes, data), strict=False)
-        if any(place + size > len(data) for place, size in pairs):
-            return True
-    return False
+        yield from zip(_numbers(directory, places, data), _numbers(directory, sizes, data), strict=False)
+
+
+def _codestreams(directory: _Directory, data: bytes) -> Iterator[bytes]:
+    """Give the JPEG of each strip or tile, with the tables that all of them share (TIFF Technical Note 2)."""
+    tables = b""
+    if JPEG_TABLES in directory.entries:
+        _, _, size, inside = struct.unpack(directory.form.entry, directory.entries[JPEG_TABLES])
+        (place,) = struct.unpack(directory.form.offset, inside)
+        tables = data[place : place + size].removeprefix(SOI).removesuffix(END)
+    for place, size in _parts_of(directory, data):
+        yield SOI + tables + data[place : place + size].removeprefix(SOI)
 
 
 def unsupported(data: bytes) -> ImageError:

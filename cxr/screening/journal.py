@@ -30,7 +30,7 @@ from cxr.screening.schema import SCHEMA_VERSION
 
 # All that lies between a file's bytes and the plane that a network sees.
 DECODER_CODE = ("core/image.py", "core/records.py", "imaging")  # files, and folders with all their modules
-DECODER_LIBRARIES = ("isal", "numpy", "openvino", "pillow", "pydicom")
+DECODER_LIBRARIES = ("isal", "numpy", "openvino", "pillow", "pydicom", "simplejpeg")
 
 ANOTHER = "give another output, or start over with --overwrite"
 

@@ -297,7 +297,7 @@ def _screen(
 
 
 def stream_table(work: Run, stream: BinaryIO, listener: ProgressListener) -> Tally:
-    """Screen everything and write CSV or JSON Lines as UTF-8 to `stream`, flushed after each batch."""
+    """Screen everything and write CSV or JSON Lines as UTF-8 to `stream`, a line at a time."""
     tally = Tally(work.schema)
     # A wrapper of its own, so that neither the locale nor the platform changes encoding or line ends.
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)

@@ -29,7 +29,7 @@ from cxr.screening.tables import Dialect, Format, bytes_of, digest_of, is_partit
 
 MANIFEST_VERSION = 1
 ABSENT = {"absent": True}  # None has no key
-LIBRARIES = ("filelock", "imagecodecs", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "typer")
+LIBRARIES = ("filelock", "imagecodecs", "isal", "numpy", "openvino", "pillow", "pydicom", "rich", "simplejpeg", "typer")
 
 
 @dataclass(frozen=True, slots=True)

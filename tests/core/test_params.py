@@ -93,11 +93,18 @@ def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest(
     assert "got 2; did you mean intra_op_threads?" in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "spelt"), [("neumonía", "neumonia"), ("Viral Pneumonia", "viral_pneumonia")])
+@pytest.mark.parametrize(
+    ("name", "spelt"),
+    [
+        ("neumonía", "its folder in snake case: neumonia"),
+        ("Viral Pneumonia", "its folder in snake case: viral_pneumonia"),
+        ("新冠", "named with letters from a to z"),
+    ],
+)
 def test_a_class_that_no_folder_gives_is_refused_with_the_name_that_one_gives(name, spelt):
     with pytest.raises(ParamsError) as error:
         top_level({"seed": 7, "classes": ["covid", name]}, CommonParams)
-    assert f"classes.1: a class is its folder in snake case: {spelt}, got '{name}'" in str(error.value)
+    assert f"classes.1: a class is {spelt}, got '{name}'" in str(error.value)
 
 
 @pytest.mark.parametrize(

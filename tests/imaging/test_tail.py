@@ -1,6 +1,7 @@
 """Files that have their full length and zeros from where a copy stopped; and films that are black there."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -135,3 +136,21 @@ def test_no_length_of_the_header_before_it_makes_a_black_border_a_stopped_copy()
             buffer = io.BytesIO()
             save_dicom(buffer, BLACK[name], ImageComments="x" * length)
             luminance(buffer.getvalue())
+
+
+def runs(*, emptied: bool) -> bytes:
+    """A BMP of 8 bits with run-length codes, ten runs a row; zeros in place of four of them."""
+    rows = [bytes((4, 9 * number)) * 10 + bytes(2) for number in range(20)]
+    coded = b"".join(rows) + b"\0\1"
+    coded = coded[:180] + bytes(8) + coded[188:] if emptied else coded
+    palette = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
+    start = 14 + 40 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, 40, 20, 1, 8, 1, len(coded), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(coded), 0, 0, start) + header + palette + coded
+
+
+def test_zeros_in_run_length_codes_are_no_rows() -> None:
+    assert luminance(runs(emptied=False))[::-1, 0].tolist() == [9 * number for number in range(20)]
+    error = refusal(runs(emptied=True))
+    assert error.reason is Reason.TRUNCATED
+    assert "row 10 of its run-length codes is empty at byte" in error.detail
