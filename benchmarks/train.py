@@ -3,7 +3,7 @@
     python benchmarks/train.py
 
 For each network (a) decodes once and trains as `prepare` and the train stage do, with an empty cache; (b) is
-train_plain.py; (c), for a frozen backbone, is (a) again with another learning rate of the head: what is decoded and
+train_plain.py; (c), for a frozen backbone, is (a) again with another penalty of the head: what is decoded and
 what the backbone said of it are there already. Each runs in a process of its own, in turns. Ratios are taken within a
 round; the figures are their medians [quartiles].
 """
@@ -33,7 +33,7 @@ TRANSFER = ("vgg16", "resnet50")
 # tracing graphs, which is alike in both; the balanced public database has about 2,580.
 IMAGES = {"cnn1": (2000,), "vgg16": (500,), "resnet50": (500, 2000)}
 FROZEN_SIDE = 64  # pixels; that of params.yaml is for random weights, and published ones want more still
-WARM_RATE = "0.0005"  # any but that of params.yaml
+WARM_STRENGTH = "0.02"  # any but that of params.yaml
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Training:
 
     def warm(self) -> Run:
         before = set(self._kept.rglob("*"))
-        run = self._ours(self._kept, "--rate", WARM_RATE)
+        run = self._ours(self._kept, "--strength", WARM_STRENGTH)
         if set(self._kept.rglob("*")) != before:
             raise SystemExit(f"{self.network}: features were computed again, so (c) was not measured; start again")
         return run

@@ -1,9 +1,9 @@
 """Decode once and train, by the functions that `prepare` and the train stage call; train.py measures it.
 
-    python train_ours.py NETWORK DATA WEIGHTS EPOCHS WORK --side SIDE [--rate RATE]
+    python train_ours.py NETWORK DATA WEIGHTS EPOCHS WORK --side SIDE [--strength STRENGTH]
 
 WORK is the folder of what is kept between calls: planes and table, as DVC keeps them, and the features of a frozen
-backbone. RATE is another learning rate of the head.
+backbone. STRENGTH is the inverse of another penalty of the head, which is fitted at once, whatever EPOCHS says.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def prepare(data, values, work):
     write_table(work / TABLE, prepared.table.assign(split=splits))
 
 
-def recipe_of(values, network, side, epochs, rate):
+def recipe_of(values, network, side, epochs, strength):
     """Return the recipe of params.yaml with as many epochs as the notebook has, and no early stopping."""
     from cxr.core.params import section
     from cxr.models import TransferParams, architecture
@@ -46,7 +46,7 @@ def recipe_of(values, network, side, epochs, rate):
     recipe = values[f"train_{network}"] | {"side": side, "epochs": epochs, "patience": epochs}
     if kind is not TransferParams:
         return section({"it": recipe}, "it", kind)
-    head = recipe.get("head", {}) | {"epochs": epochs} | ({"learning_rate": rate} if rate else {})
+    head = recipe.get("head", {}) | ({"strength": strength} if strength else {})
     fine_tune = recipe.get("fine_tune", {}) | {"epochs": 0}
     return section({"it": recipe | {"weights": "imagenet", "head": head, "fine_tune": fine_tune}}, "it", kind)
 
@@ -71,11 +71,11 @@ def train(options):
         read_table(options.work / TABLE),
         read_images(options.work / PLANES),
         top_level(values, CommonParams),
-        recipe_of(values, options.network, options.side, options.epochs, options.rate),
+        recipe_of(values, options.network, options.side, options.epochs, options.strength),
         options.weights.parent,
         cache=options.work / "cache",
     )
-    if len(trained.history) != options.epochs:
+    if len(trained.history) != options.epochs and "whole" in trained.description["training"]["phases"]:
         raise SystemExit(f"{len(trained.history)} epochs were trained, and the notebook trains {options.epochs}")
     return max(epoch["val_accuracy"] for epoch in trained.history)
 
@@ -88,7 +88,7 @@ def main():
     parser.add_argument("epochs", type=int)
     parser.add_argument("work", type=Path)
     parser.add_argument("--side", type=int, required=True)
-    parser.add_argument("--rate", type=float)
+    parser.add_argument("--strength", type=float)
     options = parser.parse_args()
 
     from train_clock import Clock

@@ -114,13 +114,14 @@ class FineTunedParams(PretrainedParams):
 
 
 class HeadParams(Section):
-    """With weights from a file, first: the last layer learns on features that the frozen backbone computes once."""
+    """With weights from a file, first: the last layer is fitted to features that the frozen backbone computes once."""
 
     depths: int = Field(
         3, ge=1, le=5, description="How many of the backbone's five scales are pooled, the coarsest first."
     )
-    epochs: int = Field(60, ge=1, description="Not with random: passes of the head over the features, at most.")
-    learning_rate: float = Field(0.001, gt=0, lt=1, description="Not with random: peak of the head's learning rate.")
+    strength: float = Field(
+        0.03, gt=0, description="Not with random: inverse of the penalty on the head's squared weights, as C."
+    )
 
 
 class FineTuneParams(Section):
@@ -135,14 +136,17 @@ class FineTuneParams(Section):
 class TransferParams(PretrainedParams):
     """The recipe of a network that learns in two phases from weights of a file, or in one from random ones.
 
-    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for others; all else is for both.
+    `epochs` and `learning_rate` are for random weights, `head` and `fine_tune` for others; all else is for both, but
+    that the head alone knows no steps, dropout or augmentation.
     """
 
     head: HeadParams = HeadParams()
     fine_tune: FineTuneParams = FineTuneParams()
 
-    def of(self, part: HeadParams | FineTuneParams) -> "TransferParams":
-        """Return the recipe with the epochs and the learning rate of one part; the rest is shared."""
+    @property
+    def tuning(self) -> "TransferParams":
+        """The recipe with the epochs and the learning rate of `fine_tune`; the rest is shared."""
+        part = self.fine_tune
         return self.model_copy(update={"epochs": part.epochs, "learning_rate": part.learning_rate})
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -29,11 +28,11 @@ from cxr.models.backend import keras
 from cxr.models.layers import network
 from cxr.training.devices import make_reproducible
 from cxr.training.export import gflop
+from cxr.training.linear import logistic_regression
 from cxr.training.loop import HISTORY_FILE, History
 from cxr.training.train import AGREEMENT_PLANES, WEIGHTS_FILE, Trained
 
 FOLDS = 5
-ITERATIONS = 500
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
 HELD_OUT, VALIDATION = "held_out", "validation"
@@ -250,23 +249,14 @@ def fit_last_layer(films: Films, learned: NDArray[np.bool_], params: LastLayerPa
         DataError: A class has no film to learn from.
     """
     table = films.table[learned]
-    lacking = sorted(set(films.classes) - set(table["label"]))
-    if lacking:
-        raise DataError(
-            f"the class {lacking[0]} has no film that the last layer could learn from; run: dvc repro split"
-        )
-    truth = table["label"].map({label: number for number, label in enumerate(films.classes)}).to_numpy()
     counts, features = _film_weights(table, params), films.features[learned]
     mean, spread = np.average(features, axis=0, weights=counts), features.std(axis=0) + 1e-6
-    model = LogisticRegression(C=params.strength, max_iter=ITERATIONS)
-    model.fit((features - mean) / spread, truth, sample_weight=counts)
-    kernel, bias = model.coef_, model.intercept_
-    if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
-        kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
-    kernel = kernel / spread
+    standard = (features - mean) / spread
+    kernel, bias = logistic_regression(standard, table["label"].tolist(), films.classes, params.strength, counts)
+    kernel = kernel / spread[:, np.newaxis]
     weights, bias = (
         ((1 - params.kept) * new + params.kept * old).astype(np.float32)
-        for new, old in ((kernel.T, films.before.weights), (bias - kernel @ mean, films.before.bias))
+        for new, old in ((kernel, films.before.weights), (bias - mean @ kernel, films.before.bias))
     )
     return LinearHead(weights, bias)
 
