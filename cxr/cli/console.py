@@ -73,9 +73,10 @@ def _ask(process: int, what: str) -> str:
 def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
     while (os.getppid() if shell is None else parent_of(shell)) == dvc:
         time.sleep(EVERY_SECONDS)
-    with suppress(OSError):  # whoever read it may be gone as well
-        sys.stderr.write(f"{stage}: the dvc that ran this stage is gone, so it ends; run dvc repro again\n")
-        sys.stderr.flush()
+    said = f"{stage}: the dvc that ran this stage is gone, so it ends; run dvc repro again\n"
+    # Whoever read it may be gone as well. Not by sys.stderr: the thread that trains may be writing to it.
+    with suppress(OSError):
+        os.write(2, said.encode())
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(1)
