@@ -367,5 +367,7 @@ def test_a_target_that_is_no_class_stops_evaluate_with_one_sentence(judged):
     write_params(judged / "release/params.yaml", params)
     stopped = evaluate(judged)
     assert stopped.returncode == 1
-    assert "evaluate.target is 'covid19', which is none of the classes covid, normal" in " ".join(stopped.stderr.split())
+    assert "evaluate.target is 'covid19', which is none of the classes covid, normal" in " ".join(
+        stopped.stderr.split()
+    )
     assert not (judged / "release/reports/report.json").exists()
