@@ -42,7 +42,8 @@ def start_parent_watchdog() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = os.getppid()
     shell, dvc = (parent, parent_of(parent)) if name_of(parent) in SHELLS else (None, parent)
-    threading.Thread(target=_watch, args=(stage, shell, dvc), daemon=True).start()
+    # A descriptor of its own: while TensorFlow is loaded, 2 leads nowhere (cxr.models.backend).
+    threading.Thread(target=_watch, args=(stage, shell, dvc, os.dup(2)), daemon=True).start()
 
 
 def parent_of(process: int) -> int | None:
@@ -70,13 +71,12 @@ def _ask(process: int, what: str) -> str:
     return after.split()[1] if what == "ppid" else before.partition("(")[2]
 
 
-def _watch(stage: str, shell: int | None, dvc: int | None) -> None:
+def _watch(stage: str, shell: int | None, dvc: int | None, stderr: int) -> None:
     while (os.getppid() if shell is None else parent_of(shell)) == dvc:
         time.sleep(EVERY_SECONDS)
     said = f"{stage}: the dvc that ran this stage is gone, so it ends; run dvc repro again\n"
-    # Whoever read it may be gone as well. Not by sys.stderr: the thread that trains may be writing to it.
-    with suppress(OSError):
-        os.write(2, said.encode())
+    with suppress(OSError):  # whoever read it may be gone as well
+        os.write(stderr, said.encode())
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(1)

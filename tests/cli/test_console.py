@@ -106,8 +106,13 @@ from pathlib import Path
 from cxr.cli.console import user_errors
 from cxr.core.files import whole_file
 with user_errors(), whole_file(Path("result")) as temporary:
+    stderr = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # as while TensorFlow is loaded
     Path("stage.pid").write_text(str(os.getpid()))
-    time.sleep(60)
+    try:
+        time.sleep(60)
+    finally:
+        os.dup2(stderr, 2)
 """
 # A shell that has nothing to do afterwards may become its last command; this one has.
 COMMANDS = {"direct": "exec {}", "through a shell": "{}; true"}
