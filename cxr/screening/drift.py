@@ -191,7 +191,7 @@ def _variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
 # What may lie behind a figure that is far off.
 MEANINGS = {
     "class_mix": "perhaps another share of disease, other patients, or pictures of another kind",
-    "confidence": "the network is not as sure of these files as of the validation images",
+    "confidence": "the network is more sure or less sure of these files than of the validation images",
     "brightness": "perhaps other devices, exposure or processing, or black and white swapped",
     "side": "perhaps other devices, or pictures that were scaled or cropped",
 }
