@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.imports import ROOT
-from tests.test_pipeline import STAGES
+from tests.test_pipeline import STAGES, script
 
 HEAVY = ["tensorflow", "keras", "pandas", "sklearn", "matplotlib", "openvino", "dvc", "fsspec", "pydantic", "scipy"]
 CHECK = """
@@ -19,7 +19,7 @@ except SystemExit as status:
 print("LOADED", *sorted(set({heavy!r}) & set(sys.modules)))
 """
 COMMANDS = {
-    **{f"stages/{stage}.py": f"runpy.run_path({f'stages/{stage}.py'!r}, run_name='__main__')" for _, stage in STAGES},
+    **{path: f"runpy.run_path({path!r}, run_name='__main__')" for path in {script(*one): None for one in STAGES}},
     **{f"cxr-{name}": f"from cxr.cli.{name} import app; app()" for name in ("batch", "data", "eval", "folds", "model")},
     "cxr-batch-merge": "from cxr.cli.tables import merge_app; merge_app()",
     "cxr-verify": "from cxr.cli.tables import verify_app; verify_app()",

@@ -1,5 +1,7 @@
 """The command line that the train stages of the networks share."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from cxr.cli.console import bars, user_errors
 
+MODELS = Path(__file__).parent.parent / "models"
 PARAMS = [Path("params.yaml")]
 RECORDED_HELP = "Environments of the recorded trainings; another one here is said. No result depends on it."
 RUNS_HELP = "Folder for what TensorBoard shows; without it nothing is recorded. No result depends on it."
@@ -14,9 +17,37 @@ RUNS_HELP = "Folder for what TensorBoard shows; without it nothing is recorded. 
 
 def train_stage(name: str, description: str) -> None:
     """Run the command of `stages/train_<name>.py`; `description` is shown by --help."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+    app = _application()
+    _add_command(app, name, description)
+    with user_errors():
+        app()
 
-    @app.command(help=description)
+
+def train_any(description: str) -> None:
+    """Run the command of `stages/train.py`: a subcommand for each network, whose help is its module's docstring."""
+    app = _application()
+    app.callback(help=description)(lambda: None)
+    for name, told in _networks():
+        _add_command(app, name, told)
+    with user_errors():
+        app()
+
+
+def _application() -> typer.Typer:
+    return typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def _networks() -> Iterator[tuple[str, str]]:
+    """Yield name and docstring of each module that gives an ARCHITECTURE; read, for to import it loads TensorFlow."""
+    for path in sorted(MODELS.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+        if "ARCHITECTURE" in names:
+            yield path.stem, ast.get_docstring(tree) or ""
+
+
+def _add_command(app: typer.Typer, name: str, description: str) -> None:
+    @app.command(name, help=description)
     def main(
         prepared: Annotated[Path, typer.Option(help="Folder written by prepare.")] = Path("work/prepared"),
         split: Annotated[Path, typer.Option(help="Table written by split.")] = Path("work/split.csv"),
@@ -49,6 +80,3 @@ def train_stage(name: str, description: str) -> None:
         trained = train_network(name, table, planes, shared, recipe, weights, cache, make_callbacks, bars)
 
         write_trained(output, trained, rule)
-
-    with user_errors():
-        app()

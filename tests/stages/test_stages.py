@@ -22,7 +22,7 @@ from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.phantom.sample import write_sample
 from tests.evaluation.cases import CLASSES, read_outputs
 from tests.imports import ROOT
-from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved
+from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved, script
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,8 @@ GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 def command(file: str, name: str) -> list[str]:
     """Return the command of a stage as DVC would run it, with this Python and this checkout's script."""
-    *_, arguments = resolved(file, name, "cmd").partition(f"stages.{name}")
-    return [sys.executable, str(ROOT / f"stages/{name}.py"), *arguments.split()]
+    _python, _m, _module, *arguments = resolved(file, name, "cmd").split()
+    return [sys.executable, str(ROOT / script(file, name)), *arguments]
 
 
 WRITE_WHAT_IS_READ = """
