@@ -16,7 +16,7 @@ from cxr.models import architecture
 from cxr.training.last_layer import LastLayerParams
 from cxr.training.params import GateParams, LungParams
 from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
-from tests.networks import NAMES
+from tests.networks import SHIPPED
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
 KINDS = {int: "whole number", float: "number", bool: "true, false", str: "text"}
@@ -51,7 +51,7 @@ def limits_of(field: FieldInfo) -> str:
 def recipes() -> dict[type[Section], list[str]]:
     """Return the names of the networks by the class of their section."""
     found: dict[type[Section], list[str]] = {}
-    for name in NAMES:
+    for name in SHIPPED:
         found.setdefault(architecture(name).params, []).append(name)
     return found
 

@@ -216,11 +216,13 @@ def test_the_readme_draws_the_pipeline():
     for line in drawn.splitlines()[1:]:
         groups = [re.findall(r"\w+", part) for part in line.split("-->")]
         edges |= {(one, other) for left, right in pairwise(groups) for one in left for other in right}
-    after = {stage: {one for one, other in edges if other == stage} for stage in PIPELINES["dvc.yaml"]}
-    writes = {stage: resolved("dvc.yaml", stage, "outs") for stage in PIPELINES["dvc.yaml"]} | {"data": ["data"]}
+    # A network that was added by hand has no script of its own, and need not be drawn.
+    drawn_stages = [one for one in PIPELINES["dvc.yaml"] if script("dvc.yaml", one) != "stages/train.py"]
+    after = {stage: {one for one, other in edges if other == stage} for stage in drawn_stages}
+    writes = {stage: resolved("dvc.yaml", stage, "outs") for stage in drawn_stages} | {"data": ["data"]}
     needs = {
         stage: {writer for writer, outs in writes.items() for out in outs if out in resolved("dvc.yaml", stage, "deps")}
-        for stage in PIPELINES["dvc.yaml"]
+        for stage in drawn_stages
     }
     for stage, before in after.items():
         assert before, stage
