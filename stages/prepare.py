@@ -38,7 +38,7 @@ def main(
         read_release,
         read_sources,
     )
-    from cxr.imaging.plane_rule import plane_rule
+    from cxr.imaging.decode import plane_rule
 
     values = read_params(params)
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)

@@ -43,7 +43,7 @@ Masks = NDArray[np.bool_]  # (n, side, side), True in the lungs; no True at all 
 
 @dataclass(frozen=True, slots=True)
 class PlaneRule:
-    """The rule by which files become planes, see `cxr.imaging.plane_rule`.
+    """The rule by which files become planes, see `cxr.imaging.decode`.
 
     Attributes:
         rule: Its name.

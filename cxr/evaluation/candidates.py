@@ -20,7 +20,7 @@ from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import fit_decisions
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.evaluation.unseen import answered
-from cxr.imaging.plane_rule import require_plane_rule
+from cxr.imaging.decode import require_plane_rule
 from cxr.inference.decisions import (
     DECISIONS_FORM,
     LARGEST_ALPHA,

@@ -1,13 +1,22 @@
-"""The one way from an image file to pixels: decode once, into one 8-bit luminance plane.
+"""The one way from an image file to pixels: decode once, into one 8-bit luminance plane, by a rule that has a name.
 
-Training and screening both call `decode` and `to_plane`, so they cannot disagree about a file.
+Training and screening both call `decode` and `to_plane`, so they cannot disagree about a file. A grey or coloured PNG
+and a sequential JPEG, of no more pixels than a detector has, are decoded in the process that reads them: there is a
+bound on what undoing the compression can cost. All other files go to a child, see `cxr.imaging.isolation` and ADR 24.
+
+The rule is part of a model: its weights, thresholds and digests of training pictures hold for planes made by it alone.
+`triangle-1`: luminance of 8 bits (Rec. 601 of colour; integers of more bits divided by the full scale of the fewest of
+8, 10, 12, 14 and 16 bits that hold them; transparency over black), stretched to a square by Pillow's antialiased
+triangle filter, straight from the picture for every side.
 """
 
+import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -15,18 +24,25 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from cxr.core.errors import ImageError, Reason
-from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, to_plane
+from cxr.core.errors import ImageError, ModelError, Reason
+from cxr.core.files import JsonObject
+from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, PlaneRule, to_plane
 from cxr.core.records import as_json, from_json
-from cxr.core.survival import decoding
-from cxr.imaging.codestream import SOF55, frame_of, lacks_end
+from cxr.core.survival import decoding, ending
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
-from cxr.imaging.jpeg import loaded
-from cxr.imaging.pixels import FORMATS, MAX_PIXELS, colour_of, luminance_of, named, refuse_deep_colour
-from cxr.imaging.plain import is_plain
-from cxr.imaging.png import with_stored_pixels, without_notes
-from cxr.imaging.tail import check_bmp, check_webp
+from cxr.imaging.jpeg import SOF0, SOF1, SOF55, frame_of, lacks_end, loaded
+from cxr.imaging.pixels import (
+    FORMATS,
+    MAX_PIXELS,
+    check_bmp,
+    check_webp,
+    colour_of,
+    luminance_of,
+    named,
+    refuse_deep_colour,
+)
+from cxr.imaging.png import HEADER_BEGIN, HEADER_END, inflated_length, with_stored_pixels, without_notes
 from cxr.imaging.tiff import check_whole, ends_early, for_pillow, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
@@ -71,7 +87,7 @@ def decode_bytes(
     """Decode a file's bytes into its luminance; colour profiles are not applied.
 
     From memory, so that a file which changes meanwhile gives neither half a picture nor a digest of other bytes, and
-    because Pillow would map a named file, which scrambles turned TIFFs. What is not plain (`cxr.imaging.plain`) is
+    because Pillow would map a named file, which scrambles turned TIFFs. What is not plain (`is_plain`) is
     decoded in a child, see `isolated`.
 
     Args:
@@ -311,3 +327,109 @@ def _orientation(image: Image.Image) -> int:
         raise
     except Exception:  # decoders raise almost anything on hostile bytes; a note must not cost the picture
         return 1
+
+
+MOST_PIXELS = 1 << 24  # twice what most detectors have
+MOST_NOTES = 1 << 20  # bytes beyond those of the pixels: so many can be a million chunks, each looked at
+START_OF_SCAN = b"\xff\xda"
+
+_is_suspected = False
+
+
+@contextmanager
+def suspected(yes: bool = True) -> Iterator[None]:
+    """Let no file be plain in the block: a process has ended, perhaps of one of them."""
+    global _is_suspected
+    before, _is_suspected = _is_suspected, yes
+    try:
+        yield
+    finally:
+        _is_suspected = before
+
+
+def is_plain(data: bytes, kind: str) -> bool:
+    """Tell whether a file of a format, as `recognise` names it, may be decoded where it is read."""
+    if _is_suspected or ending():
+        return False
+    if kind == "PNG":
+        return _is_plain_png(data)
+    return kind == "JPEG" and _is_plain_jpeg(data)
+
+
+def _is_plain_png(data: bytes) -> bool:
+    if len(data) < HEADER_END or data[8:16] != HEADER_BEGIN:  # refused
+        return True
+    width, height = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))
+    return width * height <= MOST_PIXELS and len(data) <= inflated_length(data) + MOST_NOTES
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Each scan goes over the whole picture, and costs a file ten bytes: one, then."""
+    frame = frame_of(data)
+    if frame is None or frame.marker not in (SOF0, SOF1) or data.count(START_OF_SCAN, frame.place) != 1:
+        return False
+    pixels = frame.width * frame.height
+    return pixels <= MOST_PIXELS and len(data) <= pixels * frame.samples + MOST_NOTES
+
+
+RULE = "triangle-1"
+SIDES = (48, 128)  # of the planes that are looked at: smaller and larger than the drawn pictures, in both directions
+
+
+@cache
+def plane_rule() -> PlaneRule:
+    """Return the rule of this program, with the libraries that it finds; it takes hundredths of a second."""
+    digest = hashlib.sha256(RULE.encode())
+    for picture in _probes():
+        file = BytesIO()
+        picture.save(file, "PNG", compress_level=1)
+        planes, _, _ = decode_planes(file.getvalue(), SIDES)
+        for side in SIDES:
+            digest.update(planes[side].data)
+    return PlaneRule(RULE, digest.hexdigest())
+
+
+def require_plane_rule(folder: Path, description: JsonObject) -> None:
+    """Refuse a model that was made for planes of another rule, which it would answer otherwise without a word.
+
+    Args:
+        folder: Of the model, for the sentence.
+        description: The content of its model.json.
+
+    Raises:
+        ModelError: It names another rule, or none.
+    """
+    remedy = "train it again (dvc repro)"
+    if "plane" not in description:
+        raise ModelError(
+            f"the description in {folder} does not say by which rule its planes are made, so that nobody can tell "
+            f"whether this program makes the same: {remedy}, or take the version of cxr-batch that it was made with"
+        )
+    own = plane_rule()
+    try:
+        stated = from_json(PlaneRule, description["plane"])
+    except ValueError as error:
+        raise ModelError(f"'plane' in the description in {folder} has no rule and fingerprint; {remedy}") from error
+    if stated != own:
+        raise ModelError(
+            f"the model in {folder} was made for planes by the rule {stated.rule} ({stated.fingerprint[:12]}...), and "
+            f"this program with these libraries makes them by {own.rule} ({own.fingerprint[:12]}...): its answers "
+            f"would be others. Install the versions of constraints.txt, take the version of cxr-batch that it was "
+            f"made with, or {remedy}"
+        )
+
+
+def _probes() -> list[Image.Image]:
+    """Draw grey, 12-bit, coloured and transparent pictures, of integers alone: the same on every machine."""
+    rows, columns = np.mgrid[0:150, 0:220]
+    pattern = rows * rows + 3 * columns * (columns % 7) + 5 * rows * (columns // 11)
+    grey = (pattern % 256).astype(np.uint8)
+    deep = (pattern % 4096).astype(np.uint16)
+    colour = np.stack([grey, grey.T[:150, :150].repeat(2, axis=1)[:, :220], 255 - grey], axis=2)
+    return [
+        Image.fromarray(grey),
+        Image.fromarray(grey[:70, :90]),
+        Image.fromarray(deep),
+        Image.fromarray(colour),
+        Image.fromarray(np.stack([grey, 255 - grey // 2], axis=2)),
+    ]

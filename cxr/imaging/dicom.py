@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ImageError, Reason, UsageError
 from cxr.core.image import ImageFacts, Plane
-from cxr.imaging.elements import LONGEST_QUOTE, first_item, integer, number, text
 from cxr.imaging.formats import HEAD_BYTES, lacks_preamble
-from cxr.imaging.headers import check_header, class_of
+from cxr.imaging.headers import LONGEST_QUOTE, check_header, class_of, first_item, integer, number, text
 from cxr.imaging.pixel_data import LONGEST_UID, Values, stored_values, syntax_steps
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 

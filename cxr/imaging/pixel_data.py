@@ -15,10 +15,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
-from cxr.imaging.codestream import SIZ, SOF0, SOF1, SOF2, SOF3, SOF55, FrameHeader, frame_of, is_start, lacks_end
-from cxr.imaging.jpeg import check_coded, loaded
-from cxr.imaging.pixels import CONVERT, named
-from cxr.imaging.tail import check_rows
+from cxr.imaging.jpeg import (
+    SIZ,
+    SOF0,
+    SOF1,
+    SOF2,
+    SOF3,
+    SOF55,
+    FrameHeader,
+    check_coded,
+    frame_of,
+    is_start,
+    lacks_end,
+    loaded,
+)
+from cxr.imaging.pixels import CONVERT, check_rows, named
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

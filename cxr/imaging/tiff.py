@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cxr.core.errors import ImageError, Reason
-from cxr.imaging.codestream import END, SOI
-from cxr.imaging.jpeg import check_coded
-from cxr.imaging.tail import check_rows
+from cxr.imaging.jpeg import END, SOI, check_coded
+from cxr.imaging.pixels import check_rows
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 STRIPS, ROWS, STRIP_BYTES, PLANAR, PALETTE_COLOURS = 273, 278, 279, 284, 320

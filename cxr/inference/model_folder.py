@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import JsonObject, copy_file, read_json, sha256_of
-from cxr.imaging.plane_rule import require_plane_rule
+from cxr.imaging.decode import require_plane_rule
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
 from cxr.inference.lungs import LUNGS, LUNGS_FILE, LUNGS_FILES, Segmenter, load_lungs, lungs_fingerprint

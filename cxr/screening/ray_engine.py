@@ -20,7 +20,7 @@ from cxr.core.errors import CxrError, DataError, OutputError, UsageError
 from cxr.core.files import guarded, remove
 from cxr.core.processor import available_cores
 from cxr.core.records import as_json
-from cxr.imaging.plain import suspected
+from cxr.imaging.decode import suspected
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run

@@ -20,7 +20,7 @@ from pathlib import Path
 from cxr.core.errors import CxrError, ModelError
 from cxr.core.files import reason_of
 from cxr.imaging import isolation
-from cxr.imaging.plain import suspected
+from cxr.imaging.decode import suspected
 from cxr.inference.model_folder import ScreeningModel, at_operating_point, load_model
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Done, Log, ProgressListener, Run

@@ -11,7 +11,7 @@ from cxr.core.files import write_json
 from cxr.core.manifest import write_table
 from cxr.core.records import as_json
 from cxr.evaluation.candidates import Candidate, EvaluateParams, fit_on_validation
-from cxr.imaging.plane_rule import plane_rule
+from cxr.imaging.decode import plane_rule
 from cxr.inference.gate import FLAGS, unjudged
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import fingerprint

@@ -21,9 +21,9 @@ from pydicom import dcmread
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane
 from cxr.imaging import isolation
-from cxr.imaging.codestream import frame_of
 from cxr.imaging.decode import decode_bytes
 from cxr.imaging.formats import HEAD_BYTES, recognise
+from cxr.imaging.jpeg import frame_of
 from cxr.imaging.png import without_notes
 
 SIDE = 160

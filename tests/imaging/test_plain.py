@@ -8,10 +8,9 @@ from PIL import Image
 
 from cxr.core.errors import ImageError
 from cxr.imaging import decode
-from cxr.imaging.codestream import frame_of
-from cxr.imaging.decode import decode_bytes, decode_here
+from cxr.imaging.decode import MOST_NOTES, MOST_PIXELS, decode_bytes, decode_here, is_plain
 from cxr.imaging.formats import HEAD_BYTES, recognise
-from cxr.imaging.plain import MOST_NOTES, MOST_PIXELS, is_plain
+from cxr.imaging.jpeg import frame_of
 from tests.screening.hostile import chunk, encoded, oriented, picture
 
 GREY = picture()

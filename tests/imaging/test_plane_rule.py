@@ -8,7 +8,7 @@ from PIL import Image
 
 from cxr.core import image
 from cxr.core.errors import ModelError
-from cxr.imaging import decode, plane_rule
+from cxr.imaging import decode
 from cxr.inference.model_folder import load_model, packaged_folder
 
 TRIANGLE_1 = "3fc881cf05031aeaaebadf519edff40451589229548f5d91c1c07b6a9f8eeb60"
@@ -16,9 +16,9 @@ TRIANGLE_1 = "3fc881cf05031aeaaebadf519edff40451589229548f5d91c1c07b6a9f8eeb60"
 
 @pytest.fixture(autouse=True)
 def _anew():
-    plane_rule.plane_rule.cache_clear()
+    decode.plane_rule.cache_clear()
     yield
-    plane_rule.plane_rule.cache_clear()
+    decode.plane_rule.cache_clear()
 
 
 def nearest(luminance, side):
@@ -26,7 +26,7 @@ def nearest(luminance, side):
 
 
 def test_triangle_1_is_what_it_was():
-    found = plane_rule.plane_rule()
+    found = decode.plane_rule()
     assert (found.rule, found.fingerprint) == ("triangle-1", TRIANGLE_1), "another rule needs another name"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cxr.core.errors import ModelError
 from cxr.core.records import as_json
-from cxr.imaging.plane_rule import plane_rule
+from cxr.imaging.decode import plane_rule
 from cxr.inference.model_folder import describe_model, load_model, packaged_folder
 from cxr.inference.network import BATCH, Network, fingerprint, openvino_module, softmax
 

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.files import write_json
-from cxr.imaging.plane_rule import plane_rule
+from cxr.imaging.decode import plane_rule
 from tests.imports import ROOT
 from tests.tables import manifest
 

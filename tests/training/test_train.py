@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.errors import DataError, ModelError, ParamsError, WeightsError
-from cxr.imaging.plane_rule import plane_rule
+from cxr.imaging.decode import plane_rule
 from cxr.inference.model_folder import load_model
 from cxr.inference.network import softmax
 from tests.networks import build, publish

@@ -304,7 +304,7 @@ def redrawn(weights, folder):
 def test_the_head_learns_and_the_export_of_both_phases_agrees_with_keras(
     weights, bright_and_dark, imagenet, shared, tmp_path
 ):
-    from cxr.imaging.plane_rule import plane_rule
+    from cxr.imaging.decode import plane_rule
     from cxr.inference.model_folder import load_model
     from cxr.training.train import train_network, write_trained
 
