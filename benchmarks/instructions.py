@@ -17,7 +17,7 @@ import time
 
 from timing import table
 
-from cxr.core.processor import INSTRUCTIONS, instructions
+from cxr.core.process import INSTRUCTIONS, instructions
 
 NAMES = {"SSE": "SSE41", "AVX512": "AVX512_CORE"}  # what oneDNN calls them
 DIGITS = 10
@@ -28,7 +28,7 @@ def operations():
     """Return functions without arguments by name, each of the shapes of cnn1 or of VGG16's first layers."""
     import numpy as np
 
-    from cxr.models.backend import keras, tf
+    from cxr.models.layers import keras, tf
 
     random = np.random.default_rng(7)
 

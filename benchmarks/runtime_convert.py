@@ -12,7 +12,7 @@ from networks import build
 from numpy.typing import NDArray
 
 from cxr.inference.network import openvino_module
-from cxr.models.backend import keras, tf
+from cxr.models.layers import keras, tf
 
 CLASSES = 3
 SEED = 7

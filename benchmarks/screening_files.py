@@ -72,7 +72,7 @@ def _save_model(path: Path) -> None:
     from networks import build
     from plain_keras import plain_copy
 
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(SEED)
     network = build("cnn1", 128)

@@ -41,8 +41,8 @@ def _filename(network: str) -> str:
 def _make_weights(network: str, unfinished: Path) -> None:
     import h5py
 
-    from cxr.models.backend import keras
     from cxr.models.keras_applications import initialise
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(SEED)
     backbone = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}[network]

@@ -55,8 +55,7 @@ def train(options):
     """Return the best validation accuracy."""
     from cxr.core.manifest import read_images, read_table
     from cxr.core.params import CommonParams, read_params, top_level
-    from cxr.models import PublishedWeights, architecture
-    from cxr.models.pretrained import md5_of
+    from cxr.models import PublishedWeights, architecture, md5_of
     from cxr.training.train import train_network
 
     values = read_params(Path(__file__).resolve().parent.parent / "params.yaml")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cxr.core.errors import CxrError, Reason, UsageError
 from cxr.core.image import ImageFacts, to_plane
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.imaging.pixels import colour_of, luminance_of
 from cxr.inference.decisions import ReferReason
 from cxr.inference.gate import Flag

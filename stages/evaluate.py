@@ -32,8 +32,8 @@ def main(
     params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
-    from cxr.core.audit import stop_unless_waived
     from cxr.core.params import read_params
+    from cxr.core.records import stop_unless_waived
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen, with_lungs
     from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, lungs_folder, read_candidate
     from cxr.evaluation.report import too_few_images

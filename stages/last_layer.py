@@ -24,7 +24,7 @@ def main(
     """Fit the last layer, ask it about each hospital without it, and write what decisions can be fitted on."""
     from cxr.core.manifest import MANIFEST_FILE, network_planes, read_plane_rule, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
-    from cxr.core.processor import pin_instructions
+    from cxr.core.process import pin_instructions
 
     values = read_params(*params)
     shared = top_level(values, CommonParams)

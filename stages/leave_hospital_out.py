@@ -20,7 +20,7 @@ def main(
     """Train once without each hospital; write what the network says of its films and of validation."""
     from cxr.core.manifest import MANIFEST_FILE, network_planes, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
-    from cxr.core.processor import pin_instructions
+    from cxr.core.process import pin_instructions
     from cxr.models import architecture
     from cxr.training.refit_plan import LeaveHospitalOutParams, plan_hospitals
 

@@ -19,7 +19,7 @@ def main(
     """Refit cnn1 once with everything and once without each source of the target class; write what it answers."""
     from cxr.core.manifest import read_images, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
-    from cxr.core.processor import pin_instructions
+    from cxr.core.process import pin_instructions
     from cxr.models import SmallParams
     from cxr.training.refit_plan import LeaveSourceOutParams, plan_refits
 

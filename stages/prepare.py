@@ -20,11 +20,10 @@ def main(
 ) -> None:
     """Decode every radiograph once, find duplicates, audit the data, and write what all later stages use."""
     from cxr.cli.console import bars
-    from cxr.core.audit import stop_unless_waived
     from cxr.core.files import make_folder, scratch_folder, write_json
     from cxr.core.manifest import MANIFEST_FILE, MASKS_FILE, RULE_FILE, write_images, write_planes, write_table
     from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
-    from cxr.core.records import as_json
+    from cxr.core.records import as_json, stop_unless_waived
     from cxr.dataset.audits import audit_release
     from cxr.dataset.audits.formats import HEADERS_FILE, read_headers
     from cxr.dataset.decoding import decode_release

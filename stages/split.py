@@ -17,10 +17,10 @@ def main(
     params: Annotated[Path, typer.Option(help="Parameters: seed and split are read.")] = Path("params.yaml"),
 ) -> None:
     """Split by class into train, validation and test, and stop if a picture or a patient would be in two."""
-    from cxr.core.audit import stop_unless_waived
     from cxr.core.files import write_json
     from cxr.core.manifest import read_table, write_table
     from cxr.core.params import SeedParams, read_params, section, top_level
+    from cxr.core.records import stop_unless_waived
     from cxr.dataset.audits import audit_split
     from cxr.dataset.audits.splits import read_flow
     from cxr.dataset.split import SplitParams, assign_splits

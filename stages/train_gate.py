@@ -19,7 +19,7 @@ def main(
     """Learn from radiographs as they are, turned, inverted and cropped, and from drawn pictures; set the thresholds."""
     from cxr.core.manifest import read_images, read_table
     from cxr.core.params import CommonParams, read_params, section, top_level
-    from cxr.core.processor import pin_instructions
+    from cxr.core.process import pin_instructions
     from cxr.training.params import GateParams
 
     values = read_params(*params)

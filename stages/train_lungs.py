@@ -20,7 +20,7 @@ def main(
     from cxr.core.files import make_folder
     from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, MASKS_FILE, read_images, read_table
     from cxr.core.params import CommonParams, read_params, section, top_level
-    from cxr.core.processor import pin_instructions
+    from cxr.core.process import pin_instructions
     from cxr.inference.model_folder import copy_lungs, packaged_folder
     from cxr.training.params import LungParams
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.models import PublishedWeights
-from cxr.models.pretrained import md5_of
+from cxr.models import PublishedWeights, md5_of
 from tests.networks import build, published
 
 SIDE = 32
@@ -16,8 +15,8 @@ def draw_published(name: str, folder: Path) -> tuple[PublishedWeights, list[np.n
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
-    from cxr.models.backend import keras
     from cxr.models.keras_applications import initialise
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(1)
     module = getattr(keras.applications, name)
@@ -34,7 +33,7 @@ def draw_published(name: str, folder: Path) -> tuple[PublishedWeights, list[np.n
 
 def draw_lite0(folder: Path) -> tuple[PublishedWeights, dict[str, np.ndarray]]:
     """Write drawn weights of lite0, but for its last layer, into `folder`; return what is then published, and them."""
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(1)
     model = build("lite0", SIDE, SIDE, 2, 0.2)

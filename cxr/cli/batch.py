@@ -7,7 +7,7 @@ import typer
 
 from cxr.cli.batch_options import Options, takes_options
 from cxr.cli.console import below_help, command_line
-from cxr.core.survival import survive
+from cxr.core.process import survive
 
 app = command_line()
 

@@ -17,8 +17,8 @@ import typer
 
 from cxr import __version__
 from cxr.core.errors import ModelError, UsageError
+from cxr.core.process import read_stdin
 from cxr.core.redcap import dictionary_beside
-from cxr.core.survival import read_stdin
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.screening.candidates import Query
 from cxr.screening.discovery import Shard

@@ -26,7 +26,7 @@ from cxr.cli.batch_setup import (
 from cxr.cli.console import FATAL, OF_THE_SYSTEM, status_of, told_of_the_system
 from cxr.cli.reporters import Reporter, reporter_of
 from cxr.core.errors import CxrError, DataError
-from cxr.core.survival import ending, lines_to
+from cxr.core.process import ending, lines_to
 from cxr.imaging.formats import unread_by_name
 from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found

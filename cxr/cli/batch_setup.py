@@ -10,7 +10,7 @@ from pathlib import Path
 from cxr.cli.batch_options import DvcModel, EngineName, Options, naming_of, query_of, single_process_reason
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import guarded, real
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.inference.model_folder import ScreeningModel
 from cxr.remote.filesystem import Upload
 from cxr.screening.candidates import Candidate, Found, Query, common_root

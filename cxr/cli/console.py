@@ -19,7 +19,7 @@ from rich.text import Text
 
 from cxr.core.errors import CxrError, UsageError
 from cxr.core.files import refused
-from cxr.core.processor import limit_error
+from cxr.core.process import limit_error
 
 PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
 SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")
@@ -42,7 +42,7 @@ def start_parent_watchdog() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = os.getppid()
     shell, dvc = (parent, parent_of(parent)) if name_of(parent) in SHELLS else (None, parent)
-    # A descriptor of its own: while TensorFlow is loaded, 2 leads nowhere (cxr.models.backend).
+    # A descriptor of its own: while TensorFlow is loaded, 2 leads nowhere (cxr.models.layers).
     threading.Thread(target=_watch, args=(stage, shell, dvc, os.dup(2)), daemon=True).start()
 
 

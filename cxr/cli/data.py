@@ -181,7 +181,7 @@ def weights(
     Those that DVC keeps for this project come with: dvc pull weights/MODEL/FILE
     """
     with user_errors():
-        from cxr.models.pretrained import fetch
+        from cxr.models import fetch
 
         for model, published in [(model, _fetchable(model)) for model in models]:
             path = root / "weights" / model / published.filename
@@ -212,8 +212,7 @@ def preset(
 
 
 def _fetchable(model: str) -> "PublishedWeights":
-    from cxr.models import architecture
-    from cxr.models.pretrained import fetching_command
+    from cxr.models import architecture, fetching_command
 
     published = architecture(model).published
     if published is None or not published.origin:

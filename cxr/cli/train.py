@@ -60,7 +60,7 @@ def _add_command(app: typer.Typer, name: str, description: str) -> None:
     ) -> None:
         from cxr.core.manifest import network_planes, read_plane_rule, read_table
         from cxr.core.params import CommonParams, read_params, section, top_level
-        from cxr.core.processor import pin_instructions
+        from cxr.core.process import pin_instructions
         from cxr.models import architecture
 
         values = read_params(*params)
@@ -71,8 +71,8 @@ def _add_command(app: typer.Typer, name: str, description: str) -> None:
         table, rule = read_table(split), read_plane_rule(prepared)
         planes = network_planes(prepared, name, recipe.side)
 
-        from cxr.training.loop import no_callbacks
-        from cxr.training.monitor import tensorboard_callbacks, warn_of_other_environment
+        from cxr.training.devices import warn_of_other_environment
+        from cxr.training.loop import no_callbacks, tensorboard_callbacks
         from cxr.training.train import train_network, write_trained
 
         warn_of_other_environment(recorded, name, shared.runtime)

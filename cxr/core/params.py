@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from cxr.core.errors import DataError, ParamsError
-from cxr.core.text_files import HEAD, decode_text, form_of, snake_case
+from cxr.core.tabular_files import HEAD, decode_text, form_of, snake_case
 
 # What may stand at the top level besides one section `train_<network>` for each network: values that several stages
 # share, then one section a stage. A test compares.

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cxr.core.files import whole_file, write_text
-from cxr.core.text_files import snake_case
+from cxr.core.tabular_files import snake_case
 
 RECORD_ID = "record_id"
 LONGEST = 26  # characters of a variable

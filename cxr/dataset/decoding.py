@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, guarded, untracked
 from cxr.core.image import ImageFacts, Plane, pixels_digest
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.dataset.appearance import Features, appearance_features
 from cxr.dataset.perceptual_hash import BITS, perceptual_hashes
 from cxr.imaging.decode import read_planes

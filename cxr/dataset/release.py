@@ -12,9 +12,8 @@ import numpy as np
 from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, untracked
 from cxr.core.image import Plane
-from cxr.core.processor import available_cores
-from cxr.core.text_files import bare, read_csv, snake_case
-from cxr.core.workbooks import read_table
+from cxr.core.process import available_cores
+from cxr.core.tabular_files import bare, read_csv, read_table, snake_case
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -198,7 +197,7 @@ def read_file_table(path: Path, column: str) -> FileTable:
     r"""Read a table with the columns file and `column` and any others; for import and for `prepare`.
 
     Args:
-        path: In any form that `cxr.core.text_files` reads; paths in it may be written with `\` or `./`.
+        path: In any form that `cxr.core.tabular_files` reads; paths in it may be written with `\` or `./`.
         column: `PATIENT` or `COLLECTION`.
 
     Raises:

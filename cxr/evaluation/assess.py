@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cxr.core.audit import AuditRecord, waive
 from cxr.core.errors import DataError
 from cxr.core.files import read_json, reason_of
 from cxr.core.image import Plane
 from cxr.core.manifest import IMAGES_FILE, MANIFEST_FILE, MASKS_FILE, planes_of_side, read_images, read_table
-from cxr.core.records import from_json
+from cxr.core.records import AuditRecord, from_json, waive
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import audit_networks

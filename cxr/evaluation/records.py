@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cxr.core.audit import AuditRecord, Result
+from cxr.core.records import AuditRecord, Result
 from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import FlowStep
 from cxr.evaluation.audits import AuditFigures

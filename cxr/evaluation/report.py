@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.audit import ORDER, AuditRecord, Result
 from cxr.core.files import JsonObject
-from cxr.core.records import parts
+from cxr.core.records import ORDER, AuditRecord, Result, parts
 from cxr.dataset.audits.sources import CLASS_BY_SOURCE_SAMPLE, UNKNOWN
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures

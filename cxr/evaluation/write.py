@@ -14,6 +14,7 @@ from PIL import Image
 from cxr.core.files import whole_file, write_json, write_text
 from cxr.core.image import Plane, to_plane
 from cxr.core.manifest import write_table
+from cxr.core.pages import heat_over_film, image_bytes
 from cxr.core.records import parts
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import ModelReport, Report
@@ -25,7 +26,6 @@ from cxr.evaluation.stats.classification import confusion
 from cxr.inference.gate import FLAGS
 from cxr.inference.network import enlarge, scaled
 from cxr.inference.outputs import write_outputs
-from cxr.inference.pictures import heat_over_film, image_bytes
 
 DOTS_PER_INCH = 110
 

@@ -27,8 +27,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from cxr.core.errors import ImageError, ModelError, Reason
 from cxr.core.files import JsonObject
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, PlaneRule, to_plane
+from cxr.core.process import decoding, ending
 from cxr.core.records import as_json, from_json
-from cxr.core.survival import decoding, ending
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
 from cxr.imaging.jpeg import SOF0, SOF1, SOF55, frame_of, lacks_end, loaded

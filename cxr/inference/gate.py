@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError, Reason
 from cxr.core.image import ImageFacts, Plane
-from cxr.core.processor import limit_error
+from cxr.core.process import limit_error
 from cxr.inference.decisions import Fields, read_fields
 from cxr.inference.network import ONE_RUN, Failure, Floats, Name, Network, files_digest, predict_with_fallback
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ModelError
 from cxr.core.image import Masks, Plane
-from cxr.core.processor import limit_error
+from cxr.core.process import limit_error
 from cxr.inference.decisions import read_fields
 from cxr.inference.network import ONE_RUN, Floats, Network, files_digest
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cxr.core.errors import ModelError, Reason
 from cxr.core.files import sha256_of
 from cxr.core.image import Plane
-from cxr.core.processor import available_cores, limit_error, short_of_memory
+from cxr.core.process import available_cores, limit_error, short_of_memory
 
 DESCRIPTION_FILE = "model.json"
 NETWORK_FILE = "network.xml"

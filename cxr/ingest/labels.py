@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import PATH_NAMES, bare
-from cxr.core.workbooks import read_table
+from cxr.core.tabular_files import PATH_NAMES, bare, read_table
 from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column, label_of
 from cxr.ingest.archive import is_junk, is_unprintable
 

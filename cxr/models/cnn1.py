@@ -5,8 +5,7 @@ At 128 pixels: 0.078 GFLOP an image, a multiply-add counted as two; 0.21 million
 """
 
 from cxr.models import Architecture, SmallParams
-from cxr.models.backend import keras
-from cxr.models.layers import convolution, cut_margin, network, plane_input, to_unit_scale, widened
+from cxr.models.layers import convolution, cut_margin, keras, network, plane_input, to_unit_scale, widened
 
 
 def build(plane_side: int, classes: int, recipe: SmallParams) -> keras.Model:

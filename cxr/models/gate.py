@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.inference.gate import SCORES, Sign
-from cxr.models.backend import keras
-from cxr.models.layers import convolution, plane_input, to_unit_scale
+from cxr.models.layers import convolution, keras, plane_input, to_unit_scale
 
 LEARNED = tuple(sign for sign in Sign if sign is not Sign.OUT_OF_DISTRIBUTION)
 STEM = 8

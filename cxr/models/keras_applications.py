@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import ParamsError, WeightsError
 from cxr.models import TransferParams
-from cxr.models.backend import keras
-from cxr.models.layers import BATCH_MOMENTUM, network, plane_input, standardised, to_rgb
+from cxr.models.layers import BATCH_MOMENTUM, keras, network, plane_input, standardised, to_rgb
 
 # Where keras.applications has its weights; ours are those without the classifier of the thousand classes ("notop").
 STORE = "https://storage.googleapis.com/tensorflow/keras-applications"

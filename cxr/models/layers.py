@@ -1,8 +1,41 @@
-"""What all networks share: from the luminance plane to floats, and from the last feature map to logits."""
+"""What all networks share: TensorFlow and Keras as one import, and from the luminance plane to floats, to logits."""
 
+import logging
+import os
 from typing import Any
 
-from cxr.models.backend import keras, tf
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+# TensorFlow writes to file descriptor 2 before it has read its own log level; an ImportError still gets through.
+_saved, _null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(_null, 2)
+try:
+    import keras
+    import tensorflow as tf
+finally:
+    os.dup2(_saved, 2)
+    os.close(_saved)
+    os.close(_null)
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+__all__ = [
+    "BATCH_MOMENTUM",
+    "SMALLEST_VARIANCE",
+    "BatchNormalization",
+    "convolution",
+    "cut_margin",
+    "keras",
+    "network",
+    "plane_input",
+    "standardised",
+    "tf",
+    "to_rgb",
+    "to_unit_scale",
+    "widened",
+]
+
 
 BATCH_MOMENTUM = 0.9  # of batch normalisation's running averages
 SMALLEST_VARIANCE = 1e-6  # of a channel that is standardised

@@ -19,8 +19,7 @@ import numpy as np
 
 from cxr.core.errors import WeightsError
 from cxr.models import Architecture, FineTunedParams, PublishedWeights
-from cxr.models.backend import keras
-from cxr.models.layers import BatchNormalization, network, plane_input
+from cxr.models.layers import BatchNormalization, keras, network, plane_input
 
 # Where they come from, and how they were brought to these axes: weights/lite0/README.md.
 PUBLISHED = PublishedWeights("imagenet.npz", md5="8ac313b2ee8b9bdcb0d3a5a3e8cf41b1")

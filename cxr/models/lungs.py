@@ -6,8 +6,7 @@ side, enlarged: lungs have no finer edges.
 """
 
 from cxr.inference.lungs import LUNGS
-from cxr.models.backend import keras
-from cxr.models.layers import BATCH_MOMENTUM, BatchNormalization, convolution, plane_input, to_unit_scale
+from cxr.models.layers import BATCH_MOMENTUM, BatchNormalization, convolution, keras, plane_input, to_unit_scale
 
 STEM = 16
 WIDTHS = (32, 48, 64)  # each on half the side of the one before

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cxr.models import Architecture, PublishedWeights, TransferParams
-from cxr.models.backend import keras
 from cxr.models.keras_applications import STORE, Backbone, with_backbone
+from cxr.models.layers import keras
 
 PUBLISHED = PublishedWeights(
     "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",

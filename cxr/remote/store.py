@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
 from cxr.core.errors import UsageError
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES
 from cxr.remote.filesystem import RetryPolicy, filesystem_of, protocol_of
 from cxr.screening.candidates import Candidate, Query, Search

@@ -14,15 +14,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, overload
 
 from cxr.core.errors import DataError, UsageError
-from cxr.core.text_files import (
-    HEAD,
-    PATH_NAMES,
-    bare,
-    decode_text,
-    form_of,
-    refuse_workbook,
-    require_utf8,
-)
+from cxr.core.tabular_files import HEAD, PATH_NAMES, bare, decode_text, form_of, refuse_workbook, require_utf8
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES, recognise
 
 _PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
@@ -271,7 +263,7 @@ def read_names(data: bytes, name: str) -> Iterator[str]:
     are empty lines, those that begin with `#` and name neither a file nor an image, and the header of a table.
 
     Args:
-        data: Of the list, in an encoding that `cxr.core.text_files` tells; a line that is not UTF-8 must name a file.
+        data: Of the list, in an encoding that `cxr.core.tabular_files` tells; a line not in UTF-8 must name a file.
         name: What sentences call it.
 
     Raises:

@@ -97,7 +97,7 @@ class Log(Protocol):
         """Give every record with its position, in the order in which they were added."""
 
     def instructions(self) -> set[str]:
-        """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
+        """Return the classes of the processors that computed the records, see `cxr.core.process.instructions`."""
 
 
 class Engine(Protocol):

@@ -16,14 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr.core.errors import UsageError
 from cxr.core.files import JsonObject, make_folder, read_json, remove, write_bytes, write_json, write_text
 from cxr.core.image import Plane
-from cxr.core.offline_page import content_policy
-from cxr.core.processor import available_cores
+from cxr.core.pages import content_policy, heat_over_film, image_bytes
+from cxr.core.process import available_cores
 from cxr.inference.decisions import NOT_SUSPECTED
 from cxr.inference.gate import Flag
 from cxr.inference.lungs import Segmenter
 from cxr.inference.model_folder import ScreeningModel, load_model_lungs
 from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, class_maps, enlarge, read_linear_head
-from cxr.inference.pictures import heat_over_film, image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.paths import PathStyle

@@ -11,9 +11,8 @@ from PIL import Image
 
 from cxr.core.files import whole_file
 from cxr.core.image import Plane, to_plane
-from cxr.core.offline_page import base64_text, content_policy, script_json
+from cxr.core.pages import base64_text, content_policy, image_bytes, script_json
 from cxr.inference.gate import score_in
-from cxr.inference.pictures import image_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
 from cxr.screening.output import OutputFiles

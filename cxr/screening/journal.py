@@ -21,7 +21,7 @@ from zlib import crc32
 from cxr import __version__
 from cxr.core.errors import OutputError, ResumeError
 from cxr.core.files import guarded, make_folder, refused, remove, sync, write_bytes
-from cxr.core.processor import instructions
+from cxr.core.process import instructions
 from cxr.core.records import as_json, from_json
 from cxr.inference.model_folder import ScreeningModel
 from cxr.screening.output import OutputFiles
@@ -270,7 +270,7 @@ class Records(Closing):
                 position += len(line)
 
     def instructions(self) -> set[str]:
-        """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
+        """Return the classes of the processors that computed the records, see `cxr.core.process.instructions`."""
         with guarded(self.path, "read"):
             self._reader.seek(0)
             lines = [self._reader.readline(), *filter(_ELSEWHERE.match, self._reader)]
@@ -473,7 +473,7 @@ class Parts(Closing):
                     yield number * SPAN + place, record
 
     def instructions(self) -> set[str]:
-        """Return the classes of the processors that computed the records, see `cxr.core.processor.instructions`."""
+        """Return the classes of the processors that computed the records, see `cxr.core.process.instructions`."""
         found: set[str] = set()
         for number in self._numbers():
             with Records(self._path(number)) as part:

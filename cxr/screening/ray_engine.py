@@ -18,7 +18,7 @@ import numpy as np
 from cxr import __version__
 from cxr.core.errors import CxrError, DataError, OutputError, UsageError
 from cxr.core.files import guarded, remove
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.core.records import as_json
 from cxr.imaging.decode import suspected
 from cxr.inference.model_folder import ScreeningModel

@@ -37,7 +37,7 @@ class ToolRecord:
     """What made a table: versions of the tool, of Python and of the libraries, and the tool's commit in a checkout.
 
     Attributes:
-        instructions: Classes of the processors that the rows were computed on, see `cxr.core.processor.instructions`;
+        instructions: Classes of the processors that the rows were computed on, see `cxr.core.process.instructions`;
             sorted.
     """
 
@@ -271,7 +271,7 @@ class RunResult:
 
     @property
     def computed_on(self) -> set[str]:
-        """Classes of the processors that its rows were computed on, see `cxr.core.processor.instructions`."""
+        """Classes of the processors that its rows were computed on, see `cxr.core.process.instructions`."""
         return set(self.manifest.tool.instructions)
 
     def rows(self) -> Iterator[dict[str, str]]:

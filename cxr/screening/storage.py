@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from cxr.core.errors import ImageError, Reason, UsageError
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.imaging.formats import HEAD_BYTES
 from cxr.screening.candidates import Candidate, Query, Search, is_folder
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import guarded, make_folder, move, scratch_folder, sha256_of, whole_file
-from cxr.core.text_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
+from cxr.core.tabular_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
 from cxr.screening.workbook import Value, read_workbook, write_workbook
 
 
@@ -300,7 +300,7 @@ def _with_commas(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> It
 def read_table(path: Path, written: Format | None = None, columns: Sequence[Column] = ()) -> Iterator[dict[str, str]]:
     """Give the cells of each row by column name.
 
-    CSV may be of any `Dialect`, or saved by another program, see `cxr.core.text_files`: whether it was is a question
+    CSV may be of any `Dialect`, or saved by another program, see `cxr.core.tabular_files`: whether it was is a question
     of its digest.
 
     Args:

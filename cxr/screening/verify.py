@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from cxr.core.errors import DataError, ModelError, Reason
 from cxr.core.files import sha256_of
 from cxr.core.image import Plane
-from cxr.core.processor import instructions
+from cxr.core.process import instructions
 from cxr.core.records import as_json
-from cxr.core.text_files import HEAD, TextForm, form_of
+from cxr.core.tabular_files import HEAD, TextForm, form_of
 from cxr.imaging.isolation import FILE_SECONDS
 from cxr.inference.decisions import DECISIONS_FILE, DecisionRecord, Decisions
 from cxr.inference.gate import GateRecord, Sign, read_gate_record

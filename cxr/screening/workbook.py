@@ -15,7 +15,7 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from cxr.core.errors import OutputError
-from cxr.core.workbooks import unescaped
+from cxr.core.tabular_files import unescaped
 
 Value = str | int | float | None
 

@@ -7,7 +7,7 @@ sharpness, noise, margins and markers: scanner augmentation.
 import math
 
 from cxr.models import AugmentParams
-from cxr.models.backend import tf
+from cxr.models.layers import tf
 
 WHITE = 255.0
 MOVES = 4  # rotation, vertical shift, horizontal shift, zoom

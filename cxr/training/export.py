@@ -8,7 +8,7 @@ from cxr.core.errors import ModelError
 from cxr.core.files import copy_file, move, remove, require_room, scratch_folder, whole_file
 from cxr.core.image import Plane
 from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE, Network, openvino_module, softmax
-from cxr.models.backend import keras, tf
+from cxr.models.layers import keras, tf
 
 AGREEMENT = 1e-5  # largest difference of a probability
 INNER_AGREEMENT = 1e-4  # of logits, features and feature map, as a share of the largest magnitude where above one

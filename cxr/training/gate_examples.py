@@ -11,8 +11,8 @@ from PIL import Image
 from cxr.core.image import Plane
 from cxr.inference.gate import Sign
 from cxr.models import AugmentParams
-from cxr.models.backend import tf
 from cxr.models.gate import LEARNED
+from cxr.models.layers import tf
 from cxr.training.augmentation import WHITE, augmented
 from cxr.training.gate_negatives import draw_negatives
 from cxr.training.params import GateParams

@@ -24,13 +24,12 @@ from cxr.core.manifest import data_fingerprint, data_summary
 from cxr.core.params import CommonParams, Section
 from cxr.inference.network import DESCRIPTION_FILE, LinearHead, Stored
 from cxr.models import TrainParams, architecture
-from cxr.models.backend import keras
-from cxr.models.layers import network
+from cxr.models.layers import keras, network
 from cxr.training.devices import make_reproducible
 from cxr.training.export import gflop
-from cxr.training.linear import logistic_regression
 from cxr.training.loop import HISTORY_FILE, History
 from cxr.training.train import AGREEMENT_PLANES, WEIGHTS_FILE, Trained
+from cxr.training.transfer import logistic_regression
 
 FOLDS = 5
 ANSWER_BATCH = 64

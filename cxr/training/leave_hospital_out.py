@@ -11,7 +11,7 @@ from rich.console import Console
 from cxr.core.image import Plane
 from cxr.core.params import CommonParams
 from cxr.models import TrainParams
-from cxr.models.backend import keras
+from cxr.models.layers import keras
 from cxr.training.refit_plan import ANSWER_BATCH, DECIMALS, LeftOutHospital
 from cxr.training.train import train_network
 

@@ -12,7 +12,7 @@ from cxr.core.image import Plane
 from cxr.core.params import CommonParams
 from cxr.inference.network import softmax
 from cxr.models import SmallParams, cnn1
-from cxr.models.backend import keras
+from cxr.models.layers import keras
 from cxr.training.devices import in_float32, make_reproducible, precision
 from cxr.training.loop import Phase, examples, fit, weighted
 from cxr.training.refit_plan import ANSWER_BATCH, DECIMALS, Plan, Refit

@@ -24,7 +24,7 @@ from cxr.inference.lungs import (
     lung_network_fingerprint,
 )
 from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE
-from cxr.models.backend import keras, tf
+from cxr.models.layers import keras, tf
 from cxr.models.lungs import build
 from cxr.training.augmentation import augmented_with_masks
 from cxr.training.devices import environment, make_reproducible

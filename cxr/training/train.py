@@ -22,9 +22,8 @@ from cxr.core.manifest import data_summary
 from cxr.core.params import CommonParams
 from cxr.core.records import as_json
 from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, Network, Stored, fingerprint
-from cxr.models import TrainParams, TransferParams, architecture
-from cxr.models.backend import keras
-from cxr.models.pretrained import weights_file
+from cxr.models import TrainParams, TransferParams, architecture, weights_file
+from cxr.models.layers import keras
 from cxr.training.devices import environment, in_float32, make_reproducible, precision
 from cxr.training.export import assert_agreement, export_network, gflop, room_for, store_half
 from cxr.training.loop import (

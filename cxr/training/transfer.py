@@ -17,17 +17,16 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from cxr import models
+from cxr.core.errors import DataError
 from cxr.core.files import Track, sha256_of, untracked, whole_file
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.params import RuntimeParams
-from cxr.models import TransferParams
-from cxr.models.backend import keras, tf
-from cxr.models.layers import SMALLEST_VARIANCE
+from cxr.models import TransferParams, architecture, layers
+from cxr.models.layers import SMALLEST_VARIANCE, keras, tf
 from cxr.training.devices import environment
-from cxr.training.linear import logistic_regression
 from cxr.training.loop import CallbackFactory, Examples, History, Phase, PhaseName, Targets, fit, smoothed
 
 Features = NDArray[np.float32]
@@ -69,7 +68,7 @@ def origin_of(name: str, recipe: TransferParams, weights: str, runtime: RuntimeP
 
     The preprocessing is part of the code and of Keras's version.
     """
-    folder = Path(models.__file__).parent
+    folder = Path(layers.__file__).parent
     code = (Path(__file__), *(folder / f"{module}.py" for module in (name, "keras_applications", "layers")))
     shas = tuple(sha256_of(path) for path in code)
     return FeatureOrigin(name, recipe.side, recipe.head.depths, weights, shas, runtime.model_dump_json(), environment())
@@ -225,7 +224,7 @@ def unfreeze_last_block(name: str, model: keras.Model) -> None:
     Only that keeps the statistics of batch normalisation: to call the backbone with `training=False`, as the guide
     does, is not enough in Keras 3, whose `fit` overrides it for every layer of a functional model.
     """
-    body, block = model.get_layer(name), models.architecture(name).last_block
+    body, block = model.get_layer(name), architecture(name).last_block
     body.trainable = True
     for layer in body.layers:
         layer.trainable = layer.name.startswith(block) and not isinstance(layer, keras.layers.BatchNormalization)
@@ -291,3 +290,42 @@ def _channels(model: keras.Model) -> list[int]:
     joined = [layer.input for layer in model.layers if layer.name == "depths"]
     maps = joined[0] if joined else [model.get_layer("standardise").input]
     return [one.shape[-1] for one in maps]
+
+
+ITERATIONS = 500
+
+
+def logistic_regression(
+    features: NDArray[np.floating],
+    labels: Sequence[str],
+    classes: Sequence[str],
+    strength: float,
+    weights: NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit logits that are linear in the features, with a penalty on squared weights.
+
+    Args:
+        features: (n, d), columns of about variance one: the penalty treats all alike.
+        labels: Class of each row.
+        classes: In the order of the logits.
+        strength: Inverse of the penalty, as scikit-learn's C.
+        weights: (n,), of each row in the loss.
+
+    Returns:
+        Kernel (d, classes) and bias (classes,), not yet rounded to float32.
+
+    Raises:
+        DataError: A class has no row.
+    """
+    lacking = sorted(set(classes) - set(labels))
+    if lacking:
+        raise DataError(
+            f"the class {lacking[0]} has no film that the last layer could learn from; run: dvc repro split"
+        )
+    numbers = {label: number for number, label in enumerate(classes)}
+    model = LogisticRegression(C=strength, max_iter=ITERATIONS)
+    model.fit(features, [numbers[label] for label in labels], sample_weight=weights)
+    kernel, bias = model.coef_, model.intercept_
+    if len(kernel) == 1:  # of two classes scikit-learn keeps the difference
+        kernel, bias = (np.concatenate([-each, each]) / 2 for each in (kernel, bias))
+    return kernel.T, bias

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr.core.audit import Result
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import planes_of_side, read_table
-from cxr.core.records import from_json
+from cxr.core.records import Result, from_json
 from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
 from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.core.errors import DataError, UsageError
-from cxr.core.text_files import bare
+from cxr.core.tabular_files import bare
 
 NOT_STATED = "not stated"
 MOST = 30  # groups of one column

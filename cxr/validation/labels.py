@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
 from cxr.core.files import real
-from cxr.core.text_files import PATH_NAMES, Table, bare
-from cxr.core.workbooks import read_table
+from cxr.core.tabular_files import PATH_NAMES, Table, bare, read_table
 from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, known_column, label_of, read_release
 
 GROUP_NAMES = (*PATIENT_NAMES, "group")

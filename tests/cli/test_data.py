@@ -181,7 +181,7 @@ def test_weights_without_a_network_end_in_one_line(tmp_path: Path, monkeypatch) 
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cxr.models.pretrained.urlopen", offline)
+    monkeypatch.setattr("cxr.models.urlopen", offline)
     result = run("weights", "resnet50", "--root", tmp_path)
     assert result.exit_code == 1
     assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 could not be fetched (no network)" in result.stderr
@@ -206,7 +206,7 @@ def test_several_networks_are_asked_for_at_once_and_a_wrong_one_before_any_is_fe
     tmp_path: Path, monkeypatch
 ) -> None:
     fetched: list[Path] = []
-    monkeypatch.setattr("cxr.models.pretrained.fetch", lambda _, folder, __: fetched.append(folder) or True)
+    monkeypatch.setattr("cxr.models.fetch", lambda _, folder, __: fetched.append(folder) or True)
     assert run("weights", "vgg16", "cnn1", "--root", tmp_path).exit_code == 1
     assert fetched == []
     result = run("weights", "vgg16", "resnet50", "--root", tmp_path)

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core.audit import Result
 from cxr.core.errors import DataError
 from cxr.core.files import write_json
 from cxr.core.manifest import read_images, write_images, write_table
-from cxr.core.records import as_json
+from cxr.core.records import Result, as_json
 from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.duplicates import LABEL_CONFLICTS
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cxr.core.audit import Result
+from cxr.core.records import Result
 from cxr.dataset.audits import AUDITS as DATA_AUDITS
 from cxr.evaluation.audits import AUDITS as NETWORK_AUDITS
 from tests.imports import ROOT

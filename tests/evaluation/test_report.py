@@ -4,8 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr.core.audit import Audit, Result, waive
-from cxr.core.records import as_json, from_json
+from cxr.core.records import Audit, Result, as_json, from_json, waive
 from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import FlowStep, SplitReport
 from cxr.evaluation.assess import assess_model

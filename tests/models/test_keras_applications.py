@@ -17,7 +17,7 @@ PLANES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1), dtype=np.uint
 
 @pytest.fixture(scope="module")
 def keras(pinned_tensorflow):  # noqa: ARG001  first of all
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     return keras
 

@@ -15,7 +15,7 @@ def _pinned(pinned_tensorflow):
 
 def stepped(kind, maps):
     """Return what a training step of a layer gives, its gradients, and its running averages afterwards."""
-    from cxr.models.backend import tf
+    from cxr.models.layers import tf
 
     layer = kind(momentum=0.9)
     layer.build(SHAPE)
@@ -32,8 +32,7 @@ def stepped(kind, maps):
 
 
 def test_a_step_is_that_of_keras():
-    from cxr.models.backend import keras
-    from cxr.models.layers import BatchNormalization
+    from cxr.models.layers import BatchNormalization, keras
 
     keras.utils.clear_session()
     maps = np.random.default_rng(0).normal(3.0, 2.0, SHAPE).astype(np.float32)

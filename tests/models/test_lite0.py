@@ -93,7 +93,7 @@ def test_all_weights_learn_whatever_they_start_from(pretrained):
 
 
 def test_random_weights_carry_the_signal_to_the_end():
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(1)
     features = build("lite0", 128, 64, 3, 0.2)(PLANES, training=True)["features"].numpy()

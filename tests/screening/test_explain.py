@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from cxr.core.errors import UsageError
+from cxr.core.pages import RAMP, heat_over_film
 from cxr.inference.gate import Flag
 from cxr.inference.network import enlarge
-from cxr.inference.pictures import RAMP, heat_over_film
 from cxr.screening.explain import (
     GAP,
     SIDE,

@@ -1,6 +1,6 @@
 """A table does not depend on how the work was divided, to the byte.
 
-`tests/core/test_processor.py` runs this file again with fewer instructions, where other kernels compute other shapes.
+`tests/core/test_process.py` runs this file again with fewer instructions, where other kernels compute other shapes.
 """
 
 from pathlib import Path

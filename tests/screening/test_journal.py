@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cxr.core.errors import OutputError, ResumeError
-from cxr.core.processor import instructions
+from cxr.core.process import instructions
 from cxr.screening.journal import (
     HEADER_FILE,
     SPAN,

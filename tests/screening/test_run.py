@@ -239,5 +239,5 @@ def test_the_decoders_digest_covers_every_module_between_bytes_and_plane() -> No
     places = tuple(f"cxr/{place}" for place in DECODER_CODE)
     assert {path for path in modules if not path.startswith(places)} == {
         "cxr/core/errors.py",
-        "cxr/core/survival.py",
+        "cxr/core/process.py",
     }

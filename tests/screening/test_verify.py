@@ -8,7 +8,7 @@ import pytest
 
 from cxr.core.errors import DataError
 from cxr.core.image import Plane
-from cxr.core.processor import instructions
+from cxr.core.process import instructions
 from cxr.screening.candidates import Query
 from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle

@@ -1,10 +1,13 @@
-"""Devices and precision."""
+"""Devices and precision; and what is said where a training will give other bytes."""
+
+import json
 
 import numpy as np
 import pytest
 
 from cxr.core.errors import ParamsError
 from cxr.core.params import RuntimeParams
+from cxr.training.devices import compare_environments, environment, warn_of_other_environment
 from tests.networks import build
 
 
@@ -54,7 +57,7 @@ def test_without_a_gpu_the_processor_computes_in_what_it_can(precision):
 @pytest.mark.parametrize("name", ["cnn1", "resnet50"])
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision):
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
     from cxr.training.devices import in_float32
     from cxr.training.devices import precision as computing_in
 
@@ -80,7 +83,7 @@ def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision)
 @pytest.mark.slow
 @pytest.mark.usefixtures("pinned_tensorflow")
 def test_what_is_in_float32_is_kept_as_it_is_and_a_rebuilt_one_has_its_names():
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
     from cxr.training.devices import in_float32
     from cxr.training.devices import precision as computing_in
 
@@ -98,9 +101,66 @@ def test_what_is_in_float32_is_kept_as_it_is_and_a_rebuilt_one_has_its_names():
 
 @pytest.mark.usefixtures("pinned_tensorflow")
 def test_the_precision_is_put_back_after_an_error():
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
     from cxr.training.devices import precision
 
     with pytest.raises(RuntimeError), precision(RuntimeParams(precision="mixed_bfloat16")):
         raise RuntimeError
     assert keras.config.dtype_policy().name == "float32"
+
+
+HERE = {"python": "3.11", "instructions": "avx512", "devices": "cpu", "tensorflow": "2.21.0"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "sentence"),
+    [
+        ({"tensorflow": "2.22.0"}, "trained with tensorflow 2.22.0, here 2.21.0: other wheels give other weights"),
+        ({"python": "3.12"}, "trained with python 3.12, here 3.11: other wheels give other weights"),
+        (
+            {"instructions": "avx2"},
+            "trained with instructions avx2, here avx512: other instructions add",
+        ),
+        ({"devices": "1 x NVIDIA H100"}, "trained with 1 x NVIDIA H100, here cpu: other devices add in another order"),
+    ],
+)
+def test_each_difference_is_a_sentence(recorded, sentence):
+    [said] = compare_environments(HERE | recorded, HERE)
+    assert said.startswith(sentence)
+
+
+def test_differences_stand_together_and_what_one_side_lacks_is_passed():
+    assert len(compare_environments({"python": "3.12", "tensorflow": "2.20.0", "keras": "3.0.0"}, HERE)) == 2
+    assert compare_environments({}, HERE) == compare_environments(HERE, HERE) == []
+
+
+def test_a_training_that_will_give_other_weights_is_announced(tmp_path, capsys):
+    path = tmp_path / "environment.json"
+    path.write_text(json.dumps({"cnn1": environment() | {"keras": "0.1"}, "cnn3": environment()}))
+    warn_of_other_environment(path, "cnn1", RuntimeParams())
+    said = capsys.readouterr().err
+    assert said.startswith("train_cnn1: the weights will differ from the recorded ones: trained with keras 0.1, here ")
+    assert said.endswith(": other wheels give other weights. dvc metrics diff shows what moved\n")
+    warn_of_other_environment(path, "cnn3", RuntimeParams())
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"cnn1": 3}', '{"cnn3": {"keras": "0.1"}}'])
+def test_a_record_that_is_absent_or_unreadable_promises_nothing(text, tmp_path, capsys):
+    if text is not None:
+        (tmp_path / "environment.json").write_text(text)
+    warn_of_other_environment(tmp_path / "environment.json", "cnn1", RuntimeParams())
+    assert capsys.readouterr().err == ""
+
+
+def test_the_environment_names_nothing_that_two_machines_of_a_class_differ_in():
+    assert list(environment()) == [
+        "python", "machine", "instructions", "devices", "tensorflow", "keras", "openvino", "numpy",
+    ]  # fmt: skip
+    assert environment() == environment()
+
+
+def test_a_tensorflow_without_onednn_is_an_environment_of_its_own(monkeypatch):
+    plain = environment()["instructions"]
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert environment()["instructions"] == f"{plain} without onednn"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from cxr.inference.gate import Sign
-from cxr.models.backend import tf
 from cxr.models.gate import LEARNED
+from cxr.models.layers import tf
 from cxr.training.gate_examples import UNKNOWN, draw_views
 from tests.training.conftest import NO_CHANGE
 

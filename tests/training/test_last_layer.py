@@ -199,8 +199,7 @@ def test_without_hospitals_there_are_no_rows_but_the_columns(last_layer, films):
 
 @pytest.mark.slow
 def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_pooled(last_layer):
-    from cxr.models.backend import keras
-    from cxr.models.layers import convolution, network, plane_input
+    from cxr.models.layers import convolution, keras, network, plane_input
 
     planes, pixels = plane_input(SIDE, SIDE)
     inner = network(planes, convolution(pixels, 4), 2, 0.0)

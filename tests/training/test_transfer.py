@@ -5,7 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cxr.core.errors import DataError
 from cxr.models import FineTuneParams, HeadParams
+from cxr.training.transfer import logistic_regression
 from tests import networks
 from tests.networks import publish, published
 from tests.published import draw_published
@@ -57,7 +59,7 @@ def tuned(recipe, epochs=1, rate=0.001):
 
 
 def build(name, weights):
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     keras.utils.set_random_seed(3)
     return networks.build(name, SIDE, SIDE, 2, 0.2, imagenet=weights / published(name).filename)
@@ -165,7 +167,7 @@ def test_a_map_is_standardised_by_the_variance_of_its_own_features(
 @pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_losses_of_the_head_are_those_that_keras_finds(smoothing, weights, bright_and_dark, imagenet, shared):
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
     from cxr.training.loop import examples
 
     model = build("vgg16", weights)
@@ -203,7 +205,7 @@ def test_of_equal_losses_and_of_none_the_first_phase_wins():
 def test_no_byte_depends_on_the_cache_or_on_who_watches(
     weights, bright_and_dark, imagenet, shared, tmp_path, counted, capfd
 ):
-    from cxr.models.backend import keras
+    from cxr.models.layers import keras
 
     seen = []
 
@@ -288,7 +290,7 @@ def redrawn(weights, folder):
 
     import h5py
 
-    from cxr.models.pretrained import md5_of
+    from cxr.models import md5_of
 
     path = folder / published("vgg16").filename
     shutil.copy(weights / path.name, path)
@@ -335,3 +337,41 @@ def test_features_follow_from_network_weights_side_depths_arithmetic_code_and_en
     monkeypatch.setattr(transfer, "environment", lambda: {"numpy": "other"})
     origins.append(transfer.origin_of("vgg16", recipe("vgg16"), "a", shared.runtime))
     assert all(one != other for number, one in enumerate(origins) for other in origins[:number])
+
+
+FILM_CLASSES = ("covid", "normal", "viral_pneumonia")
+
+
+def drawn_films(classes, films=60):
+    generator = np.random.default_rng(5)
+    labels = [classes[number % len(classes)] for number in range(films)]
+    features = generator.normal(size=(films, 4)) + np.eye(len(classes), 4)[np.arange(films) % len(classes)]
+    return features, labels, generator.uniform(0.5, 1.5, films)
+
+
+@pytest.mark.parametrize("classes", [FILM_CLASSES, FILM_CLASSES[:2]])
+def test_at_the_minimum_the_penalty_holds_what_the_films_pull(classes):
+    features, labels, weights = drawn_films(classes)
+    kernel, bias = logistic_regression(features, labels, classes, 0.3, weights)
+    logits = features @ kernel + bias
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    missing = (np.array([[label == name for name in classes] for label in labels]) - shares) * weights[:, np.newaxis]
+    # Of two classes the penalty is on the squares of the difference, twice those of both.
+    strength = 0.3 / (2 if len(classes) == 2 else 1)
+    assert kernel == pytest.approx(strength * features.T @ missing, abs=1e-3)
+    assert missing.sum(axis=0) == pytest.approx(0, abs=1e-2)
+    assert np.abs(kernel).max() > 0.1
+
+
+def test_a_film_of_twice_the_weight_counts_as_two():
+    features, labels, weights = drawn_films(FILM_CLASSES)
+    doubled = logistic_regression(features, labels, FILM_CLASSES, 0.3, weights * 2)
+    twice = logistic_regression(np.tile(features, (2, 1)), labels * 2, FILM_CLASSES, 0.3, np.tile(weights, 2))
+    for one, other in zip(doubled, twice, strict=True):
+        assert one == pytest.approx(other, abs=1e-3)
+
+
+def test_a_class_without_a_film_is_named():
+    features, labels, weights = drawn_films(FILM_CLASSES[:2])
+    with pytest.raises(DataError, match="the class viral_pneumonia has no film that the last layer could learn from"):
+        logistic_regression(features, labels, FILM_CLASSES, 0.3, weights)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from cxr.core.audit import Audit, AuditRecord, waive
 from cxr.core.files import Track, untracked
 from cxr.core.manifest import SPLITS, data_fingerprint
+from cxr.core.records import Audit, AuditRecord, waive
 from cxr.dataset.audits.change_points import ChangePoint, find_change_points
 from cxr.dataset.audits.duplicates import (
     EXACT_DUPLICATES,

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr.core.audit import Audit, AuditRecord, Result
-from cxr.core.records import parts
+from cxr.core.records import Audit, AuditRecord, Result, parts
 
 EXACT_DUPLICATES = Audit("exact_duplicates", "Exact duplicates", fixable=False)
 NEAR_DUPLICATES = Audit("near_duplicates", "Near duplicates", fixable=False)

@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.errors import DataError
 from cxr.core.files import Track, untracked
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.dataset.audits.probes import Features, Groups, Labels, is_measurable, permutation_p, probe
 from cxr.imaging.formats import HEAD_BYTES, recognise
 from cxr.imaging.pixels import FORMATS

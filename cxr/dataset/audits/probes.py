@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, permutation_test_score
 from sklearn.tree import DecisionTreeClassifier
 
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
 from cxr.dataset.split import GroupedFolds
 
 Features = NDArray[np.float64]

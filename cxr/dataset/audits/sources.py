@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats.contingency import association
 from sklearn.ensemble import RandomForestClassifier
 
-from cxr.core.audit import Audit, AuditRecord, Result
-from cxr.core.processor import available_cores
+from cxr.core.process import available_cores
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.dataset.audits.change_points import LEAST_AUC, ChangePoint, block_of
 from cxr.dataset.audits.probes import Features, Groups, at_most, auc_of, cross_validated, is_measurable
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.errors import DataError
 from cxr.core.files import read_json
 from cxr.core.manifest import SPLITS, data_fingerprint
-from cxr.core.records import from_json
+from cxr.core.records import Audit, AuditRecord, Result, from_json
 from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.split import IDENTITIES, leaks
 

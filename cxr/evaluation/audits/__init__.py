@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cxr.core.audit import Audit, AuditRecord
+from cxr.core.records import Audit, AuditRecord
 from cxr.evaluation.audits import (
     appearance_floor,
     attention,

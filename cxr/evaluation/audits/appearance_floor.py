@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.audit import Audit, AuditRecord, Result
-from cxr.core.records import as_json
+from cxr.core.records import Audit, AuditRecord, Result, as_json
 from cxr.evaluation.audits.shortcut_baseline import ShortcutBaseline
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.reporting.format import SHARE, above_or_below

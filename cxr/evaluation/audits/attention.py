@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.files import scratch_folder
 from cxr.core.image import Masks, Plane
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.reporting.format import HUNDREDTHS
 from cxr.evaluation.stats.intervals import rounded

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.age_blocks import MIXED, PAEDIATRIC, AgeBlocks
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject

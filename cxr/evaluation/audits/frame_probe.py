@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.reporting.format import SHARE
 from cxr.evaluation.stats.intervals import Interval

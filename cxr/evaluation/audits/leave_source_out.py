@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subgroups import SMALL
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.reporting.format import SHARE

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.audit import Audit, AuditRecord, Result
 from cxr.core.image import Masks
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.frame_probe import ABOVE_CHANCE
 from cxr.evaluation.audits.shortcut_baseline import forest
 from cxr.evaluation.audits.subject import AuditData, Subject

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import FULL, ByVariant, changes
 from cxr.evaluation.reporting.format import POINTS, SHARE

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxr.core.audit import Audit, AuditRecord, Result
+from cxr.core.records import Audit, AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, Subject
 from cxr.evaluation.audits.variants import CUTS, GRIDS, ByVariant
 from cxr.evaluation.reporting.format import SHARE

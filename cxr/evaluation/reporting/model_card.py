@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cxr.core.audit import Result
 from cxr.core.files import JsonObject
-from cxr.core.records import from_json, parts
+from cxr.core.records import Result, from_json, parts
 from cxr.evaluation.audits.appearance_floor import GainOverBaseline
 from cxr.evaluation.audits.leave_source_out import HeldOutSource, worst_source
 from cxr.evaluation.audits.shortcut_baseline import BaselineFigures

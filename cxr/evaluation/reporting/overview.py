@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cxr.core.audit import AuditRecord, Result
+from cxr.core.records import AuditRecord, Result
 from cxr.evaluation.records import CountedStep, Report, ReportData, Standard
 from cxr.evaluation.reporting.charts import split_chart
 from cxr.evaluation.reporting.document import (

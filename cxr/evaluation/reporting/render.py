@@ -8,7 +8,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from cxr.core.offline_page import INLINE, base64_text, content_policy, script_json
+from cxr.core.pages import INLINE, base64_text, content_policy, script_json
 from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.charts import CONFIG
 from cxr.evaluation.reporting.document import (

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core.audit import Result
 from cxr.core.errors import DataError
 from cxr.core.manifest import data_fingerprint
+from cxr.core.records import Result
 from cxr.dataset.audits.splits import (
     check_flow,
     leak_across_splits,

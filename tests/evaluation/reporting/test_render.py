@@ -6,8 +6,7 @@ from itertools import pairwise
 import pytest
 from markupsafe import escape
 
-from cxr.core.audit import Result
-from cxr.core.records import as_json, from_json
+from cxr.core.records import Result, as_json, from_json
 from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.document import STATUSES, standards
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card

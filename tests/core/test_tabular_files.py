@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.core.errors import DataError
-from cxr.core.text_files import SEPARATORS, Table, bare, decode_text, form_of, read_csv
+from cxr.core.tabular_files import SEPARATORS, Table, bare, decode_text, form_of, read_csv
 
 ROWS = [["path", "label"], ["Übersicht 1.png", "covid"], ["a,b;c\td.png", "normal"], ['say "hi"\nand more', "normal"]]
 MARKED = ("utf-8-sig", "utf-16", "utf-32")

@@ -1,15 +1,17 @@
-"""Read text and tables that other programs saved: in any encoding that is certain, with any of four separators.
+"""Tables and lists as people save them: text in any encoding that is certain, with any of four separators, or Excel.
 
 Excel, PowerShell and Notepad write byte order marks, UTF-16, semicolons and lines that end in CR LF. What cannot be
-read for certain is refused in one sentence, the same for every file: which file, which row, what to do.
+read for certain is refused in one sentence, the same for every file: which file, which row, what to do. A workbook
+gives the cells that its CSV would have.
 """
 
 import codecs
 import csv
+import datetime
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -369,3 +371,89 @@ def _refuse_bytes(data: bytes, form: TextForm, name: str) -> NoReturn:
 
 def _no_text(name: str, number: int) -> DataError:
     return DataError(f"{name}, line {number}, has a byte of value zero, as no text has; copy it again, or {_SAVE}")
+
+
+# How Excel writes characters that XML has not, and `_x005F_` for what only looks like that.
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def read_table(
+    path: Path,
+    required: Sequence[str] = (),
+    name: str | None = None,
+    sheet: str | None = None,
+    is_header: IsHeader | None = None,
+) -> tuple[Table, str | None]:
+    """Begin to read a table, a workbook or text, whatever the file's name says.
+
+    Args:
+        path: Of the file.
+        required: As in `read_csv`.
+        name: What sentences call it; None: its path.
+        sheet: Of a workbook; None: the first one to be seen that has a header, or else cells.
+        is_header: As in `read_csv`.
+
+    Returns:
+        The table, and the name of its sheet; None where it is text.
+
+    Raises:
+        DataError: As `read_csv`; or it is no whole workbook, or has no such sheet.
+    """
+    called = str(path) if name is None else name
+    try:
+        with path.open("rb") as file:
+            is_workbook = file.read(len(WORKBOOK)) == WORKBOOK
+    except OSError as error:
+        raise unreadable(called, error) from error
+    if is_workbook:
+        found, rows = _sheet(path, called, sheet, is_header or holds(required))
+        return table_of(rows, required, name=called, is_header=is_header), found
+    if sheet is not None:
+        raise DataError(f"{called} is no Excel workbook (.xlsx), so it has no sheet '{sheet}'; leave out --sheet")
+    return read_csv(path, required, name=name, is_header=is_header), None
+
+
+Rows = list[list[str]]
+
+
+def _sheet(path: Path, called: str, sheet: str | None, is_header: IsHeader) -> tuple[str, Rows]:
+    """Return the name of a sheet and its rows, all of one length."""
+    from openpyxl import load_workbook
+
+    try:
+        with path.open("rb") as file:  # by its name, openpyxl refuses what is a workbook for all its suffix
+            pages = {page.title: page for page in load_workbook(file, data_only=True).worksheets}
+    except Exception as error:  # a broken workbook raises from zipfile, XML or openpyxl
+        raise DataError(
+            f"{called} cannot be read as an Excel workbook; save it anew in Excel, or as 'CSV UTF-8'"
+        ) from error
+    if sheet is not None and sheet not in pages:
+        raise DataError(f"{called} has no sheet '{sheet}'; it has {', '.join(pages) or 'none with cells'}")
+    seen = [name for name, page in pages.items() if page.sheet_state == "visible"] or list(pages)
+    found = {
+        name: [list(map(_cell, row)) for row in pages[name].iter_rows(values_only=True)]
+        for name in (seen if sheet is None else [sheet])
+    }
+    return _chosen(found, is_header)
+
+
+def _chosen(sheets: Mapping[str, Rows], is_header: IsHeader) -> tuple[str, Rows]:
+    """Return the first sheet with a header; else the first with cells, and else the first."""
+    headed = (name for name, rows in sheets.items() if header_among(rows, is_header) is not None)
+    filled = (name for name, rows in sheets.items() if any(cell for row in rows for cell in row))
+    name = next(chain(headed, filled, sheets), "")
+    return name, sheets.get(name, [])
+
+
+def _cell(value: object) -> str:
+    """Return a cell as Excel's CSV has it: whole numbers without a point, days without midnight."""
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else unescaped(str(value))
+
+
+def unescaped(text: str) -> str:
+    """Return the text of a cell with the characters that Excel writes as `_x0001_`."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cxr.cli.tables import merge_app, verify_app
-from cxr.core.processor import INSTRUCTIONS, instructions, instructions_of, pin_instructions
+from cxr.core.process import INSTRUCTIONS, instructions, instructions_of, pin_instructions
 from cxr.screening.verify import ANOTHER_CLASS
 from tests.cli.batches import read, run
 from tests.commands import finish, start

@@ -1,15 +1,11 @@
 """What TensorBoard can show, read back with its own reader; and that it changes no weight."""
 
-import json
 import sys
 
 import pytest
 
 from cxr.core.errors import OutputError
-from cxr.core.params import RuntimeParams
 from cxr.models import FineTuneParams
-from cxr.training.devices import environment
-from cxr.training.monitor import compare, warn_of_other_environment
 from tests.networks import publish
 from tests.published import draw_published
 
@@ -17,7 +13,7 @@ from tests.published import draw_published
 @pytest.fixture
 def make_callbacks(tmp_path):
     pytest.importorskip("tensorboard", reason="the extra 'tensorboard' is not installed")
-    from cxr.training.monitor import tensorboard_callbacks
+    from cxr.training.loop import tensorboard_callbacks
 
     return tensorboard_callbacks(tmp_path / "runs")
 
@@ -85,7 +81,7 @@ def test_of_a_transfer_the_phase_that_has_epochs_is_recorded(
 
 @pytest.mark.slow
 def test_without_the_package_one_sentence_says_how_to_install_it(monkeypatch, tmp_path):
-    from cxr.training.monitor import tensorboard_callbacks
+    from cxr.training.loop import tensorboard_callbacks
 
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(OutputError, match=r"TensorBoard is not installed.*pip install '\.\[tensorboard\]'"):
@@ -94,65 +90,8 @@ def test_without_the_package_one_sentence_says_how_to_install_it(monkeypatch, tm
 
 @pytest.mark.slow
 def test_a_file_in_place_of_the_folder_is_refused(make_callbacks, tmp_path):  # noqa: ARG001 - skips where it is absent
-    from cxr.training.monitor import tensorboard_callbacks
+    from cxr.training.loop import tensorboard_callbacks
 
     (tmp_path / "runs").write_text("")
     with pytest.raises(OutputError, match="is a file; --runs and CXR_RUNS expect a folder"):
         tensorboard_callbacks(tmp_path / "runs")
-
-
-HERE = {"python": "3.11", "instructions": "avx512", "devices": "cpu", "tensorflow": "2.21.0"}
-
-
-@pytest.mark.parametrize(
-    ("recorded", "sentence"),
-    [
-        ({"tensorflow": "2.22.0"}, "trained with tensorflow 2.22.0, here 2.21.0: other wheels give other weights"),
-        ({"python": "3.12"}, "trained with python 3.12, here 3.11: other wheels give other weights"),
-        (
-            {"instructions": "avx2"},
-            "trained with instructions avx2, here avx512: other instructions add",
-        ),
-        ({"devices": "1 x NVIDIA H100"}, "trained with 1 x NVIDIA H100, here cpu: other devices add in another order"),
-    ],
-)
-def test_each_difference_is_a_sentence(recorded, sentence):
-    [said] = compare(HERE | recorded, HERE)
-    assert said.startswith(sentence)
-
-
-def test_differences_stand_together_and_what_one_side_lacks_is_passed():
-    assert len(compare({"python": "3.12", "tensorflow": "2.20.0", "keras": "3.0.0"}, HERE)) == 2
-    assert compare({}, HERE) == compare(HERE, HERE) == []
-
-
-def test_a_training_that_will_give_other_weights_is_announced(tmp_path, capsys):
-    path = tmp_path / "environment.json"
-    path.write_text(json.dumps({"cnn1": environment() | {"keras": "0.1"}, "cnn3": environment()}))
-    warn_of_other_environment(path, "cnn1", RuntimeParams())
-    said = capsys.readouterr().err
-    assert said.startswith("train_cnn1: the weights will differ from the recorded ones: trained with keras 0.1, here ")
-    assert said.endswith(": other wheels give other weights. dvc metrics diff shows what moved\n")
-    warn_of_other_environment(path, "cnn3", RuntimeParams())
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"cnn1": 3}', '{"cnn3": {"keras": "0.1"}}'])
-def test_a_record_that_is_absent_or_unreadable_promises_nothing(text, tmp_path, capsys):
-    if text is not None:
-        (tmp_path / "environment.json").write_text(text)
-    warn_of_other_environment(tmp_path / "environment.json", "cnn1", RuntimeParams())
-    assert capsys.readouterr().err == ""
-
-
-def test_the_environment_names_nothing_that_two_machines_of_a_class_differ_in():
-    assert list(environment()) == [
-        "python", "machine", "instructions", "devices", "tensorflow", "keras", "openvino", "numpy",
-    ]  # fmt: skip
-    assert environment() == environment()
-
-
-def test_a_tensorflow_without_onednn_is_an_environment_of_its_own(monkeypatch):
-    plain = environment()["instructions"]
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert environment()["instructions"] == f"{plain} without onednn"

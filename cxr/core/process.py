@@ -1,20 +1,113 @@
-"""A run that goes on where its process has died of a file.
+"""This process on its machine: cores, instructions, where there is no more, and how a run outlives it.
 
-Decoders are C: one that crashes ends its process, and no `except` helps. So what was started does nothing but wait for
-a child, which does the run. Where a signal of a crash ends that after its decoders have begun, another child goes on,
-which knows: it decodes nothing in its own process. Linux alone can.
+Instructions decide how float32 numbers are added. Decoders are C: one that crashes ends its process, and no `except`
+helps. So what was started does nothing but wait for a child, which does the run. Where a signal of a crash ends that
+after its decoders have begun, another child goes on, which knows: it decodes nothing in its own process. Linux alone
+can.
 """
 
 import ctypes
 import io
 import os
+import platform
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
+from cxr.core.errors import LimitError
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+# From the oldest on; as far as it decides how float32 numbers are added, and no finer.
+INSTRUCTIONS = ("sse", "avx", "avx2", "avx512")
+# As NumPy names them, from 2.4 on and before. TensorFlow's wheels need avx.
+FOUND_BY_NUMPY = {"X86_V4": "avx512", "AVX512_SKX": "avx512", "X86_V3": "avx2", "AVX2": "avx2", "X86_V2": "avx"}
+ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
+# What the values of oneDNN's environment variable, which OpenVINO follows too, begin with; the first that fits counts.
+ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "avx", "SSE": "sse"}
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# What Python and the runtimes say of it, in lower case.
+MEMORY_WORDS = ("bad_alloc", "out of memory", "not enough memory", "cannot allocate", "failed to allocate")
+# The last is all that OpenVINO says where no library that reads networks could be loaded.
+_LIMIT_WORDS = (
+    *MEMORY_WORDS,
+    "can't alloc",
+    "failed to map segment",
+    "resource temporarily unavailable",
+    "can't start new thread",
+    "available frontends:\n",
+)
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is about memory, as far as its kind or its words say so."""
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in MEMORY_WORDS)
+
+
+def limit_error(error: BaseException, doing: str) -> LimitError | None:
+    """Return the sentence for an error that means too little memory or too few threads; None for any other.
+
+    One sentence for both: a thread needs memory, and where it gets none, that is reported as too few threads.
+
+    Args:
+        error: Of Python or of a runtime.
+        doing: What was tried, such as `to load network.xml`.
+    """
+    words = str(error).lower()
+    if not isinstance(error, MemoryError) and not any(word in words for word in _LIMIT_WORDS):
+        return None
+    return LimitError(
+        f"too little memory or too few threads are left {doing}: end other programs, or raise the limits ('ulimit -v' "
+        "and 'ulimit -u'), then run the same command again"
+    )
+
+
+def instructions() -> str:
+    """Return the class of this processor: two of one class give equal bytes with the same wheels."""
+    return instructions_of(_simd_extensions(), os.environ)
+
+
+def instructions_of(simd: Iterable[str], variables: Mapping[str, str]) -> str:
+    """Return the newest of INSTRUCTIONS that float32 kernels use, or the machine's own name where it has none of them.
+
+    Args:
+        simd: Names of what the processor has, as NumPy spells them.
+        variables: Environment variables; oneDNN's own limit counts.
+    """
+    present = {FOUND_BY_NUMPY[name] for name in simd if name in FOUND_BY_NUMPY}
+    if not present:
+        return platform.machine()
+    limit = variables.get(ONEDNN_LIMIT, "").upper()
+    allowed = next((level for start, level in ONEDNN_LIMITS.items() if limit.startswith(start)), INSTRUCTIONS[-1])
+    return min(max(present, key=INSTRUCTIONS.index), allowed, key=INSTRUCTIONS.index)
+
+
+def pin_instructions(newest: str) -> None:
+    """Limit the kernels that this process computes with, before the library that has them is loaded.
+
+    Args:
+        newest: `avx2`, or `any` for no limit. A limit that the environment sets already stays.
+    """
+    if newest == "avx2":
+        os.environ.setdefault(ONEDNN_LIMIT, "AVX2")
+
+
+def _simd_extensions() -> list[str]:
+    import numpy as np  # here, so that --help does without
+
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*extensions.get("baseline", []), *extensions.get("found", [])]  # NumPy leaves empty lists out
+
 
 if sys.platform == "linux":
     _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from cxr.core.errors import WeightsError
-from cxr.models import PublishedWeights
-from cxr.models.pretrained import fetch, require_weights, weights_file
+from cxr.models import PublishedWeights, fetch, require_weights, weights_file
 from tests.imports import ROOT
 from tests.networks import published
 
