@@ -26,7 +26,7 @@ from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
-from cxr.dataset.audits.probes import auc_of
+from cxr.dataset.audits.sources import auc_of
 from cxr.evaluation.reporting.format import NUMBER
 from cxr.evaluation.stats.intervals import wilson
 from cxr.imaging.decode import decode, decode_bytes

@@ -17,7 +17,7 @@ from cxr.core.files import Track, guarded, untracked
 from cxr.core.image import ImageFacts, Plane, pixels_digest
 from cxr.core.process import available_cores
 from cxr.dataset.appearance import Features, appearance_features
-from cxr.dataset.perceptual_hash import BITS, perceptual_hashes
+from cxr.dataset.duplicates import BITS, perceptual_hashes
 from cxr.imaging.decode import read_planes
 
 CHUNK = 64  # files of one task: their planes are a few megabytes

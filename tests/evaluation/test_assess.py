@@ -11,8 +11,8 @@ from cxr.core.files import write_json
 from cxr.core.manifest import read_images, write_images, write_table
 from cxr.core.records import Result, as_json
 from cxr.dataset.audits import AuditedRelease
-from cxr.dataset.audits.duplicates import LABEL_CONFLICTS
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport
+from cxr.dataset.duplicates import LABEL_CONFLICTS
 from cxr.evaluation.assess import assess_model, read_inputs, with_lungs
 from cxr.evaluation.stats.classification import measure
 from cxr.evaluation.stats.comparison import compare_models

@@ -9,15 +9,6 @@ from threadpoolctl import threadpool_limits
 from cxr.core.files import Track, untracked
 from cxr.core.manifest import SPLITS, data_fingerprint
 from cxr.core.records import Audit, AuditRecord, waive
-from cxr.dataset.audits.change_points import ChangePoint, find_change_points
-from cxr.dataset.audits.duplicates import (
-    EXACT_DUPLICATES,
-    LABEL_CONFLICTS,
-    NEAR_DUPLICATES,
-    exact_duplicates,
-    label_conflicts,
-    near_duplicates,
-)
 from cxr.dataset.audits.formats import (
     FORMAT_LEAK_DECODED,
     FORMAT_LEAK_HEADER,
@@ -28,7 +19,9 @@ from cxr.dataset.audits.sources import (
     CLASS_BY_SOURCE,
     CLASS_BY_SOURCE_SAMPLE,
     METADATA_CONTRADICTION,
+    ChangePoint,
     class_by_source,
+    find_change_points,
     metadata_consistency,
     source_counts,
 )
@@ -45,7 +38,15 @@ from cxr.dataset.audits.splits import (
     sample_flow,
     split_hygiene,
 )
-from cxr.dataset.duplicates import leakage_groups
+from cxr.dataset.duplicates import (
+    EXACT_DUPLICATES,
+    LABEL_CONFLICTS,
+    NEAR_DUPLICATES,
+    exact_duplicates,
+    label_conflicts,
+    leakage_groups,
+    near_duplicates,
+)
 from cxr.dataset.prepare import Prepared
 
 PREPARE = (

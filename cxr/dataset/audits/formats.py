@@ -17,7 +17,7 @@ from cxr.core.errors import DataError
 from cxr.core.files import Track, untracked
 from cxr.core.process import available_cores
 from cxr.core.records import Audit, AuditRecord, Result
-from cxr.dataset.audits.probes import Features, Groups, Labels, is_measurable, permutation_p, probe
+from cxr.dataset.audits.sources import Features, Groups, Labels, is_measurable, permutation_p, probe
 from cxr.imaging.formats import HEAD_BYTES, recognise
 from cxr.imaging.pixels import FORMATS
 

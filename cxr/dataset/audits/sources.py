@@ -1,18 +1,258 @@
-"""Is the class of an image and the collection it comes from the same thing, and do the metadata contradict that?"""
+"""Is the class of an image and the collection it comes from the same thing, and do metadata or looks contradict that?
+
+A release is often two collections, one appended to the other: where a class's files change their look is found from
+pixels alone. Whether a class can be told from a few numbers is asked by cross-validation, with duplicates and patients
+on one side.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from numpy.typing import NDArray
 from scipy.stats.contingency import association
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.covariance import LedoitWolf
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold, permutation_test_score
+from sklearn.tree import DecisionTreeClassifier
 
+from cxr.core.files import Track, untracked
+from cxr.core.manifest import file_numbers
 from cxr.core.process import available_cores
 from cxr.core.records import Audit, AuditRecord, Result
-from cxr.dataset.audits.change_points import LEAST_AUC, ChangePoint, block_of
-from cxr.dataset.audits.probes import Features, Groups, at_most, auc_of, cross_validated, is_measurable
+from cxr.dataset.split import GroupedFolds
+
+Features = NDArray[np.float64]
+Labels = NDArray[np.str_]
+Groups = NDArray[np.int64]
+
+FOLDS = 5
+TEST_FOLDS = 3  # of the permutation test, which fits once a fold and permutation
+PERMUTATIONS = 200
+MOST_ROWS = 2000  # of a test or a fit that need not see all: what 2,000 do not show is no leak
+
+
+class Classifier(Protocol):
+    """What scikit-learn's classifiers have in common."""
+
+    def fit(self, x: Features, y: NDArray[np.generic], /) -> object:
+        """Learn."""
+        ...
+
+    def predict_proba(self, x: Features, /) -> Features:
+        """Return float64 (n, classes)."""
+        ...
+
+
+def is_measurable(labels: Labels, groups: Groups) -> bool:
+    """Tell whether there are two classes or more, each with a group for every fold."""
+    counts = [len(np.unique(groups[labels == label])) for label in np.unique(labels)]
+    return len(counts) > 1 and min(counts) >= FOLDS
+
+
+def probe(features: Features, labels: Labels, groups: Groups, seed: int) -> float:
+    """Return the cross-validated balanced accuracy of gradient boosting, 0..1; chance is 1 / classes.
+
+    Args:
+        features: float64 (n, k).
+        labels: n of them.
+        groups: Rows of one group are in one fold.
+        seed: Of the folds.
+    """
+    if (features == features[:1]).all():
+        return 1 / len(np.unique(labels))  # nothing to learn from; which class a fold holds more of is no knowledge
+    model = HistGradientBoostingClassifier(
+        max_iter=40, learning_rate=0.2, max_leaf_nodes=15, class_weight="balanced", random_state=seed
+    )
+    scores = cross_validated(model, features, labels, groups, seed)
+    predicted = np.unique(labels)[scores.argmax(axis=1)]
+    return float(balanced_accuracy_score(labels, predicted))
+
+
+def permutation_p(features: Features, labels: Labels, groups: Groups, seed: int) -> float:
+    """Return how often permuted labels can be told at least as well: p of a permutation test, 1/201 at the least.
+
+    The statistic is the cross-validated balanced accuracy of a small decision tree, on one image of each group,
+    because only groups can be exchanged (Ojala and Garriga 2010), and on 2,000 groups at most.
+    """
+    _, first = np.unique(groups, return_index=True)
+    first = at_most(first, MOST_ROWS, seed)
+    tree = DecisionTreeClassifier(max_depth=4, class_weight="balanced", random_state=seed)
+    folds = StratifiedKFold(TEST_FOLDS, shuffle=True, random_state=seed)
+    with parallel_config("threading", n_jobs=available_cores()):  # no figure depends on how many there are
+        _, _, p = permutation_test_score(
+            tree,
+            features[first],
+            labels[first],
+            cv=folds,
+            n_permutations=PERMUTATIONS,
+            scoring="balanced_accuracy",
+            random_state=seed,
+        )
+    return float(p)
+
+
+def at_most(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows, in order; where there are more than `count`, so many that are drawn: the rest says no more."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
+
+
+def cross_validated(
+    model: Classifier, features: Features, labels: NDArray[np.generic], groups: Groups, seed: int
+) -> Features:
+    """Return float64 (n, classes): for each row the probabilities of a model that has not seen its group."""
+    folds = GroupedFolds(FOLDS, shuffle=True, random_state=seed)
+    found = np.zeros((len(labels), len(np.unique(labels))))
+    for train, test in folds.split(features, labels, groups):
+        model.fit(features[train], labels[train])
+        found[test] = model.predict_proba(features[test])
+    return found
+
+
+def auc_of(scores: Features, truth: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve."""
+    return float(roc_auc_score(truth, scores))
+
+
+LEAST_IMAGES = 60
+LEAST_BLOCK = 20  # files on each side of a change
+SHUFFLES = 199
+LARGEST_P = 0.01
+LEAST_AUC = 0.9
+ROUNDS = 3  # of the refinement; it settles in one or two
+SPREADS = 5  # robust standard deviations beyond which a number is cut
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """The file number of a class at which its images change their look most.
+
+    Attributes:
+        number: The last of the lower block.
+        p: Of the permutation test that order matters at all, above 0.
+        auc: With which the two blocks can be told apart, 0 to 1.
+        blocks: Their sizes: lower and upper.
+        found: Whether p is below 0.01 and the AUC above 0.9.
+    """
+
+    number: int
+    p: float
+    auc: float
+    blocks: Mapping[str, int]
+    found: bool
+
+
+def find_change_points(
+    table: pd.DataFrame, features: Features, groups: Groups, seed: int, track: Track = untracked
+) -> dict[str, ChangePoint]:
+    """Look in each class for the file number at which its images change their look most.
+
+    Files are ordered by the number in their name. The cut with the largest Hotelling T2 between the files below and
+    above it is proposed (James, James and Siegmund 1992), a permutation test of that maximum says whether order
+    matters at all, and the cut is then refined: a step is fitted to the cross-validated scores of a linear
+    discriminant between the two blocks.
+
+    Args:
+        table: A manifest, n rows.
+        features: float64 (n, k), as `cxr.dataset.appearance.appearance_features` returns them.
+        groups: int64 (n,), what stays together in the cross-validation.
+        seed: Of permutations and folds.
+        track: Shows the progress.
+
+    Returns:
+        By label, for each class with enough numbered files.
+    """
+    numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
+    found = {}
+    for label in track(sorted(set(labels)), "looking for changes in a class", len(set(labels))):
+        rows = np.flatnonzero((labels == label) & (numbers >= 0))
+        if len(rows) >= LEAST_IMAGES:
+            rows = rows[np.argsort(numbers[rows], kind="stable")]
+            found[str(label)] = _change_point(features[rows], groups[rows], numbers[rows], seed)
+    return found
+
+
+def block_of(table: pd.DataFrame, change_points: Mapping[str, ChangePoint]) -> NDArray[np.str_]:
+    """Return n of `lower`, `upper` and, where no change was found or a file has no number, an empty string.
+
+    Args:
+        table: Rows of a manifest.
+        change_points: By label.
+    """
+    numbers, labels = file_numbers(table["file"]), table["label"].to_numpy()
+    blocks = np.full(len(table), "", dtype="<U5")
+    for label, change in change_points.items():
+        if change.found:
+            own = (labels == label) & (numbers >= 0)
+            blocks[own] = np.where(numbers[own] <= change.number, "lower", "upper")
+    return blocks
+
+
+def _change_point(features: Features, groups: Groups, numbers: NDArray[np.int64], seed: int) -> ChangePoint:
+    rng = np.random.default_rng(seed)
+    white = whitened(features)
+    cut, observed = strongest_cut(white)
+    chance = [strongest_cut(rng.permutation(white))[1] for _ in range(SHUFFLES)]
+    p = (1 + sum(value >= observed for value in chance)) / (1 + SHUFFLES)
+    cut, scores = _refined(white, groups, cut, seed)
+    auc = auc_of(scores, np.arange(len(scores)) >= cut)
+    return ChangePoint(
+        number=int(numbers[cut - 1]),
+        p=round(float(p), 6),
+        auc=round(auc, 6),
+        blocks={"lower": int(cut), "upper": int(len(numbers) - cut)},
+        found=bool(p < LARGEST_P and auc > LEAST_AUC),
+    )
+
+
+def _refined(white: Features, groups: Groups, cut: int, seed: int) -> tuple[int, Features]:
+    """Return the cut that fits its own discriminant's scores best, and those scores."""
+    for _ in range(ROUNDS):
+        above = np.arange(len(white)) >= cut
+        scores = cross_validated(_discriminant(), white, above, groups, seed)[:, 1]
+        better, _ = strongest_cut(scores[:, None])
+        if better == cut:
+            break
+        cut = better
+    above = np.arange(len(white)) >= cut
+    return cut, cross_validated(_discriminant(), white, above, groups, seed)[:, 1]
+
+
+def _discriminant() -> LinearDiscriminantAnalysis:
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+
+
+def whitened(features: Features) -> Features:
+    """Return the columns robustly standardised, cut at `SPREADS`, and uncorrelated with variance 1."""
+    low, middle, high = np.percentile(features, [25, 50, 75], axis=0)
+    spread = (high - low) / 1.349  # of a normal distribution: its standard deviation
+    varies = spread > 0
+    scaled = np.clip((features[:, varies] - middle[varies]) / spread[varies], -SPREADS, SPREADS)
+    centred = scaled - scaled.mean(axis=0)
+    values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(centred).covariance_)
+    return np.asarray(centred @ (vectors / np.sqrt(values)))
+
+
+def strongest_cut(white: Features) -> tuple[int, float]:
+    """Return how many rows lie below the cut with the largest Hotelling T2, and that T2.
+
+    Args:
+        white: float64 (n, k), as `whitened` returns them, rows in the order to be cut.
+    """
+    count = len(white)
+    below = np.arange(LEAST_BLOCK, count - LEAST_BLOCK + 1)
+    sums = np.cumsum(white - white.mean(axis=0), axis=0)[below - 1]
+    t2 = (sums**2).sum(axis=1) * count / (below * (count - below))
+    best = int(t2.argmax())
+    return int(below[best]), float(t2[best])
+
 
 CLASS_BY_SOURCE = Audit("class_by_source", "Class against source, all images", fixable=False)
 CLASS_BY_SOURCE_SAMPLE = Audit("class_by_source_sample", "Class against source, the balanced sample", fixable=False)
@@ -70,7 +310,6 @@ def source_counts(table: pd.DataFrame) -> tuple[SourceCount, ...]:
 
 LARGEST_CLAIMED_AUC = 0.6
 LEAST_OF_SOURCE = 20  # images of each of the two sources
-MOST_ROWS = 2000  # images of the two together that forests are grown on: an AUC of so many has a standard error of 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +358,7 @@ def metadata_consistency(
         table: A manifest, n rows.
         features: float64 (n, k), as `cxr.dataset.appearance.appearance_features` returns them.
         groups: int64 (n,), what stays together in the cross-validation.
-        change_points: As `cxr.dataset.audits.change_points.find_change_points` returns them.
+        change_points: As `cxr.dataset.audits.sources.find_change_points` returns them.
         seed: Of folds and forests.
     """
     blocks = block_of(table, change_points)

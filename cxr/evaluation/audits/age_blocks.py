@@ -9,8 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from cxr.core.manifest import file_numbers
 from cxr.dataset.appearance import Features
-from cxr.dataset.audits.change_points import ChangePoint
-from cxr.dataset.audits.probes import auc_of, cross_validated, is_measurable
+from cxr.dataset.audits.sources import ChangePoint, auc_of, cross_validated, is_measurable
 from cxr.evaluation.audits.shortcut_baseline import TREES
 from cxr.inference.gate import Texts
 from cxr.inference.outputs import SavedOutputs

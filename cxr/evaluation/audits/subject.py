@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr.core.image import Masks, Plane
 from cxr.dataset.appearance import Features, appearance_features, border_features
-from cxr.dataset.audits.change_points import ChangePoint
+from cxr.dataset.audits.sources import ChangePoint
 from cxr.evaluation.audits.age_blocks import MIXED, AgeBlocks, find_age_blocks
 from cxr.evaluation.audits.shortcut_baseline import (
     BaselineFigures,

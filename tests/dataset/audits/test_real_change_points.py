@@ -7,7 +7,7 @@ import pytest
 
 from cxr.core.manifest import file_numbers
 from cxr.dataset.appearance import appearance_features
-from cxr.dataset.audits.change_points import block_of, find_change_points
+from cxr.dataset.audits.sources import block_of, find_change_points
 from cxr.imaging.decode import read_plane
 from tests.imports import ROOT
 from tests.tables import manifest

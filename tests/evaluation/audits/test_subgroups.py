@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.dataset.audits.change_points import ChangePoint
+from cxr.dataset.audits.sources import ChangePoint
 from cxr.evaluation.audits import children_adults, leave_source_out
 from cxr.evaluation.audits.age_blocks import AgeBlocks, find_age_blocks
 from cxr.evaluation.audits.children_adults import AgeGap, BlockRates, age_gap, gap
