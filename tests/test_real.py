@@ -14,7 +14,7 @@ from cxr.dataset.decoding import decode_release
 from cxr.dataset.prepare import DuplicateParams, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
 from cxr.dataset.split import SplitParams, assign_splits
-from cxr.evaluation.audits.shortcut_baseline import describe_baseline, fit_shortcut_baseline
+from cxr.evaluation.audits.subject import describe_baseline, fit_shortcut_baseline
 from cxr.evaluation.stats.intervals import draw_weights
 from cxr.imaging.formats import SUFFIXES
 from tests.evaluation.cases import CLASSES, saved

@@ -7,7 +7,7 @@ from cxr.core.records import AuditRecord, Result
 from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import FlowStep
 from cxr.evaluation.audits import AuditFigures
-from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
+from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.stats.calibration import CalibrationByTemperature
 from cxr.evaluation.stats.classification import (
     ClassMetrics,

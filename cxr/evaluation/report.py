@@ -13,10 +13,9 @@ from cxr.core.records import ORDER, AuditRecord, Result, parts
 from cxr.dataset.audits.sources import CLASS_BY_SOURCE_SAMPLE, UNKNOWN
 from cxr.dataset.audits.splits import SplitReport
 from cxr.evaluation.audits import AuditFigures
-from cxr.evaluation.audits.age_blocks import is_paediatric
-from cxr.evaluation.audits.leave_source_out import worst_source
-from cxr.evaluation.audits.robustness import AUDIT as ROBUSTNESS
-from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
+from cxr.evaluation.audits.perturbations import ROBUSTNESS
+from cxr.evaluation.audits.subgroups import worst_source
+from cxr.evaluation.audits.subject import BaselineFigures, is_paediatric
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import (
     CountedStep,

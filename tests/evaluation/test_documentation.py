@@ -12,7 +12,7 @@ from tests.imports import ROOT
 PAGE = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
 AUDITS = {
     (stage, audit.id): audit
-    for stage, audits in {**DATA_AUDITS, "evaluate": [one.AUDIT for one in NETWORK_AUDITS]}.items()
+    for stage, audits in {**DATA_AUDITS, "evaluate": NETWORK_AUDITS}.items()
     for audit in audits
 }
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cxr.dataset.audits.sources import UNKNOWN, SourceCount
-from cxr.evaluation.audits.robustness import Perturbed, judge
+from cxr.evaluation.audits.perturbations import ROBUSTNESS, Perturbed
 from cxr.evaluation.records import ReportData
 from cxr.evaluation.report import ALWAYS, limitations
 
@@ -53,7 +53,7 @@ def test_other_hospitals_are_not_said_to_be_untested_where_they_were_asked_about
 
 @pytest.mark.parametrize(("change", "told"), [(-0.268, 1), (-0.01, 0)])
 def test_a_change_of_the_picture_that_costs_much_is_named(change, told):
-    audit = judge((Perturbed("noise", "Gaussian noise, 8 grey levels", 0.7, change, 0.3),), "cnn1")
+    audit = ROBUSTNESS.judge((Perturbed("noise", "Gaussian noise, 8 grey levels", 0.7, change, 0.3),), "cnn1")
     sentences = limitations(data(sick={"a": 1}, well={"a": 1}), "sick", 0.02, audits=[audit])
     named = [one for one in sentences if one.startswith("Small changes of the picture change answers. The worst of 1 ")]
     assert len(named) == told

@@ -9,8 +9,8 @@ from cxr.dataset.audits.sources import SourceCount
 from cxr.dataset.audits.splits import FlowStep, SplitReport
 from cxr.evaluation.assess import assess_model
 from cxr.evaluation.audits import AuditFigures
-from cxr.evaluation.audits.leave_source_out import HeldOutSource
-from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
+from cxr.evaluation.audits.subgroups import HeldOutSource
+from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.records import CountedStep, Epoch, Report, ShownImage, Waiver
 from cxr.evaluation.report import (
     assemble,

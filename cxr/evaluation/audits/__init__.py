@@ -1,69 +1,48 @@
-"""The audits of networks: each a module that measures and judges, in the order of the report.
+"""The audits of networks: each a `NetworkAudit` that measures and judges, in the order of the report.
 
-A new audit is a module beside these, a line of `AUDITS`, and its row in docs/evaluation.md.
+A new audit is a class in a module beside these, a line of `AUDITS`, and its row in docs/evaluation.md.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from cxr.core.records import Audit, AuditRecord
-from cxr.evaluation.audits import (
-    appearance_floor,
-    attention,
-    children_adults,
-    frame_probe,
-    leave_source_out,
-    lung_dependence,
-    mask_shape,
-    robustness,
-    source_oracle,
-    texture,
+from cxr.core.records import AuditRecord
+from cxr.evaluation.audits.attention import ATTENTION, Attention
+from cxr.evaluation.audits.perturbations import (
+    LUNG_DEPENDENCE,
+    ROBUSTNESS,
+    TEXTURE,
+    Filtered,
+    LungDependence,
+    Perturbed,
+    Shuffled,
+    frequencies,
+    predict_variants,
 )
-from cxr.evaluation.audits.appearance_floor import GainOverBaseline
-from cxr.evaluation.audits.attention import Attention
-from cxr.evaluation.audits.leave_source_out import HeldOutSource
-from cxr.evaluation.audits.lung_dependence import LungDependence
-from cxr.evaluation.audits.robustness import Perturbed
-from cxr.evaluation.audits.subgroups import Subgroup, measure_subgroups
-from cxr.evaluation.audits.subject import AuditData, Subject
-from cxr.evaluation.audits.texture import Filtered, Shuffled
-from cxr.evaluation.audits.variants import ByVariant, predict_variants
+from cxr.evaluation.audits.shortcuts import APPEARANCE_FLOOR, FRAME_PROBE, MASK_SHAPE, SOURCE_ORACLE, GainOverBaseline
+from cxr.evaluation.audits.subgroups import (
+    CHILDREN_ADULTS,
+    LEAVE_SOURCE_OUT,
+    HeldOutSource,
+    Subgroup,
+    measure_subgroups,
+)
+from cxr.evaluation.audits.subject import AuditData, ByVariant, NetworkAudit, Subject
 
-
-class NetworkAudit(Protocol):
-    """What the module of an audit has.
-
-    Attributes:
-        AUDIT: Id, name, and whether a failure can be put right.
-        PER_NETWORK: Whether it is asked of each network; otherwise once, of the data.
-    """
-
-    AUDIT: Audit
-    PER_NETWORK: bool
-
-    def measure(self, subject: Subject, data: AuditData, /) -> Any:
-        """Return the figures, a record of the module's own."""
-        ...
-
-    def judge(self, figures: Any, model: str | None, /) -> AuditRecord:
-        """Return what the figures mean; `model` names the network, None where it is asked of the data."""
-        ...
-
-
-AUDITS: tuple[NetworkAudit, ...] = (
-    source_oracle,
-    appearance_floor,
-    frame_probe,
-    lung_dependence,
-    leave_source_out,
-    children_adults,
-    texture,
-    attention,
-    mask_shape,
-    robustness,
+AUDITS: tuple[NetworkAudit[Any], ...] = (
+    SOURCE_ORACLE,
+    APPEARANCE_FLOOR,
+    FRAME_PROBE,
+    LUNG_DEPENDENCE,
+    LEAVE_SOURCE_OUT,
+    CHILDREN_ADULTS,
+    TEXTURE,
+    ATTENTION,
+    MASK_SHAPE,
+    ROBUSTNESS,
 )
 
 
@@ -121,25 +100,27 @@ def audit_networks(subjects: Sequence[Subject], data: AuditData) -> Audited:
         networks = {one.name: one.model.network.logits for one in subjects if one.model.plane_side == side}
         answers |= predict_variants(networks, full, *data.pictures(side), data.seed)
     answered = [replace(one, answers=answers[one.name]) for one in subjects]
-    found: dict[NetworkAudit, list[Any]] = {}
+    found: dict[NetworkAudit[Any], list[Any]] = {}
     records: list[AuditRecord] = []
     for audit in AUDITS:
-        asked = answered if audit.PER_NETWORK else answered[:1]
+        asked = answered if audit.per_network else answered[:1]
         found[audit] = figures = [audit.measure(one, data) for one in asked]
-        names = [one.name if audit.PER_NETWORK else None for one in asked]
+        names = [one.name if audit.per_network else None for one in asked]
         records += [audit.judge(each, name) for each, name in zip(figures, names, strict=True)]
     shown = (_shown(one, data, found, number) for number, one in enumerate(answered))
     return Audited(tuple(shown), tuple(records))
 
 
-def _shown(subject: Subject, data: AuditData, found: Mapping[NetworkAudit, list[Any]], number: int) -> AuditFigures:
+def _shown(
+    subject: Subject, data: AuditData, found: Mapping[NetworkAudit[Any], list[Any]], number: int
+) -> AuditFigures:
     return AuditFigures(
-        gain=found[appearance_floor][number].gain,
-        dependence=found[lung_dependence][number],
+        gain=found[APPEARANCE_FLOOR][number].gain,
+        dependence=found[LUNG_DEPENDENCE][number],
         subgroups=measure_subgroups(subject.test, subject.predicted, data.looks, data.sides, data.blocks),
-        robustness=found[robustness][number],
-        shuffle=found[texture][number].shuffled,
-        frequencies=texture.frequencies(subject.test.truth, subject.answers),
-        cam=found[attention][number],
-        sources=found[leave_source_out][number].rows,
+        robustness=found[ROBUSTNESS][number],
+        shuffle=found[TEXTURE][number].shuffled,
+        frequencies=frequencies(subject.test.truth, subject.answers),
+        cam=found[ATTENTION][number],
+        sources=found[LEAVE_SOURCE_OUT][number].rows,
     )

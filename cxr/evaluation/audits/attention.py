@@ -9,15 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 from cxr.core.files import scratch_folder
 from cxr.core.image import Masks, Plane
-from cxr.core.records import Audit, AuditRecord, Result
-from cxr.evaluation.audits.subject import AuditData, Subject
+from cxr.core.records import AuditRecord, Result
+from cxr.evaluation.audits.subject import AuditData, NetworkAudit, Subject
 from cxr.evaluation.reporting.format import HUNDREDTHS
 from cxr.evaluation.stats.intervals import rounded
 from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, Network, class_maps, openvino_module, read_linear_head
 from cxr.inference.outputs import SavedOutputs
-
-AUDIT = Audit("attention", "Class activation maps", fixable=False)
-PER_NETWORK = True
 
 MOST_IMAGES = 200
 VOID_ABOVE = 0.5
@@ -62,14 +59,6 @@ class Attention:
     predicted: bool = False
 
 
-def measure(subject: Subject, data: AuditData) -> Attention:
-    """Compare the maps of the predicted classes on the test images."""
-    xml, test = subject.model.folder / NETWORK_FILE, subject.test
-    head = read_linear_head(xml, test.features, test.logits)
-    found = attention(xml, subject.model.network, head, test, *data.pictures(subject.model.plane_side), data.seed)
-    return replace(found, predicted=data.predicted)
-
-
 def attention(
     xml: Path, network: Network, head: LinearHead, test: SavedOutputs, planes: Plane, masks: Masks | None, seed: int
 ) -> Attention:
@@ -100,32 +89,6 @@ def attention(
         cells=network.predict(planes[:1]).feature_map.shape[1:3],
         inside=inside,
     )
-
-
-def judge(figures: Attention, model: str | None) -> AuditRecord:
-    """Warn of maps that are void, or that lie outside the lungs."""
-    inside = figures.inside or ()
-    outside = any(row.enrichment_median is not None and row.enrichment_median < LEAST_ENRICHMENT for row in inside)
-    result = Result.WARN if figures.void or outside else Result.PASS
-    found = (
-        f"The maps of {model}, {' x '.join(map(str, figures.cells))} cells, and those of the same network with random "
-        f"weights have a structural similarity of {figures.similarity_randomised or 0:.3f}"
-    )
-    if figures.void is None:
-        result, found = Result.NOT_MEASURABLE, f"No map of {model} can be compared with one of random weights"
-    elif figures.void:
-        found += ": they are void, because they hardly depend on what was learned"
-    medians = ", ".join(f"{HUNDREDTHS.number(row.enrichment_median)} for {row.label}" for row in inside)
-    found += (
-        f"; energy in the {FOUND[figures.predicted]} over their area, median: {medians}."
-        if inside
-        else "; there are no lung masks."
-    )
-    limit = (
-        f"A warning if the similarity is above {VOID_ABOVE}, or, with lung masks, if a class's median of energy by "
-        f"area is below {LEAST_ENRICHMENT}."
-    )
-    return AUDIT.record(result, found, limit, figures, model)
 
 
 def randomised_network(xml: Path, seed: int) -> Network:
@@ -196,3 +159,42 @@ def enrichment(test: SavedOutputs, maps: Maps, masks: Masks) -> tuple[Enrichment
         median = float(np.median(values)) if len(values) else None
         rows.append(Enrichment(name, len(values), rounded(median)))
     return tuple(rows)
+
+
+class AttentionAudit(NetworkAudit[Attention]):
+    """Do class activation maps depend on what was learned, and do they lie in the lungs?"""
+
+    def measure(self, subject: Subject, data: AuditData) -> Attention:
+        """Compare the maps of the predicted classes on the test images."""
+        xml, test = subject.model.folder / NETWORK_FILE, subject.test
+        head = read_linear_head(xml, test.features, test.logits)
+        found = attention(xml, subject.model.network, head, test, *data.pictures(subject.model.plane_side), data.seed)
+        return replace(found, predicted=data.predicted)
+
+    def judge(self, figures: Attention, model: str | None) -> AuditRecord:
+        """Warn of maps that are void, or that lie outside the lungs."""
+        inside = figures.inside or ()
+        outside = any(row.enrichment_median is not None and row.enrichment_median < LEAST_ENRICHMENT for row in inside)
+        result = Result.WARN if figures.void or outside else Result.PASS
+        found = (
+            f"The maps of {model}, {' x '.join(map(str, figures.cells))} cells, and those of the same network with "
+            f"random weights have a structural similarity of {figures.similarity_randomised or 0:.3f}"
+        )
+        if figures.void is None:
+            result, found = Result.NOT_MEASURABLE, f"No map of {model} can be compared with one of random weights"
+        elif figures.void:
+            found += ": they are void, because they hardly depend on what was learned"
+        medians = ", ".join(f"{HUNDREDTHS.number(row.enrichment_median)} for {row.label}" for row in inside)
+        found += (
+            f"; energy in the {FOUND[figures.predicted]} over their area, median: {medians}."
+            if inside
+            else "; there are no lung masks."
+        )
+        limit = (
+            f"A warning if the similarity is above {VOID_ABOVE}, or, with lung masks, if a class's median of energy by "
+            f"area is below {LEAST_ENRICHMENT}."
+        )
+        return self.record(result, found, limit, figures, model)
+
+
+ATTENTION = AttentionAudit("attention", "Class activation maps", fixable=False)

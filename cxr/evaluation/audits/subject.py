@@ -1,29 +1,222 @@
-"""What an audit of networks may look at: the data that all share, and one network with its answers."""
+"""What an audit of networks is, and what it may look at: the data that all share, and one network with its answers.
 
+The data come with shortcut baselines that a network must rise above (overall grey, the border, the source alone), and
+with children and adults of the class `normal`, as far as the pixels tell them apart.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
 
 from cxr.core.image import Masks, Plane
+from cxr.core.manifest import file_numbers
+from cxr.core.records import Audit, AuditRecord
 from cxr.dataset.appearance import Features, appearance_features, border_features
-from cxr.dataset.audits.sources import ChangePoint
-from cxr.evaluation.audits.age_blocks import MIXED, AgeBlocks, find_age_blocks
-from cxr.evaluation.audits.shortcut_baseline import (
-    BaselineFigures,
-    ShortcutBaseline,
-    describe_baseline,
-    fit_shortcut_baseline,
-)
-from cxr.evaluation.audits.variants import FULL, ByVariant
-from cxr.evaluation.stats.intervals import Labels, draw_weights
+from cxr.dataset.audits.sources import ChangePoint, auc_of, cross_validated, is_measurable
+from cxr.evaluation.stats.intervals import DIGITS, Interval, Labels, balanced_accuracy, draw_weights, rounded, score
+from cxr.inference.gate import Texts
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.outputs import SavedOutputs
 
+TREES = 100
+
+
+def forest(features: NDArray[np.float64], truth: Labels, train: NDArray[np.bool_], seed: int) -> Labels:
+    """Fit a random forest of 100 trees on the rows that `train` marks and return its answers on the others.
+
+    Args:
+        features: float64 (n, d).
+        truth: int64 (n,), class numbers.
+        train: bool (n,).
+        seed: Of the trees.
+
+    Returns:
+        int64 (rows not in train,).
+    """
+    trees = RandomForestClassifier(TREES, random_state=seed, n_jobs=1)
+    trees.fit(features[train], truth[train])
+    return np.asarray(trees.predict(features[~train]), np.int64)
+
+
+def majority_by_source(source: NDArray[np.str_], truth: Labels, train: NDArray[np.bool_]) -> Labels:
+    """Answer with the commonest training class of the image's source, never having seen the image.
+
+    Equally common classes: the first. A source that no training image has gets the commonest class of all.
+
+    Args:
+        source: str (n,).
+        truth: int64 (n,), class numbers.
+        train: bool (n,).
+
+    Returns:
+        int64 (rows not in train,).
+    """
+    of_all = np.bincount(truth[train]).argmax()
+    commonest = {
+        name: np.bincount(truth[train & (source == name)]).argmax() for name in np.unique(source[train]).tolist()
+    }
+    return np.array([commonest.get(name, of_all) for name in source[~train].tolist()], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ShortcutBaseline:
+    """What the baselines answer on the test split, fitted on the train split; int64 (n,) each.
+
+    Attributes:
+        truth: Class numbers.
+        appearance: Of a random forest on the 22 numbers of overall appearance.
+        border: Of the same on the 80 numbers of the border.
+        source: Of the commonest class of the image's source; None where no source is known.
+    """
+
+    truth: Labels
+    appearance: Labels
+    border: Labels
+    source: Labels | None
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy of guessing."""
+        return 1 / len(np.unique(self.truth))
+
+
+def fit_shortcut_baseline(outputs: SavedOutputs, looks: Features, borders: Features, seed: int) -> ShortcutBaseline:
+    """Fit the baselines on the train split and answer the test split.
+
+    Args:
+        outputs: Of any network: only truth, split and source are read.
+        looks: float64 (n, 22), see `cxr.dataset.appearance.appearance_features`.
+        borders: float64 (n, 80), see `cxr.dataset.appearance.border_features`.
+        seed: Of the forests.
+
+    Raises:
+        DataError: There is no train or no test split.
+    """
+    train, test = outputs.of("train"), outputs.of("test")
+    used = np.isin(outputs.split, ("train", "test"))
+    fitted, truth, source = outputs.split[used] == "train", outputs.truth[used], outputs.source[used]
+    return ShortcutBaseline(
+        truth=test.truth,
+        appearance=forest(looks[used], truth, fitted, seed),
+        border=forest(borders[used], truth, fitted, seed),
+        source=majority_by_source(source, truth, fitted) if (train.source != "").any() else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineFigures:
+    """How well the shortcut baselines do on the test split.
+
+    Attributes:
+        appearance: Balanced accuracy from overall grey, 0 to 1.
+        border: Balanced accuracy from the border.
+        source: Accuracy from the source alone; None where no source is known.
+        source_balanced_accuracy: Balanced accuracy of the same.
+        chance: Balanced accuracy of guessing.
+    """
+
+    appearance: Interval = field(metadata={"key": "floor"})
+    border: Interval = field(metadata={"key": "frame"})
+    source: float | None = field(metadata={"key": "oracle"})
+    source_balanced_accuracy: float | None = field(metadata={"key": "oracle_balanced_accuracy"})
+    chance: float
+
+
+def describe_baseline(baseline: ShortcutBaseline, weights: NDArray[np.float64]) -> BaselineFigures:
+    """Return how well the baselines do; `weights` are those of the bootstrap, float64 (draws, n)."""
+    truth, source = baseline.truth, baseline.source
+    return BaselineFigures(
+        appearance=score(truth, baseline.appearance, weights).interval,
+        border=score(truth, baseline.border, weights).interval,
+        source=None if source is None else rounded(float(np.mean(source == truth))),
+        source_balanced_accuracy=None if source is None else rounded(balanced_accuracy(truth, source)),
+        chance=round(baseline.chance, DIGITS),
+    )
+
+
+MIXED, PAEDIATRIC = "normal", "viral_pneumonia"  # the class of two ages, and the one it is compared with
+PAEDIATRIC_SOURCES = ("chest-xray-pneumonia", "kermany")  # Kermany 2018: children aged one to five
+
+Member = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class AgeBlocks:
+    """The two blocks of the class `normal`.
+
+    Attributes:
+        number: Last file number of the lower block.
+        names: Of the lower and the upper block: children and adults, or lower and upper where ages are unknown.
+        areas: How well each is told from viral pneumonia by its overall appearance, 0.5 to 1; None where not measured.
+    """
+
+    number: int
+    names: tuple[str, str]
+    areas: tuple[float, float] | None
+
+    def members(self, files: Texts) -> tuple[Member, Member]:
+        """Tell which files, str (n,), are of the lower and which of the upper block; those without number of none."""
+        numbers = file_numbers(pd.Series(files.tolist(), dtype=str))
+        return (numbers >= 0) & (numbers <= self.number), numbers > self.number
+
+
+def find_age_blocks(outputs: SavedOutputs, looks: Features, change: ChangePoint | None, seed: int) -> AgeBlocks | None:
+    """Name the blocks before and after the change point of the class `normal`.
+
+    Where viral pneumonia comes from the paediatric collection, the block that 22 numbers of overall appearance tell
+    less well from it is called children.
+
+    Args:
+        outputs: Of any network: only truth, files, group and source are read.
+        looks: float64 (n, 22), see `cxr.dataset.appearance.appearance_features`.
+        change: The class's change point; None without one.
+        seed: Of folds and forests.
+
+    Returns:
+        None without a change point, without one of the two classes, or with too few images to cross-validate.
+    """
+    if change is None or not change.found or not {MIXED, PAEDIATRIC} <= set(outputs.classes):
+        return None
+    unnamed = AgeBlocks(change.number, ("lower", "upper"), None)
+    normal, children = (outputs.truth == outputs.classes.index(label) for label in (MIXED, PAEDIATRIC))
+    lower, upper = (_area(outputs, looks, normal & member, children, seed) for member in unnamed.members(outputs.files))
+    if lower is None or upper is None:
+        return None
+    if not _paediatric(outputs.source[children]):
+        return unnamed
+    return AgeBlocks(
+        unnamed.number, ("children", "adults") if lower < upper else ("adults", "children"), (lower, upper)
+    )
+
+
+def _paediatric(sources: Texts) -> bool:
+    return float(np.mean([is_paediatric(source) for source in sources.tolist()])) > 0.5
+
+
+def is_paediatric(source: str) -> bool:
+    """Tell whether a collection, by its name or address, is known to hold films of children only."""
+    return any(mark in source.lower() for mark in PAEDIATRIC_SOURCES)
+
+
+def _area(outputs: SavedOutputs, looks: Features, block: Member, children: Member, seed: int) -> float | None:
+    rows = block | children
+    label, group = children[rows], outputs.group[rows]
+    if not is_measurable(label.astype(str), group):
+        return None
+    forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=1)
+    return round(auc_of(cross_validated(forest, looks[rows], label, group, seed)[:, 1], label), 6)
+
+
 PlanesOf = Callable[[int], Plane]
+ByVariant = Mapping[str, Labels]  # class numbers (n,) by the name of what was done to the pictures
+FULL = "full"  # of what nothing was done to
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +348,25 @@ class Subject:
     def predicted(self) -> Labels:
         """Class numbers of its answers to the test images, int64 (n,)."""
         return self.answers[FULL]
+
+
+Figures = TypeVar("Figures")
+
+
+@dataclass(frozen=True)
+class NetworkAudit(Audit, ABC, Generic[Figures]):
+    """An audit of networks, which measures and judges.
+
+    Attributes:
+        per_network: Whether it is asked of each network; otherwise once, of the data.
+    """
+
+    per_network: bool = True
+
+    @abstractmethod
+    def measure(self, subject: Subject, data: AuditData) -> Figures:
+        """Return the figures, a record of the audit's own."""
+
+    @abstractmethod
+    def judge(self, figures: Figures, model: str | None) -> AuditRecord:
+        """Return what the figures mean; `model` names the network, None where it is asked of the data."""

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr.core.records import as_json
-from cxr.evaluation.audits.robustness import Perturbed
-from cxr.evaluation.audits.texture import Filtered, Shuffled
+from cxr.evaluation.audits.perturbations import Filtered, Perturbed, Shuffled
 from cxr.evaluation.records import Epoch, ModelReport, Report, ReportData
 from cxr.evaluation.reporting.document import Chart, name_of, ordered
 from cxr.evaluation.stats.calibration import CalibrationByTemperature

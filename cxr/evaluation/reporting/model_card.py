@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from cxr.core.files import JsonObject
 from cxr.core.records import Result, from_json, parts
-from cxr.evaluation.audits.appearance_floor import GainOverBaseline
-from cxr.evaluation.audits.leave_source_out import HeldOutSource, worst_source
-from cxr.evaluation.audits.shortcut_baseline import BaselineFigures
+from cxr.evaluation.audits.shortcuts import GainOverBaseline
+from cxr.evaluation.audits.subgroups import HeldOutSource, worst_source
+from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.records import Report, Waiver
 from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
 from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table

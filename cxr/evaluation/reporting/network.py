@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr.evaluation.audits.attention import Enrichment
-from cxr.evaluation.audits.leave_source_out import HeldOutSource
-from cxr.evaluation.audits.robustness import Perturbed
-from cxr.evaluation.audits.variants import BOX, MASKS, PREDICTED
+from cxr.evaluation.audits.perturbations import BOX, MASKS, PREDICTED, Perturbed
+from cxr.evaluation.audits.subgroups import HeldOutSource
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.reporting.charts import (
     decision_chart,

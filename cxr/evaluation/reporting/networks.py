@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from cxr.evaluation.audits.leave_source_out import worst_source
+from cxr.evaluation.audits.subgroups import worst_source
 from cxr.evaluation.records import ModelReport, Report, ShownImage
 from cxr.evaluation.reporting.charts import (
     accuracy_chart,

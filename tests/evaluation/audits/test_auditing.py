@@ -7,7 +7,7 @@ import pytest
 from cxr.core.image import to_plane
 from cxr.core.records import as_json
 from cxr.evaluation.audits import AUDITS, audit_networks
-from cxr.evaluation.audits.mask_shape import mask_shape, shape_of
+from cxr.evaluation.audits.shortcuts import mask_shape, shape_of
 from cxr.evaluation.audits.subject import Subject, measure_data
 from cxr.evaluation.stats.intervals import balanced_accuracy
 from cxr.inference.model_folder import load_model, packaged_folder
@@ -39,7 +39,7 @@ def audited():
 def test_every_figure_and_every_audit_is_there_and_is_json(audited):
     _, data, (one,), records = audited
     assert list(as_json(one)) == FIGURES
-    assert [record.id for record in records] == [audit.AUDIT.id for audit in AUDITS]
+    assert [record.id for record in records] == [audit.id for audit in AUDITS]
     assert [record.model for record in records if record.id in ("frame_probe", "mask_shape")] == [None, None]
     assert json.loads(json.dumps(as_json([one, records, data.baseline_figures]), allow_nan=False))
 

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 
 from cxr.dataset.appearance import appearance_features, border_features
-from cxr.evaluation.audits.appearance_floor import gain_over_baseline
-from cxr.evaluation.audits.shortcut_baseline import (
-    ShortcutBaseline,
-    describe_baseline,
-    fit_shortcut_baseline,
-    majority_by_source,
-)
+from cxr.evaluation.audits.shortcuts import gain_over_baseline
+from cxr.evaluation.audits.subject import ShortcutBaseline, describe_baseline, fit_shortcut_baseline, majority_by_source
 from cxr.evaluation.stats.intervals import Interval, balanced_accuracy, draw_weights
 from tests.evaluation.audits.toys import outputs
 

@@ -5,11 +5,20 @@ import pandas as pd
 import pytest
 
 from cxr.dataset.audits.sources import ChangePoint
-from cxr.evaluation.audits import children_adults, leave_source_out
-from cxr.evaluation.audits.age_blocks import AgeBlocks, find_age_blocks
-from cxr.evaluation.audits.children_adults import AgeGap, BlockRates, age_gap, gap
-from cxr.evaluation.audits.leave_source_out import HeldOutSource, LeftOut, head_refitted, refitted
-from cxr.evaluation.audits.subgroups import measure_subgroups
+from cxr.evaluation.audits.subgroups import (
+    CHILDREN_ADULTS,
+    LEAVE_SOURCE_OUT,
+    AgeGap,
+    BlockRates,
+    HeldOutSource,
+    LeftOut,
+    age_gap,
+    gap,
+    head_refitted,
+    measure_subgroups,
+    refitted,
+)
+from cxr.evaluation.audits.subject import AgeBlocks, find_age_blocks
 from cxr.evaluation.stats.intervals import Interval, wilson
 from tests.evaluation.audits.toys import CLASSES, outputs
 
@@ -192,12 +201,12 @@ def ages(recall_gap, n=40, areas=(0.95, 0.99)):
     ],
 )
 def test_a_gap_between_children_and_adults_is_a_warning(gap, result):
-    assert children_adults.judge(gap, "cnn1").result == result
+    assert CHILDREN_ADULTS.judge(gap, "cnn1").result == result
 
 
 def test_unknown_ages_are_said_to_be_unknown():
-    assert "ages" in children_adults.judge(ages(0.06, areas=None), "cnn1").found
-    assert "unknown" not in children_adults.judge(ages(0.06), "cnn1").found
+    assert "ages" in CHILDREN_ADULTS.judge(ages(0.06, areas=None), "cnn1").found
+    assert "unknown" not in CHILDREN_ADULTS.judge(ages(0.06), "cnn1").found
 
 
 def left_out(*recalls):
@@ -219,4 +228,4 @@ def left_out(*recalls):
     ],
 )
 def test_the_worst_held_out_source_is_judged_and_small_ones_are_not(found, result):
-    assert leave_source_out.judge(found, "cnn1").result == result
+    assert LEAVE_SOURCE_OUT.judge(found, "cnn1").result == result

@@ -1,24 +1,27 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.audits import (
-    appearance_floor,
-    attention,
-    frame_probe,
-    lung_dependence,
-    mask_shape,
-    robustness,
-    source_oracle,
-    texture,
+from cxr.evaluation.audits.attention import ATTENTION, Attention, Enrichment
+from cxr.evaluation.audits.perturbations import (
+    LUNG_DEPENDENCE,
+    ROBUSTNESS,
+    TEXTURE,
+    LungDependence,
+    Perturbed,
+    Shuffled,
+    Texture,
 )
-from cxr.evaluation.audits.appearance_floor import GainOverBaseline, JudgedGain
-from cxr.evaluation.audits.attention import Attention, Enrichment
-from cxr.evaluation.audits.frame_probe import BorderBaseline
-from cxr.evaluation.audits.lung_dependence import LungDependence
-from cxr.evaluation.audits.mask_shape import MaskShape
-from cxr.evaluation.audits.robustness import Perturbed
-from cxr.evaluation.audits.source_oracle import SourceAgainstNetwork
-from cxr.evaluation.audits.texture import Shuffled, Texture
+from cxr.evaluation.audits.shortcuts import (
+    APPEARANCE_FLOOR,
+    FRAME_PROBE,
+    MASK_SHAPE,
+    SOURCE_ORACLE,
+    BorderBaseline,
+    GainOverBaseline,
+    JudgedGain,
+    MaskShape,
+    SourceAgainstNetwork,
+)
 from cxr.evaluation.stats.intervals import Interval, Score
 
 
@@ -43,12 +46,12 @@ def gain(value, low):
     ],
 )
 def test_no_lift_over_the_floor_fails_for_the_screening_network_alone(value, low, images, screening, result):
-    record = appearance_floor.judge(JudgedGain(gain(value, low), images, screening), "cnn1")
+    record = APPEARANCE_FLOOR.judge(JudgedGain(gain(value, low), images, screening), "cnn1")
     assert (record.result, record.fixable, record.model) == (result, True, "cnn1")
 
 
 def test_the_sentence_of_the_floor_has_the_figures():
-    found = appearance_floor.judge(JudgedGain(gain(0.1, 0.07), 245, True), "cnn1").found
+    found = APPEARANCE_FLOOR.judge(JudgedGain(gain(0.1, 0.07), 245, True), "cnn1").found
     assert "10.0 points [7.0, 13.0]" in found
     assert "85.0 % [82.0, 88.0]" in found
 
@@ -57,26 +60,26 @@ def test_the_sentence_of_the_floor_has_the_figures():
     ("oracle", "result"), [(0.93, "warn"), (0.99, "warn"), (0.92, "pass"), (None, "not_applicable")]
 )
 def test_an_oracle_within_two_points_is_a_warning_and_never_a_stop(oracle, result):
-    record = source_oracle.judge(SourceAgainstNetwork(oracle, 0.945), "cnn1")
+    record = SOURCE_ORACLE.judge(SourceAgainstNetwork(oracle, 0.945), "cnn1")
     assert (record.result, record.fixable) == (result, False)
     assert ("cannot show that disease is detected" in record.found) == (result == "warn")
 
 
 @pytest.mark.parametrize(("value", "result"), [(0.44, "warn"), (0.43, "pass")])
 def test_a_frame_that_tells_classes_apart_is_a_warning(value, result):
-    assert frame_probe.judge(BorderBaseline(Interval(value), 0.333333)).result == result
+    assert FRAME_PROBE.judge(BorderBaseline(Interval(value), 0.333333)).result == result
 
 
 def test_mask_shapes_are_judged_like_the_frame_where_there_are_masks():
     draws = np.array([0.4, 0.6])
-    assert mask_shape.judge(MaskShape(None, 1 / 3)).result == "not_applicable"
-    assert mask_shape.judge(MaskShape(Score(0.5, draws), 1 / 3)).result == "warn"
-    assert mask_shape.judge(MaskShape(Score(0.4, draws), 1 / 3)).result == "pass"
+    assert MASK_SHAPE.judge(MaskShape(None, 1 / 3)).result == "not_applicable"
+    assert MASK_SHAPE.judge(MaskShape(Score(0.5, draws), 1 / 3)).result == "warn"
+    assert MASK_SHAPE.judge(MaskShape(Score(0.4, draws), 1 / 3)).result == "pass"
 
 
 @pytest.mark.parametrize(("share", "result"), [(0.49, "warn"), (0.5, "pass"), (None, "not_measurable")])
 def test_a_network_that_does_not_need_the_lungs_is_a_warning(share, result):
-    record = lung_dependence.judge(LungDependence("box", *4 * [Interval(0.9)], share), "cnn1")
+    record = LUNG_DEPENDENCE.judge(LungDependence("box", *4 * [Interval(0.9)], share), "cnn1")
     assert record.result == result
 
 
@@ -85,14 +88,14 @@ def test_a_network_that_does_not_need_the_lungs_is_a_warning(share, result):
     [("box", "a fixed box"), ("masks", "boxes around the lung masks"), ("predicted", "lungs that the segmenter finds")],
 )
 def test_the_dependence_says_whose_lungs_these_are(how, words):
-    assert words in lung_dependence.judge(LungDependence(how, *4 * [Interval(0.9)], 0.5), "cnn1").found
+    assert words in LUNG_DEPENDENCE.judge(LungDependence(how, *4 * [Interval(0.9)], 0.5), "cnn1").found
 
 
 @pytest.mark.parametrize("predicted", [False, True])
 def test_shape_and_attention_say_whose_lungs_these_are(predicted):
     inside = (Enrichment("a", 9, 1.5),)
-    shape = mask_shape.judge(MaskShape(Score(0.4, np.array([0.4])), 1 / 3, predicted))
-    maps = attention.judge(Attention(0.3, False, (8, 8), inside, predicted), "cnn1")
+    shape = MASK_SHAPE.judge(MaskShape(Score(0.4, np.array([0.4])), 1 / 3, predicted))
+    maps = ATTENTION.judge(Attention(0.3, False, (8, 8), inside, predicted), "cnn1")
     assert [("the segmenter finds" in record.found) for record in (shape, maps)] == [predicted, predicted]
 
 
@@ -109,7 +112,7 @@ def rows(**changes):
     ],
 )
 def test_a_fall_under_a_benign_change_is_a_warning_and_inversion_is_none(changes, result):
-    record = robustness.judge(rows(**changes), "cnn1")
+    record = ROBUSTNESS.judge(rows(**changes), "cnn1")
     assert record.result == result
     assert "blur" in record.found
 
@@ -117,7 +120,7 @@ def test_a_fall_under_a_benign_change_is_a_warning_and_inversion_is_none(changes
 @pytest.mark.parametrize(("value", "result"), [(0.49, "warn"), (0.48, "pass")])
 def test_only_the_finest_shuffle_is_judged(value, result):
     shuffled = (Shuffled(2, 0.9), Shuffled(8, value))
-    assert texture.judge(Texture(shuffled, 1 / 3), "cnn1").result == result
+    assert TEXTURE.judge(Texture(shuffled, 1 / 3), "cnn1").result == result
 
 
 @pytest.mark.parametrize(
@@ -135,4 +138,4 @@ def test_void_maps_and_attention_outside_the_lungs_are_warnings(void, medians, r
         Enrichment(name, 0 if median is None else 9, median) for name, median in zip("abc", medians, strict=True)
     )
     cam = Attention(None if void is None else 0.3, void, (8, 8), inside)
-    assert attention.judge(cam, "cnn1").result == result
+    assert ATTENTION.judge(cam, "cnn1").result == result

@@ -1,4 +1,4 @@
-"""Altered pictures: perturbed, masked, shuffled and filtered; and what networks answer to them."""
+"""Altered pictures: perturbed, masked, shuffled and filtered; what networks answer to them, and what that means."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate
 
 from cxr.core.image import Masks, Plane, to_plane
+from cxr.core.records import AuditRecord, Result
 from cxr.dataset.appearance import centre_mask
-from cxr.evaluation.stats.intervals import Labels
+from cxr.evaluation.audits.subject import FULL, AuditData, ByVariant, NetworkAudit, Subject
+from cxr.evaluation.reporting.format import POINTS, SHARE
+from cxr.evaluation.stats.intervals import DIGITS, Interval, Labels, balanced_accuracy, rounded, score
 
 WHITE = 255
 
@@ -195,11 +198,9 @@ def _around(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 Predict = Callable[[Plane], NDArray[np.float32]]  # uint8 (n, side, side) to logits float32 (n, classes)
-ByVariant = Mapping[str, Labels]  # class numbers (n,) by the name of what was done to the pictures
 
 GRIDS = (2, 4, 8)
 CUTS = (2, 4, 8, 16)  # cycles a side
-FULL = "full"
 
 Change = Callable[[Plane], Plane]
 
@@ -266,3 +267,230 @@ def predict_variants(
         for name, predict in networks.items():
             answers[name][variant] = np.asarray(predict(altered).argmax(axis=1), np.int64)
     return dict(answers)
+
+
+LARGEST_FALL = 0.05
+NOT_BENIGN = ("inverted", "mirrored")  # another picture: low bones, a heart on the right
+
+
+@dataclass(frozen=True, slots=True)
+class Perturbed:
+    """What a change to the pictures does.
+
+    Attributes:
+        perturbation: Name of the change.
+        text: What it is, in words.
+        balanced_accuracy: On the changed pictures, 0 to 1.
+        change: That less the balanced accuracy on the unaltered ones.
+        flips: Share of answers that change.
+    """
+
+    perturbation: str
+    text: str
+    balanced_accuracy: float
+    change: float
+    flips: float
+
+
+def measure_robustness(truth: Labels, answers: ByVariant) -> tuple[Perturbed, ...]:
+    """Return a row a change, given the true classes int64 (n,) and the answers."""
+    full = balanced_accuracy(truth, answers[FULL])
+    rows = []
+    for name, (text, _) in changes(0).items():
+        value = balanced_accuracy(truth, answers[name])
+        change = round(value - full, DIGITS) + 0.0  # never -0.0
+        flips = round(float(np.mean(answers[name] != answers[FULL])), DIGITS)
+        rows.append(Perturbed(name, text, round(value, DIGITS), change, flips))
+    return tuple(rows)
+
+
+class RobustnessAudit(NetworkAudit[tuple[Perturbed, ...]]):
+    """Do answers survive changes that a radiologist would not mind?"""
+
+    def measure(self, subject: Subject, _data: AuditData) -> tuple[Perturbed, ...]:
+        """Return a row a change."""
+        return measure_robustness(subject.test.truth, subject.answers)
+
+    def judge(self, figures: tuple[Perturbed, ...], model: str | None) -> AuditRecord:
+        """Warn where a benign change costs too much."""
+        benign = [row for row in figures if row.perturbation not in NOT_BENIGN]
+        worst, restless = min(benign, key=lambda row: row.change), max(benign, key=lambda row: row.flips)
+        return self.record(
+            Result.WARN if worst.change < -LARGEST_FALL else Result.PASS,
+            f"The worst of {len(benign)} benign changes for {model} is: {worst.text}; balanced accuracy "
+            f"{'falls' if worst.change < 0 else 'rises'} by {POINTS.number(abs(worst.change))}. Most answers change, "
+            f"{SHARE.number(restless.flips)}, with: {restless.text}.",
+            f"A warning if balanced accuracy falls by more than {100 * LARGEST_FALL:.0f} points; inversion and "
+            "mirroring are shown and not judged.",
+            {row.perturbation: {"change": row.change, "flips": row.flips} for row in figures},
+            model,
+        )
+
+
+ROBUSTNESS = RobustnessAudit("robustness", "Robustness to benign changes", fixable=False)
+
+
+LEAST_DEPENDENCE = 0.5
+REGIONS = (FULL, "lungs_blacked", "border_only", "lungs_only")
+BLACKED = {
+    MASKS: "boxes around the lung masks are",
+    PREDICTED: "boxes around the lungs that the segmenter finds are",
+    BOX: "a fixed box around the lungs is",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LungDependence:
+    """Balanced accuracies, 0 to 1, with parts of the picture blacked out.
+
+    No training picture had a black box, so a low dependence says more than a high one: a network may fail on the box,
+    and not for want of lungs.
+
+    Attributes:
+        regions: How the lungs were found, see `variants.Regions`.
+        full: On the whole pictures.
+        lungs_blacked: Without the lungs.
+        border_only: From the border alone.
+        lungs_only: From the lungs alone.
+        lung_dependence: (full - lungs_blacked) / (full - chance): 1 where nothing is left without the lungs, 0 where
+            they do not matter; None for a network that is not clearly better than chance, whose interval reaches it.
+    """
+
+    regions: str
+    full: Interval
+    lungs_blacked: Interval
+    border_only: Interval
+    lungs_only: Interval
+    lung_dependence: float | None
+
+
+def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.float64]) -> LungDependence:
+    """Return balanced accuracies with parts of the picture blacked out.
+
+    Args:
+        truth: int64 (n,), class numbers.
+        answers: Of the network, by variant.
+        how: How the lungs were found, see `variants.Regions`.
+        weights: Of the bootstrap, float64 (draws, n).
+    """
+    scores = {name: score(truth, answers[name], weights) for name in REGIONS}
+    chance = 1 / len(np.unique(truth))
+    full = scores[FULL].interval
+    better = (scores[FULL].value if full.low is None else full.low) > chance
+    lost = scores[FULL].value - scores["lungs_blacked"].value
+    return LungDependence(
+        regions=how,
+        lung_dependence=rounded(lost / (scores[FULL].value - chance)) if better else None,
+        **{name: each.interval for name, each in scores.items()},
+    )
+
+
+class LungDependenceAudit(NetworkAudit[LungDependence]):
+    """What is left of a network's accuracy without the lungs?"""
+
+    def measure(self, subject: Subject, data: AuditData) -> LungDependence:
+        """Return the dependence on the test split."""
+        how = find_regions(subject.model.plane_side, data.masks, predicted=data.predicted).how
+        return dependence(subject.test.truth, subject.answers, how, data.weights)
+
+    def judge(self, figures: LungDependence, model: str | None) -> AuditRecord:
+        """Warn where the network hardly needs the lungs."""
+        share = figures.lung_dependence
+        where = BLACKED[figures.regions]
+        if share is None:
+            result, found = Result.NOT_MEASURABLE, f"{model} is not clearly better than chance on the whole pictures."
+        else:
+            result = Result.WARN if share < LEAST_DEPENDENCE else Result.PASS
+            found = (
+                f"{model} loses {SHARE.number(share)} of what it is above chance when {where} blacked out: balanced "
+                f"accuracy {SHARE.interval(figures.full)} whole, {SHARE.interval(figures.lungs_blacked)} without, "
+                f"{SHARE.interval(figures.border_only)} from the border, {SHARE.interval(figures.lungs_only)} "
+                f"from the lungs alone."
+            )
+        limit = (
+            f"A warning below {SHARE.number(LEAST_DEPENDENCE)}; a high value proves little, because no training "
+            "image had a black box."
+        )
+        return self.record(result, found, limit, figures, model)
+
+
+LUNG_DEPENDENCE = LungDependenceAudit("lung_dependence", "Dependence on the lungs", fixable=False)
+
+
+ABOVE_CHANCE = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Pictures cut into grid x grid patches in another order.
+
+    Attributes:
+        grid: Patches along a side.
+        balanced_accuracy: On them, 0 to 1.
+    """
+
+    grid: int
+    balanced_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """Low-pass or high-pass pictures.
+
+    Attributes:
+        kind: low or high.
+        cut: Of the filter, cycles a side.
+        balanced_accuracy: On them, 0 to 1.
+    """
+
+    kind: str
+    cut: float
+    balanced_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """What is left when layout is gone.
+
+    Attributes:
+        shuffled: A row a grid.
+        chance: Balanced accuracy of guessing, not rounded.
+    """
+
+    shuffled: tuple[Shuffled, ...]
+    chance: float
+
+
+def frequencies(truth: Labels, answers: ByVariant) -> tuple[Filtered, ...]:
+    """Return the balanced accuracies on low-pass and high-pass pictures, given the true classes int64 (n,)."""
+    return tuple(
+        Filtered(kind, cut, rounded(balanced_accuracy(truth, answers[f"{kind}_{cut}"])))
+        for kind in ("low", "high")
+        for cut in CUTS
+    )
+
+
+class TextureAudit(NetworkAudit[Texture]):
+    """Is texture enough for a network, without anatomy?"""
+
+    def measure(self, subject: Subject, data: AuditData) -> Texture:
+        """Return the accuracies on shuffled pictures."""
+        truth, answers = subject.test.truth, subject.answers
+        rows = (Shuffled(grid, rounded(balanced_accuracy(truth, answers[f"shuffle_{grid}"]))) for grid in GRIDS)
+        return Texture(tuple(rows), data.baseline.chance)
+
+    def judge(self, figures: Texture, model: str | None) -> AuditRecord:
+        """Warn where the finest patches are enough."""
+        finest = max(figures.shuffled, key=lambda row: row.grid)
+        grid, reached, limit = finest.grid, finest.balanced_accuracy or 0.0, figures.chance + ABOVE_CHANCE
+        return self.record(
+            Result.WARN if reached > limit else Result.PASS,
+            f"On pictures cut into {grid} x {grid} patches and shuffled, {model} reaches {SHARE.number(reached)} "
+            f"balanced accuracy; chance is {SHARE.number(figures.chance)}.",
+            f"A warning above {SHARE.number(limit)}: then texture is enough, and anatomy is not needed.",
+            {f"grid_{row.grid}": row.balanced_accuracy for row in figures.shuffled},
+            model,
+        )
+
+
+TEXTURE = TextureAudit("texture", "Patch shuffling", fixable=False)

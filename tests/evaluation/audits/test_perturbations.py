@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 
-from cxr.evaluation.audits import variants as change
-from cxr.evaluation.audits.lung_dependence import dependence
-from cxr.evaluation.audits.robustness import Perturbed, measure_robustness
-from cxr.evaluation.audits.variants import (
+from cxr.evaluation.audits import perturbations as change
+from cxr.evaluation.audits.perturbations import (
     FULL,
+    Perturbed,
     border_only,
     changes,
+    dependence,
     find_regions,
     high_pass,
     low_pass,
+    measure_robustness,
     predict_variants,
     shuffle_patches,
     variants,
