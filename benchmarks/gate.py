@@ -27,8 +27,7 @@ from PIL import Image
 from cxr.core.errors import ImageError, Reason
 from cxr.core.image import ImageFacts, Plane, to_plane
 from cxr.dataset.audits.sources import auc_of
-from cxr.evaluation.reporting.format import NUMBER
-from cxr.evaluation.stats.intervals import wilson
+from cxr.evaluation.stats.intervals import NUMBER, wilson
 from cxr.imaging.decode import decode, decode_bytes
 from cxr.inference.gate import FLAGS, Gate, Sign, load_gate
 from cxr.inference.gate import judge as judge_pictures

@@ -35,10 +35,17 @@ def main(
     from cxr.core.params import read_params
     from cxr.core.records import stop_unless_waived
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen, with_lungs
-    from cxr.evaluation.candidates import evaluate_params, gate_folder, judge_images, lungs_folder, read_candidate
+    from cxr.evaluation.candidates import (
+        choose,
+        choose_fast,
+        evaluate_params,
+        gate_folder,
+        judge_images,
+        lungs_folder,
+        read_candidate,
+    )
     from cxr.evaluation.report import too_few_images
-    from cxr.evaluation.screening_model import choose, choose_fast, write_screening
-    from cxr.evaluation.write import write_card, write_reports, write_saved_outputs
+    from cxr.evaluation.write import write_card, write_reports, write_saved_outputs, write_screening
     from cxr.inference.gate import load_gate, unjudged
     from cxr.inference.lungs import load_lungs
 

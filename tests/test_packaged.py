@@ -8,7 +8,7 @@ import pytest
 from cxr.core.errors import ModelError
 from cxr.core.files import read_json, sha256_of, write_json
 from cxr.evaluation.reporting.model_card import render_card
-from cxr.evaluation.screening_model import MAX_BYTES, model_files, package_model
+from cxr.evaluation.write import MAX_BYTES, model_files, package_model
 from cxr.inference.gate import GATE_FILES, Sign, gate_fingerprint
 from cxr.inference.model_folder import describe_model, load_model, packaged_folder
 from tests.decision_forms import with_decisions
@@ -152,10 +152,10 @@ def test_a_model_without_decisions_leaves_none_of_the_one_before(decided, copy, 
 def test_decisions_are_counted_among_what_a_package_may_carry(decided, tmp_path, monkeypatch):
     files = [path for path in decided.iterdir() if path.name != "model.json"]
     size = sum(path.stat().st_size for path in files)
-    monkeypatch.setattr("cxr.evaluation.screening_model.MAX_BYTES", size - 1)
+    monkeypatch.setattr("cxr.evaluation.write.MAX_BYTES", size - 1)
     with pytest.raises(ModelError, match=f"has {size:,} bytes; a packaged model has at most {size - 1:,}"):
         packaged(decided, tmp_path)
-    monkeypatch.setattr("cxr.evaluation.screening_model.MAX_BYTES", size)
+    monkeypatch.setattr("cxr.evaluation.write.MAX_BYTES", size)
     packaged(decided, tmp_path)
 
 

@@ -149,7 +149,7 @@ def _lines(adaptation: "Adaptation") -> list[str]:
 
 
 def _table(adaptation: "Adaptation") -> Table:
-    from cxr.evaluation.reporting.format import NUMBER
+    from cxr.evaluation.stats.intervals import NUMBER
 
     table = Table("share of the site's films", "before", "after")
     for title, name in (

@@ -64,8 +64,7 @@ def tables(report: "CrossValidation") -> Iterator[Table]:
 
 
 def _table(name: str, figures: "Mapping[str, FoldFigure]", caption: str) -> Table:
-    from cxr.evaluation.reporting.format import NUMBER
-    from cxr.evaluation.stats.intervals import Interval
+    from cxr.evaluation.stats.intervals import NUMBER, Interval
 
     table = Table(title=name, caption=caption, box=None, pad_edge=False, title_justify="left", header_style="dim")
     for number, column in enumerate(HEADER):

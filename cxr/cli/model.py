@@ -35,7 +35,7 @@ def remarks(report: "ModelComparison") -> list[str]:
 
 
 def _figures(report: "ModelComparison") -> Table:
-    from cxr.evaluation.reporting.format import FINE_CHANGE, FINE_NUMBER
+    from cxr.evaluation.stats.intervals import FINE_CHANGE, FINE_NUMBER
 
     table = Table("on the same images", "new", "old", "difference", "95 % interval")
     for name, figure in report.figures.items():
@@ -46,8 +46,7 @@ def _figures(report: "ModelComparison") -> Table:
 
 
 def _costs(report: "ModelComparison") -> Table:
-    from cxr.evaluation.reporting.format import NUMBER, Notation
-    from cxr.evaluation.stats.intervals import Interval
+    from cxr.evaluation.stats.intervals import NUMBER, Interval, Notation
 
     new, old, speed = report.new, report.old, report.speed
     assert speed is not None, "it was asked for"
@@ -181,7 +180,7 @@ def package(
 
     Exit status: 0 packaged, 3 the comparison says that it is worse, 1 it cannot be packaged.
     """
-    from cxr.evaluation.screening_model import package_model
+    from cxr.evaluation.write import package_model
     from cxr.inference.model_folder import named_folder
 
     with user_errors():

@@ -1,9 +1,9 @@
-"""HTML pages that open offline: a policy that forbids every request, data that cannot end a script, and pictures."""
+"""What pages for people are made of: a policy under which HTML opens offline, its data, pictures, Markdown tables."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+RESEARCH_ONLY = "For research. Not a medical device; it supports professionals and never decides."
 INLINE = "'unsafe-inline'"  # of styles, where a script sets some
 
 
@@ -78,3 +79,9 @@ def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; the first column is left-aligned, the others right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -27,6 +27,7 @@ from cxr.evaluation.stats.calibration import calibration_by_temperature
 from cxr.evaluation.stats.classification import (
     Predictions,
     class_metrics,
+    compare_models,
     confusion_rows,
     decision_curve,
     distributions,
@@ -34,7 +35,6 @@ from cxr.evaluation.stats.classification import (
     precision_recall_curves,
     roc_curves,
 )
-from cxr.evaluation.stats.comparison import compare_models
 from cxr.evaluation.stats.decisions import (
     Answering,
     measure_points,

@@ -339,3 +339,28 @@ def _verdicts(gate: Gate, rows: Sequence[Mapping[Any, Any]], images: Plane) -> l
 def _facts(row: Mapping[Any, Any]) -> ImageFacts:
     size = row["width"], row["height"]
     return ImageFacts(*size, row["mode"], row["bit_depth"], row["format"], colour=row["colour"])
+
+
+def choose(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate:
+    """Return the network that is to screen; the test split has no say in it.
+
+    Raises:
+        ParamsError: `screening_model` is neither `best` nor the name of a network.
+    """
+    if params.screening_model == BEST:
+        return min(candidates, key=lambda candidate: candidate.validation_log_loss)
+    return _named(candidates, "screening_model", params.screening_model, f"{BEST} or ")
+
+
+def choose_fast(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate | None:
+    """Return the network for speed, if there is to be one. Raises ParamsError: `fast_model` names no network."""
+    if params.fast_model is None:
+        return None
+    return _named(candidates, "fast_model", params.fast_model)
+
+
+def _named(candidates: Sequence[Candidate], key: str, name: str, besides: str = "") -> Candidate:
+    by_name = {candidate.name: candidate for candidate in candidates}
+    if name not in by_name:
+        raise ParamsError(f"params.yaml: evaluate.{key} is '{name}'; expected {besides}one of {', '.join(by_name)}")
+    return by_name[name]

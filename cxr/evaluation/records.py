@@ -11,13 +11,13 @@ from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.stats.calibration import CalibrationByTemperature
 from cxr.evaluation.stats.classification import (
     ClassMetrics,
+    Comparison,
     Distribution,
     Metrics,
     NetBenefit,
     PrecisionRecallCurve,
     RocCurve,
 )
-from cxr.evaluation.stats.comparison import Comparison
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, PredictionSets, SelectiveRisk
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 

@@ -30,10 +30,8 @@ from cxr.evaluation.records import (
     Waiver,
 )
 from cxr.evaluation.reporting.document import standards
-from cxr.evaluation.reporting.format import SHARE, above_or_below
-from cxr.evaluation.stats.classification import flat_metrics
-from cxr.evaluation.stats.comparison import Comparison
-from cxr.evaluation.stats.intervals import Interval, Probabilities
+from cxr.evaluation.stats.classification import Comparison, flat_metrics
+from cxr.evaluation.stats.intervals import SHARE, Interval, Probabilities, above_or_below
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.decisions import images_that_sets_need, too_few_for_sets
 from cxr.inference.outputs import SavedOutputs

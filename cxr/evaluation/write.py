@@ -1,37 +1,62 @@
-"""Write what people and DVC read of an evaluation: reports, tables, figures, pictures."""
+"""Write what an evaluation leaves: reports, tables, figures, pictures, and the model that screens, also packaged."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.core.files import whole_file, write_json, write_text
+from cxr.core.errors import ModelError
+from cxr.core.files import (
+    JsonObject,
+    copy_file,
+    make_folder,
+    remove,
+    sha256_of,
+    whole_file,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from cxr.core.image import Plane, to_plane
 from cxr.core.manifest import write_table
 from cxr.core.pages import heat_over_film, image_bytes
-from cxr.core.records import parts
+from cxr.core.records import as_json, parts
 from cxr.evaluation.candidates import Candidate
 from cxr.evaluation.records import ModelReport, Report
 from cxr.evaluation.report import metrics_json, top_metrics
 from cxr.evaluation.reporting.document import Pictures
-from cxr.evaluation.reporting.model_card import render_card
-from cxr.evaluation.reporting.render import render_html, render_markdown
+from cxr.evaluation.reporting.model_card import describe_for_card, render_card
+from cxr.evaluation.reporting.page import render_html, render_markdown
 from cxr.evaluation.stats.classification import confusion
-from cxr.inference.gate import FLAGS
-from cxr.inference.network import enlarge, scaled
+from cxr.inference.decisions import DECISIONS_FILE
+from cxr.inference.gate import FLAGS, GATE_FILES
+from cxr.inference.lungs import LUNGS, LUNGS_FILES
+from cxr.inference.model_folder import (
+    copy_gate,
+    copy_lungs,
+    describe_model,
+    load_decisions,
+    load_model_gate,
+    load_model_lungs,
+)
+from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, NETWORK_WEIGHTS_FILE, enlarge, fingerprint, scaled
 from cxr.inference.outputs import write_outputs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 110
 
 
 def draw_confusion(path: Path, candidates: Sequence[Candidate]) -> None:
     """Draw the confusion matrices side by side: counts, and shade by share of the true class."""
+    from matplotlib.figure import Figure  # here, so that who packages a model does without
+
     figure = Figure(figsize=(3.4 * len(candidates), 3.6), layout="constrained")
     axes = figure.subplots(1, len(candidates), squeeze=False)[0]
     for axis, candidate in zip(axes, candidates, strict=True):
@@ -42,6 +67,8 @@ def draw_confusion(path: Path, candidates: Sequence[Candidate]) -> None:
 
 def draw_learning_curves(path: Path, candidates: Sequence[Candidate]) -> None:
     """Draw loss and accuracy by epoch: a colour a model, training dashed, validation solid."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     trained = [(candidate, candidate.history) for candidate in candidates if candidate.history is not None]
@@ -56,7 +83,7 @@ def draw_learning_curves(path: Path, candidates: Sequence[Candidate]) -> None:
     _save(figure, path)
 
 
-def _matrix(axis: Axes, candidate: Candidate) -> None:
+def _matrix(axis: "Axes", candidate: Candidate) -> None:
     classes = candidate.model.classes
     matrix = confusion(candidate.test.truth, candidate.probabilities.argmax(axis=1), len(classes))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
@@ -70,7 +97,7 @@ def _matrix(axis: Axes, candidate: Candidate) -> None:
     axis.set(title=candidate.name, xlabel="predicted")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     with whole_file(path) as temporary:
         # Without the Software chunk, so that another matplotlib that draws the same gives the same bytes.
         figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
@@ -212,3 +239,87 @@ def _palette() -> NDArray[np.uint8]:
 
 def _png(image: Image.Image) -> bytes:
     return image_bytes(image, "PNG", optimize=True)
+
+
+PIPELINE_SECTIONS = ("classes", "image", "prepare", "balance", "split")
+
+
+def describe_screening(candidate: Candidate, report: Report, values: Mapping[str, Any]) -> JsonObject:
+    """Return the model's description with the params of the whole pipeline and what was measured on the test split."""
+    description = candidate.model.description
+    pipeline = {name: values[name] for name in PIPELINE_SECTIONS}
+    card = as_json(describe_for_card(report, candidate.name))
+    evaluation = {**metrics_json(report.model(candidate.name)), "card": card}
+    return description | {"params": pipeline | description["params"], "evaluation": evaluation}
+
+
+def write_screening(
+    folder: Path,
+    candidate: Candidate,
+    report: Report,
+    values: Mapping[str, Any],
+    gate: Path | None = None,
+    lungs: Path | None = None,
+) -> JsonObject:
+    """Copy the exported network, gate and lung segmenter, write decisions and description, and return the description.
+
+    Args:
+        folder: To write.
+        candidate: The network.
+        report: For its figures.
+        values: Content of params.yaml.
+        gate: Folder of the gate; None: there is none.
+        lungs: Folder of the lung segmenter; None: there is none.
+    """
+    make_folder(folder)
+    for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
+        copy_file(candidate.model.folder / name, folder / name)
+    write_json(folder / DECISIONS_FILE, candidate.decided)
+    decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
+    named = (copy_gate(gate, folder) if gate else {}) | (copy_lungs(lungs, folder) if lungs else {})
+    description = describe_screening(candidate, report, values) | decisions | named
+    write_json(folder / DESCRIPTION_FILE, description)
+    return description
+
+
+MAX_BYTES = 3_000_000  # what a package may carry
+
+
+def package_model(source: Path, package: Path, card: Path, commit: str) -> JsonObject:
+    """Copy the screening model in `source` to `package`, naming the commit it was made by, and write its card.
+
+    Returns:
+        The packaged description.
+
+    Raises:
+        ModelError: The model is too large, is not what its description says, or was trained on drawn phantoms.
+    """
+    description = describe_model(source)
+    load_decisions(source, description)
+    if fingerprint(source) != description["network"]["sha256"]:
+        raise ModelError(f"{source} is not the network that its {DESCRIPTION_FILE} describes")
+    load_model_gate(source, description)
+    load_model_lungs(source, description)
+    files = model_files(source, description)
+    size = sum(file.stat().st_size for file in files)
+    if size > MAX_BYTES:
+        raise ModelError(f"{source} has {size:,} bytes; a packaged model has at most {MAX_BYTES:,}")
+    if description["data"]["synthetic_images"]:
+        raise ModelError(f"{source} was trained on drawn phantoms; a packaged model is trained on radiographs")
+    packaged = description | {"commit": commit}
+    for name in (DECISIONS_FILE, *GATE_FILES, *LUNGS_FILES):
+        remove(package / name)  # of the model that was there before
+    for file in files:
+        write_bytes(package / file.name, file.read_bytes())
+    write_json(package / DESCRIPTION_FILE, packaged)
+    write_text(card, render_card(packaged))
+    return packaged
+
+
+def model_files(folder: Path, description: JsonObject) -> list[Path]:
+    """Return the files of a model folder that its size is counted by: all but the description."""
+    names = [NETWORK_FILE, NETWORK_WEIGHTS_FILE]
+    names += [DECISIONS_FILE] if "decisions" in description else []
+    names += GATE_FILES if "gate" in description else ()
+    names += LUNGS_FILES if LUNGS in description else ()
+    return [folder / name for name in names]

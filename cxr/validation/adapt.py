@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import JsonObject, copy_file, make_folder, read_json, sha256_of, write_json
 from cxr.core.records import as_json
-from cxr.evaluation.screening_model import model_files
 from cxr.evaluation.stats.decisions import smallest_members
 from cxr.evaluation.stats.intervals import Floats, Interval, rounded, wilson
+from cxr.evaluation.write import model_files
 from cxr.inference.decisions import DECISIONS_FILE, Decision, Decisions, decision_words
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import DESCRIPTION_FILE

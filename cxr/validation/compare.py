@@ -16,10 +16,10 @@ from cxr.core.files import read_json, scratch_folder
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import planes_of_side, read_table
 from cxr.core.records import Result, from_json
-from cxr.evaluation.reporting.format import FINE_CHANGE, NUMBER
-from cxr.evaluation.screening_model import MAX_BYTES, model_files
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import (
+    FINE_CHANGE,
+    NUMBER,
     Floats,
     Interval,
     percentile,
@@ -29,6 +29,7 @@ from cxr.evaluation.stats.intervals import (
     weighted_mean,
 )
 from cxr.evaluation.unseen import UnseenHospitals
+from cxr.evaluation.write import MAX_BYTES, model_files
 from cxr.inference.decisions import PIXEL_DIGITS
 from cxr.inference.gate import GATE_FILE
 from cxr.inference.model_folder import ScreeningModel

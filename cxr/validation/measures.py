@@ -9,13 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from cxr.evaluation.stats.calibration import BINS, calibration_error, null_errors
-from cxr.evaluation.stats.classification import (
-    Predictions,
-    class_metrics,
-    delong,
-    delong_interval,
-    overall_metrics,
-)
+from cxr.evaluation.stats.classification import Predictions, class_metrics, delong, delong_interval, overall_metrics
 from cxr.evaluation.stats.intervals import (
     LEVEL,
     UNDEFINED,

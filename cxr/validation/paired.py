@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.core.errors import DataError
-from cxr.evaluation.stats.classification import SMALLEST, Predictions
-from cxr.evaluation.stats.comparison import Comparison, compare_models
+from cxr.evaluation.stats.classification import SMALLEST, Comparison, Predictions, compare_models
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.inference.outputs import SavedOutputs
 from cxr.validation.external import ALL, REPORT_FORM, UNSEEN, Question, cases_of, meanings_for

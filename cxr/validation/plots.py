@@ -115,7 +115,7 @@ def _unit(axes: "Axes", across: str, up: str) -> None:
 
 def _words(network: NetworkEvaluation, metric: str, name: str) -> str:
     """Return a figure of the believed files as `0.912 [0.885, 0.931]`."""
-    from cxr.evaluation.reporting.format import NUMBER
+    from cxr.evaluation.stats.intervals import NUMBER
 
     (one,) = (one for one in network.sets if (one.files, one.by) == (network.believed, ""))
     return NUMBER.interval(by_key(one.figures)[(metric, name, None)].value)

@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from cxr.core.pages import RESEARCH_ONLY, markdown_table
 from cxr.core.redcap import FieldType, RedcapField, record_id, write_redcap
-from cxr.evaluation.reporting.format import (
+from cxr.evaluation.stats.calibration import ReliabilityBin
+from cxr.evaluation.stats.classification import Comparison
+from cxr.evaluation.stats.intervals import (
     BARE_PERCENT,
     FINE_NUMBER,
     NOT_DEFINED,
     NUMBER,
     PERCENT,
     POINTS,
-    RESEARCH_ONLY,
+    Interval,
     Notation,
     above_or_below,
-    markdown_table,
     p_value,
 )
-from cxr.evaluation.stats.calibration import ReliabilityBin
-from cxr.evaluation.stats.comparison import Comparison
-from cxr.evaluation.stats.intervals import Interval
 from cxr.inference.decisions import decision_words
 from cxr.validation.external import (
     ALL,

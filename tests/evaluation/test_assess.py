@@ -14,8 +14,7 @@ from cxr.dataset.audits import AuditedRelease
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS, SplitReport
 from cxr.dataset.duplicates import LABEL_CONFLICTS
 from cxr.evaluation.assess import assess_model, read_inputs, with_lungs
-from cxr.evaluation.stats.classification import measure
-from cxr.evaluation.stats.comparison import compare_models
+from cxr.evaluation.stats.classification import compare_models, measure
 from cxr.evaluation.stats.intervals import Interval
 from cxr.inference.lungs import load_lungs
 from tests.evaluation.cases import planes, split_table

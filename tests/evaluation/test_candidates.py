@@ -8,8 +8,14 @@ import pytest
 
 from cxr.core.errors import DataError, ModelError, ParamsError
 from cxr.core.image import pixels_digest
-from cxr.evaluation.candidates import EvaluateParams, fit_on_validation, judge_images, read_candidate
-from cxr.evaluation.screening_model import choose, choose_fast
+from cxr.evaluation.candidates import (
+    EvaluateParams,
+    choose,
+    choose_fast,
+    fit_on_validation,
+    judge_images,
+    read_candidate,
+)
 from cxr.inference.decisions import disagreeing, parse_decisions
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
 from cxr.inference.gate import FLAGS, Flag, Sign, load_gate, unjudged

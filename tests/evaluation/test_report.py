@@ -24,8 +24,8 @@ from cxr.evaluation.report import (
     top_metrics,
     verdict,
 )
-from cxr.evaluation.reporting.render import render_markdown
-from cxr.evaluation.stats.comparison import compare_models
+from cxr.evaluation.reporting.page import render_markdown
+from cxr.evaluation.stats.classification import compare_models
 from cxr.evaluation.stats.intervals import Interval
 from tests.evaluation.cases import CLASSES, PREDICTED, TRUTH, candidate, probabilities
 from tests.evaluation.reporting.fake import report

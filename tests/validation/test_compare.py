@@ -9,9 +9,9 @@ from cxr.core.errors import DataError, ModelError
 from cxr.core.files import read_json, write_json
 from cxr.core.image import pixels_digest
 from cxr.core.manifest import write_images, write_table
-from cxr.evaluation.screening_model import MAX_BYTES
 from cxr.evaluation.stats.classification import Predictions
 from cxr.evaluation.stats.intervals import Interval
+from cxr.evaluation.write import MAX_BYTES
 from cxr.inference.decisions import parse_decisions
 from cxr.inference.model_folder import load_model, packaged_folder
 from cxr.validation.compare import (

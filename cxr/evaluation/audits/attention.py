@@ -11,8 +11,7 @@ from cxr.core.files import scratch_folder
 from cxr.core.image import Masks, Plane
 from cxr.core.records import AuditRecord, Result
 from cxr.evaluation.audits.subject import AuditData, NetworkAudit, Subject
-from cxr.evaluation.reporting.format import HUNDREDTHS
-from cxr.evaluation.stats.intervals import rounded
+from cxr.evaluation.stats.intervals import HUNDREDTHS, rounded
 from cxr.inference.network import NETWORK_FILE, LinearHead, Maps, Network, class_maps, openvino_module, read_linear_head
 from cxr.inference.outputs import SavedOutputs
 

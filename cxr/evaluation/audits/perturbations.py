@@ -14,8 +14,7 @@ from cxr.core.image import Masks, Plane, to_plane
 from cxr.core.records import AuditRecord, Result
 from cxr.dataset.appearance import centre_mask
 from cxr.evaluation.audits.subject import FULL, AuditData, ByVariant, NetworkAudit, Subject
-from cxr.evaluation.reporting.format import POINTS, SHARE
-from cxr.evaluation.stats.intervals import DIGITS, Interval, Labels, balanced_accuracy, rounded, score
+from cxr.evaluation.stats.intervals import DIGITS, POINTS, SHARE, Interval, Labels, balanced_accuracy, rounded, score
 
 WHITE = 255
 

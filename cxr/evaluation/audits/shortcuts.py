@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from cxr.core.image import Masks
 from cxr.core.records import AuditRecord, Result, as_json
 from cxr.evaluation.audits.subject import AuditData, NetworkAudit, ShortcutBaseline, Subject, forest
-from cxr.evaluation.reporting.format import SHARE, above_or_below
-from cxr.evaluation.stats.intervals import Interval, Labels, Score, draw_weights, rounded, score
+from cxr.evaluation.stats.intervals import SHARE, Interval, Labels, Score, above_or_below, draw_weights, rounded, score
 from cxr.inference.outputs import SavedOutputs
 
 NEAR_SOURCE_BASELINE = 0.02

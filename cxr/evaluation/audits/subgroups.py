@@ -13,8 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from cxr.core.records import AuditRecord, Result
 from cxr.dataset.appearance import Features
 from cxr.evaluation.audits.subject import MIXED, PAEDIATRIC, AgeBlocks, AuditData, Member, NetworkAudit, Subject
-from cxr.evaluation.reporting.format import POINTS, SHARE
-from cxr.evaluation.stats.intervals import Interval, Labels, interval, wilson
+from cxr.evaluation.stats.intervals import POINTS, SHARE, Interval, Labels, interval, wilson
 from cxr.inference.outputs import SavedOutputs
 
 SMALL = 30  # fewer images: the share says nothing

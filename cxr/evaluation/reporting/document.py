@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 from cxr.core.records import from_json
 from cxr.evaluation.audits.attention import Attention
 from cxr.evaluation.records import ModelReport, Standard
-from cxr.evaluation.reporting.format import CHANGE, NUMBER, PERCENT, Notation
-from cxr.evaluation.stats.intervals import Interval
+from cxr.evaluation.stats.intervals import CHANGE, NUMBER, PERCENT, Interval, Notation
 
 STATUSES = ("reported", "missing", "not applicable")
 

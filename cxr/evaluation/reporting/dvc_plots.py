@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cxr.core.errors import DataError
 from cxr.core.files import write_text
-from cxr.evaluation.reporting.render import vega_library
+from cxr.evaluation.reporting.page import vega_library
 
 TEMPLATE = "tmp/plots_offline.html"  # in .dvc, where Git ignores it
 _PAGE = """<!doctype html>

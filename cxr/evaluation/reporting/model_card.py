@@ -4,26 +4,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cxr.core.files import JsonObject
+from cxr.core.pages import RESEARCH_ONLY, markdown_table
 from cxr.core.records import Result, from_json, parts
 from cxr.evaluation.audits.shortcuts import GainOverBaseline
 from cxr.evaluation.audits.subgroups import HeldOutSource, worst_source
 from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.records import Report, Waiver
 from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
-from cxr.evaluation.reporting.format import FINE_NUMBER, RESEARCH_ONLY, SHARE, markdown_table
-from cxr.evaluation.reporting.network import (
+from cxr.evaluation.reporting.networks import (
     REGIONS,
     answering_blocks,
+    calibration_paragraph,
+    class_table,
     point_blocks,
+    predictive_table,
     referred_paragraph,
     source_blocks,
 )
-from cxr.evaluation.reporting.networks import calibration_paragraph, class_table, predictive_table
-from cxr.evaluation.reporting.overview import out_of_scope_blocks, unseen_blocks
-from cxr.evaluation.reporting.render import markdown, plain
+from cxr.evaluation.reporting.page import markdown, out_of_scope_blocks, plain, unseen_blocks
 from cxr.evaluation.stats.calibration import TestedCalibration
 from cxr.evaluation.stats.classification import ClassMetrics, Metrics
 from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
+from cxr.evaluation.stats.intervals import FINE_NUMBER, SHARE
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
 

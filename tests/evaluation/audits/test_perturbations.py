@@ -3,7 +3,6 @@ import pytest
 
 from cxr.evaluation.audits import perturbations as change
 from cxr.evaluation.audits.perturbations import (
-    FULL,
     Perturbed,
     border_only,
     changes,
@@ -16,6 +15,7 @@ from cxr.evaluation.audits.perturbations import (
     shuffle_patches,
     variants,
 )
+from cxr.evaluation.audits.subject import FULL
 from cxr.evaluation.stats.intervals import balanced_accuracy, draw_weights
 from tests.evaluation.audits.toys import SIDE, marked, noise, reader
 

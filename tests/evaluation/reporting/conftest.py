@@ -1,7 +1,7 @@
 import pytest
 
 from cxr.evaluation.records import Report
-from cxr.evaluation.reporting.render import render_html
+from cxr.evaluation.reporting.page import render_html
 from tests.evaluation.reporting.fake import pictures, report
 
 

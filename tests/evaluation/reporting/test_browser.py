@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from cxr.evaluation.reporting.render import render_html
+from cxr.evaluation.reporting.page import render_html
 from tests.browser import browser, needs_chromium
-from tests.evaluation.reporting.test_render import small
+from tests.evaluation.reporting.test_page import small
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 

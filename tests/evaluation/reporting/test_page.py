@@ -10,7 +10,7 @@ from cxr.core.records import Result, as_json, from_json
 from cxr.evaluation.records import Report
 from cxr.evaluation.reporting.document import STATUSES, standards
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
-from cxr.evaluation.reporting.render import render_html, render_markdown
+from cxr.evaluation.reporting.page import render_html, render_markdown
 from cxr.evaluation.stats.intervals import Interval
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
 from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
