@@ -16,7 +16,7 @@ def main(
     """Undersample every class to the same size; one of each group of equal pixels; no row is ever copied."""
     from cxr.core.manifest import read_table, write_table
     from cxr.core.params import SeedParams, read_params, section, top_level
-    from cxr.dataset.balance import BalanceParams, balance_rows
+    from cxr.dataset.sampling import BalanceParams, balance_rows
 
     values = read_params(params)
     seed, own = top_level(values, SeedParams).seed, section(values, "balance", BalanceParams)

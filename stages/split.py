@@ -23,7 +23,7 @@ def main(
     from cxr.core.records import stop_unless_waived
     from cxr.dataset.audits import audit_split
     from cxr.dataset.audits.splits import read_flow
-    from cxr.dataset.split import SplitParams, assign_splits
+    from cxr.dataset.sampling import SplitParams, assign_splits
 
     values = read_params(params)
     seed, own = top_level(values, SeedParams).seed, section(values, "split", SplitParams)

@@ -7,9 +7,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cxr.core.params import CommonParams, DataParams, Section
-from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
-from cxr.dataset.split import SplitParams
+from cxr.dataset.sampling import BalanceParams, SplitParams
 from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture

@@ -9,11 +9,10 @@ from typer.testing import CliRunner
 from cxr.dataset.appearance import appearance_features, border_features
 from cxr.dataset.audits import audit_release, audit_split
 from cxr.dataset.audits.formats import read_headers
-from cxr.dataset.balance import BalanceParams, balance_rows
 from cxr.dataset.decoding import decode_release
 from cxr.dataset.prepare import DuplicateParams, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
-from cxr.dataset.split import SplitParams, assign_splits
+from cxr.dataset.sampling import BalanceParams, SplitParams, assign_splits, balance_rows
 from cxr.evaluation.audits.subject import describe_baseline, fit_shortcut_baseline
 from cxr.evaluation.stats.intervals import draw_weights
 from cxr.imaging.formats import SUFFIXES

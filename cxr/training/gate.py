@@ -30,10 +30,10 @@ from cxr.inference.network import NETWORK_FILE, NETWORK_WEIGHTS_FILE
 from cxr.models.gate import Whitening, build, with_scores
 from cxr.models.layers import keras, tf
 from cxr.training.devices import environment, make_reproducible
-from cxr.training.export import AGREEMENT, export_network, gflop
 from cxr.training.gate_examples import Pictures, fixed_views, gather, view_batches
 from cxr.training.loop import HISTORY_COLUMNS, EpochLines, History, examples, write_history
 from cxr.training.params import GateParams, LimitParams
+from cxr.training.train import AGREEMENT, export_network, gflop
 
 WARMUP = 0.1  # share of all steps over which the learning rate rises
 ANSWER_BATCH = 64

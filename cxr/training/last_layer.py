@@ -26,9 +26,8 @@ from cxr.inference.network import DESCRIPTION_FILE, LinearHead, Stored
 from cxr.models import TrainParams, architecture
 from cxr.models.layers import keras, network
 from cxr.training.devices import make_reproducible
-from cxr.training.export import gflop
 from cxr.training.loop import HISTORY_FILE, History
-from cxr.training.train import AGREEMENT_PLANES, WEIGHTS_FILE, Trained
+from cxr.training.train import AGREEMENT_PLANES, WEIGHTS_FILE, Trained, gflop
 from cxr.training.transfer import logistic_regression
 
 FOLDS = 5

@@ -28,9 +28,9 @@ from cxr.models.layers import keras, tf
 from cxr.models.lungs import build
 from cxr.training.augmentation import augmented_with_masks
 from cxr.training.devices import environment, make_reproducible
-from cxr.training.export import INNER_AGREEMENT, export_network, gflop, store_half
 from cxr.training.loop import History, Phase, optimise, write_history
 from cxr.training.params import LungParams
+from cxr.training.train import INNER_AGREEMENT, export_network, gflop, store_half
 
 AHEAD = 4
 ANSWER_BATCH = 64

@@ -9,11 +9,10 @@ import pandas as pd
 from cxr.core.files import JsonObject, Track, scratch_folder, untracked
 from cxr.core.manifest import data_fingerprint
 from cxr.core.params import DataParams, SeedParams, section, top_level
-from cxr.dataset.balance import BalanceParams, balance_rows
 from cxr.dataset.decoding import DecodedRelease, decode_release
 from cxr.dataset.prepare import Prepared, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
-from cxr.dataset.split import SplitParams, split_rows
+from cxr.dataset.sampling import BalanceParams, SplitParams, balance_rows, split_rows
 from cxr.evaluation.stats.classification import measure
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import fingerprint, softmax

@@ -5,9 +5,8 @@ from ruamel.yaml import YAML
 
 from cxr.core.errors import ParamsError
 from cxr.core.params import KNOWN_KEYS, TRAINING, CommonParams, SeedParams, read_params, section, top_level, with_values
-from cxr.dataset.balance import BalanceParams
 from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
-from cxr.dataset.split import SplitParams
+from cxr.dataset.sampling import BalanceParams, SplitParams
 from cxr.evaluation.candidates import EvaluateParams, evaluate_params
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture

@@ -15,7 +15,7 @@ def _pinned(pinned_tensorflow):
 
 
 def test_a_gate_of_64_pixels_takes_less_than_ten_million_operations():
-    from cxr.training.export import gflop
+    from cxr.training.train import gflop
 
     assert 0 < gflop(build(128, 64, 0.0)) < 0.01
 

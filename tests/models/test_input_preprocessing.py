@@ -50,7 +50,7 @@ def test_widening_multiplies_the_filters(name):
 @pytest.mark.parametrize("name", ["cnn1", "cnn3"])
 def test_the_export_says_what_keras_says(name, tmp_path):
     from cxr.inference.network import Network
-    from cxr.training.export import assert_agreement, export_network
+    from cxr.training.train import assert_agreement, export_network
 
     model = build(name, standardise=True, margin=0.1, widen=1.5)
     export_network(model, tmp_path)

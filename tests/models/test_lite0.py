@@ -101,7 +101,7 @@ def test_random_weights_carry_the_signal_to_the_end():
 
 
 def folder_of(name, model, models_folder):
-    from cxr.training.export import export_network
+    from cxr.training.train import export_network
 
     folder = models_folder / name
     folder.mkdir()
@@ -114,7 +114,7 @@ def folder_of(name, model, models_folder):
 
 def test_the_export_says_what_keras_says_and_joins_cnn3_of_another_side(pretrained, tmp_path):
     from cxr.inference.ensemble import assert_mean, ensemble, write_ensemble
-    from cxr.training.export import assert_agreement
+    from cxr.training.train import assert_agreement
 
     cnn3 = folder_of("cnn3", build("cnn3", 128, 128, 3, 0.2), tmp_path)
     lite0 = folder_of("lite0", pretrained, tmp_path)

@@ -15,7 +15,7 @@ def _pinned(pinned_tensorflow):
 
 
 def test_a_segmenter_of_96_pixels_takes_less_than_twenty_million_operations_and_few_weights():
-    from cxr.training.export import gflop
+    from cxr.training.train import gflop
 
     model = build(128, 96)
     assert 0 < gflop(model) < 0.02

@@ -72,7 +72,7 @@ def test_the_network_rejects_an_altered_file(bright_and_dark, shared, recipe, tm
 
 def test_an_export_that_disagrees_with_keras_is_refused(bright_and_dark, tmp_path):
     from cxr.inference.network import Network
-    from cxr.training.export import assert_agreement, export_network
+    from cxr.training.train import assert_agreement, export_network
 
     one, other = (build("cnn1", 32, 32, 2, 0.2) for _ in range(2))
     export_network(one, tmp_path)
@@ -139,6 +139,6 @@ def test_the_network_takes_the_plane_and_resizes_it_itself():
     ],
 )
 def test_an_image_costs_what_the_recipes_say(name, side, cost):
-    from cxr.training.export import gflop
+    from cxr.training.train import gflop
 
     assert gflop(build(name, 128, side, 3, 0.2)) == cost

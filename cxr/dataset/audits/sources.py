@@ -25,7 +25,7 @@ from cxr.core.files import Track, untracked
 from cxr.core.manifest import file_numbers
 from cxr.core.process import available_cores
 from cxr.core.records import Audit, AuditRecord, Result
-from cxr.dataset.split import GroupedFolds
+from cxr.dataset.sampling import GroupedFolds
 
 Features = NDArray[np.float64]
 Labels = NDArray[np.str_]

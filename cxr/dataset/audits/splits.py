@@ -13,7 +13,7 @@ from cxr.core.files import read_json
 from cxr.core.manifest import SPLITS, data_fingerprint
 from cxr.core.records import Audit, AuditRecord, Result, from_json
 from cxr.dataset.audits.sources import SourceCount
-from cxr.dataset.split import IDENTITIES, leaks
+from cxr.dataset.sampling import IDENTITIES, leaks
 
 LEAK_ACROSS_SPLITS = Audit("leak_across_splits", "One picture or patient in two splits", fixable=True)
 SPLIT_HYGIENE = Audit("split_hygiene", "Split hygiene", fixable=True)

@@ -18,8 +18,8 @@ from cxr.dataset.audits.splits import (
     sample_flow,
     split_hygiene,
 )
-from cxr.dataset.split import SplitParams, assign_splits
-from tests.dataset.test_split import table_with_families
+from cxr.dataset.sampling import SplitParams, assign_splits
+from tests.dataset.test_sampling import table_with_families
 from tests.tables import manifest
 
 DEFAULT = SplitParams(test=0.2, validation=0.16)
