@@ -35,9 +35,9 @@ _FIRST_UNLIKELY = "\u0600"
 _SIGNS = frozenset("\r\n./\\,;\t")  # of a list or a table; a list of names of one letter, with NUL between, has none
 # What people call the column of the files' names, in the order in which they are looked for.
 PATH_NAMES = ("path", "file", "filename", "file_name", "image")
-WORKBOOK = b"PK\3\4"  # how a zip file begins, which an Excel workbook is
+_WORKBOOK = b"PK\3\4"  # how a zip file begins, which an Excel workbook is
 _WORKBOOKS = (
-    (WORKBOOK, "an Excel workbook or another zip file"),
+    (_WORKBOOK, "an Excel workbook or another zip file"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of the old kind (.xls) or with a password"),
 )
 _QUOTED = re.compile(r'"[^"]*"')
@@ -177,7 +177,7 @@ IsHeader = Callable[[Sequence[str]], bool]
 _DEEPEST = 20  # rows that are not empty, among which a header is looked for: above it people write titles
 
 
-def header_among(rows: Iterable[list[str]], is_header: IsHeader) -> int | None:
+def _header_among(rows: Iterable[list[str]], is_header: IsHeader) -> int | None:
     """Return the place of the header among the first rows of a table; None where none of them is one."""
     filled = ((place, cells) for place, cells in enumerate(rows) if any(map(bare, cells)))
     return next((place for place, cells in islice(filled, _DEEPEST) if is_header(tuple(map(bare, cells)))), None)
@@ -226,7 +226,7 @@ def _with_separator(form: TextForm, head: bytes, is_header: IsHeader) -> TextFor
     """Return the form with the separator that gives a header: a title above it may have none, or another one."""
     lines = codecs.getincrementaldecoder(form.codec)("replace").decode(head).splitlines()
     for separator in (form.separator, *SEPARATORS):
-        if header_among(csv.reader(lines, delimiter=separator), is_header) is not None:
+        if _header_among(csv.reader(lines, delimiter=separator), is_header) is not None:
             return replace(form, separator=separator)
     return form
 
@@ -242,7 +242,7 @@ def table_of(
     """Check rows of cells and give them as a table; see `read_csv` for the rest."""
     every = iter(rows)
     first = list(islice(every, _DEEPEST * 2))
-    above = header_among(first, is_header or holds(required)) or 0
+    above = _header_among(first, is_header or holds(required)) or 0
     numbered = (
         (number, cells)
         for number, cells in enumerate(chain(first[above:], every), start=above + 1)
@@ -402,7 +402,7 @@ def read_table(
     called = str(path) if name is None else name
     try:
         with path.open("rb") as file:
-            is_workbook = file.read(len(WORKBOOK)) == WORKBOOK
+            is_workbook = file.read(len(_WORKBOOK)) == _WORKBOOK
     except OSError as error:
         raise unreadable(called, error) from error
     if is_workbook:
@@ -439,7 +439,7 @@ def _sheet(path: Path, called: str, sheet: str | None, is_header: IsHeader) -> t
 
 def _chosen(sheets: Mapping[str, Rows], is_header: IsHeader) -> tuple[str, Rows]:
     """Return the first sheet with a header; else the first with cells, and else the first."""
-    headed = (name for name, rows in sheets.items() if header_among(rows, is_header) is not None)
+    headed = (name for name, rows in sheets.items() if _header_among(rows, is_header) is not None)
     filled = (name for name, rows in sheets.items() if any(cell for row in rows for cell in row))
     name = next(chain(headed, filled, sheets), "")
     return name, sheets.get(name, [])

@@ -215,7 +215,7 @@ def near_duplicates(table: pd.DataFrame, nearest: NDArray[np.int64]) -> AuditRec
 
     Args:
         table: A manifest.
-        nearest: int64 (n,), as `cxr.dataset.duplicates.nearest_distances` returns them.
+        nearest: int64 (n,), see `Likeness`.
     """
     copies = _counted(table, "duplicate_group")
     edges = np.arange(0, 257, BAR_BITS)

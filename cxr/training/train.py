@@ -71,7 +71,7 @@ def export_network(model: keras.Model, folder: Path) -> None:
     converted = convert_model(_function(model))
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         remove(folder / name)
-    require_room(folder / NETWORK_WEIGHTS_FILE, room_for(model))
+    require_room(folder / NETWORK_WEIGHTS_FILE, _room_for(model))
     with whole_file(folder / NETWORK_FILE) as temporary:
         beside = temporary.with_suffix(".xml")
         openvino.save_model(converted, str(beside), compress_to_fp16=False)
@@ -90,7 +90,7 @@ def store_half(folder: Path) -> None:
                 copy_file(temporary / name, whole)
 
 
-def room_for(model: keras.Model) -> int:
+def _room_for(model: keras.Model) -> int:
     """Return more bytes than the weights take in a file, whatever its format."""
     return 4 * int(model.count_params()) + 4096 * len(model.weights) + 65536
 
@@ -283,7 +283,7 @@ def write_trained(folder: Path, trained: Trained, plane: PlaneRule, stored: Stor
         ModelError: The export does not agree with Keras.
     """
     make_folder(folder)
-    require_room(folder / WEIGHTS_FILE, room_for(trained.model))
+    require_room(folder / WEIGHTS_FILE, _room_for(trained.model))
     # Without the optimizer: its state triples the file, and with it the bytes would depend on how training went.
     with guarded(folder / WEIGHTS_FILE):
         trained.model.save_weights(folder / WEIGHTS_FILE)

@@ -82,7 +82,7 @@ def permutation_p(features: Features, labels: Labels, groups: Groups, seed: int)
     because only groups can be exchanged (Ojala and Garriga 2010), and on 2,000 groups at most.
     """
     _, first = np.unique(groups, return_index=True)
-    first = at_most(first, MOST_ROWS, seed)
+    first = _at_most(first, MOST_ROWS, seed)
     tree = DecisionTreeClassifier(max_depth=4, class_weight="balanced", random_state=seed)
     folds = StratifiedKFold(TEST_FOLDS, shuffle=True, random_state=seed)
     with parallel_config("threading", n_jobs=available_cores()):  # no figure depends on how many there are
@@ -98,7 +98,7 @@ def permutation_p(features: Features, labels: Labels, groups: Groups, seed: int)
     return float(p)
 
 
-def at_most(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+def _at_most(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
     """Return the rows, in order; where there are more than `count`, so many that are drawn: the rest says no more."""
     if len(rows) <= count:
         return rows
@@ -428,7 +428,7 @@ def _rows_of_both(
 
 
 def _auc(features: Features, first: NDArray[np.bool_], groups: Groups, rows: NDArray[np.int64], seed: int) -> float:
-    rows = at_most(rows, MOST_ROWS, seed)
+    rows = _at_most(rows, MOST_ROWS, seed)
     forest = RandomForestClassifier(
         100, class_weight="balanced", min_samples_leaf=3, random_state=seed, n_jobs=available_cores()
     )

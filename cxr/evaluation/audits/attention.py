@@ -160,7 +160,7 @@ def enrichment(test: SavedOutputs, maps: Maps, masks: Masks) -> tuple[Enrichment
     return tuple(rows)
 
 
-class AttentionAudit(NetworkAudit[Attention]):
+class _AttentionAudit(NetworkAudit[Attention]):
     """Do class activation maps depend on what was learned, and do they lie in the lungs?"""
 
     def measure(self, subject: Subject, data: AuditData) -> Attention:
@@ -196,4 +196,4 @@ class AttentionAudit(NetworkAudit[Attention]):
         return self.record(result, found, limit, figures, model)
 
 
-ATTENTION = AttentionAudit("attention", "Class activation maps", fixable=False)
+ATTENTION = _AttentionAudit("attention", "Class activation maps", fixable=False)

@@ -303,7 +303,7 @@ def measure_robustness(truth: Labels, answers: ByVariant) -> tuple[Perturbed, ..
     return tuple(rows)
 
 
-class RobustnessAudit(NetworkAudit[tuple[Perturbed, ...]]):
+class _RobustnessAudit(NetworkAudit[tuple[Perturbed, ...]]):
     """Do answers survive changes that a radiologist would not mind?"""
 
     def measure(self, subject: Subject, _data: AuditData) -> tuple[Perturbed, ...]:
@@ -326,7 +326,7 @@ class RobustnessAudit(NetworkAudit[tuple[Perturbed, ...]]):
         )
 
 
-ROBUSTNESS = RobustnessAudit("robustness", "Robustness to benign changes", fixable=False)
+ROBUSTNESS = _RobustnessAudit("robustness", "Robustness to benign changes", fixable=False)
 
 
 LEAST_DEPENDENCE = 0.5
@@ -346,7 +346,7 @@ class LungDependence:
     and not for want of lungs.
 
     Attributes:
-        regions: How the lungs were found, see `variants.Regions`.
+        regions: How the lungs were found, see `Regions`.
         full: On the whole pictures.
         lungs_blacked: Without the lungs.
         border_only: From the border alone.
@@ -369,7 +369,7 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
     Args:
         truth: int64 (n,), class numbers.
         answers: Of the network, by variant.
-        how: How the lungs were found, see `variants.Regions`.
+        how: How the lungs were found, see `Regions`.
         weights: Of the bootstrap, float64 (draws, n).
     """
     scores = {name: score(truth, answers[name], weights) for name in REGIONS}
@@ -384,7 +384,7 @@ def dependence(truth: Labels, answers: ByVariant, how: str, weights: NDArray[np.
     )
 
 
-class LungDependenceAudit(NetworkAudit[LungDependence]):
+class _LungDependenceAudit(NetworkAudit[LungDependence]):
     """What is left of a network's accuracy without the lungs?"""
 
     def measure(self, subject: Subject, data: AuditData) -> LungDependence:
@@ -413,7 +413,7 @@ class LungDependenceAudit(NetworkAudit[LungDependence]):
         return self.record(result, found, limit, figures, model)
 
 
-LUNG_DEPENDENCE = LungDependenceAudit("lung_dependence", "Dependence on the lungs", fixable=False)
+LUNG_DEPENDENCE = _LungDependenceAudit("lung_dependence", "Dependence on the lungs", fixable=False)
 
 
 ABOVE_CHANCE = 0.15
@@ -469,7 +469,7 @@ def frequencies(truth: Labels, answers: ByVariant) -> tuple[Filtered, ...]:
     )
 
 
-class TextureAudit(NetworkAudit[Texture]):
+class _TextureAudit(NetworkAudit[Texture]):
     """Is texture enough for a network, without anatomy?"""
 
     def measure(self, subject: Subject, data: AuditData) -> Texture:
@@ -492,4 +492,4 @@ class TextureAudit(NetworkAudit[Texture]):
         )
 
 
-TEXTURE = TextureAudit("texture", "Patch shuffling", fixable=False)
+TEXTURE = _TextureAudit("texture", "Patch shuffling", fixable=False)

@@ -27,7 +27,7 @@ class SourceAgainstNetwork:
     accuracy: float
 
 
-class SourceOracleAudit(NetworkAudit[SourceAgainstNetwork]):
+class _SourceOracleAudit(NetworkAudit[SourceAgainstNetwork]):
     """Is knowing only the source of an image as good as the network?"""
 
     def measure(self, subject: Subject, data: AuditData) -> SourceAgainstNetwork:
@@ -56,7 +56,7 @@ class SourceOracleAudit(NetworkAudit[SourceAgainstNetwork]):
         return self.record(result, found, limit, {"oracle": source, "accuracy": rounded(accuracy)}, model)
 
 
-SOURCE_ORACLE = SourceOracleAudit("source_oracle", "Source oracle", fixable=False)
+SOURCE_ORACLE = _SourceOracleAudit("source_oracle", "Source oracle", fixable=False)
 
 
 LEAST_IMAGES = 100  # of a class: below, the interval of a gain is wider than what is asked
@@ -124,7 +124,7 @@ def _result(figures: JudgedGain) -> Result:
     return Result.WARN if above.value < LEAST_GAIN else Result.PASS
 
 
-class AppearanceFloorAudit(NetworkAudit[JudgedGain]):
+class _AppearanceFloorAudit(NetworkAudit[JudgedGain]):
     """Does a network rise above what overall grey alone gives?"""
 
     def measure(self, subject: Subject, data: AuditData) -> JudgedGain:
@@ -152,7 +152,7 @@ class AppearanceFloorAudit(NetworkAudit[JudgedGain]):
         return self.record(result, f"{found}.", limit, as_json(gain) | {"smallest_class": smallest}, model)
 
 
-APPEARANCE_FLOOR = AppearanceFloorAudit("appearance_floor", "Lift over the appearance floor", fixable=True)
+APPEARANCE_FLOOR = _AppearanceFloorAudit("appearance_floor", "Lift over the appearance floor", fixable=True)
 
 
 ABOVE_CHANCE = 0.10  # some five standard errors at 240 images a class
@@ -166,7 +166,7 @@ class BorderBaseline:
     chance: float
 
 
-class FrameProbeAudit(NetworkAudit[BorderBaseline]):
+class _FrameProbeAudit(NetworkAudit[BorderBaseline]):
     """Can classes be told from the border of the picture, where hardly any lung is?"""
 
     def measure(self, _subject: Subject, data: AuditData) -> BorderBaseline:
@@ -186,7 +186,7 @@ class FrameProbeAudit(NetworkAudit[BorderBaseline]):
         )
 
 
-FRAME_PROBE = FrameProbeAudit("frame_probe", "Frame-only probe", fixable=False, per_network=False)
+FRAME_PROBE = _FrameProbeAudit("frame_probe", "Frame-only probe", fixable=False, per_network=False)
 
 
 MADE = {False: "the lung mask", True: "the lungs that the segmenter finds"}
@@ -237,7 +237,7 @@ def shape_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([mask.mean(), height / width, rows.mean() / side, columns.mean() / side])
 
 
-class MaskShapeAudit(NetworkAudit[MaskShape]):
+class _MaskShapeAudit(NetworkAudit[MaskShape]):
     """Can classes be told from the shape of the lung masks, without the picture?"""
 
     def measure(self, _subject: Subject, data: AuditData) -> MaskShape:
@@ -264,4 +264,4 @@ class MaskShapeAudit(NetworkAudit[MaskShape]):
         )
 
 
-MASK_SHAPE = MaskShapeAudit("mask_shape", "Shape of the lung masks", fixable=False, per_network=False)
+MASK_SHAPE = _MaskShapeAudit("mask_shape", "Shape of the lung masks", fixable=False, per_network=False)

@@ -200,7 +200,7 @@ def _sentence(figures: AgeGap, recall_gap: Interval, specificity_gap: Interval, 
     )
 
 
-class ChildrenAdultsAudit(NetworkAudit[AgeGap | None]):
+class _ChildrenAdultsAudit(NetworkAudit[AgeGap | None]):
     """Is a network as good on children as on adults?"""
 
     def measure(self, subject: Subject, data: AuditData) -> AgeGap | None:
@@ -231,7 +231,7 @@ class ChildrenAdultsAudit(NetworkAudit[AgeGap | None]):
         return self.record(result, found, limit, figures or {}, model)
 
 
-CHILDREN_ADULTS = ChildrenAdultsAudit("children_adults", "Children against adults", fixable=False)
+CHILDREN_ADULTS = _ChildrenAdultsAudit("children_adults", "Children against adults", fixable=False)
 
 
 LARGEST_LOSS = 0.10
@@ -351,7 +351,7 @@ def _source_row(source: str, right: NDArray[np.bool_], inside: NDArray[np.bool_]
     )
 
 
-class LeaveSourceOutAudit(NetworkAudit[LeftOut]):
+class _LeaveSourceOutAudit(NetworkAudit[LeftOut]):
     """Does a network recognise a class in a collection that it has not learned from?"""
 
     def measure(self, subject: Subject, data: AuditData) -> LeftOut:
@@ -386,4 +386,4 @@ class LeaveSourceOutAudit(NetworkAudit[LeftOut]):
         return self.record(result, found, limit, values, model)
 
 
-LEAVE_SOURCE_OUT = LeaveSourceOutAudit("leave_source_out", "Leave one source out", fixable=False)
+LEAVE_SOURCE_OUT = _LeaveSourceOutAudit("leave_source_out", "Leave one source out", fixable=False)

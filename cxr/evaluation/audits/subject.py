@@ -323,9 +323,9 @@ class Subject:
         model: Loaded from its folder.
         outputs: What it said of all images of the split table.
         screening: Whether it was chosen for screening.
-        refits: Answers of the same architecture trained again without each source, see `leave_source_out.refitted`;
+        refits: Answers of the same architecture trained again without each source, see `subgroups.refitted`;
             None where only its head can be fitted again.
-        answers: Its answers to the altered test images, see `variants.predict_variants`.
+        answers: Its answers to the altered test images, see `perturbations.predict_variants`.
     """
 
     model: ScreeningModel

@@ -162,7 +162,7 @@ LR_MINUS = "LR\N{MINUS SIGN}"
 SMALL = 30  # images; a share of fewer says little
 
 
-def class_blocks(model: ModelReport) -> list[Block]:
+def _class_blocks(model: ModelReport) -> list[Block]:
     """Confusion matrix, and figures of each class; of the network that screens, the first of them stand above."""
     if model.screening:
         return [confusion_table(model), predictive_table(model.classes)]
@@ -225,19 +225,19 @@ def _confused(images: int, share: float | None) -> Cell:
     return Cell(tuple(words), "number", share)
 
 
-def curve_blocks(model: ModelReport, place: str) -> list[Block]:
+def _curve_blocks(model: ModelReport, place: str) -> list[Block]:
     """ROC and precision against recall, one line for each class."""
     if not model.roc or not model.pr:
         return [not_measured("ROC and precision curves")]
     return [Grid((roc_chart(place, model.roc), precision_chart(place, model.pr)))]
 
 
-def distribution_blocks(model: ModelReport, place: str) -> list[Block]:
+def _distribution_blocks(model: ModelReport, place: str) -> list[Block]:
     """How the probability of each class is spread over the images of each true class."""
     return [Grid(tuple(distribution_charts(place, model.distributions)))]
 
 
-def calibration_blocks(model: ModelReport, place: str) -> list[Block]:
+def _calibration_blocks(model: ModelReport, place: str) -> list[Block]:
     """Before and after the temperature, and reliability."""
     found = model.calibration
     verdict = calibration_paragraph(found.temperature, found.after, found.distinguishable)
@@ -618,12 +618,12 @@ class _Part:
 
 
 PARTS = (
-    _Part("classes", "Class by class", lambda model, _: class_blocks(model), folded=False),
-    _Part("curves", "ROC and precision", curve_blocks, folded=False),
+    _Part("classes", "Class by class", lambda model, _: _class_blocks(model), folded=False),
+    _Part("curves", "ROC and precision", _curve_blocks, folded=False),
     _Part("points", "Operating points", lambda model, _: point_blocks(model.operating_points), folded=False),
     _Part("answering", "What it refers and rejects", lambda model, _: answering_blocks(model.answering), False),
-    _Part("calibration", "Calibration", calibration_blocks),
-    _Part("distributions", "Probabilities by true class", distribution_blocks),
+    _Part("calibration", "Calibration", _calibration_blocks),
+    _Part("distributions", "Probabilities by true class", _distribution_blocks),
     _Part("benefit", "Decision curve", _decision_curve_blocks),
     _Part("abstention", "Prediction sets and error by coverage", _abstention_blocks),
     _Part("subgroups", "Subgroups", lambda model, _: _subgroup_blocks(model)),
@@ -644,7 +644,7 @@ def each_model_section(report: Report) -> Section:
 def _model_fold(model: ModelReport) -> Fold:
     place = slug(model.name)
     blocks = [block for part in PARTS if model.screening for block in _part_blocks(part, model, place)]
-    brief = [*class_blocks(model), *curve_blocks(model, place)]
+    brief = [*_class_blocks(model), *_curve_blocks(model, place)]
     accuracy = interval_pieces(model.metrics.balanced_accuracy)
     title = (f"{name_of(model)}: balanced accuracy ", *accuracy)
     return Fold(place, title, tuple(blocks or brief), open=model.screening)

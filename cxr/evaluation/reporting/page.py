@@ -52,7 +52,7 @@ from cxr.evaluation.reporting.networks import (
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
 
 
-def data_section(report: Report) -> Section:
+def _data_section(report: Report) -> Section:
     """Flow of the images, classes by split, classes by source."""
     data = report.data
     flow = _flow(report.flow, list(data.classes)) if report.flow else not_measured("Flow of the images")
@@ -130,7 +130,7 @@ def _unseen_row(one: UnseenFilms) -> list[Cell]:
     return [text(one.hospital or "all"), text(one.label), count(one.n), *map(interval, shares)]
 
 
-def unseen_section(report: Report) -> Section | None:
+def _unseen_section(report: Report) -> Section | None:
     """Hospitals that were left out of training, where any was."""
     if report.unseen is None:
         return None
@@ -153,14 +153,14 @@ def _out_of_scope_row(one: OutOfScopeFilms) -> list[Cell]:
     return [text(one.label), text(one.source or "unknown"), count(one.n), *map(interval, shares)]
 
 
-def out_of_scope_section(report: Report) -> Section | None:
+def _out_of_scope_section(report: Report) -> Section | None:
     """Films of no class, where the network that screens was asked about any."""
     if not report.out_of_scope:
         return None
     return Section("out-of-scope", "Films of no class", out_of_scope_blocks(report.out_of_scope))
 
 
-def audits_section(report: Report) -> Section:
+def _audits_section(report: Report) -> Section:
     """All audits, in the order of the stages: failures and warnings in sight, the others in a fold."""
     worrying = [one for one in report.audits if one.result in (Result.FAIL, Result.WARN)]
     others = [one for one in report.audits if one not in worrying]
@@ -238,7 +238,7 @@ class PageHead:
     images: tuple[Piece, ...]
 
 
-def page_head(report: Report) -> PageHead:
+def _page_head(report: Report) -> PageHead:
     """Return headline, sentences, permanent banner and waivers."""
     verdict, data = report.verdict, report.data
     phantoms = [_phantoms(data)] if data.synthetic_images else []
@@ -266,7 +266,7 @@ def _count(number: int) -> Printed:
     return Printed(number, f"{number:,}")
 
 
-def reproducibility_section(report: Report) -> Section:
+def _reproducibility_section(report: Report) -> Section:
     """Commit, data, networks, versions, params."""
     found = report.reproducibility
     commit = found.commit or "not in a commit; the params and the data below still name the run"
@@ -285,7 +285,7 @@ def reproducibility_section(report: Report) -> Section:
     )
 
 
-def standards_section(report: Report) -> Section:
+def _standards_section(report: Report) -> Section:
     """How many items of each reporting standard are reported."""
     words = Paragraph(
         (
@@ -303,7 +303,7 @@ def _counted(standard: Standard) -> tuple[Piece, ...]:
     return tuple(pieces[:-1])
 
 
-def limitations_section(report: Report) -> Section:
+def _limitations_section(report: Report) -> Section:
     """What is known to be wrong or absent."""
     return Section("limitations", "Known limitations", [Points(tuple((one,) for one in report.limitations))])
 
@@ -316,19 +316,19 @@ def sections(report: Report, pictures: Pictures, whole: bool = True) -> list[Sec
         pictures: Image and heat map as PNG by model and file.
         whole: False for what stands in Markdown, without pictures.
     """
-    elsewhere = (unseen_section(report), out_of_scope_section(report))
+    elsewhere = (_unseen_section(report), _out_of_scope_section(report))
     return [
         *(section for section in elsewhere if section),
         models_section(report),
-        audits_section(report),
-        data_section(report),
+        _audits_section(report),
+        _data_section(report),
         each_model_section(report),
         learning_section(report),
         comparisons_section(report),
         *([errors_section(report, pictures)] if whole else []),
-        reproducibility_section(report),
-        standards_section(report),
-        limitations_section(report),
+        _reproducibility_section(report),
+        _standards_section(report),
+        _limitations_section(report),
     ]
 
 
@@ -351,7 +351,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
         style=Markup(_resource("report.css")),
         scripts=[Markup(script) for script in scripts],
         config=CONFIG,
-        head=page_head(report),
+        head=_page_head(report),
         research=RESEARCH_ONLY,
         sections=sections(report, pictures),
     )
@@ -417,7 +417,7 @@ def vega_library() -> str:
 
 def render_markdown(report: Report) -> str:
     """Return the report as Markdown; the page beside it has charts and pictures."""
-    top = page_head(report)
+    top = _page_head(report)
     lines = [f"# {plain((report.title,))}", f"**{plain((top.headline,))}**"]
     lines.append(" ".join([plain(top.badge.pieces).capitalize() + ".", *(plain((one,)) for one in top.sentences)]))
     lines += [f"> {plain(one)}" for one in top.banner]
