@@ -1,8 +1,10 @@
 """Who may import whom: docs/architecture.md, checked."""
 
+from graphlib import TopologicalSorter
+
 import pytest
 
-from tests.imports import ROOT, imported_modules
+from tests.imports import ROOT, imported_modules, module_file
 
 MAY_IMPORT = {
     "": {"core", "imaging", "inference", "screening"},
@@ -66,3 +68,9 @@ def test_tensorflow_stays_in_training_and_models(path):
 def test_nothing_imports_stages():
     for path in files():
         assert "import stages" not in (ROOT / path).read_text()
+
+
+def test_no_module_imports_itself_through_others_not_even_within_a_function():
+    graph = {path: {module_file(name) for name in imported_modules(path)} - {None, path} for path in files()}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+    assert set(order) == set(files())
