@@ -20,15 +20,15 @@ def perceptual_hashes(planes: Plane) -> NDArray[np.bool_]:
     Args:
         planes: uint8 (n, side, side).
     """
-    mirrored = np.ascontiguousarray(planes[:, :, ::-1])
-    return np.stack([_hashes(planes), _hashes(mirrored)], axis=1)
-
-
-def _hashes(planes: Plane) -> NDArray[np.bool_]:
-    """Tell for each of the lowest frequencies whether it is above their median."""
     reduced = np.zeros((len(planes), REDUCED, REDUCED), np.float64)
     for row, plane in enumerate(planes):
         reduced[row] = np.asarray(Image.fromarray(plane).resize((REDUCED, REDUCED), Image.Resampling.LANCZOS))
-    low = dct(dct(reduced, axis=1)[:, :SIDE], axis=2)[:, :, :SIDE].reshape(len(planes), BITS)
+    # The filter is symmetric: the mirror image of the reduced picture is the mirrored picture, reduced.
+    return np.stack([_hashes(reduced), _hashes(np.ascontiguousarray(reduced[:, :, ::-1]))], axis=1)
+
+
+def _hashes(reduced: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell for each of the lowest frequencies whether it is above their median."""
+    low = dct(dct(reduced, axis=1)[:, :SIDE], axis=2)[:, :, :SIDE].reshape(len(reduced), BITS)
     above: NDArray[np.bool_] = low > np.median(low, axis=1, keepdims=True)
     return above
