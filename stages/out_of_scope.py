@@ -20,6 +20,7 @@ def main(
     from cxr.core.files import make_folder, scratch_folder
     from cxr.core.manifest import MANIFEST_FILE, write_planes, write_table
     from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
+    from cxr.core.process import worker_processes
     from cxr.dataset.decoding import decode_release
     from cxr.dataset.prepare import OutOfScopeParams, PrepareParams, films_of_no_class, prepare_table
     from cxr.dataset.release import read_patients, read_release, read_sources
@@ -35,7 +36,8 @@ def main(
 
     make_folder(output)
     with scratch_folder(output) as scratch:
-        decoded = decode_release(data, images, [small, *sorted({*sides.values()} - {small})], scratch, bars)
+        with worker_processes(sum(map(len, images.values()))) as each:
+            decoded = decode_release(data, images, [small, *sorted({*sides.values()} - {small})], scratch, bars, each)
         prepared = prepare_table(decoded, read_sources(data), read_patients(data), prepare, bars)
 
         write_planes(output, decoded.planes, sides)

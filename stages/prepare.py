@@ -23,6 +23,7 @@ def main(
     from cxr.core.files import make_folder, scratch_folder, write_json
     from cxr.core.manifest import MANIFEST_FILE, MASKS_FILE, RULE_FILE, write_images, write_planes, write_table
     from cxr.core.params import DataParams, plane_sides, read_params, section, top_level
+    from cxr.core.process import worker_processes
     from cxr.core.records import as_json, stop_unless_waived
     from cxr.dataset.audits import audit_release
     from cxr.dataset.audits.formats import HEADERS_FILE, read_headers
@@ -49,10 +50,12 @@ def main(
 
     make_folder(output)
     with scratch_folder(output) as scratch:
-        decoded = decode_release(data, images, [small, *sorted({*sides.values()} - {small})], scratch, bars)
+        with worker_processes(sum(map(len, images.values()))) as each:
+            decoded = decode_release(data, images, [small, *sorted({*sides.values()} - {small})], scratch, bars, each)
+            files = [item.file for item in decoded.files if not item.error]
+            headers, masks = read_headers(data, files, bars, each), find_masks(release, files)
+            lungs = read_masks(data, masks["mask"].tolist(), small, scratch, bars, each)
         prepared = prepare_table(decoded, read_sources(data), read_patients(data), own, bars)
-        files = prepared.table["file"].tolist()
-        headers, masks = read_headers(data, files, bars), find_masks(release, files)
         discarded = {label: len(release.images[label]) for label in own.discard if label in release.images}
         labels = {item.file: item.label for item in decoded.files}
         audited = audit_release(prepared, headers, labels, discarded, own.waivers, bars)
@@ -65,7 +68,7 @@ def main(
         write_table(output / MANIFEST_FILE, prepared.table)
         write_table(output / HEADERS_FILE, headers)
         write_table(output / MASKS_TABLE, masks)
-        write_images(output / MASKS_FILE, read_masks(data, masks["mask"].tolist(), small, bars))
+        write_images(output / MASKS_FILE, lungs)
 
 
 if __name__ == "__main__":

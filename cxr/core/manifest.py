@@ -1,6 +1,7 @@
 """The table that the stages hand on, one row an image; the array that `index` points into; the data's fingerprint."""
 
 import hashlib
+import mmap
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -174,3 +175,13 @@ def write_images(path: Path, images: Plane) -> None:
     with whole_file(path) as temporary, temporary.open("w+b") as file:
         # Not "wb": into such a file NumPy writes by itself, and loses what the system says when it refuses.
         np.save(file, images)
+    _let_go(images)
+
+
+def _let_go(images: Plane) -> None:
+    """Take what was read of an array on the disk out of memory; the next look reads it again."""
+    base: object = images
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -12,11 +12,12 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from mmap import mmap
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, TypeVar, cast
 
-from cxr.core.errors import LimitError
+from cxr.core.errors import DataError, LimitError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -34,6 +35,55 @@ ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Map(Protocol):
+    """As `map`: gives what a function makes of each item, in their order."""
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A], /) -> Iterator[B]:
+        """Begin; over processes, function and items must be what pickle can send."""
+
+
+FEW = 512  # files that are done before further processes have started
+
+
+@contextmanager
+def worker_processes(files: int, cores: int = 0) -> Iterator[Map]:
+    """Give the map that spreads work on many files over processes; `map` itself where this one is enough.
+
+    Not threads, which wait for one another between two pictures. Started anew, not forked: a fork would inherit the
+    locks of threads that libraries have by now.
+
+    Args:
+        files: How many there are.
+        cores: Processes; 0: as many as this one may use cores.
+
+    Raises:
+        DataError: A process has died.
+    """
+    cores = cores or available_cores()
+    if cores == 1 or files <= FEW:
+        yield map
+        return
+    import multiprocessing  # here, so that screening does without
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield pool.map
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that this one started has died: the system ended it, perhaps for want of memory. End other "
+                "programs, then run the same command again"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 # What Python and the runtimes say of it, in lower case.

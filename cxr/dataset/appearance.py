@@ -12,7 +12,7 @@ Features = NDArray[np.float64]
 
 MARGIN = 0.1  # the frame is this share of the side on each edge
 BORDER_GRID = 11  # its border has 40 blocks
-BLOCK = 16  # planes at a time: they stay in the cache of a core
+BLOCK = 64  # planes at a time: they stay in the cache of a core
 
 
 def appearance_features(planes: Plane) -> Features:

@@ -1,10 +1,6 @@
 """Decode a release once, on all processors: every picture straight into its planes, which lie on the disk."""
 
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,16 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.core.errors import DataError, ImageError
+from cxr.core.errors import ImageError
 from cxr.core.files import Track, guarded, untracked
 from cxr.core.image import ImageFacts, Plane, pixels_digest
-from cxr.core.process import available_cores
+from cxr.core.process import Map
 from cxr.dataset.appearance import Features, appearance_features
 from cxr.dataset.duplicates import BITS, perceptual_hashes
 from cxr.imaging.decode import read_planes
 
 CHUNK = 64  # files of one task: their planes are a few megabytes
-FEW = 512  # files that are decoded before further processes have started
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ def decode_release(
     sides: Sequence[int],
     scratch: Path,
     track: Track = untracked,
-    cores: int = 0,
+    each: Map = map,
 ) -> DecodedRelease:
     """Decode every image once; the result does not depend on the number of processes.
 
@@ -78,10 +73,9 @@ def decode_release(
         sides: Of the planes, each once; digest and hash are those of the first.
         scratch: A folder for the planes, which must stay as long as they are used.
         track: Shows the progress.
-        cores: Processes; 0: as many as this one may use cores.
+        each: From `cxr.core.process.worker_processes`.
 
     Raises:
-        DataError: A process has died.
         OutputError: The disk takes no more.
     """
     files = [(path, label) for label, paths in images.items() for path in paths]
@@ -90,37 +84,12 @@ def decode_release(
         with guarded(path):
             path.touch()
     tasks = [_Task(root, start, files[start : start + CHUNK], arrays) for start in range(0, len(files), CHUNK)]
-    with _processes(cores or available_cores(), len(files)) as pool:
-        done = chain.from_iterable(pool.map(_decode_task, tasks) if pool else map(_decode_task, tasks))
-        found = list(track(done, "decoding", len(files)))
+    found = list(track(chain.from_iterable(each(_decode_task, tasks)), "decoding", len(files)))
     kept = [number for number, one in enumerate(found) if not one.file.error]
     planes = {side: _kept_planes(path, side, kept, len(found)) for side, path in arrays.items()}
     hashes = np.array([found[number].hashes for number in kept], np.bool_).reshape(len(kept), 2, BITS)
     looks = np.array([found[number].looks for number in kept], np.float64)
     return DecodedRelease(tuple(one.file for one in found), planes, hashes, looks)
-
-
-@contextmanager
-def _processes(cores: int, files: int) -> Iterator[ProcessPoolExecutor | None]:
-    """Give processes to decode in; None where this one is enough.
-
-    Not threads, which wait for one another between two pictures. Started anew, not forked: a fork would inherit the
-    locks of threads that libraries have by now.
-    """
-    if cores == 1 or files <= FEW:
-        yield None
-        return
-    with ProcessPoolExecutor(min(cores, -(-files // CHUNK)), multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield pool
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a process that decoded has died: the system ended it, perhaps for want of memory. End other programs, "
-                "then run the same command again"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,19 @@ The perceptual hash is 256 bits that stay nearly the same when a picture is stor
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dct
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from cxr.core.files import Track, untracked
 from cxr.core.image import Plane, to_plane
 from cxr.core.records import Audit, AuditRecord, Result, parts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIDE = 16  # of the low frequencies: at 8, a 2 % crop is as far away as an unrelated radiograph
 BITS = SIDE * SIDE
@@ -31,16 +32,16 @@ def perceptual_hashes(planes: Plane) -> NDArray[np.bool_]:
     Args:
         planes: uint8 (n, side, side).
     """
-    mirrored = np.ascontiguousarray(planes[:, :, ::-1])
-    return np.stack([_hashes(planes), _hashes(mirrored)], axis=1)
-
-
-def _hashes(planes: Plane) -> NDArray[np.bool_]:
-    """Tell for each of the lowest frequencies whether it is above their median."""
     reduced = np.zeros((len(planes), REDUCED, REDUCED), np.float64)
     for row, plane in enumerate(planes):
         reduced[row] = np.asarray(Image.fromarray(plane).resize((REDUCED, REDUCED), Image.Resampling.LANCZOS))
-    low = dct(dct(reduced, axis=1)[:, :SIDE], axis=2)[:, :, :SIDE].reshape(len(planes), BITS)
+    # The filter is symmetric: the mirror image of the reduced picture is the mirrored picture, reduced.
+    return np.stack([_hashes(reduced), _hashes(np.ascontiguousarray(reduced[:, :, ::-1]))], axis=1)
+
+
+def _hashes(reduced: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell for each of the lowest frequencies whether it is above their median."""
+    low = dct(dct(reduced, axis=1)[:, :SIDE], axis=2)[:, :, :SIDE].reshape(len(reduced), BITS)
     above: NDArray[np.bool_] = low > np.median(low, axis=1, keepdims=True)
     return above
 
@@ -151,6 +152,10 @@ def exact_duplicate_pairs(digests: Sequence[str]) -> Pairs:
 
 def group_numbers(count: int, pairs: Pairs) -> NDArray[np.int64]:
     """Return int64 (count,): for each item the smallest index that a chain of pairs connects it to."""
+    # Here, so that the processes which only hash pictures do without.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, component = connected_components(links, directed=False)
     smallest = np.full(count, count, np.int64)
@@ -158,7 +163,7 @@ def group_numbers(count: int, pairs: Pairs) -> NDArray[np.int64]:
     return smallest[component]
 
 
-def leakage_groups(table: pd.DataFrame) -> NDArray[np.int64]:
+def leakage_groups(table: "pd.DataFrame") -> NDArray[np.int64]:
     """Return int64 (rows,): equal for rows that share a duplicate group or a known patient, also by a chain."""
     known = table["patient"].to_numpy() != ""
     keys = [
@@ -199,7 +204,7 @@ class CopyCounts:
     files_by_class: Mapping[str, int]
 
 
-def exact_duplicates(table: pd.DataFrame) -> AuditRecord:
+def exact_duplicates(table: "pd.DataFrame") -> AuditRecord:
     """Count files with equal decoded pixels."""
     copies = _counted(table, "pixels_sha256")
     return EXACT_DUPLICATES.record(
@@ -210,7 +215,7 @@ def exact_duplicates(table: pd.DataFrame) -> AuditRecord:
     )
 
 
-def near_duplicates(table: pd.DataFrame, nearest: NDArray[np.int64]) -> AuditRecord:
+def near_duplicates(table: "pd.DataFrame", nearest: NDArray[np.int64]) -> AuditRecord:
     """Count files that show the same picture, exact copies included.
 
     Args:
@@ -230,7 +235,7 @@ def near_duplicates(table: pd.DataFrame, nearest: NDArray[np.int64]) -> AuditRec
     )
 
 
-def label_conflicts(table: pd.DataFrame) -> AuditRecord:
+def label_conflicts(table: "pd.DataFrame") -> AuditRecord:
     """Look for one picture under two labels."""
     labels = table.groupby("duplicate_group", sort=True)["label"].nunique()
     groups = labels[labels > 1].index
@@ -245,7 +250,7 @@ def label_conflicts(table: pd.DataFrame) -> AuditRecord:
     return LABEL_CONFLICTS.record(result, found, limit, {"groups": len(groups), "files": listed})
 
 
-def _counted(table: pd.DataFrame, column: str) -> CopyCounts:
+def _counted(table: "pd.DataFrame", column: str) -> CopyCounts:
     groups = table.groupby(column, sort=True)["label"].agg(["size", "nunique"])
     several = groups[groups["size"] > 1]
     inside = table[table[column].isin(several.index)]

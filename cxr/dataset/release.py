@@ -1,18 +1,20 @@
 """What lies in a release: class folders with images, masks to leave aside, metadata sheets, sources and patients."""
 
+import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cxr.core.errors import DataError, ImageError
-from cxr.core.files import Track, untracked
+from cxr.core.files import Track, guarded, untracked
 from cxr.core.image import Plane
-from cxr.core.process import available_cores
+from cxr.core.process import Map
 from cxr.core.tabular_files import bare, read_csv, read_table, snake_case
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
@@ -118,9 +120,19 @@ def chosen_classes(release: Release, classes: Sequence[str], discarded: Sequence
 
 
 def _files_below(folder: Path, root: Path) -> list[Path]:
-    files = (path.relative_to(root) for path in folder.rglob("*") if path.is_file())
-    visible = (path for path in files if not any(part.startswith(".") for part in path.parts))
-    return sorted(visible, key=lambda path: path.as_posix())
+    found: list[str] = []
+    folders = [(folder, folder.relative_to(root).as_posix())]
+    while folders:
+        path, name = folders.pop()
+        with os.scandir(path) as entries:  # ten times as fast as Path.rglob
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((path / entry.name, f"{name}/{entry.name}"))
+                elif entry.is_file():
+                    found.append(f"{name}/{entry.name}")
+    return [Path(file) for file in sorted(found)]
 
 
 NAME_COLUMN, SOURCE_COLUMN = "FILE NAME", "URL"
@@ -245,6 +257,7 @@ def _key(stem: str) -> str:
 MASKS_TABLE = "masks.csv"
 IMAGE_FOLDER = "images"
 LUNG = 128  # grey level from which a resized mask counts as lung
+CHUNK = 64  # masks of one task
 
 
 def find_masks(release: Release, files: Sequence[str]) -> "pd.DataFrame":
@@ -263,31 +276,40 @@ def find_masks(release: Release, files: Sequence[str]) -> "pd.DataFrame":
     return pd.DataFrame({"file": list(files), "mask": masks})
 
 
-def read_masks(root: Path, masks: Sequence[str], side: int, track: Track = untracked) -> Plane:
-    """Read masks as planes.
+def read_masks(
+    root: Path, masks: Sequence[str], side: int, scratch: Path, track: Track = untracked, each: Map = map
+) -> Plane:
+    """Read masks as planes, which lie on the disk.
 
     Args:
         root: Of the release.
         masks: As in the column `mask` of `find_masks`.
         side: Pixels.
+        scratch: A folder for the planes, which must stay as long as they are used.
         track: Shows the progress.
+        each: From `cxr.core.process.worker_processes`.
 
     Returns:
-        uint8 (n, side, side), 255 in the lungs, 0 elsewhere and everywhere for an image without mask; of shape
-        (0, side, side) when no image has one.
+        uint8 (n, side, side), read-only, 255 in the lungs, 0 elsewhere and everywhere for an image without mask; of
+        shape (0, side, side) when no image has one.
 
     Raises:
         DataError: A mask cannot be read.
+        OutputError: The disk takes no more.
     """
     if not any(masks):
         return np.zeros((0, side, side), np.uint8)
-    planes = np.zeros((len(masks), side, side), np.uint8)
-    rows = [row for row, mask in enumerate(masks) if mask]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        read = track(pool.map(lambda row: _read(root, masks[row], side), rows), "reading masks", len(rows))
-        for row, plane in zip(rows, read, strict=True):
-            planes[row] = plane
-    return planes
+    tasks = [masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK)]
+    read = chain.from_iterable(each(partial(_read_task, root, side), tasks))
+    path = scratch / "masks.planes"
+    with guarded(path), path.open("wb") as file:
+        for plane in track(read, "reading masks", len(masks)):
+            file.write(plane.data)
+    return np.memmap(path, np.uint8, "r", shape=(len(masks), side, side))
+
+
+def _read_task(root: Path, side: int, masks: Sequence[str]) -> list[Plane]:
+    return [_read(root, mask, side) if mask else np.zeros((side, side), np.uint8) for mask in masks]
 
 
 def _mask_of(root: Path, file: PurePosixPath) -> str:

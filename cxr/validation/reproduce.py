@@ -9,6 +9,7 @@ import pandas as pd
 from cxr.core.files import JsonObject, Track, scratch_folder, untracked
 from cxr.core.manifest import data_fingerprint
 from cxr.core.params import DataParams, SeedParams, section, top_level
+from cxr.core.process import worker_processes
 from cxr.dataset.decoding import DecodedRelease, decode_release
 from cxr.dataset.prepare import Prepared, PrepareParams, prepare_table
 from cxr.dataset.release import chosen_classes, read_patients, read_release, read_sources
@@ -67,7 +68,9 @@ def _prepare_again(
     """Decode the release in `data` with the params `values`, also for `side`; its count is not checked."""
     shared, own = top_level(values, DataParams), section(values, "prepare", PrepareParams)
     images = chosen_classes(read_release(data), shared.classes, own.discard)
-    decoded = decode_release(data, images, list(dict.fromkeys([shared.image.small, side])), scratch, track)
+    with worker_processes(sum(map(len, images.values()))) as each:
+        sides = list(dict.fromkeys([shared.image.small, side]))
+        decoded = decode_release(data, images, sides, scratch, track, each)
     return decoded, prepare_table(decoded, read_sources(data), read_patients(data), own, track)
 
 

@@ -116,8 +116,9 @@ def test_the_nearest_distance_does_not_depend_on_blocks(films, monkeypatch):
     assert compared(stack[:1]).nearest.tolist() == [256]
 
 
-def test_hashes_are_those_of_imagehash_bit_for_bit(films):
-    stack = planes(films)
+@pytest.mark.parametrize("side", [48, 101, 128, 299])
+def test_hashes_are_those_of_imagehash_bit_for_bit(films, side):
+    stack = np.stack([to_plane(film, side) for film in films])
     expected = [
         [imagehash.phash(Image.fromarray(one), 16).hash.ravel() for one in (plane, plane[:, ::-1])] for plane in stack
     ]

@@ -1,3 +1,4 @@
+import concurrent.futures
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -5,9 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr.core import process
 from cxr.core.errors import DataError, ParamsError
 from cxr.core.manifest import COLUMNS, data_fingerprint
+from cxr.core.process import worker_processes
 from cxr.dataset import decoding
+from cxr.dataset import release as releases
+from cxr.dataset.audits import formats
+from cxr.dataset.audits.formats import read_headers
 from cxr.dataset.decoding import decode_release
 from cxr.dataset.prepare import (
     DuplicateParams,
@@ -18,7 +24,7 @@ from cxr.dataset.prepare import (
     films_of_no_class,
     prepare_table,
 )
-from cxr.dataset.release import chosen_classes, read_release
+from cxr.dataset.release import chosen_classes, find_masks, read_masks, read_release
 from cxr.imaging.decode import read_plane
 
 DUPLICATES = DuplicateParams(max_distance=51, min_correlation=0.97)
@@ -50,7 +56,8 @@ def decoded(root, sides, scratch=None, cores=1):
     images = chosen_classes(read_release(root), ("covid", "viral_pneumonia"), ())
     scratch = scratch or root.parent / f"{root.name}-planes"
     scratch.mkdir(exist_ok=True)
-    return decode_release(root, images, sides, scratch, cores=cores)
+    with worker_processes(sum(map(len, images.values())), cores) as each:
+        return decode_release(root, images, sides, scratch, each=each)
 
 
 def test_rows_and_planes_agree_with_the_files(release):
@@ -118,7 +125,7 @@ def test_the_fingerprint_follows_the_pixels_and_not_the_order(release):
 
 def test_no_byte_depends_on_the_number_of_processes(release, tmp_path_factory, monkeypatch):
     (release / "COVID/images/COVID-2.png").write_bytes(b"")
-    monkeypatch.setattr(decoding, "FEW", 1)
+    monkeypatch.setattr(process, "FEW", 1)
     monkeypatch.setattr(decoding, "CHUNK", 2)
     one, three = (decoded(release, [32, 48], tmp_path_factory.mktemp("planes"), cores) for cores in (1, 3))
     assert one.files == three.files
@@ -127,6 +134,24 @@ def test_no_byte_depends_on_the_number_of_processes(release, tmp_path_factory, m
     for side in (32, 48):
         assert one.planes[side].shape == (8, side, side)
         assert np.array_equal(one.planes[side], three.planes[side])
+
+
+def test_headers_and_masks_do_not_depend_on_the_number_of_processes(release, tmp_path_factory, monkeypatch):
+    for module in (formats, releases):
+        monkeypatch.setattr(module, "CHUNK", 2)
+    monkeypatch.setattr(process, "FEW", 1)
+    files = [f"COVID/images/COVID-{number}.png" for number in (0, 1, 2, 3, 9)]
+    masks = find_masks(read_release(release), files)["mask"].tolist()
+    found = []
+    for cores in (1, 2):
+        with worker_processes(len(files), cores) as each:
+            planes = read_masks(release, masks, 16, tmp_path_factory.mktemp("planes"), each=each)
+            found.append((read_headers(release, files, each=each), planes))
+    (headers, planes), (others, other_planes) = found
+    assert headers.equals(others)
+    assert headers["file"].tolist() == files
+    assert planes.shape == (5, 16, 16)
+    assert np.array_equal(planes, other_planes)
 
 
 def test_planes_of_a_side_are_those_that_it_would_have_alone(release, tmp_path_factory):
@@ -156,9 +181,9 @@ def test_a_process_that_dies_is_a_sentence(release, monkeypatch):
         def shutdown(self, **_):
             pass
 
-    monkeypatch.setattr(decoding, "FEW", 1)
-    monkeypatch.setattr(decoding, "ProcessPoolExecutor", Dying)
-    with pytest.raises(DataError, match=r"a process that decoded has died.*run the same command again"):
+    monkeypatch.setattr(process, "FEW", 1)
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Dying)
+    with pytest.raises(DataError, match=r"a process that this one started has died.*run the same command again"):
         decoded(release, [32], cores=2)
 
 

@@ -24,10 +24,10 @@ def release(tmp_path):
 FILES = ["COVID/images/COVID-1.png", "COVID/images/COVID-2.png", "Normal/Normal-1.jpg"]
 
 
-def test_masks_are_found_beside_their_images_and_resized_to_the_plane(release):
+def test_masks_are_found_beside_their_images_and_resized_to_the_plane(release, tmp_path):
     table = find_masks(read_release(release), FILES)
     assert table["mask"].tolist() == ["COVID/masks/COVID-1.png", "", "Normal/masks/Normal-1.png"]
-    masks = read_masks(release, table["mask"].tolist(), 32)
+    masks = read_masks(release, table["mask"].tolist(), 32, tmp_path)
     assert (masks.shape, masks.dtype) == ((3, 32, 32), np.uint8)
     assert set(np.unique(masks)) == {0, 255}
     assert masks[0, :, :16].all()
@@ -36,20 +36,20 @@ def test_masks_are_found_beside_their_images_and_resized_to_the_plane(release):
     assert masks[2, :16].all()
 
 
-def test_a_release_without_masks_gives_an_array_of_no_masks(release):
+def test_a_release_without_masks_gives_an_array_of_no_masks(release, tmp_path):
     for folder in ("COVID", "Normal"):
         for mask in (release / folder / "masks").iterdir():
             mask.unlink()
     table = find_masks(read_release(release), FILES)
     assert (table["mask"] == "").all()
-    assert read_masks(release, table["mask"].tolist(), 32).shape == (0, 32, 32)
+    assert read_masks(release, table["mask"].tolist(), 32, tmp_path).shape == (0, 32, 32)
 
 
-def test_a_broken_mask_is_named(release):
+def test_a_broken_mask_is_named(release, tmp_path):
     (release / "COVID/masks/COVID-1.png").write_bytes(b"")
     table = find_masks(read_release(release), FILES)
     with pytest.raises(DataError, match=r"The mask COVID/masks/COVID-1\.png cannot be read \(empty_file"):
-        read_masks(release, table["mask"].tolist(), 32)
+        read_masks(release, table["mask"].tolist(), 32, tmp_path)
 
 
 @pytest.fixture

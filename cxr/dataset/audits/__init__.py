@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from cxr.core.files import Track, untracked
 from cxr.core.manifest import SPLITS, data_fingerprint
+from cxr.core.process import worker_processes
 from cxr.core.records import Audit, AuditRecord, waive
 from cxr.dataset.audits.formats import (
     FORMAT_LEAK_DECODED,
@@ -100,26 +102,34 @@ def audit_release(
     Raises:
         ParamsError: A waiver names no audit, or gives no reason.
     """
-    # With one thread figures do not depend on the number of cores, and small problems need not wait for each other.
-    with threadpool_limits(limits=1):
-        table, features, groups = prepared.table, prepared.looks, leakage_groups(prepared.table)
-        classes = table["label"].to_numpy(dtype=str)
+    table, features, groups = prepared.table, prepared.looks, leakage_groups(prepared.table)
+    classes = table["label"].to_numpy(dtype=str)
+    with worker_processes(len(table)) as each, threadpool_limits(limits=1):
+        # What takes longest begins now, beside the rest.
+        header_leak = each(_in_one_thread, [partial(format_leak_header, headers, classes, groups, SEED)])
         changes = find_change_points(table, features, groups, SEED, track)
         asked: tuple[Callable[[], AuditRecord], ...] = (
             lambda: exact_duplicates(table),
             lambda: near_duplicates(table, prepared.nearest),
             lambda: label_conflicts(table),
-            lambda: format_leak_header(headers, classes, groups, SEED),
             lambda: format_leak_decoded(list(prepared.images), classes, groups, SEED),
             lambda: class_by_source(table),
             lambda: metadata_consistency(table, features, groups, changes, SEED),
+            lambda: next(header_leak),
         )
         audits = [audit() for audit in track(asked, "auditing", len(asked))]
-        return AuditedRelease(
-            audits=tuple(waive(audits, waivers)),
-            flow=tuple(release_flow(labels, prepared.unreadable, discarded)),
-            change_points=changes,
-        )
+    in_order = [next(one for one in audits if one.id == audit.id) for audit in PREPARE]
+    return AuditedRelease(
+        audits=tuple(waive(in_order, waivers)),
+        flow=tuple(release_flow(labels, prepared.unreadable, discarded)),
+        change_points=changes,
+    )
+
+
+def _in_one_thread(audit: Callable[[], AuditRecord]) -> AuditRecord:
+    """Run an audit so that its figures do not depend on the number of cores, and small problems need not wait."""
+    with threadpool_limits(limits=1):
+        return audit()
 
 
 def audit_split(

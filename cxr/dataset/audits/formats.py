@@ -4,7 +4,8 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from cxr.core.errors import DataError
 from cxr.core.files import Track, untracked
-from cxr.core.process import available_cores
+from cxr.core.process import Map
 from cxr.core.records import Audit, AuditRecord, Result
 from cxr.dataset.audits.sources import Features, Groups, Labels, is_measurable, permutation_p, probe
 from cxr.imaging.formats import HEAD_BYTES, recognise
@@ -140,10 +141,17 @@ HEADER_COLUMNS = [
 ]  # fmt: skip
 # Bits a sample takes in the file, where Pillow's mode does not mean 8.
 _BITS = {"1": 1, "I": 32, "F": 32}
+CHUNK = 256  # files of one task
 
 
-def read_headers(root: Path, files: Sequence[str], track: Track = untracked) -> pd.DataFrame:
-    """Read the header of each of `files`, POSIX paths relative to `root`; `track` shows the progress.
+def read_headers(root: Path, files: Sequence[str], track: Track = untracked, each: Map = map) -> pd.DataFrame:
+    """Read headers.
+
+    Args:
+        root: Of the release.
+        files: POSIX paths relative to it.
+        track: Shows the progress.
+        each: From `cxr.core.process.worker_processes`.
 
     Returns:
         One row a file, in order, with the columns:
@@ -158,10 +166,13 @@ def read_headers(root: Path, files: Sequence[str], track: Track = untracked) -> 
     Raises:
         DataError: A header cannot be read.
     """
-    with ThreadPoolExecutor(available_cores()) as pool:
-        read = pool.map(lambda file: _read(root / file) | {"file": file}, files)
-        rows = list(track(read, "reading headers", len(files)))
-    return pd.DataFrame(rows, columns=HEADER_COLUMNS)
+    tasks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    read = chain.from_iterable(each(partial(_read_task, root), tasks))
+    return pd.DataFrame(list(track(read, "reading headers", len(files))), columns=HEADER_COLUMNS)
+
+
+def _read_task(root: Path, files: Sequence[str]) -> list[Header]:
+    return [_read(root / file) | {"file": file} for file in files]
 
 
 def _read(path: Path) -> Header:
