@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
 from numpy.typing import NDArray
 from scipy.stats.contingency import association
 from sklearn.covariance import LedoitWolf
@@ -23,7 +22,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from cxr.core.files import Track, untracked
 from cxr.core.manifest import file_numbers
-from cxr.core.process import available_cores
 from cxr.core.records import Audit, AuditRecord, Result
 from cxr.dataset.sampling import GroupedFolds
 
@@ -85,16 +83,15 @@ def permutation_p(features: Features, labels: Labels, groups: Groups, seed: int)
     first = _at_most(first, MOST_ROWS, seed)
     tree = DecisionTreeClassifier(max_depth=4, class_weight="balanced", random_state=seed)
     folds = StratifiedKFold(TEST_FOLDS, shuffle=True, random_state=seed)
-    with parallel_config("threading", n_jobs=available_cores()):  # no figure depends on how many there are
-        _, _, p = permutation_test_score(
-            tree,
-            features[first],
-            labels[first],
-            cv=folds,
-            n_permutations=PERMUTATIONS,
-            scoring="balanced_accuracy",
-            random_state=seed,
-        )
+    _, _, p = permutation_test_score(
+        tree,
+        features[first],
+        labels[first],
+        cv=folds,
+        n_permutations=PERMUTATIONS,
+        scoring="balanced_accuracy",
+        random_state=seed,
+    )
     return float(p)
 
 
@@ -396,13 +393,16 @@ def _compare(
     rows, block = _rows_of_both(sources, pair, both, blocks)
     if len(rows) == 0 or not is_measurable(sources[rows], groups[rows]):
         return None
+    claimed = _auc(features, sources == pair[0], groups, rows, seed)
     return ClaimedSources(
         label=label,
         sources=tuple(pair),
         block=block,
         images=tuple(int((sources[rows] == source).sum()) for source in pair),
-        claimed_auc=_auc(features, sources == pair[0], groups, rows, seed),
-        claimed_auc_across_blocks=_auc(features, sources == pair[0], groups, np.flatnonzero(both), seed),
+        claimed_auc=claimed,
+        claimed_auc_across_blocks=_auc(features, sources == pair[0], groups, np.flatnonzero(both), seed)
+        if block
+        else claimed,
         scan_auc=change.auc,
         number=change.number,
         p=change.p,
@@ -429,9 +429,7 @@ def _rows_of_both(
 
 def _auc(features: Features, first: NDArray[np.bool_], groups: Groups, rows: NDArray[np.int64], seed: int) -> float:
     rows = _at_most(rows, MOST_ROWS, seed)
-    forest = RandomForestClassifier(
-        100, class_weight="balanced", min_samples_leaf=3, random_state=seed, n_jobs=available_cores()
-    )
+    forest = RandomForestClassifier(100, class_weight="balanced", min_samples_leaf=3, random_state=seed)
     scores = cross_validated(forest, features[rows], first[rows], groups[rows], seed)[:, 1]
     return round(auc_of(scores, first[rows]), 6)
 
