@@ -25,7 +25,6 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cxr.core.errors import ImageError, ModelError, Reason
-from cxr.core.files import JsonObject
 from cxr.core.image import SYNTHETIC_KEY, ImageFacts, Plane, PlaneRule, to_plane
 from cxr.core.process import decoding, ending
 from cxr.core.records import as_json, from_json
@@ -389,7 +388,7 @@ def plane_rule() -> PlaneRule:
     return PlaneRule(RULE, digest.hexdigest())
 
 
-def require_plane_rule(folder: Path, description: JsonObject) -> None:
+def require_plane_rule(folder: Path, description: Mapping[str, object]) -> None:
     """Refuse a model that was made for planes of another rule, which it would answer otherwise without a word.
 
     Args:
