@@ -17,9 +17,8 @@ from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE, 
 from cxr.inference.network import DESCRIPTION_FILE
 from cxr.screening.discovery import Shard
 from cxr.screening.merge import merge
-from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result
-from cxr.screening.tables import Format
+from cxr.screening.tables import Format, OutputFiles
 from cxr.screening.verify import rescore, verify_models, verify_table
 from tests.decision_forms import with_decisions
 from tests.screening.drawings import save
