@@ -356,15 +356,16 @@ def cases_of(
     meanings: Sequence[str],
     question: Question,
 ) -> Cases:
-    """Return the matched rows with what a network said of them."""
-    rows = matched.rows
+    """Return the matched rows with what a network said of them; decisions only where they are about the target."""
+    rows, target = matched.rows, target_of(network, question.target)
+    decisions = np.array(network.decisions)[rows]
     return Cases(
         classes=network.classes,
-        target=target_of(network, question.target),
+        target=target,
         truth=np.array([network.classes.index(one) if one in network.classes else OTHER for one in meanings], np.int64),
         predicted=network.predicted[rows],
         probabilities=network.probabilities[rows],
-        decisions=np.array(network.decisions)[rows],
+        decisions=decisions if target_of(network, None) in (None, target) else np.full_like(decisions, ""),
         group=groups(matched.labels, [table.digests[row] for row in rows]),
         trained=np.array([network.trained[row] == "yes" for row in rows]),
         unseen=np.array([network.trained[row] == "no" for row in rows]),

@@ -168,12 +168,14 @@ def test_films_of_validation_are_spoken_of_wherever_others_are_believed(known):
 
 def test_decisions_about_another_class_are_neither_counted_nor_shown():
     table = [*rows(30), unanswered("normal/lost.png", status="rejected", reason="blank")]
-    report = evaluate(table, question=ask(target="normal", seed=1))
+    words = [one["decision"] for one in table]  # of one group none names covid: its decisions are about covid, too
+    labels = labels_of(table, site=lambda number: "A" if words[number] == "covid_suspected" else "B")
+    report = evaluate(table, labels, ask(target="normal", seed=1, by=(GroupBy("site"),)))
     (network,) = report.networks
     assert (network.decides, network.decisions_about) == (False, "covid")
     assert {word for label in network.labels for word in label.outcomes} <= {*CLASSES, "rejected"}
     assert {reason for label in network.labels for reason in label.reasons} == {"rejected: blank"}
-    assert not any("without_decision" in figure.metric for one in network.sets for figure in one.figures)
+    assert not any("decision" in figure.metric for one in network.sets for figure in one.figures)
     assert figures(network)[("without_answer", "normal", None)].value.value == pytest.approx(1 / 11, abs=1e-6)
     text = render_markdown(report)
     assert "The decisions of this table are about covid, not about normal" in text
