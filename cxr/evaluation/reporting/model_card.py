@@ -28,6 +28,7 @@ from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
 from cxr.evaluation.stats.intervals import FINE_NUMBER, SHARE
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
+from cxr.inference.model_folder import learnt_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +351,7 @@ def _data(description: JsonObject) -> str:
 
 
 def _elsewhere(description: JsonObject) -> str:
-    """Say which hospitals' films the last layer alone has learnt from; nothing where there are none."""
+    """Say what the last layer alone has learnt from beside the train split; nothing where there is none of it."""
     films = (description.get("elsewhere") or {}).get("films") or {}
     if not films:
         return ""
@@ -358,7 +359,10 @@ def _elsewhere(description: JsonObject) -> str:
         f"{hospital}: " + ", ".join(f"{number} {label}" for label, number in labels.items())
         for hospital, labels in films.items()
     )
-    return f"\nThe last layer alone has also learnt from films of other hospitals, which are in no split: {each}.\n"
+    return (
+        "\nThe last layer alone has also learnt from the validation split and from films of other hospitals, which are "
+        f"in no split: {each}. That makes {learnt_images(description)} images that the network was trained on.\n"
+    )
 
 
 def _provenance(description: JsonObject) -> str:
