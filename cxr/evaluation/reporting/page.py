@@ -252,6 +252,12 @@ def _page_head(report: Report) -> PageHead:
     )
 
 
+def head_words(report: Report) -> str:
+    """Return what stands above everything else, on one line."""
+    head = _page_head(report)
+    return " ".join([head.headline, *head.sentences, *map(plain, head.banner), RESEARCH_ONLY])
+
+
 def _phantoms(data: ReportData) -> tuple[Piece, ...]:
     return (
         "Drawn phantoms: ",
@@ -289,8 +295,8 @@ def _standards_section(report: Report) -> Section:
     """How many items of each reporting standard are reported."""
     words = Paragraph(
         (
-            "report.json has every item, and where in this report it is. What is missing is mostly what images come "
-            "without: patients, devices and dates.",
+            "report.json has every item, and where in this report it is. What is missing is mostly what this software "
+            "is not told: patients, devices and dates, and the aims of a study, its approval and its funding.",
         )
     )
     return Section("standards", "Reporting standards", [*(Paragraph(_counted(one)) for one in report.standards), words])
