@@ -50,6 +50,7 @@ _ELSEWHERE = (
     "Of other hospitals there is what stands under 'Hospitals left out of training', and nothing of detectors and "
     "years that are in neither."
 )
+_APART = "Different pictures of one patient may stand in training and test: only near duplicates were kept together."
 _NOT_SHOWN = "These figures do not show that a network detects disease"
 
 
@@ -119,12 +120,11 @@ def limitations(
 
 def _patient_limits(data: ReportData) -> Iterator[str]:
     """Say of how many images the patient is not known."""
-    if data.patients_known < data.images:
-        known = f"{data.patients_known:,} of {data.images:,} images" if data.patients_known else "no image"
-        yield (
-            f"The patient is known of {known}. Two other images of one patient may stand in two splits, unless they "
-            "look alike."
-        )
+    if data.patients_known == 0:
+        yield f"The patient is known of no image. {_APART}"
+    elif data.patients_known < data.images:
+        known = f"{data.patients_known:,} of {data.images:,}"
+        yield f"The patient is known of {known} images. Of the others: {_APART[0].lower()}{_APART[1:]}"
 
 
 def _prevalence_limits(data: ReportData, target: str) -> Iterator[str]:

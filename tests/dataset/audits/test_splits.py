@@ -63,6 +63,22 @@ def test_a_clean_split_passes_and_its_hash_is_that_of_the_models_data():
     assert record.values["seed"] == 1
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (0, "None is in two splits: near duplicates kept together; patients unknown."),
+        (30, "and patients where they are known, which is of 30 of 100 images."),
+        (100, "None is in two splits: patients and near duplicates kept together."),
+    ],
+)
+def test_of_patients_the_audit_says_no_more_than_is_known(known, said):
+    table = manifest({"covid": 50, "normal": 50})
+    table["patient"] = [f"p{i // 2}" if i < known else "" for i in range(100)]
+    record = leak_across_splits(assign_splits(table, DEFAULT, seed=1))
+    assert record.result == "pass"
+    assert record.found.endswith(said)
+
+
 def test_a_shared_group_and_an_empty_split_fail():
     split = assign_splits(manifest({"covid": 50, "normal": 50}), DEFAULT, seed=1)
     shared = split.assign(group=split["group"] // 2)

@@ -243,6 +243,25 @@ def test_the_card_names_the_network_and_not_how_its_last_layer_was_fitted_alone(
     assert "- Architecture `lite0`, with its last layer fitted anew: " in render_card(description() | named)
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (0, "one random split, near duplicates kept together; patients unknown."),
+        (1233, "and patients where they are known, which is of 1,233 of 3,675 images."),
+        (3675, "one random split, patients and near duplicates kept together."),
+    ],
+)
+def test_the_card_says_of_how_many_images_the_patient_is_known(whole: Report, known: int, said: str) -> None:
+    assert said in card_of(replace(whole, data=replace(whole.data, patients_known=known)))
+
+
+def test_a_card_of_before_says_of_patients_what_holds_whatever_is_known(whole: Report) -> None:
+    card = as_json(describe_for_card(whole, "cnn1"))
+    del card["patients_known"]
+    said = render_card(description() | {"evaluation": {"card": card}, "commit": "abc123"})
+    assert "near duplicates kept together, and patients where they are known." in said
+
+
 def test_the_card_of_little_says_what_was_not_measured() -> None:
     assert "Recall on sources left out: not measured." in card_of(small())
 
