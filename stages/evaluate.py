@@ -58,7 +58,7 @@ def main(
     judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
     lungs = lungs_folder(own, material.images.shape[1])
     material = with_lungs(material, load_lungs(lungs)) if lungs else material
-    typer.echo(f"running {len(networks)} networks on {len(material.table):,} images")
+    typer.echo(f"running {', '.join(one.name for one in networks)} on {len(material.table):,} images")
     candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 

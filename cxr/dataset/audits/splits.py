@@ -143,7 +143,7 @@ def release_flow(
     readable = {label: count - sum(labels[file] == label for file in unreadable) for label, count in found.items()}
     named = ", ".join(sorted(discarded))
     return [
-        _step("in the release", found | dict(sorted(discarded.items())), 0, ""),
+        _step("in the data", found | dict(sorted(discarded.items())), 0, ""),
         _step("of the classes", found, sum(discarded.values()), f"class left aside: {named}" if discarded else ""),
         _step("readable", readable, len(unreadable), _reasons(unreadable)),
     ]
@@ -219,7 +219,7 @@ def check_flow(flow: Sequence[FlowStep], prepared: pd.DataFrame, split: pd.DataF
     """
     gaps = list(_gaps(flow, prepared, split))
     total = _total(flow[0])
-    found = f"{total} files are in the release; {len(split)} are used, and of every other one it is known why not."
+    found = f"The data have {total:,} files; {len(split):,} are used, and of every other one it is known why not."
     if gaps:
         found = f"{len(gaps)} of the counts do not follow: {'; '.join(gaps[:SHOWN])}."
     return FLOW.record(

@@ -508,8 +508,8 @@ def _rows(what: str, shares: Mapping[str, Interval]) -> list[list[Cell]]:
 
 
 REGIONS = {
-    MASKS: "the release's lung masks",
-    PREDICTED: "those that the lung segmenter finds, because the release has not a mask of every image",
+    MASKS: "the lung masks of the data",
+    PREDICTED: "those that the lung segmenter finds, because not every image has a mask",
     BOX: "a fixed box, because there are no lung masks",
 }
 GROUPS = {"children_adults": "children and adults"}

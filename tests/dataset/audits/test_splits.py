@@ -51,7 +51,7 @@ def test_a_planted_copy_across_splits_fails():
     assert record.result == "fail"
     assert record.fixable
     assert record.values == {"file": 0, "pixels_sha256": 1, "duplicate_group": 0, "patient": 0}
-    assert "1 values of pixels_sha256 are in more than one split" in record.found
+    assert "One value of pixels_sha256 is in more than one split" in record.found
 
 
 def test_a_clean_split_passes_and_its_hash_is_that_of_the_models_data():
@@ -112,7 +112,7 @@ def result(flow, prepared=PREPARED, split=SPLIT):
 def test_a_whole_flow_passes_and_says_how_many_are_used():
     assert result(steps()) == (
         Result.PASS,
-        "9 files are in the release; 4 are used, and of every other one it is known why not.",
+        "The data have 9 files; 4 are used, and of every other one it is known why not.",
     )
 
 

@@ -119,7 +119,7 @@ def flow() -> list[dict[str, Any]]:
     kept = {label: first[label] for label in CLASSES}
     second = kept | {"covid": 1290, "viral_pneumonia": 1225}
     steps: list[dict[str, Any]] = [
-        {"step": "found in the release", "images": first, "dropped": 0, "why": ""},
+        {"step": "in the data", "images": first, "dropped": 0, "why": ""},
         {"step": "chosen classes", "images": kept, "dropped": 200, "why": "Lung opacity cannot be attributed"},
         {"step": "duplicates", "images": second, "dropped": 18, "why": "equal pixels; one of each group is kept"},
         {"step": "balanced", "images": dict.fromkeys(CLASSES, 1225), "dropped": 840, "why": "equal classes, at random"},

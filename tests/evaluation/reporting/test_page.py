@@ -12,7 +12,7 @@ from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.evaluation.reporting.page import render_html, render_markdown
 from cxr.evaluation.stats.intervals import Interval
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
-from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
+from tests.evaluation.reporting.fake import HOSTILE, MODELS, description, pictures, report, report_json
 from tests.evaluation.reporting.numbers import PERCENT, Page, mismatches
 
 ORDER = (
@@ -189,6 +189,16 @@ def test_every_row_of_every_table_has_as_many_cells_as_its_head(whole: Report) -
     for block in blocks:
         cells = {line.replace("\\|", "").count("|") for line in block.splitlines()}
         assert len(cells) == 1, block
+
+
+@pytest.mark.parametrize("models", [1, 5])
+def test_no_heading_stands_twice_and_what_is_said_of_several_networks_is_said_of_several(models: int) -> None:
+    lines = [line for line in render_markdown(report(models)).split("\n") if line]
+    doubled = [one for one, after in pairwise(lines) if one.startswith("#") and after.rstrip(":") == one.strip("# ")]
+    assert doubled == []
+    text = "\n".join(lines)
+    assert ("Intervals of two networks may overlap" in text) == (models > 1)
+    assert ("An ensemble averages" in text) == (models == len(MODELS))
 
 
 def test_markdown_of_little_says_what_was_not_measured() -> None:
