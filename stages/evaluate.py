@@ -26,7 +26,9 @@ def main(
         typer.Option(help="Folder written by out_of_scope. [default: none is asked about]"),
     ] = None,
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
-    reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
+    reports: Annotated[
+        Path, typer.Option(help="Folder for the report; metrics, plots and figures in it are made anew.")
+    ] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
     fast: Annotated[Path, typer.Option(help="Folder for evaluate.fast_model.")] = Path("models/fast"),
     params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
