@@ -7,7 +7,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from cxr.dataset.audits.sources import UNKNOWN
 from cxr.evaluation.records import Report, Standard, StandardItem
 from cxr.evaluation.reporting.document import Block, Chart, Fold, Grid
 from cxr.evaluation.reporting.page import head_words, markdown, plain, sections
@@ -17,7 +16,6 @@ CARD = "model_card.md"  # beside the report, and no part of it: its headings are
 
 # What a place does not show by its words alone: they stand there where nothing was measured too.
 FACTS: Mapping[str, Callable[[Report], bool]] = {
-    "sources": lambda report: any(one.source not in ("", UNKNOWN) for one in report.data.sources),
     "maps": lambda report: report.model(report.screening_model).cam.similarity_randomised is not None,
 }
 
