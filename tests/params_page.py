@@ -19,7 +19,7 @@ from tests.networks import SHIPPED
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
 KINDS = {int: "whole number", float: "number", bool: "true, false", str: "text"}
-SHAPES = {"tuple": "list of text", "dict": "text by name"}
+SHAPES = {"tuple": "list of text", "dict": "text by name", "int | None": "whole number or null"}
 
 
 def fields(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -40,9 +40,7 @@ def limits_of(field: FieldInfo) -> str:
         f"{SIGNS[name]} {getattr(item, name)}" for item in field.metadata for name in SIGNS if hasattr(item, name)
     ]
     kind = KINDS.get(field.annotation, "")
-    kind = kind or next(
-        (text for shape, text in SHAPES.items() if shape in str(field.annotation)), "whole number or null"
-    )
+    kind = kind or next((text for shape, text in SHAPES.items() if shape in str(field.annotation)), "text or null")
     required = "; required" if field.default is PydanticUndefined else ""
     return " ".join([kind, ", ".join(bounds)]).strip() + required
 

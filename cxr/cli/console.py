@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -33,17 +34,37 @@ def start_parent_watchdog() -> None:
     DVC puts its stage's name into the environment. A signal that hits DVC alone leaves the stage running under init.
     Between the two may stand a shell, which outlives DVC as well: then the shell's parent is watched.
 
-    SIGTERM is a KeyboardInterrupt from here on, so that temporary files go. Not on Windows, where a process does not
-    learn that its parent is gone.
+    SIGTERM is a KeyboardInterrupt from here on, so that temporary files go, and so is what a library makes of one. Not
+    on Windows, where a process does not learn that its parent is gone.
     """
     stage = os.environ.get("DVC_STAGE")
     if stage is None or os.name == "nt" or threading.current_thread() is not threading.main_thread():
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     parent = os.getppid()
     shell, dvc = (parent, parent_of(parent)) if name_of(parent) in SHELLS else (None, parent)
     # A descriptor of its own: while TensorFlow is loaded, 2 leads nowhere (cxr.models.layers).
     threading.Thread(target=_watch, args=(stage, shell, dvc, os.dup(2)), daemon=True).start()
+
+
+_is_interrupted = threading.Event()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    _is_interrupted.set()
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _still_interrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt for what became of one in a library's C code, such as a SystemError in TensorFlow's."""
+    try:
+        yield
+    except Exception as error:
+        if _is_interrupted.is_set():
+            raise KeyboardInterrupt from error
+        raise
 
 
 def parent_of(process: int) -> int | None:
@@ -140,7 +161,8 @@ def user_errors(extra: str = "pipeline") -> Iterator[None]:
     """
     start_parent_watchdog()
     try:
-        yield
+        with _still_interrupted():
+            yield
     except CxrError as error:
         _fail(str(error), status_of(error))
     except ModuleNotFoundError as error:

@@ -309,6 +309,8 @@ def _is_long_enough(fault: Mapping[str, Any]) -> bool:
 
 def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
     place, given = [str(part) for part in fault["loc"]], fault["input"]
+    if fault["type"] == "missing":  # what is given is the whole section
+        return f"{'.'.join(place)}: is required, and absent"
     got = f"[{', '.join(map(str, given))}]" if isinstance(given, tuple) else repr(given)
     where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {got}"
     if fault["type"] != "extra_forbidden":

@@ -30,7 +30,7 @@ from cxr.evaluation.records import (
     Verdict,
     Waiver,
 )
-from cxr.evaluation.reporting.standards import standards
+from cxr.evaluation.reporting.page import standards
 from cxr.evaluation.stats.classification import Comparison, flat_metrics
 from cxr.evaluation.stats.intervals import SHARE, Interval, Probabilities, above_or_below
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals

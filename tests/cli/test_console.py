@@ -205,6 +205,27 @@ def test_outside_of_dvc_nothing_is_watched(monkeypatch):
     assert (threading.active_count(), signal.getsignal(signal.SIGTERM)) == before
 
 
+INTERRUPTED_IN_C = """
+import os, signal, sys, time
+from cxr.cli.console import user_errors
+with user_errors():
+    try:
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        time.sleep(10)
+    except KeyboardInterrupt:
+        raise SystemError("bad argument to internal function") from None
+"""
+
+
+@has_parents
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_what_a_library_makes_of_an_interruption_is_one_still(name):
+    environment = os.environ | {"DVC_STAGE": "train_cnn1"}
+    command = [sys.executable, "-c", INTERRUPTED_IN_C, name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
+
+
 def test_a_long_loop_says_how_far_it_is_where_there_is_no_terminal(capsys, monkeypatch):
     monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
     assert list(console.bars("abc", "decoding", 3)) == ["a", "b", "c"]

@@ -9,6 +9,7 @@ from cxr.core.params import (
     TRAINING,
     ClassesParams,
     CommonParams,
+    Section,
     SeedParams,
     read_params,
     section,
@@ -282,3 +283,17 @@ def test_the_page_of_params_follows_from_the_code():
     from tests.params_page import render
 
     assert (ROOT / "docs/params.md").read_text(encoding="utf-8") == render()
+
+
+def test_a_misspelt_required_param_is_named_with_what_was_meant_and_without_the_section():
+    with pytest.raises(ParamsError) as error:
+        section({"split": {"tset": 0.2, "validation": 0.2}}, "split", Needed)
+    assert str(error.value) == (
+        "params.yaml: split.test: is required, and absent; params.yaml: split.tset: extra inputs are not permitted, "
+        "got 0.2; did you mean test? Known keys: test, validation"
+    )
+
+
+class Needed(Section):
+    test: float
+    validation: float

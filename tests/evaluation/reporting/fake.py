@@ -11,7 +11,7 @@ from cxr.core.records import as_json, from_json
 from cxr.dataset.audits.splits import LEAK_ACROSS_SPLITS
 from cxr.evaluation.records import Report
 from cxr.evaluation.report import ALWAYS
-from cxr.evaluation.reporting.standards import standards
+from cxr.evaluation.reporting.page import standards
 from tests.evaluation.reporting.fake_model import CLASSES, interval, model, six
 
 MODELS = (("cnn1", 3.2), ("cnn3", 2.9), ("vgg16", 2.3), ("resnet50", 2.4), ("ensemble", 3.0))

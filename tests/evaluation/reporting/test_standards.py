@@ -11,8 +11,7 @@ from cxr.core.records import as_json
 from cxr.dataset.audits.sources import UNKNOWN, SourceCount
 from cxr.evaluation.records import Report, StandardItem
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
-from cxr.evaluation.reporting.page import render_html
-from cxr.evaluation.reporting.standards import CARD, STATUSES, standards
+from cxr.evaluation.reporting.page import CARD, STATUSES, render_html, standards
 from tests.evaluation.reporting.fake import description, report
 from tests.evaluation.reporting.test_page import small
 
