@@ -221,10 +221,15 @@
     draw();
   };
 
+  // A table as cxr-batch writes it (RFC 4180), so that names are read back as they are read from results.csv.
+  const listed = ["path", "status", "reason", "prediction", "decision"];
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const line = (cells) => `${cells.map(quoted).join(",")}\n`;
   const save = () => {
     const link = make("a");
-    link.href = URL.createObjectURL(new Blob(shown.map((row) => `${cell(row, "path")}\n`), { type: "text/plain" }));
-    link.download = "paths.txt";
+    const lines = [line(listed), ...shown.map((row) => line(listed.map((name) => cell(row, name))))];
+    link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+    link.download = "list.csv";
     link.click();
     URL.revokeObjectURL(link.href);
   };

@@ -42,6 +42,21 @@ class TestInputs:
         assert column(tmp_path / "r.csv", "path") == ["a/left.png", "gone.png"]
         assert column(tmp_path / "r.csv", "reason") == ["", "unreadable"]
 
+    def test_a_table_of_an_earlier_run_is_a_list_below_the_root(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save(scans, "=1.png")
+        monkeypatch.chdir(tmp_path)
+        run(scans, "-o", tmp_path / "r.csv")
+        (scans / "a" / "left.png").unlink()
+        listed = ("--root", "scans", "--files-from", "r.csv")
+        assert run(*listed, "-o", tmp_path / "again.csv").exit_code == 3
+        assert column(tmp_path / "again.csv", "path") == column(tmp_path / "r.csv", "path")
+        reasons = dict(
+            zip(column(tmp_path / "again.csv", "path"), column(tmp_path / "again.csv", "reason"), strict=True)
+        )
+        assert [path for path, reason in reasons.items() if reason] == ["a/left.png"]
+
     def test_a_list_can_come_from_stdin(self, scans: Path, tmp_path: Path) -> None:
         result = run("--files-from", "-", "-o", tmp_path / "r.csv", stdin=os.fsencode(scans / "a" / "left.png") + b"\n")
         assert result.exit_code == 0
