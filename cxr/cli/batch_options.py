@@ -129,7 +129,7 @@ class Options:
     ] = field(default_factory=list)
     files_from: Annotated[
         str | None,
-        _input(metavar="FILE", help="Take what FILE lists: one path a line, separated by NUL, or a table; '-' is stdin."),
+        _input(metavar="FILE", help="Take what FILE lists: paths, a line or a NUL apart, or a table; '-' is stdin."),
     ] = None
     repo: Annotated[
         str | None,

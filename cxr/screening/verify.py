@@ -1,5 +1,7 @@
 """Is a table what its manifest says, does every row keep the rules, and do the networks say the same again?"""
 
+import errno
+import os
 import random
 import re
 from collections import Counter
@@ -336,6 +338,10 @@ def _relatives(rows: Sequence[Mapping[str, str]], naming: Naming) -> Iterator[tu
 
 
 def _clauses(row: Mapping[str, str], again: Mapping[str, str], differing: Sequence[str]) -> Iterator[str]:
+    if row["sha256"] and not again["sha256"]:
+        gone = again["detail"] == os.strerror(errno.ENOENT)
+        yield "is no longer there" if gone else f"cannot be read any more: {again['detail']}"
+        return
     if "sha256" in differing:
         yield f"the file has changed: sha256 was {row['sha256'] or 'empty'}, is {again['sha256'] or 'empty'}"
         return

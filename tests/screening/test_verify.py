@@ -293,6 +293,19 @@ def test_rows_of_another_network_are_told(table: Path) -> None:
     assert any("prediction was 'viral_pneumonia', is 'covid'" in finding for finding in check.findings)
 
 
+def test_a_file_that_is_gone_is_said_to_be(table: Path, scans: Path) -> None:
+    (scans / "07.png").unlink()
+    assert scored(read_run_result(table), FakeModel()).findings == ("07.png: is no longer there",)
+
+
+def test_a_row_of_a_spreadsheet_is_screened_again_by_the_numbers_that_are_left(decided: Path) -> None:
+    saved_by_excel(decided)
+    assert scored(read_run_result(decided), deciding_model()).holds
+    saved_by_excel(decided, lambda path, name, cell: "0.123" if (path, name) == ("07.png", "margin") else cell)
+    (finding,) = scored(read_run_result(decided), deciding_model()).findings
+    assert finding.startswith("07.png: margin was '0.123000', is '")
+
+
 def test_a_file_changed_since_is_told(table: Path, scans: Path) -> None:
     save(scans, "07.png", (9, 9, 9))
     (finding,) = scored(read_run_result(table), FakeModel()).findings
