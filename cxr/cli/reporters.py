@@ -36,6 +36,7 @@ from cxr.screening.summary import (
     copies_sentence,
     doubtful_sentence,
     drift_sentences,
+    others_sentence,
     small_data_sentences,
     training_sentences,
     unread_sentences,
@@ -332,10 +333,8 @@ def _summary(tally: Tally, work: Run, options: Options, times: str) -> Iterator[
     failures = tally.rows - tally.ok
     if failures > len(tally.examples):
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
-    if tally.not_images:
-        others = len(tally.not_images)
-        has = "has" if others == 1 else "have"
-        yield f"{_some(others, 'other file')} {has} no row: neither name nor content is an image's"
+    if others := others_sentence(tally):
+        yield others
     if not tally.nothing_read(work.selection, work.request):  # else the last line says it
         yield from map(_warning, unread_sentences(tally))
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):

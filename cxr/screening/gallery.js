@@ -35,6 +35,8 @@
   pairs(byId("about"), head.about);
   pairs(byId("legend").querySelector("dl"), head.meanings);
   byId("legend").hidden = !head.meanings.length;
+  byId("aside").textContent = head.aside;
+  byId("aside").hidden = !head.aside;
   byId("warnings").append(...head.warnings.map((sentence) => make("li", "", sentence)));
   const warned = byId("warned"), many = head.warnings.length;
   warned.hidden = !many;

@@ -309,4 +309,4 @@ def test_without_dvc_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "dvc.api", None)
     result = run("dvc://data", "-o", tmp_path / "r.csv")
     assert result.exit_code == 2
-    assert "pip install 'cxr-batch[pipeline]'" in result.stderr
+    assert "pip install '.[pipeline]'" in result.stderr

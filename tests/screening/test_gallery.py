@@ -115,6 +115,11 @@ def test_a_page_of_many_rows_has_smaller_pictures_or_none() -> None:
     assert [larger_side(rows) for rows in (0, 1000, 1001, 10_000, 10_001)] == [448, 448, 224, 224, 0]
 
 
+def test_files_without_a_tile_are_told(tmp_path: Path) -> None:
+    write_page(tmp_path / "r.html", RECORDS[:1], replace(HEAD, aside="2 other files have no row"), shown)
+    assert '"aside":"2 other files have no row"' in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 def test_the_script_saves_a_table_that_is_read_as_one_of_cxr_batch() -> None:
     script = resources.files("cxr.screening").joinpath("gallery.js").read_text(encoding="utf-8")
     (columns,) = re.findall(r"const listed = (\[.*\]);", script)
