@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from cxr.cli import begun
 from cxr.cli.batch_options import FailOn, Options, check_options, listed_names
 from cxr.cli.batch_setup import (
     changes_of,
@@ -48,6 +49,7 @@ def run(options: Options) -> int:
     """Do what was asked and return the exit status; errors of users are said, all others are bugs."""
     with reporter_of(options.verbosity) as reporter:
         try:
+            begun()
             return _run(options, reporter)
         except CxrError as error:
             reporter.failed(str(error))

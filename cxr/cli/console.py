@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cxr.cli import begun
 from cxr.core.errors import CxrError, UsageError
 from cxr.core.files import refused
 from cxr.core.process import limit_error
@@ -140,6 +141,7 @@ def user_errors(extra: str = "pipeline") -> Iterator[None]:
     """
     start_parent_watchdog()
     try:
+        begun()
         yield
     except CxrError as error:
         _fail(str(error), status_of(error))
