@@ -79,9 +79,9 @@ def ordering(files: int, *, in_parts: bool = False, shuffled: bool = False, resu
     from cxr.screening.candidates import Candidate, Found, Gathering
     from cxr.screening.discovery import select
     from cxr.screening.journal import JournalRecord, begin_parts, create_journal, fingerprint_of, write_part
-    from cxr.screening.output import OutputFiles
     from cxr.screening.run import Clock, done_before, finalize
     from cxr.screening.schema import Prediction, Row
+    from cxr.screening.tables import OutputFiles
     from tests.screening.works import work_on
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -210,6 +210,6 @@ def _result(name: str, row: Row, model: Model) -> Result:
         prediction_set=decision.classes if decision else (),
         decision=decision.word if decision else None,
         refer_reason=decision.reason if decision else None,
-        in_training_set=answer.in_training_set if answer else None,
+        in_training_set=row.in_training_set(0),
         flags=row.flags,
     )

@@ -26,7 +26,9 @@ def main(
         typer.Option(help="Folder written by out_of_scope. [default: none is asked about]"),
     ] = None,
     outputs: Annotated[Path, typer.Option(help="Folder for what the networks say.")] = Path("work/outputs"),
-    reports: Annotated[Path, typer.Option(help="Folder for report, metrics, tables, figures.")] = Path("reports"),
+    reports: Annotated[
+        Path, typer.Option(help="Folder for the report; metrics, plots and figures in it are made anew.")
+    ] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
     fast: Annotated[Path, typer.Option(help="Folder for evaluate.fast_model.")] = Path("models/fast"),
     params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
@@ -58,7 +60,7 @@ def main(
     judged = judge_images(judge, material.table, material.images) if judge else unjudged(len(material.table))
     lungs = lungs_folder(own, material.images.shape[1])
     material = with_lungs(material, load_lungs(lungs)) if lungs else material
-    typer.echo(f"running {len(networks)} networks on {len(material.table):,} images")
+    typer.echo(f"running {', '.join(one.name for one in networks)} on {len(material.table):,} images")
     candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
     chosen, quick = choose(candidates, own), choose_fast(candidates, own)
 

@@ -10,7 +10,7 @@ from cxr.core.files import read_json, sha256_of, write_json
 from cxr.evaluation.reporting.model_card import render_card
 from cxr.evaluation.write import MAX_BYTES, model_files, package_model
 from cxr.inference.gate import GATE_FILES, Sign, gate_fingerprint
-from cxr.inference.model_folder import describe_model, load_model, packaged_folder
+from cxr.inference.model_folder import describe_model, learnt_images, load_model, named_folder, packaged_folder
 from tests.decision_forms import with_decisions
 from tests.evaluation.toy_gates import toy_gate
 from tests.imports import ROOT
@@ -19,6 +19,12 @@ from tests.shipped import ungated
 
 def test_the_card_follows_from_the_packaged_description():
     assert (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8") == render_card(describe_model(packaged_folder()))
+
+
+@pytest.mark.parametrize(("name", "number"), [("packaged", 2352 + 588 + 627), ("fast", 2352)])
+def test_the_description_tells_how_many_images_in_training_set_knows(name, number):
+    model = load_model(named_folder(name))
+    assert learnt_images(model.description) == number == len(model.decisions.training_pixels)
 
 
 def test_the_packaged_model_is_whole_small_and_saw_no_phantoms():
@@ -130,7 +136,8 @@ def test_the_card_says_what_each_member_started_from():
 def test_the_card_says_which_hospitals_the_last_layer_alone_has_learnt_from():
     description = describe_model(packaged_folder())
     assert "openist: 274 normal; shenzhen: 314 normal" in render_card(description)
-    assert "learnt from films of other hospitals" not in render_card(description | {"elsewhere": None})
+    assert "That makes 3567 images that the network was trained on." in render_card(description)
+    assert "also learnt" not in render_card(description | {"elsewhere": None})
 
 
 def test_a_fast_model_that_ships_is_described_by_its_card():

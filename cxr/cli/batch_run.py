@@ -33,12 +33,11 @@ from cxr.inference.network import BATCH
 from cxr.screening.candidates import UNREADABLE, Found
 from cxr.screening.discovery import Selection, select
 from cxr.screening.engine import Engine, Run
-from cxr.screening.output import OutputFiles, locked
 from cxr.screening.paths import cleaned
 from cxr.screening.run_manifest import RunRequest, Tally, read_run_result
 from cxr.screening.schema import schema_for
 from cxr.screening.storage import Root
-from cxr.screening.tables import check_format, chosen_format
+from cxr.screening.tables import OutputFiles, check_format, chosen_format, locked
 
 SOME_FAILED = 3
 ENDINGS = 3  # of names, in a sentence
@@ -190,9 +189,10 @@ def _list(request: RunRequest, selection: Selection, reporter: Reporter) -> int:
 def _prepare(
     options: Options, request: RunRequest, found: Found, selection: Selection, reporter: Reporter, *, helped: bool
 ) -> Run:
-    from cxr.imaging.dicom import check_keywords
+    if options.keywords:
+        from cxr.imaging.dicom import check_keywords
 
-    check_keywords(options.keywords)
+        check_keywords(options.keywords)
     wanted = chosen_format(cleaned(options.output), options.format)
     check_format(wanted)
     named = model_folders(options.models, options.repo)

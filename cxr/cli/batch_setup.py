@@ -17,12 +17,12 @@ from cxr.screening.candidates import Candidate, Found, Query, common_root
 from cxr.screening.discovery import discover
 from cxr.screening.engine import Engine, Run
 from cxr.screening.explain import LIMIT, SUSPECTED, Explained, choose_rows, parse_words
-from cxr.screening.output import OutputFiles, output_files
 from cxr.screening.paths import Naming, split_places
 from cxr.screening.run import LocalEngine
 from cxr.screening.run_manifest import RevisionDiff, RevisionName, diff_revisions
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Provenance, Root
+from cxr.screening.tables import OutputFiles, output_files
 from cxr.screening.workers import WorkerPool
 
 LEAST = 128  # files for a process to be worth its start: it brings a tenth of a millisecond for each

@@ -147,7 +147,7 @@ def info(model: Model = None) -> None:
 
 @app.command()
 def verify(
-    data: Annotated[Path, typer.Argument(help="The release that the model was trained on.")],
+    data: Annotated[Path, typer.Argument(help="The data that the model was trained on.")],
     model: Model = None,
 ) -> None:
     """Recompute sha256, test split and test metrics of a model from DATA; exit status 1 where a claim fails."""

@@ -20,7 +20,7 @@ from cxr.core.redcap import dictionary_beside
 from cxr.imaging.headers import HEADER_REASONS
 from cxr.inference.decisions import ReferReason
 from cxr.inference.gate import GATE_REASONS
-from cxr.inference.model_folder import ScreeningModel
+from cxr.inference.model_folder import ScreeningModel, learnt_images
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
 from cxr.screening.engine import ProgressListener, Run
@@ -391,7 +391,7 @@ def _trained_on(model: ScreeningModel) -> str:
     if not data:
         return ""
     drawn = "drawn phantoms among " if int(data["synthetic_images"]) > 0 else ""
-    return f" (trained on {drawn}{data['images_per_split']['train']:,} images; data set {data['sha256'][:12]})"
+    return f" (trained on {drawn}{learnt_images(model.description):,} images; data set {data['sha256'][:12]})"
 
 
 def _decides(model: ScreeningModel) -> str:

@@ -48,9 +48,8 @@ def merge_command(
     One whole table, such as a folder of --partitions, is written in another form.
     """
     from cxr.screening.merge import merge
-    from cxr.screening.output import locked, output_files
     from cxr.screening.run_manifest import read_run_result
-    from cxr.screening.tables import check_format, chosen_format
+    from cxr.screening.tables import check_format, chosen_format, locked, output_files
 
     with user_errors():
         files = output_files(output)

@@ -220,6 +220,28 @@ def scratch_folder(beside: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`; put it in the place of `path` and all that is there when the block ends well.
+
+    Raises:
+        OutputError: The system refuses it; what was there before is still there.
+    """
+    make_folder(path.parent)
+    with scratch_folder(path) as scratch:
+        new, old = scratch / "new", scratch / "old"
+        make_folder(new)
+        yield new
+        if path.exists():
+            move(path, old)
+        try:
+            move(new, path)
+        except BaseException:
+            if old.exists():
+                move(old, path)
+            raise
+
+
+@contextmanager
 def alone(lock: Path, busy: str) -> Iterator[None]:
     """Keep other processes out of the block; the lock of one that died is no lock.
 

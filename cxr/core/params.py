@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -78,22 +78,30 @@ class SeedParams(Section):
     seed: int = Field(ge=0, description="Of every random choice.")
 
 
-def _class_name(name: str) -> str:
-    """Refuse a name that no folder gives, for a class is its folder in snake case."""
-    spelt = snake_case(name)
-    if name != spelt:
-        said = f"a class is its folder in snake case: {spelt}" if spelt else "a class is named with letters from a to z"
-        raise PydanticCustomError("class_name", "{said}", {"said": said})
-    return name
+def _misspelt(names: Sequence[str]) -> str:
+    """Return what is wrong with names of classes, with all that they would be; empty where nothing is."""
+    spelt = [snake_case(name) for name in names]
+    if spelt == [*names]:
+        return ""
+    if not all(spelt):
+        return "a class is named with letters from a to z"
+    return f"a class is its folder in snake case: [{', '.join(spelt)}]"
 
 
-ClassName = Annotated[str, AfterValidator(_class_name)]
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse names that no folder gives, for a class is its folder in snake case."""
+    if said := _misspelt(names):
+        raise PydanticCustomError("class_names", "{said}", {"said": said})
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
 
 
 class ClassesParams(Section):
     """What the stages that know classes read at the top level of params.yaml."""
 
-    classes: tuple[ClassName, ...] = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
+    classes: ClassNames = Field(min_length=2, description="Labels, in the order of the networks' outputs.")
 
 
 class DataParams(ClassesParams):
@@ -136,19 +144,33 @@ def read_params(*paths: Path) -> dict[str, Any]:
         paths: At least one; a section of a later file takes the place of the whole section of an earlier one.
 
     Raises:
-        ParamsError: A file is absent, is not YAML, is not a mapping, or has a key that no stage reads; or a target is
-            no class, which the last stage alone would say, after all training.
+        ParamsError: A file is absent, is not YAML, is not a mapping, or has a key that no stage reads; or a class is
+            not named as its folder gives it; or a target is no class, which the last stage alone would say, after all
+            training.
     """
     values = {key: value for path in paths for key, value in _read_file(path).items()}
+    if faults := [*_faulty_names(values)]:
+        raise ParamsError(f"{paths[0]}: {'; '.join(faults)}")
+    return values
+
+
+def _faulty_names(values: Mapping[str, Any]) -> Iterator[str]:
+    """Say all that is wrong with the names of classes at once: those of `classes` first, then those of targets."""
     classes = values.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        return  # which `ClassesParams` says
+    if said := _misspelt(classes):
+        yield f"classes: {said}, got [{', '.join(classes)}]"
+    names = [snake_case(name) or name for name in classes]
     for key, own in values.items():
         target = own.get("target") if isinstance(own, dict) else None
-        if isinstance(classes, list) and target and target not in classes:
-            raise ParamsError(
-                f"{paths[0]}: {key}.target is '{target}', which is none of the classes {', '.join(map(str, classes))}; "
-                "name the class that is looked for"
-            )
-    return values
+        if target and target not in names:
+            yield f"{key}.target is '{target}', which is none of the classes {', '.join(names)}{_meant(target, names)}"
+
+
+def _meant(target: object, names: Sequence[str]) -> str:
+    spelt = snake_case(str(target))
+    return f"; did you mean {spelt}?" if spelt in names else "; name the class that is looked for"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -272,13 +294,23 @@ def _checked(values: Any, kind: type[AnySection], prefix: str) -> AnySection:
         # YAML's lists are tuples here, because a section cannot be changed; nothing else is converted.
         return kind.model_validate(_with_tuples(values))
     except ValidationError as error:
-        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in error.errors()]
+        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in _real_faults(error)]
         raise ParamsError(_known(faults, kind.model_fields)) from error
 
 
+def _real_faults(error: ValidationError) -> Sequence[Mapping[str, Any]]:
+    """Leave out that a list is too short where it only is without its wrong items, which are named already."""
+    return [fault for fault in error.errors() if fault["type"] != "too_short" or not _is_long_enough(fault)]
+
+
+def _is_long_enough(fault: Mapping[str, Any]) -> bool:
+    return len(fault["input"]) >= int(fault["ctx"]["min_length"])
+
+
 def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
-    place = [str(part) for part in fault["loc"]]
-    where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {fault['input']!r}"
+    place, given = [str(part) for part in fault["loc"]], fault["input"]
+    got = f"[{', '.join(map(str, given))}]" if isinstance(given, tuple) else repr(given)
+    where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {got}"
     if fault["type"] != "extra_forbidden":
         return where
     return where + _nearest(place[-1], _fields_at(kind, place[:-1]))

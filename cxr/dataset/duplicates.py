@@ -265,9 +265,10 @@ def _counted(table: "pd.DataFrame", column: str) -> CopyCounts:
 
 
 def _sentence(what: str, copies: CopyCounts) -> str:
+    groups = f"{copies.groups} group{'' if copies.groups == 1 else 's'}"
     return (
-        f"{copies.files} files in {copies.groups} groups {what}; {copies.redundant} are redundant, "
-        f"{copies.across_classes} groups span classes."
+        f"{copies.files} files in {groups} {what}; redundant files: {copies.redundant}, groups that span classes: "
+        f"{copies.across_classes}."
     )
 
 

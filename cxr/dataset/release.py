@@ -114,7 +114,7 @@ def chosen_classes(release: Release, classes: Sequence[str], discarded: Sequence
     if missing:
         raise DataError(
             f"{release.root} has no images for {', '.join(missing)}; expected a folder for each of "
-            f"{', '.join(classes)}. Fetch them with 'dvc pull data' or import a release with 'cxr-data import PATH'"
+            f"{', '.join(classes)}. Fetch them with 'dvc pull data' or import your own with 'cxr-data import PATH'"
         )
     return {label: release.images[label] for label in classes}
 

@@ -203,7 +203,8 @@ def _leak(table: pd.DataFrame, column: str) -> Leak | None:
         return None
     rows = known[known[column] == leaking[0]]
     where = ", ".join(f"{file} in {split}" for file, split in zip(rows["file"], rows["split"], strict=True))
-    sentence = f"{len(leaking)} values of {column} are in more than one split, e.g. {leaking[0]} ({where})"
+    many = f"One value of {column} is" if len(leaking) == 1 else f"{len(leaking)} values of {column} are"
+    sentence = f"{many} in more than one split, e.g. {leaking[0]} ({where})"
     return Leak(column, len(leaking), sentence)
 
 

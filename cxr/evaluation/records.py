@@ -222,7 +222,7 @@ class StandardItem:
         item: Its number.
         title: What is asked for.
         status: reported, missing or not applicable.
-        where: In the report; or why not.
+        where: Sections of the report, or the model card beside it, with words that stand there; or why not.
     """
 
     item: str

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -29,7 +30,7 @@ from cxr.evaluation.records import (
     Verdict,
     Waiver,
 )
-from cxr.evaluation.reporting.document import standards
+from cxr.evaluation.reporting.standards import standards
 from cxr.evaluation.stats.classification import Comparison, flat_metrics
 from cxr.evaluation.stats.intervals import SHARE, Interval, Probabilities, above_or_below
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
@@ -49,6 +50,7 @@ _ELSEWHERE = (
     "Of other hospitals there is what stands under 'Hospitals left out of training', and nothing of detectors and "
     "years that are in neither."
 )
+_APART = "Different pictures of one patient may stand in training and test: only near duplicates were kept together."
 _NOT_SHOWN = "These figures do not show that a network detects disease"
 
 
@@ -118,12 +120,11 @@ def limitations(
 
 def _patient_limits(data: ReportData) -> Iterator[str]:
     """Say of how many images the patient is not known."""
-    if data.patients_known < data.images:
-        known = f"{data.patients_known:,} of {data.images:,} images" if data.patients_known else "no image"
-        yield (
-            f"The patient is known of {known}. Two other images of one patient may stand in two splits, unless they "
-            "look alike."
-        )
+    if data.patients_known == 0:
+        yield f"The patient is known of no image. {_APART}"
+    elif data.patients_known < data.images:
+        known = f"{data.patients_known:,} of {data.images:,}"
+        yield f"The patient is known of {known} images. Of the others: {_APART[0].lower()}{_APART[1:]}"
 
 
 def _prevalence_limits(data: ReportData, target: str) -> Iterator[str]:
@@ -333,7 +334,7 @@ def assemble(
     results = Counter(audit.result for audit in audits)
     data = _data(candidates[0].model.description["data"], split_report, patients_known)
     decisions = candidates[0].decisions
-    return Report(
+    report = Report(
         format=FORM,
         title=TITLE,
         data=data,
@@ -357,10 +358,11 @@ def assemble(
             elsewhere=unseen is not None,
         ),
         audit_counts={result: results[result] for result in ORDER if results[result]},
-        standards=standards(),
+        standards=(),
         unseen=unseen,
         out_of_scope=out_of_scope or None,
     )
+    return replace(report, standards=standards(report))
 
 
 def _data(trained: Mapping[str, Any], split_report: SplitReport, patients_known: int) -> ReportData:

@@ -1,6 +1,7 @@
 """Write what an evaluation leaves: reports, tables, figures, pictures, and the model that screens, also packaged."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from cxr.core.files import (
     remove,
     sha256_of,
     whole_file,
+    whole_folder,
     write_bytes,
     write_json,
     write_text,
@@ -180,17 +182,24 @@ def write_saved_outputs(folder: Path, candidates: Sequence[Candidate]) -> None:
 
 
 def write_reports(folder: Path, candidates: Sequence[Candidate], report: Report, pictures: Pictures) -> None:
-    """Write the report in its three forms, and the metrics, tables and figures that DVC shows."""
-    for model, candidate in zip(report.models, candidates, strict=True):
-        write_json(folder / "metrics" / f"{model.name}.json", top_metrics(model, candidate.decisions.default_point))
+    """Write the report in its three forms, and the metrics, tables and figures that DVC shows.
+
+    The folders metrics, plots and figures hold nothing else afterwards: what an earlier evaluation left there, of
+    other networks, would be shown beside this one's.
+    """
+    owned = (folder / name for name in ("metrics", "plots", "figures"))
+    with ExitStack() as stack:
+        metrics, plots, figures = (stack.enter_context(whole_folder(one)) for one in owned)
+        for model, candidate in zip(report.models, candidates, strict=True):
+            write_json(metrics / f"{model.name}.json", top_metrics(model, candidate.decisions.default_point))
+        write_table(plots / "roc.csv", roc_table(report.models))
+        write_table(plots / "reliability.csv", reliability_table(report.models))
+        write_table(plots / "risk_coverage.csv", risk_coverage_table(report.models))
+        draw_confusion(figures / "confusion.png", candidates)
+        draw_learning_curves(figures / "learning_curves.png", candidates)
     write_json(folder / "measures.json", {model.name: metrics_json(model) for model in report.models})
     write_table(folder / "predictions.csv", predictions_table(candidates))
     write_table(folder / "learning_curves.csv", learning_curves_table(candidates))
-    write_table(folder / "plots" / "roc.csv", roc_table(report.models))
-    write_table(folder / "plots" / "reliability.csv", reliability_table(report.models))
-    write_table(folder / "plots" / "risk_coverage.csv", risk_coverage_table(report.models))
-    draw_confusion(folder / "figures" / "confusion.png", candidates)
-    draw_learning_curves(folder / "figures" / "learning_curves.png", candidates)
     write_json(folder / "environment.json", environments(candidates))
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", render_markdown(report))
@@ -274,6 +283,8 @@ def write_screening(
     make_folder(folder)
     for name in (NETWORK_FILE, NETWORK_WEIGHTS_FILE):
         copy_file(candidate.model.folder / name, folder / name)
+    for left in (*(() if gate else GATE_FILES), *(() if lungs else LUNGS_FILES)):
+        remove(folder / left)  # of an evaluation before
     write_json(folder / DECISIONS_FILE, candidate.decided)
     decisions = {"decisions": {"sha256": sha256_of(folder / DECISIONS_FILE)}}
     named = (copy_gate(gate, folder) if gate else {}) | (copy_lungs(lungs, folder) if lungs else {})

@@ -454,8 +454,6 @@ def _fill_transfer_syntax(dataset: "Dataset") -> None:
 
 def check_keywords(keywords: Sequence[str]) -> None:
     """Refuse what is no DICOM keyword, such as a misspelt one, which would give an empty column. Raises UsageError."""
-    if not keywords:
-        return
     from pydicom.datadict import tag_for_keyword
 
     unknown = [keyword for keyword in keywords if tag_for_keyword(keyword) is None]

@@ -226,6 +226,21 @@ def describe_model(folder: Path) -> JsonObject:
     return description
 
 
+def learnt_images(description: JsonObject) -> int:
+    """Return how many images a network was trained on: those that its `in_training_set` knows.
+
+    A last layer that learnt from films elsewhere has learnt from validation, too; see `cxr.training.last_layer`.
+
+    Args:
+        description: Content of its model.json.
+    """
+    splits = description["data"]["images_per_split"]
+    films = (description.get("elsewhere") or {}).get("films")
+    if films is None:
+        return int(splits["train"])
+    return int(splits["train"] + splits["validation"]) + sum(sum(labels.values()) for labels in films.values())
+
+
 def packaged_folder() -> Path:
     """Return the folder of the model that ships in the package."""
     return Path(__file__).parents[1] / "packaged"

@@ -202,7 +202,7 @@ def _refuse_empty(images: dict[str, list[PurePosixPath]], found: ClassFolders, c
     if empty:
         raise DataError(
             f"No image lies in the class folder {', '.join(empty)}; expected PNG, JPEG, TIFF, BMP or DICOM files in it "
-            f"or in its sub-folder {IMAGE_FOLDER}/. Put them there, or unpack the release again"
+            f"or in its sub-folder {IMAGE_FOLDER}/. Put them there, or unpack the archive again"
         )
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import make_folder
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import cleaned, is_address
+from cxr.screening.tables import OutputFiles
 
 # Which extra of this package brings what an address needs; None: fsspec alone, which every one of them brings.
 EXTRAS = {

@@ -11,12 +11,11 @@ from cxr.inference.network import BATCH
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
 from cxr.screening.journal import Fingerprint, JournalRecord
-from cxr.screening.output import OutputFiles
 from cxr.screening.predict import Outcome
 from cxr.screening.read import ReadOptions
 from cxr.screening.run_manifest import RunRequest
 from cxr.screening.schema import Schema
-from cxr.screening.tables import Dialect, Format
+from cxr.screening.tables import Dialect, Format, OutputFiles
 
 
 class ProgressListener(Protocol):

@@ -15,13 +15,12 @@ from cxr.core.pages import base64_text, content_policy, image_bytes, script_json
 from cxr.inference.gate import score_in
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import PathStyle, printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
 from cxr.screening.storage import store_of
 from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, others_sentence, warnings_of
-from cxr.screening.tables import read_table
+from cxr.screening.tables import OutputFiles, read_table
 
 Record = Mapping[str, str]
 

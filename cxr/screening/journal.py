@@ -24,9 +24,9 @@ from cxr.core.files import guarded, make_folder, refused, remove, sync, write_by
 from cxr.core.process import instructions
 from cxr.core.records import as_json, from_json
 from cxr.inference.model_folder import ScreeningModel
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, escape
 from cxr.screening.schema import SCHEMA_VERSION
+from cxr.screening.tables import OutputFiles
 
 # All that lies between a file's bytes and the plane that a network sees.
 DECODER_CODE = ("core/image.py", "core/records.py", "imaging")  # files, and folders with all their modules

@@ -9,7 +9,6 @@ from cxr.core.errors import DataError
 from cxr.core.files import whole_file, write_json
 from cxr.screening.discovery import Shard
 from cxr.screening.journal import PARTS
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import printable
 from cxr.screening.run_manifest import (
     ResultsRecord,
@@ -24,7 +23,7 @@ from cxr.screening.run_manifest import (
     results_record,
 )
 from cxr.screening.summary import summary_rows
-from cxr.screening.tables import Dialect, Format, digest_of, write_table
+from cxr.screening.tables import Dialect, Format, OutputFiles, digest_of, write_table
 
 
 def merge(shards: Sequence[RunResult], files: OutputFiles, wanted: Format, dialect: Dialect = Dialect.PLAIN) -> Tally:

@@ -1,7 +1,7 @@
 """Screen files: threads decode ahead, the gate judges, networks answer in batches, each answer stays with its file."""
 
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -172,7 +172,8 @@ def _row(
         path=reading.candidate.cell,
         reason=reason,
         detail=detail,
-        answers=tuple(_recognised(*one, reading) for one in zip(answers, models if answers else (), strict=True)),
+        answers=tuple(answer if isinstance(answer, Prediction) else None for answer in answers),
+        trained=tuple(_learnt(model, reading) for model in models),
         flags=verdict.flags,
         format=facts.format,
         facts=facts,
@@ -182,14 +183,10 @@ def _row(
     )
 
 
-def _recognised(answer: Prediction | Failure, model: ScreeningModel, reading: Reading) -> Prediction | None:
-    """Return the answer, if it is one, with whether the network was trained on this very picture."""
-    if not isinstance(answer, Prediction):
-        return None
+def _learnt(model: ScreeningModel, reading: Reading) -> bool | None:
+    """Tell whether the network was trained on this very picture; None where it does not say what it was trained on."""
     known = model.decisions.training_pixels if model.decisions else None
-    if not known:
-        return answer
-    return replace(answer, in_training_set=pixels_digest(reading.planes[model.plane_side])[:PIXEL_DIGITS] in known)
+    return pixels_digest(reading.planes[model.plane_side])[:PIXEL_DIGITS] in known if known else None
 
 
 def _unread(reading: Reading) -> Row | None:

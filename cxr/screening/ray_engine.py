@@ -37,11 +37,11 @@ from cxr.screening.journal import (
     refuse_leftovers,
     write_part,
 )
-from cxr.screening.output import OutputFiles
 from cxr.screening.predict import record_of, screen
 from cxr.screening.read import IN_TURN, ReadOptions
 from cxr.screening.schema import Schema
 from cxr.screening.storage import Root
+from cxr.screening.tables import OutputFiles
 from cxr.screening.workers import at_points, load_all
 
 MISSING = "--engine ray needs the extra 'ray': pip install '.[ray]'"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from cxr.core.redcap import FieldType, RedcapField, record_id, variables, write_redcap
 from cxr.screening.engine import Run
-from cxr.screening.output import OutputFiles
 from cxr.screening.schema import EMPTY_SET, YES_NO, ResultColumn, Schema
-from cxr.screening.tables import Kind, read_table
+from cxr.screening.tables import Kind, OutputFiles, read_table
 
 FORM = "cxr_batch"
 _WHAT = "One film: digits of the SHA-256 of its path"

@@ -25,7 +25,6 @@ from cxr.screening.journal import (
     refuse_leftovers,
     remove_parts,
 )
-from cxr.screening.output import OutputFiles
 from cxr.screening.predict import record_of, screen
 from cxr.screening.read import prefetch
 from cxr.screening.run_manifest import (
@@ -47,7 +46,7 @@ from cxr.screening.run_manifest import (
 from cxr.screening.schema import Status
 from cxr.screening.storage import FileVersion, Root, store_of
 from cxr.screening.summary import summary_rows
-from cxr.screening.tables import digest_of, whole_table, write_table, write_text_table
+from cxr.screening.tables import OutputFiles, digest_of, whole_table, write_table, write_text_table
 from cxr.screening.workers import WorkerPool, run_pool
 
 

@@ -21,11 +21,19 @@ from cxr.screening.candidates import Candidate, Found, Query
 from cxr.screening.discovery import Selection, Shard
 from cxr.screening.drift import DriftCounts, DriftRecord
 from cxr.screening.journal import Fingerprint
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle, cleaned, escape, printable
 from cxr.screening.schema import SCHEMA_VERSION, ModelColumns, ModelRecord, Schema, Status, schema_of
 from cxr.screening.storage import GitRevision, Provenance, Revisions, git_revision, store_of
-from cxr.screening.tables import Dialect, Format, bytes_of, digest_of, is_partitioned, partitions_of, read_table
+from cxr.screening.tables import (
+    Dialect,
+    Format,
+    OutputFiles,
+    bytes_of,
+    digest_of,
+    is_partitioned,
+    partitions_of,
+    read_table,
+)
 
 MANIFEST_VERSION = 1
 ABSENT = {"absent": True}  # None has no key

@@ -66,13 +66,11 @@ class Prediction:
         prediction: Class with the largest probability, of equal ones the first.
         probabilities: In the network's order, finite, with sum 1; calibrated where the network has decisions.
         decision: None where it has none.
-        in_training_set: Whether the network was trained on this very picture; None where that is not known.
     """
 
     prediction: str
     probabilities: tuple[float, ...]
     decision: Decision | None = None
-    in_training_set: bool | None = None
 
     @property
     def confidence(self) -> float:
@@ -95,6 +93,8 @@ class Row:
         reason: Why there is no answer; None for a screened file.
         detail: What went wrong, for people.
         answers: One for each network; None where that one has no answer. Empty where none has.
+        trained: For each network, whether it was trained on this very picture, answered or not; None where it does not
+            say what it was trained on. Empty where the file could not be decoded.
         flags: In the order of `Flag`.
         format: Recognised by content; empty where unknown.
         facts: None where the file could not be decoded.
@@ -107,6 +107,7 @@ class Row:
     reason: Reason | None = None
     detail: str = ""
     answers: tuple[Prediction | None, ...] = ()
+    trained: tuple[bool | None, ...] = ()
     flags: tuple[Flag, ...] = ()
     format: str = ""
     facts: ImageFacts | None = None
@@ -122,6 +123,10 @@ class Row:
     def answer(self, number: int) -> Prediction | None:
         """Return the answer of the network with that number, from 0."""
         return self.answers[number] if self.answers else None
+
+    def in_training_set(self, number: int) -> bool | None:
+        """Return whether the network with that number was trained on this picture; None where that is not known."""
+        return self.trained[number] if self.trained else None
 
 
 Cells = Mapping[str, str]  # of one row, by the names of their columns
@@ -365,7 +370,7 @@ class ModelColumns:
 
 YES_NO = ("yes", "no")
 EMPTY_SET = "empty"  # a cell without any word would mean that nothing was decided
-DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason", "in_training_set")
+DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,21 +535,12 @@ def _refer_rule(answer: _AnswerCells) -> Clauses:
         yield f"{answer.name('refer_reason')} is {reason!r}, the prediction set and the flags give {given[0]!r}"
 
 
-def _training_rule(answer: _AnswerCells) -> Clauses:
-    if answer.head.applied and answer["in_training_set"] not in ("", *YES_NO):
-        yield f"{answer.name('in_training_set')} is {answer['in_training_set']!r}; expected yes, no or nothing"
-
-
 def _six(value: float) -> str:
     return f"{value:.6f}"
 
 
 def _probability(place: int, answer: Prediction) -> str:
     return _six(answer.probabilities[place])
-
-
-def _trained(answer: Prediction) -> str:
-    return "" if answer.in_training_set is None else YES_NO[not answer.in_training_set]
 
 
 def _decided(cell: Callable[[Decision], str]) -> Callable[[Prediction], str]:
@@ -582,21 +578,12 @@ _ANSWER: tuple[tuple[str, Callable[[Prediction], str], AnswerRule, str, str], ..
         "[word](#decision)",
         "why `decision` is `refer`",
     ),
-    (
-        "in_training_set",
-        _trained,
-        _training_rule,
-        "`yes`, `no`",
-        "whether the network was trained on exactly what it sees of this file: such an answer does not show how good "
-        "the network is; empty where that is not known",
-    ),
 )
 
 _VOCABULARIES: Mapping[str, Callable[[ModelColumns], Sequence[str]]] = {
     "prediction_set": lambda head: head.classes,
     "decision": lambda head: head.applied.words if head.applied else (),
     "refer_reason": lambda _: tuple(ReferReason),
-    "in_training_set": lambda _: YES_NO,
 }
 
 
@@ -634,6 +621,30 @@ def _answer_columns(number: int, head: ModelColumns) -> Iterator[ResultColumn]:
             words=tuple(_VOCABULARIES[name](head)) if name in _VOCABULARIES else (),
             many=name == "prediction_set",
         )
+    yield ResultColumn(
+        f"{head.prefix}in_training_set",
+        cell=lambda row: _YES_OR_NO[row.in_training_set(number)],
+        rule=partial(_training_rule, head),
+        type="`yes`, `no` or empty",
+        content="whether the network was trained on exactly what it sees of this file: such an answer does not show "
+        "how good the network is; also of a decoded file without an answer; empty where that is not known",
+        words=YES_NO,
+    )
+
+
+_YES_OR_NO = {True: YES_NO[0], False: YES_NO[1], None: ""}
+
+
+def _training_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
+    name = f"{head.prefix}in_training_set"
+    if not (word := cells[name]):
+        return
+    if word not in YES_NO:
+        yield f"{name} is {word!r}; expected yes, no or nothing"
+    elif head.applied is None:
+        yield f"{name} is {word!r}, but {head.identity} has no decisions, which say what it was trained on"
+    elif not cells["brightness"]:
+        yield f"{name} is {word!r}, but nothing was decoded"
 
 
 def _model_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:

@@ -13,12 +13,11 @@ from cxr.core.errors import ImageError
 from cxr.core.files import guarded, make_folder, sha256_of, whole_file, write_bytes
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import escape
 from cxr.screening.read import prefetch, read_again
 from cxr.screening.schema import ModelColumns, Status
 from cxr.screening.storage import store_of
-from cxr.screening.tables import Column, Format, read_table, write_table
+from cxr.screening.tables import Column, Format, OutputFiles, read_table, write_table
 
 _COLUMNS = (Column("file"), Column("path"), Column("sha256"), Column("because"))
 _AHEAD = 8  # files that are read before they are written

@@ -22,12 +22,11 @@ from cxr.core.files import make_folder, write_bytes
 from cxr.core.records import as_json
 from cxr.screening.candidates import Candidate
 from cxr.screening.engine import Run
-from cxr.screening.output import OutputFiles
 from cxr.screening.read import prefetch, read_again
 from cxr.screening.schema import ModelColumns, Schema, Status
 from cxr.screening.storage import store_of
 from cxr.screening.summary import RESEARCH
-from cxr.screening.tables import read_table
+from cxr.screening.tables import OutputFiles, read_table
 
 if TYPE_CHECKING:
     from highdicom.sr import CodedConcept, EnhancedSR, MeasurementsAndQualitativeEvaluations

@@ -1,9 +1,11 @@
-"""The table as a file: CSV, workbook, JSON Lines or Parquet, whole or in parts, all from the same cells; and back."""
+"""The table as a file, and the files of a run beside it: CSV, workbook, JSON Lines or Parquet, from the same cells."""
 
 import csv
+import errno
 import hashlib
 import json
 import re
+import tempfile
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +17,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from cxr.core.errors import DataError, OutputError, UsageError
-from cxr.core.files import guarded, make_folder, move, scratch_folder, sha256_of, whole_file
+from cxr.core.files import (
+    alone,
+    guarded,
+    make_folder,
+    move,
+    read_json,
+    real,
+    reason_of,
+    refused,
+    scratch_folder,
+    sha256_of,
+    whole_file,
+)
 from cxr.core.tabular_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
+from cxr.screening.paths import printable
 from cxr.screening.workbook import Value, read_workbook, write_workbook
 
 
@@ -374,3 +389,91 @@ def _read_jsonl(path: Path) -> Iterator[dict[str, str]]:
             if not isinstance(members, dict):
                 raise ValueError("a line is no JSON object")
             yield {name: "" if value is None else value for name, value in members.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFiles:
+    """The files beside each other that one output consists of.
+
+    Attributes:
+        results: Absolute; links are followed, so that a link to a results file stays a link.
+    """
+
+    results: Path
+
+    @property
+    def journal(self) -> Path:
+        """What the run has done so far."""
+        return self.results.with_name(f"{self.results.name}.journal")
+
+    @property
+    def parts(self) -> Path:
+        """What a run on many machines has done so far, a folder."""
+        return self.results.with_name(f"{self.results.name}.parts")
+
+    @property
+    def manifest(self) -> Path:
+        """What the results were made from."""
+        return self.results.with_suffix(".manifest.json")
+
+    @property
+    def lock(self) -> Path:
+        """Held while a run writes."""
+        return self.results.with_name(f".{self.results.name}.lock")
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All paths as text."""
+        return frozenset(map(str, (self.results, self.journal, self.parts, self.manifest, self.lock)))
+
+
+def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
+    """Return the files of an output and find out whether they can be written; nothing is left behind.
+
+    Args:
+        results: The table.
+        partitioned: Whether it is to be a folder of Parquet files.
+
+    Raises:
+        OutputError: The folder is absent or not writable, or a name is taken by something else.
+    """
+    files = OutputFiles(real(results))
+    if files.results.is_symlink():
+        raise OutputError(f"cannot write {results}: its links lead in a circle; give another name")
+    if partitioned and files.results.exists() and not is_partitioned(files.results):
+        raise OutputError(f"cannot write {results}: with --partitions it is a folder, and there is something else")
+    for path in (*([] if partitioned else [files.results]), files.journal, files.manifest):
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: it is not a file; give the name of a file, or '-' for stdout")
+    try:
+        with tempfile.TemporaryFile(dir=files.results.parent):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise refused(OSError(error.errno, error.strerror), results) from error  # it names a temporary file
+        raise OutputError(
+            f"cannot write {results}: {reason_of(error)} ({files.results.parent}); create that folder or choose another"
+        ) from error
+    _check_manifest(files)
+    return files
+
+
+def locked(files: OutputFiles) -> AbstractContextManager[None]:
+    """Keep other runs away from the same output. Raises OutputError where one is at work."""
+    return alone(files.lock, f"another cxr-batch is writing {files.results}; wait for it or give another output")
+
+
+def _check_manifest(files: OutputFiles) -> None:
+    """Refuse to replace the manifest of another table, such as that of results.csv by that of results.jsonl."""
+    try:
+        described = read_json(files.manifest)["results"]["file"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        described = None
+    if described != printable(files.results.name):
+        raise OutputError(
+            f"{files.manifest} describes {described or 'something else'}, not {files.results.name}, and would be "
+            f"replaced; give an output whose name before the ending differs, such as 2-{files.results.name}, or move "
+            "that file away"
+        )

@@ -27,12 +27,23 @@ from cxr.validation.labels import (
     Means,
     meaning_of,
     require_meanings,
+    said_positive,
 )
 from cxr.validation.matching import MatchCounts, Matched, NamedFiles, groups, match, named
-from cxr.validation.measures import OTHER, PROBABLE, REFERRED, Bools, Cases, Figure, measure, readings
+from cxr.validation.measures import (
+    OTHER,
+    PROBABLE,
+    REFERRED,
+    Bools,
+    Cases,
+    Figure,
+    measure,
+    measure_nothing,
+    readings,
+)
 from cxr.validation.results import NetworkPredictions, ResultsTable
 
-REPORT_FORM = 2
+REPORT_FORM = 3
 ALL, UNSEEN = "all", "unseen"
 _REASONED = ("rejected", "error")
 
@@ -61,7 +72,7 @@ class FigureSet:
     """Figures of one set of files.
 
     Attributes:
-        files: ALL, or UNSEEN: without those that the network was trained on.
+        files: ALL, or UNSEEN: those of which it is known that the network was not trained on them.
         by: Column that the files are grouped by; empty for all groups together.
         group: Its value.
         n: Files.
@@ -170,10 +181,14 @@ class NetworkEvaluation:
         network: Its identity.
         classes: In its order.
         target: Class that is looked for; None where nobody said which.
-        believed: UNSEEN, or ALL where the table does not tell which files are that, or none is.
+        believed: UNSEEN, or ALL where the table does not tell which files are that, or none is, or none of the others
+            is one that the network was trained on.
         decides: Whether the table has decisions about the target.
+        decisions_about: Class that the table's decisions are about; None where nothing tells.
+        said_positive: Labels that were said to be positive, and so mean the target.
         without_answer: Labelled files that it did not answer.
         in_training_set: Labelled files that it was trained on; None where the table does not tell.
+        training_not_known: Labelled files of which the table does not tell, though it does of others.
         labels: What became of the files of each label; of the believed files, and those that are left out.
         sets: All files, unseen files, then the same of every group.
         curves: Of the believed files; None without a target or answers.
@@ -184,8 +199,11 @@ class NetworkEvaluation:
     target: str | None
     believed: str
     decides: bool
+    decisions_about: str | None
+    said_positive: tuple[str, ...]
     without_answer: NamedFiles
     in_training_set: NamedFiles | None
+    training_not_known: NamedFiles
     labels: tuple[LabelOutcome, ...]
     sets: tuple[FigureSet, ...]
     curves: Curves | None
@@ -273,8 +291,9 @@ def _network(
     if not (every.answered & measured).any():
         raise DataError(f"{table.name} has no answer of {network.name} for any labelled file; nothing can be measured")
     told = any(network.trained[row] for row in matched.rows)
-    unseen = measured & ~every.trained
-    believed = UNSEEN if told and (unseen & every.answered).any() else ALL
+    unseen, not_known = measured & every.unseen, measured & ~every.unseen & ~every.trained
+    apart = (measured & every.trained).any() or not not_known.any()
+    believed = UNSEEN if apart and (unseen & every.answered).any() else ALL
     shown = unseen if believed == UNSEEN else measured
     paths = np.array([table.paths[row] for row in matched.rows])
     return NetworkEvaluation(
@@ -283,8 +302,11 @@ def _network(
         target=every.target,
         believed=believed,
         decides=every.decides,
+        decisions_about=target_of(network, None),
+        said_positive=positive_labels(matched, question),
         without_answer=named(paths[measured & ~every.answered].tolist()),
         in_training_set=named(paths[measured & every.trained].tolist()) if told else None,
+        training_not_known=named(paths[not_known].tolist() if told else []),
         labels=tuple(_outcomes(table, matched, network, every, meanings, shown)),
         sets=tuple(_sets(every, measured, told, members, question)),
         curves=_curves(every.chosen(shown), question.prevalences),
@@ -310,6 +332,11 @@ def meanings_for(
     return tuple(word or "" for word in found)
 
 
+def positive_labels(matched: Matched, question: Question) -> tuple[str, ...]:
+    """Return the labels of matched rows that were said to be positive."""
+    return tuple(sorted({one.label for one in matched.labels if said_positive(one.label, question.means)}))
+
+
 def target_of(network: NetworkPredictions, wanted: str | None) -> str | None:
     """Return the class that is looked for: the `wanted` one, or that of the decisions; None where nothing tells.
 
@@ -329,17 +356,19 @@ def cases_of(
     meanings: Sequence[str],
     question: Question,
 ) -> Cases:
-    """Return the matched rows with what a network said of them."""
-    rows = matched.rows
+    """Return the matched rows with what a network said of them; decisions only where they are about the target."""
+    rows, target = matched.rows, target_of(network, question.target)
+    decisions = np.array(network.decisions)[rows]
     return Cases(
         classes=network.classes,
-        target=target_of(network, question.target),
+        target=target,
         truth=np.array([network.classes.index(one) if one in network.classes else OTHER for one in meanings], np.int64),
         predicted=network.predicted[rows],
         probabilities=network.probabilities[rows],
-        decisions=np.array(network.decisions)[rows],
+        decisions=decisions if target_of(network, None) in (None, target) else np.full_like(decisions, ""),
         group=groups(matched.labels, [table.digests[row] for row in rows]),
         trained=np.array([network.trained[row] == "yes" for row in rows]),
+        unseen=np.array([network.trained[row] == "no" for row in rows]),
     )
 
 
@@ -354,13 +383,15 @@ def _sets(cases: Cases, measured: Bools, told: bool, members: Members, question:
 def _both(cases: Cases, rows: Bools, told: bool, by: str, group: str, question: Question) -> Iterator[FigureSet]:
     """Give the figures of all files, and of those that the network was not trained on, where the table tells."""
     chosen = cases.chosen(rows)
-    trained = int(chosen.trained.sum())
     figures = measure(chosen, question.prevalences, question.seed)
-    yield FigureSet(ALL, by, group, len(chosen), trained, figures)
+    yield FigureSet(ALL, by, group, len(chosen), int(chosen.trained.sum()), figures)
     if told:
-        unseen = chosen.chosen(~chosen.trained) if trained else chosen
-        less = measure(unseen, question.prevalences, question.seed) if trained and len(unseen) else figures
-        yield FigureSet(UNSEEN, by, group, len(unseen), 0, less if len(unseen) else ())
+        unseen = chosen.chosen(chosen.unseen)
+        if not len(unseen):
+            figures = measure_nothing(cases.target)
+        elif len(unseen) < len(chosen):
+            figures = measure(unseen, question.prevalences, question.seed)
+        yield FigureSet(UNSEEN, by, group, len(unseen), 0, figures)
 
 
 def _outcomes(
@@ -394,9 +425,12 @@ def _counted(words: Iterator[str]) -> dict[str, int]:
 
 
 def _outcome(table: ResultsTable, network: NetworkPredictions, cases: Cases, number: int, row: int) -> tuple[str, str]:
-    """Return the decision, or else the prediction or the status, and the reason for it."""
+    """Return the decision, or else the prediction or the status, and the reason for it.
+
+    What was decided about another class than the target is no outcome.
+    """
     if cases.answered[number]:
-        if network.decisions[row]:
+        if network.decisions[row] and (cases.decides or not cases.target):
             return network.decisions[row], network.refer_reasons[row]
         return network.classes[cases.predicted[number]], ""
     status = table.statuses[row]

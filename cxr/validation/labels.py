@@ -254,6 +254,11 @@ def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | N
     return word if word in (NEGATIVE, LEAVE_OUT) and _key(label) in means else None
 
 
+def said_positive(label: str, means: Means) -> bool:
+    """Tell whether a label was said to be POSITIVE, which is the target class, whatever that is."""
+    return means.get(_key(label)) == POSITIVE
+
+
 def require_meanings(name: str, network: str, labels: Iterable[str], means: Means, classes: Sequence[str]) -> None:
     """Refuse labels that nobody explained; `labels` has one entry a file.
 

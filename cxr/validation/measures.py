@@ -41,6 +41,9 @@ MOVER, SANDWICH, SIMULATION, COUNT, PLAIN = "mover_wilson", "sandwich", "simulat
 PROBABLE, DECIDED, REFERRED = "most_probable_class", "decision", "referred_counts_as_positive"
 UNDECIDED, UNANSWERED = "no_decision_counts_as_wrong", "no_answer_counts_as_wrong"
 
+# Shares of files; the second where nothing is decided about the target class: only what was rejected or failed.
+WITHOUT_DECISION, WITHOUT_ANSWER = "without_decision", "without_answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -81,6 +84,7 @@ class Cases:
         decisions: Words (n,), empty where nothing was decided.
         group: int64 (n,), equal for files of one patient.
         trained: bool (n,), files that the network was trained on.
+        unseen: bool (n,), files that it was not trained on; of those in neither, nobody knows.
     """
 
     classes: tuple[str, ...]
@@ -91,13 +95,14 @@ class Cases:
     decisions: NDArray[np.str_]
     group: NDArray[np.int64]
     trained: Bools
+    unseen: Bools
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def chosen(self, rows: Bools) -> "Cases":
         """Return the cases that `rows`, bool (n,), marks."""
-        arrays = ("truth", "predicted", "probabilities", "decisions", "group", "trained")
+        arrays = ("truth", "predicted", "probabilities", "decisions", "group", "trained", "unseen")
         return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
 
     @property
@@ -130,6 +135,13 @@ class Cases:
         return Predictions(self.classes, chosen.truth, chosen.probabilities, chosen.group)
 
 
+def measure_nothing(target: str | None) -> tuple[Figure, ...]:
+    """Return the figures of a set without any file: that there are none."""
+    none = np.zeros(0, bool)
+    files = [_count("files", "", none), _count("answered", "", none)]
+    return (*files, *(_count("files_of", name, none) for name in ((target, REST) if target else ())))
+
+
 def measure(cases: Cases, prevalences: Sequence[float], seed: int) -> tuple[Figure, ...]:
     """Return the figures of a set of files; those that would need what it has not are left out.
 
@@ -159,10 +171,10 @@ def _share(metric: str, name: str, rows: Bools, method: str = WILSON) -> Figure:
 def _against_rest(cases: Cases, target: str, prevalences: Sequence[float], seed: int) -> Iterator[Figure]:
     yield _count("files_of", target, cases.positive)
     yield _count("files_of", REST, ~cases.positive)
-    undecided = ~_settled(cases)
-    yield _share("without_decision", "", undecided)
-    yield _share("without_decision", target, undecided[cases.positive])
-    yield _share("without_decision", REST, undecided[~cases.positive])
+    undecided, without = ~_settled(cases), WITHOUT_DECISION if cases.decides else WITHOUT_ANSWER
+    yield _share(without, "", undecided)
+    yield _share(without, target, undecided[cases.positive])
+    yield _share(without, REST, undecided[~cases.positive])
     for reading, considered, called in readings(cases, target):
         yield from _rates(reading, target, cases.positive[considered], called[considered])
     main, considered, called = readings(cases, target)[1 if cases.decides else 0]

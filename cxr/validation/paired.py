@@ -1,15 +1,25 @@
 """Networks of two tables against each other, on the labelled files that all of them answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from cxr.core.errors import DataError
-from cxr.evaluation.stats.classification import SMALLEST, Comparison, Predictions, compare_models
+from cxr.evaluation.stats.classification import SMALLEST, Comparison, Predictions, compare_models, delong, delong_gap
 from cxr.evaluation.stats.intervals import Probabilities
 from cxr.inference.outputs import SavedOutputs
-from cxr.validation.external import ALL, REPORT_FORM, UNSEEN, Question, cases_of, meanings_for
+from cxr.validation.external import (
+    ALL,
+    REPORT_FORM,
+    UNSEEN,
+    Question,
+    cases_of,
+    meanings_for,
+    positive_labels,
+    target_of,
+)
 from cxr.validation.labels import LEAVE_OUT, LabelTable
 from cxr.validation.matching import Matched, NamedFiles, match, named
 from cxr.validation.measures import OTHER, Bools, Cases
@@ -21,11 +31,12 @@ class ComparedFiles:
     """Pairs of networks on one set of files.
 
     Attributes:
-        files: ALL, or UNSEEN: without those that any of the networks was trained on.
+        files: ALL, or UNSEEN: those of which it is known that none of the networks was trained on them.
         n: Files.
         n_of_classes: Those of them whose label is one of the networks' classes.
         of_classes: Every pair on these; empty where they show fewer than two classes.
-        against_rest: Every pair on all of them, the target class against the rest; empty without a target.
+        against_rest: Every pair on all of them, the target class against the rest; empty without a target. The AUC gap
+            has DeLong's interval, by file, as its p value is DeLong's; all other intervals are of the bootstrap.
     """
 
     files: str
@@ -48,7 +59,9 @@ class TableComparison:
         answered_by_some_only: Files that not all networks answered.
         trained: Files that a network was trained on.
         training_known: Whether all tables tell that.
-        sets: All files, and where any was trained on, the others.
+        decisions_about: Class that the tables' decisions are about; None where nothing tells.
+        said_positive: Labels that were said to be positive, and so mean the target.
+        sets: All files, and where any was trained on, those that none was trained on.
     """
 
     comparison: int
@@ -59,6 +72,8 @@ class TableComparison:
     answered_by_some_only: NamedFiles
     trained: NamedFiles
     training_known: bool
+    decisions_about: str | None
+    said_positive: tuple[str, ...]
     sets: tuple[ComparedFiles, ...]
 
 
@@ -90,9 +105,10 @@ def compare_tables(
     Raises:
         DataError: As for `evaluate_table`; or the networks have different classes or targets or no file in common.
     """
+    matches = match(first, labels), match(second, labels)
     members = [
         _member(letter, table, labels, matched, network, question)
-        for letter, table, matched in (("a", first, match(first, labels)), ("b", second, match(second, labels)))
+        for letter, table, matched in (("a", first, matches[0]), ("b", second, matches[1]))
         for network in table.networks
     ]
     _require_alike(members)
@@ -101,7 +117,8 @@ def compare_tables(
         raise DataError(f"{first.name} and {second.name} have no labelled file that all their networks answered")
     some = sorted(set.union(*(one.answered for one in members)) - set(common))
     trained = np.logical_or.reduce([one.of(common).trained for one in members])
-    sets = [(ALL, np.ones(len(common), bool)), *([(UNSEEN, ~trained)] if trained.any() and not trained.all() else [])]
+    unseen = np.logical_and.reduce([one.of(common).unseen for one in members])
+    sets = [(ALL, np.ones(len(common), bool)), *([(UNSEEN, unseen)] if trained.any() and unseen.any() else [])]
     return TableComparison(
         comparison=REPORT_FORM,
         results=(first.name, second.name),
@@ -111,6 +128,8 @@ def compare_tables(
         answered_by_some_only=named(some),
         trained=named(np.array(common)[trained].tolist()),
         training_known=all(any(one.network.trained) for one in members),
+        decisions_about=next(filter(None, (target_of(one.network, None) for one in members)), None),
+        said_positive=positive_labels(matches[0], question),
         sets=tuple(_compared(files, members, common, rows, question.seed) for files, rows in sets),
     )
 
@@ -154,7 +173,7 @@ def _compared(files: str, members: Sequence[_Member], common: list[str], rows: B
     if len(np.unique(cases[0].truth[cases[0].truth != OTHER])) > 1:
         of_classes = _pairs(members, known, [one.of_classes() for one in cases], seed)
     rest = [one.against_rest() for one in cases] if cases[0].target else []
-    against_rest = _pairs(members, names, rest, seed) if rest else []
+    against_rest = _with_delong(_pairs(members, names, rest, seed), rest) if rest else []
     return ComparedFiles(files, len(names), len(known), tuple(of_classes), tuple(against_rest))
 
 
@@ -164,6 +183,12 @@ def _pairs(
     outputs = [_outputs(member.name, names, one) for member, one in zip(members, answers, strict=True)]
     probabilities: list[Probabilities] = [one.probabilities for one in answers]
     return compare_models(outputs, probabilities, seed, answers[0].classes[-1])
+
+
+def _with_delong(found: Sequence[Comparison], answers: Sequence[Predictions]) -> list[Comparison]:
+    """Return comparisons of the target against the rest whose AUC gap has the interval that its p value is of."""
+    areas = [delong(one.truth == 1, one.probabilities[:, 1]) for one in answers]
+    return [replace(one, auc_gap=delong_gap(*pair)) for one, pair in zip(found, combinations(areas, 2), strict=True)]
 
 
 def _outputs(name: str, files: Sequence[str], answers: Predictions) -> SavedOutputs:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 DPI = 300
-SIDE = 4.0  # inches
+SIDE, LEGEND = 4.0, 0.9  # inches: of the drawing without its legend, and of the legend below it
 NO_BREAK = "\N{NO-BREAK SPACE}"
 CHARACTERS_PER_INCH = 13  # of a title of 9 points; 16.5 fit on average
 # Okabe and Ito 2008: told apart by the colour-blind, and in print by their line styles too.
@@ -83,7 +83,7 @@ def _drawings(network: NetworkEvaluation) -> Iterator[tuple[str, "Drawing"]]:
         for name, draw in drawn:
             if name == "roc" and not curves.roc.fpr:
                 continue
-            drawing, axes = _axes(SIDE, SIDE)
+            drawing, axes = _axes(SIDE, SIDE + LEGEND)
             draw(axes, network, curves, target)
             rest = curves.n - curves.positive
             _write_title(drawing, network, f"{target} against the rest, {curves.positive:,} : {rest:,} files")
@@ -113,6 +113,15 @@ def _unit(axes: "Axes", across: str, up: str) -> None:
     axes.set_axisbelow(True)
 
 
+def _legend_below(axes: "Axes", title: str | None = None) -> None:
+    """Lay the legend below the axes: within them, there are figures whose curve goes through any corner."""
+    drawing = axes.get_figure()
+    assert drawing is not None
+    drawing.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower left", title=title, title_fontsize=8, alignment="left"
+    )
+
+
 def _words(network: NetworkEvaluation, metric: str, name: str) -> str:
     """Return a figure of the believed files as `0.912 [0.885, 0.931]`."""
     from cxr.evaluation.stats.intervals import NUMBER
@@ -128,7 +137,7 @@ def _roc(axes: "Axes", network: NetworkEvaluation, curves: Curves, target: str) 
     for point in curves.points:
         _point(axes, point, None if point.specificity is None else 1 - point.specificity, point.sensitivity)
     _unit(axes, "1 - specificity", "sensitivity")
-    axes.legend(loc="lower right")
+    _legend_below(axes)
 
 
 _MARKS = {PROBABLE: (ORANGE, "o", "most probable class"), REFERRED: (GREEN, "^", "suspected or referred")}
@@ -154,7 +163,7 @@ def _precision_recall(axes: "Axes", network: NetworkEvaluation, curves: Curves, 
     for point in curves.points:
         _point(axes, point, point.sensitivity, point.ppv)
     _unit(axes, "recall (sensitivity)", "precision (PPV)")
-    axes.legend(loc="best")
+    _legend_below(axes)
 
 
 def _calibration(axes: "Axes", network: NetworkEvaluation, curves: Curves, target: str) -> None:
@@ -169,7 +178,7 @@ def _calibration(axes: "Axes", network: NetworkEvaluation, curves: Curves, targe
     )  # fmt: skip
     _unit(axes, f"mean probability of {target}", f"share of {target}")
     slope, intercept = (_words(network, f"calibration_{what}", target) for what in ("slope", "intercept"))
-    axes.legend(loc="upper left", title=f"slope {slope}\nintercept {intercept}", title_fontsize=8, alignment="left")
+    _legend_below(axes, title=f"slope {slope}\nintercept {intercept}")
 
 
 def _decision_curve(axes: "Axes", _: NetworkEvaluation, curves: Curves, target: str) -> None:
@@ -185,7 +194,7 @@ def _decision_curve(axes: "Axes", _: NetworkEvaluation, curves: Curves, target: 
     axes.set(xlim=(0, 1), ylim=(-0.3 * highest - 0.005, 1.15 * highest + 0.005))
     axes.set(xlabel=f"threshold of the probability of {target}", ylabel="net benefit per file")
     axes.grid(color="#dddddd", linewidth=0.5)
-    axes.legend(loc="upper right", title="thin: acting on all; grey: on none", title_fontsize=8, alignment="left")
+    _legend_below(axes, title="thin: acting on all; grey: on none")
 
 
 def _share_words(curve: DecisionCurve, target: str) -> str:

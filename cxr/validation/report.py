@@ -51,6 +51,8 @@ from cxr.validation.measures import (
     UNANSWERED,
     UNDECIDED,
     WILSON,
+    WITHOUT_ANSWER,
+    WITHOUT_DECISION,
     Figure,
     by_key,
 )
@@ -150,10 +152,8 @@ def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
 def _sets_of(network: NetworkEvaluation, by: str = "", group: str = "") -> list[FigureSet]:
     """Return the sets of a group, side by side: what to believe first; one where both are the same files."""
     own = [one for one in network.sets if (one.by, one.group) == (by, group)]
-    if not by:  # without any unseen file, what the whole table says is left
-        own = [one for one in own if one.n]
     own.sort(key=lambda one: one.files != UNSEEN)
-    return own if len(own) > 1 and own[0].n != own[1].n else own[-1:]
+    return own if network.believed == UNSEEN and own[0].n != own[-1].n else own[-1:]
 
 
 def _has(one: FigureSet, metric: str) -> bool:
@@ -178,13 +178,45 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
         "No row is suspected, so the table does not tell which class is looked for; name it with --target for figures "
         "of it against the rest."
     )
-    sentences = (*_training(network), *unanswered, *((told,) if network.target is None else ()))
+    sentences = (
+        *_training(network),
+        *unanswered,
+        *_other_decisions(network),
+        *_called_positive(network.said_positive, network.target, network.decisions_about),
+        *((told,) if network.target is None else ()),
+    )
     return ReportBlock(title, sentences, header, tuple(cut))
 
 
 def _outcome_row(network: NetworkEvaluation, label: LabelOutcome, words: Sequence[str]) -> tuple[str, ...]:
     means = f"{network.target} (positive)" if label.means == network.target else label.means
     return (label.label, means, f"{label.files:,}", *(f"{label.outcomes.get(word, 0):,}" for word in words))
+
+
+def _other_decisions(network: NetworkEvaluation) -> Iterator[str]:
+    about, target = network.decisions_about, network.target
+    if about and target != about:
+        yield (
+            f"The decisions of this table are about {about}, not about {target}, so no figure is of them: files are "
+            "counted by their most probable class."
+        )
+
+
+def _called_positive(labels: Sequence[str], target: str | None, about: str | None) -> Iterator[str]:
+    """Say what 'positive' was taken for, where that is another class than the decisions' own."""
+    if labels and about and target != about:
+        yield (
+            f"'positive' means {target} here, the class of --target, and not {about}: {', '.join(labels)}. If that is "
+            f"not what {'this label shows' if len(labels) == 1 else 'these labels show'}, give a class in --mapping."
+        )
+
+
+# What no table can tell: decisions.json names the pictures that were trained on, and no others.
+_VALIDATION = (
+    "No table tells films of the validation split of a network's project, which chose its epoch, threshold and "
+    "prediction sets, from films that are new to it: they flatter it. If there are any among these files, leave them "
+    "out of the labels, or add a column split to the labels and see the test split alone: --by split."
+)
 
 
 def _training(network: NetworkEvaluation) -> tuple[str, ...]:
@@ -195,18 +227,28 @@ def _training(network: NetworkEvaluation) -> tuple[str, ...]:
             "The table does not say which files the network was trained on. If any of these are, the figures look "
             "better than the network is.",
         )
+    not_told = _named(
+        network.training_not_known,
+        "Files of which it is not known whether the network was trained on them, because none has a picture that could "
+        "be decoded, or the table is older",
+    )
     if not known.number:
-        return ("The network was trained on none of these files.",)
+        which = "the other" if not_told else "these"
+        return (*not_told, f"The network was trained on none of {which} files.", _VALIDATION)
     if network.believed == ALL:
         return (
+            *not_told,
             f"The network was trained on all of these files that it answered ({known.number:,}): no figure here says "
             "what it does with others. Label files that it was not trained on.",
         )
     return (
         *_named(known, "Files that the network was trained on"),
+        *not_told,
+        *((f"Those are in the column '{NAMES[ALL]}' alone.",) if not_told else ()),
         f"Believe the column '{NAMES[UNSEEN]}': a network knows the answers to what it was trained on, so the column "
         f"'{NAMES[ALL]}' may look better than the network is. Tables without these columns are of the files not "
         "trained on.",
+        _VALIDATION,
     )
 
 
@@ -215,7 +257,10 @@ def _reasons(network: NetworkEvaluation) -> ReportBlock:
     labels = [label for label in network.labels if label.means != LEAVE_OUT]
     rows = tuple((_reason(one), *(f"{label.reasons.get(one, 0):,}" for label in labels)) for one in found)
     return ReportBlock(
-        _title(network, "why files have no decision"), (), ("reason", *(label.label for label in labels)), rows
+        _title(network, f"why files have no {'decision' if network.decides or not network.target else 'answer'}"),
+        (),
+        ("reason", *(label.label for label in labels)),
+        rows,
     )
 
 
@@ -252,6 +297,19 @@ def _written(notation: Notation) -> Callable[[Figure], str]:
     return lambda figure: notation.interval(figure.value)
 
 
+_WITHOUT = {WITHOUT_DECISION: "without a decision", WITHOUT_ANSWER: "rejected or failed"}
+
+
+def _boundless(sets: Iterable[FigureSet], metric: str) -> Iterator[str]:
+    """Say why an AUC has no interval, where one has none."""
+    figures = (figure for one in sets for figure in one.figures if figure.metric == metric)
+    if any(figure.value.value is not None and figure.value.low is None for figure in figures):
+        yield (
+            "An AUC without an interval: all files of one side have larger probabilities than all of the other (an AUC "
+            "of exactly 1 or 0), or a side has one file, and DeLong's method gives none."
+        )
+
+
 def _against_rest(network: NetworkEvaluation, target: str, sets: Sequence[FigureSet]) -> ReportBlock:
     rows: list[Row] = [
         ("AUC", _written(NUMBER), ("auc", target, None)),
@@ -266,11 +324,14 @@ def _against_rest(network: NetworkEvaluation, target: str, sets: Sequence[Figure
             for reading, (words, _) in READINGS.items()
             for rate in ("ppv", "npv")
         ),
-        (f"without a decision, of {target}", _counted, ("without_decision", target, None)),
-        ("without a decision, of the rest", _counted, ("without_decision", REST, None)),
+        *(
+            (f"{words}, of {whose}", _counted, (metric, name, None))
+            for metric, words in _WITHOUT.items()
+            for name, whose in ((target, target), (REST, "the rest"))
+        ),
     ]
     header, table = _figure_table(rows, sets)
-    sentences = (*_sides(network, target), *_explained(sets[0]))
+    sentences = (*_sides(network, target), *_explained(sets[0]), *_boundless(sets, "auc"))
     return ReportBlock(_title(network, f"{target} against the rest"), sentences, header, table)
 
 
@@ -326,15 +387,20 @@ def _groups(network: NetworkEvaluation) -> Iterator[ReportBlock]:
     for column in dict.fromkeys(one.by for one in network.sets if one.by):
         names = dict.fromkeys(one.group for one in network.sets if one.by == column)
         rows: dict[str, list[tuple[str, ...]]] = {name: [] for name in names}
+        shown: list[FigureSet] = []
         for name in names:
-            for one in (sets := _sets_of(network, column, name)):
+            shown += (sets := _sets_of(network, column, name))
+            for one in sets:
                 label = f"{name}, {NAMES[one.files]}" if len(sets) > 1 else name
                 rows[name].append((label, *_group_cells(network, one)))
         small = [name for name, own in rows.items() if any(cell.endswith(_FEW) for row in own for cell in row)]
         note = f"{_FEW} A figure of fewer than {SMALL} files, which says little: {', '.join(small)}."
         header = (column, *(words for words, _ in _group_columns(network)))
         yield ReportBlock(
-            _title(network, f"by {column}"), (note,) * bool(small), header, tuple(chain.from_iterable(rows.values()))
+            _title(network, f"by {column}"),
+            (*(note,) * bool(small), *_boundless(shown, "auc")),
+            header,
+            tuple(chain.from_iterable(rows.values())),
         )
 
 
@@ -357,12 +423,14 @@ def _group_columns(network: NetworkEvaluation) -> list[tuple[str, tuple[str, str
         ("sensitivity, %", (f"sensitivity_{main}", target)),
         ("specificity, %", (f"specificity_{main}", target)),
         ("AUC", ("auc", target)),
-        ("no decision, %", ("without_decision", "")),
+        ("no decision, %", (WITHOUT_DECISION, "")) if network.decides else ("no answer, %", (WITHOUT_ANSWER, "")),
     ]
 
 
 def _group_cells(network: NetworkEvaluation, one: FigureSet) -> list[str]:
     figures = by_key(one.figures)
+    if without := figures.get((WITHOUT_ANSWER, "", None)):  # of a group without any answer: without a decision, too
+        figures = {(WITHOUT_DECISION, "", None): without, **figures}
     return [_group_cell(figures.get((*key, None))) for _, key in _group_columns(network)]
 
 
@@ -429,13 +497,22 @@ def _decision_curve(network: NetworkEvaluation, target: str, sets: Sequence[Figu
         )
         for at in thresholds
     ]
-    worth = [at for at in thresholds if _is_worth(found[0], target, at)]
-    where = ", ".join(f"{at:g}" for at in worth) or "none of these thresholds"
+    columns = [f"of '{NAMES[one.files]}' " * (len(sets) > 1) for one in sets]
     sentences = (
         "Net benefit per file: cases found, less false alarms times the odds of the threshold. Acting on none: 0.",
-        f"Better than acting on all and on none, with its whole interval, at: {where}.",
+        *(
+            f"Better than acting on all and on none, with its whole interval, {where}at: "
+            f"{_worth(figures, target, thresholds)}."
+            for where, figures in zip(columns, found, strict=True)
+        ),
     )
     return ReportBlock(_title(network, f"decision curve of {target}"), sentences, tuple(header), tuple(rows))
+
+
+def _worth(figures: Mapping[tuple[str, str, float | None], Figure], target: str, thresholds: Sequence[float]) -> str:
+    """Return the thresholds at which the network is of use, in words."""
+    worth = [f"{at:g}" for at in thresholds if _is_worth(figures, target, at)]
+    return ", ".join(worth) or "none of these thresholds"
 
 
 def _is_worth(figures: Mapping[tuple[str, str, float | None], Figure], target: str, at: float) -> bool:
@@ -496,7 +573,10 @@ def _by_class(network: NetworkEvaluation, one: FigureSet, *, alone: bool) -> Rep
     ]
     files = "" if alone else f", {NAMES[one.files]}"
     return ReportBlock(
-        _title(network, f"each class against the others{files}"), (), ("figure", *network.classes), tuple(rows)
+        _title(network, f"each class against the others{files}"),
+        tuple(_boundless([one], "auc_among_classes")),
+        ("figure", *network.classes),
+        tuple(rows),
     )
 
 
@@ -520,7 +600,7 @@ def _comparison(report: TableComparison) -> Iterator[ReportBlock]:
     sentences = [
         *_named(report.answered_by_some_only, "Labelled files not answered by all, left out"),
         *_compared_training(report),
-        "p values: McNemar's exact test for right and wrong, DeLong's for the AUC; adjusted by Holm over the pairs.",
+        *_methods(report),
     ]
     if any(one.n_of_classes < one.n for one in sets):
         sentences.append(
@@ -533,7 +613,22 @@ def _comparison(report: TableComparison) -> Iterator[ReportBlock]:
         yield _pair(number, report.target, sets)
 
 
+def _methods(report: TableComparison) -> Iterator[str]:
+    """Say of which methods intervals and p values are, as the rows name them."""
+    yield (
+        "Bootstrap: draws whole patients (else equal files). DeLong and McNemar (exact): take files as independent, "
+        "and find too much where patients have several."
+    )
+    yield (
+        "The p value of accuracy is of another method than its interval: near 0.05 they may disagree. Those of the AUC "
+        "against the rest are of one method."
+    )
+    if any(max(len(one.of_classes), len(one.against_rest)) > 1 for one in report.sets):
+        yield "p values are adjusted by Holm over the pairs, intervals are not."
+
+
 def _compared_training(report: TableComparison) -> Iterator[str]:
+    yield from _called_positive(report.said_positive, report.target, report.decisions_about)
     if not report.training_known:
         yield "Not every table says which files its network was trained on; on such files it looks better than it is."
     if not report.trained.number:
@@ -541,8 +636,12 @@ def _compared_training(report: TableComparison) -> Iterator[str]:
     yield from _named(report.trained, "Files that a network was trained on")
     if any(one.files == UNSEEN for one in report.sets):
         yield (f"Believe the column '{NAMES[UNSEEN]}': a network that was trained on a file has an advantage there.")
+        yield _VALIDATION
     else:
-        yield "These are all common files: the comparison does not say which network is better on others."
+        yield (
+            "Of no common file it is known that no network was trained on it: the comparison does not say which is "
+            "better on others."
+        )
 
 
 def _pair(number: int, target: str | None, sets: Sequence[ComparedFiles]) -> ReportBlock:
@@ -569,16 +668,16 @@ def _beside(gap: Interval, notation: Notation) -> str:
 
 
 _PAIR: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("accuracy of a", lambda one: _beside(one.accuracy_gap, POINTS)),
+    ("accuracy of a (bootstrap)", lambda one: _beside(one.accuracy_gap, POINTS)),
     ("only a right : only b right", lambda one: f"{one.only_a_right} : {one.only_b_right}"),
-    ("p, accuracy", lambda one: p_value(one.p_holm)),
-    ("smallest gap that would be significant", _detectable),
-    ("macro AUC of a", lambda one: _beside(one.auc_gap, NUMBER)),
-    ("log loss of a", lambda one: _beside(one.log_loss_gap, NUMBER)),
+    ("p, accuracy (McNemar)", lambda one: p_value(one.p_holm)),
+    ("smallest gap that would be significant (McNemar)", _detectable),
+    ("macro AUC of a (bootstrap)", lambda one: _beside(one.auc_gap, NUMBER)),
+    ("log loss of a (bootstrap)", lambda one: _beside(one.log_loss_gap, NUMBER)),
 )
 _PAIR_REST: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
-    ("AUC of a, {target} against the rest", lambda one: _beside(one.auc_gap, NUMBER)),
-    ("p, AUC, {target} against the rest", lambda one: p_value(one.auc_p_holm)),
+    ("AUC of a, {target} against the rest (DeLong)", lambda one: _beside(one.auc_gap, NUMBER)),
+    ("p, AUC, {target} against the rest (DeLong)", lambda one: p_value(one.auc_p_holm)),
 )
 
 _NAMED = 5  # in a sentence; the JSON report names more
@@ -624,7 +723,7 @@ _FIELDS = (
         label="Files",
         type=FieldType.CHOICE,
         words=(ALL, UNSEEN),
-        note=f"{UNSEEN}: without those that the network was trained on",
+        note=f"{UNSEEN}: those of which it is known that the network was not trained on them",
     ),
     RedcapField(name="group_by", label="Grouped by the column"),
     RedcapField(name="group_value", label="Group"),

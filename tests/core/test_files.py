@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from cxr.core.errors import OutputError
-from cxr.core.files import discard, read_json, remove, require_room, sha256_of, whole_file, write_json, write_text
+from cxr.core.files import (
+    discard,
+    read_json,
+    remove,
+    require_room,
+    sha256_of,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -23,6 +33,36 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_as_a_whole_or_left_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    for content in ("old", "new"):
+        with whole_folder(path) as folder:
+            write_text(folder / content, content)
+        assert [one.name for one in path.iterdir()] == [content]
+
+    def fail(error):
+        with whole_folder(path) as folder:
+            write_text(folder / "half", "half")
+            if error:
+                raise error
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail(RuntimeError("stop"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda source, target: replace(source, refuse(source, target)))
+    with pytest.raises(OutputError, match="out"):
+        fail(None)
+    assert [one.name for one in path.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def refuse(source, target):
+    """Return the target, but of the folder that is to be put in place."""
+    if source.name == "new":
+        raise OSError(errno.EACCES, "Permission denied")
+    return target
 
 
 def test_a_file_appears_with_the_permissions_of_any_new_file(tmp_path):

@@ -4,7 +4,17 @@ import pytest
 from ruamel.yaml import YAML
 
 from cxr.core.errors import ParamsError
-from cxr.core.params import KNOWN_KEYS, TRAINING, CommonParams, SeedParams, read_params, section, top_level, with_values
+from cxr.core.params import (
+    KNOWN_KEYS,
+    TRAINING,
+    ClassesParams,
+    CommonParams,
+    SeedParams,
+    read_params,
+    section,
+    top_level,
+    with_values,
+)
 from cxr.dataset.prepare import OutOfScopeParams, PrepareParams
 from cxr.dataset.sampling import BalanceParams, SplitParams
 from cxr.evaluation.candidates import EvaluateParams, evaluate_params
@@ -95,15 +105,51 @@ def test_a_misspelt_key_within_a_section_of_a_section_is_named_with_the_nearest(
 @pytest.mark.parametrize(
     ("name", "spelt"),
     [
-        ("neumonía", "its folder in snake case: neumonia"),
-        ("Viral Pneumonia", "its folder in snake case: viral_pneumonia"),
+        ("neumonía", "its folder in snake case: [covid, neumonia]"),
+        ("Viral Pneumonia", "its folder in snake case: [covid, viral_pneumonia]"),
         ("新冠", "named with letters from a to z"),
     ],
 )
 def test_a_class_that_no_folder_gives_is_refused_with_the_name_that_one_gives(name, spelt):
     with pytest.raises(ParamsError) as error:
         top_level({"seed": 7, "classes": ["covid", name]}, CommonParams)
-    assert f"classes.1: a class is {spelt}, got '{name}'" in str(error.value)
+    assert str(error.value).startswith(f"params.yaml: classes: a class is {spelt}, got [covid, {name}]")
+
+
+FOLDERS = "[Covid Positivo, Neumonía, Sano]"
+SPELT = "covid_positivo, neumonia, sano"
+MISSPELT = f"classes: a class is its folder in snake case: [{SPELT}], got {FOLDERS}"
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [
+        (
+            "covid",
+            f"; evaluate.target is 'covid', which is none of the classes {SPELT}; name the class that is looked for",
+        ),
+        (
+            "Covid Positivo",
+            f"; evaluate.target is 'Covid Positivo', which is none of the classes {SPELT}; "
+            "did you mean covid_positivo?",
+        ),
+        ("covid_positivo", ""),
+    ],
+)
+def test_names_of_folders_in_place_of_classes_are_one_message_with_all_that_is_wrong(target, more, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"classes: {FOLDERS}\nevaluate: {{target: {target}}}\n", encoding="utf-8")
+    with pytest.raises(ParamsError) as error:
+        read_params(path)
+    assert str(error.value) == f"{path}: {MISSPELT}{more}"
+
+
+def test_a_list_is_not_called_too_short_for_its_wrong_items_alone():
+    for classes, count in (([1, 2], 2), (["covid"], 1), ([7], 2)):
+        with pytest.raises(ParamsError) as error:
+            top_level({"classes": classes}, ClassesParams)
+        assert str(error.value).count("got ") == count
+        assert ("at least 2 items" in str(error.value)) == (len(classes) < 2)
 
 
 @pytest.mark.parametrize(

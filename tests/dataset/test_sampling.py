@@ -153,7 +153,7 @@ def test_a_copied_image_in_two_splits_is_found():
     split = split_rows(manifest({"covid": 50, "normal": 50}), DEFAULT, seed=1)
     train, test = (int(np.flatnonzero(split["split"] == name)[0]) for name in ("train", "test"))
     split.loc[split.index[test], "pixels_sha256"] = split["pixels_sha256"].iloc[train]
-    with pytest.raises(SplitError, match="1 values of pixels_sha256 are in more than one split"):
+    with pytest.raises(SplitError, match="One value of pixels_sha256 is in more than one split"):
         check_split(split)
 
 

@@ -32,8 +32,8 @@ def test_patients_are_said_to_be_unknown_only_where_they_are():
     clinic = {"sick": {"a": 1}, "well": {"a": 1}}
     whole, some, none = (limitations(data(known, **clinic), "sick", 0.02) for known in (300, 50, 0))
     assert not [one for one in whole if "patient" in one]
-    assert [one for one in some if "The patient is known of 100 of 600 images" in one]
-    assert [one for one in none if "The patient is known of no image" in one]
+    assert [one for one in some if "known of 100 of 600 images. Of the others: different pictures of one" in one]
+    assert [one for one in none if "known of no image. Different pictures of one patient may stand in" in one]
 
 
 def test_the_share_of_the_target_is_that_of_the_test_split():

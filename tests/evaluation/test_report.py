@@ -243,7 +243,7 @@ def test_too_few_images_for_the_sets_are_said_with_the_remedy_and_are_a_warning(
 
 
 SPLIT = SplitReport(
-    flow=(FlowStep("in the release", dict.fromkeys(CLASSES, 50), 0, ""),),
+    flow=(FlowStep("in the data", dict.fromkeys(CLASSES, 50), 0, ""),),
     classes_by_split={
         "train": dict.fromkeys(CLASSES, 30),
         "validation": dict.fromkeys(CLASSES, 10),
@@ -296,7 +296,7 @@ def test_a_waiver_stands_in_the_report_with_its_reason(whole):
 
 def test_data_flow_and_learning_curves_are_handed_on(whole):
     report = whole[1]
-    assert report.flow == (CountedStep("in the release", dict.fromkeys(CLASSES, 50), 0, "", 150),)
+    assert report.flow == (CountedStep("in the data", dict.fromkeys(CLASSES, 50), 0, "", 150),)
     assert report.data.images_per_split == {"train": 90, "validation": 30, "test": 30}
     assert report.data.shares == dict.fromkeys(CLASSES, 0.333333)
     assert report.data.classes == dict.fromkeys(CLASSES, 50)

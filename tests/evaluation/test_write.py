@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr.core.errors import ModelError
+from cxr.core.errors import ModelError, OutputError
 from cxr.core.files import read_json, sha256_of, write_json
 from cxr.core.records import from_json, parts
 from cxr.evaluation.candidates import read_candidate
@@ -165,6 +165,26 @@ def test_every_file_is_there_and_none_besides(written):
     assert files(written) == FILES
 
 
+def test_of_an_evaluation_of_other_networks_before_no_metrics_and_pictures_are_left(tmp_path):
+    for name in ("metrics/resnet50.json", "plots/old.csv", "figures/old.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("{}")
+    assert files(write(tmp_path)) == FILES
+
+
+def test_an_evaluation_that_cannot_be_written_leaves_the_metrics_of_the_one_before(tmp_path, monkeypatch):
+    before = {name: (write(tmp_path) / name).read_bytes() for name in FILES}
+
+    def fail(*_):
+        raise OutputError("no space")
+
+    monkeypatch.setattr("cxr.evaluation.write.draw_learning_curves", fail)
+    whole = report(1)
+    with pytest.raises(OutputError, match="no space"):
+        write_reports(tmp_path, [candidate("cnn1", seed=5)], whole, pictures(whole))
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
 def test_equal_results_give_equal_bytes(written, tmp_path):
     again = write(tmp_path)
     for name in FILES:
@@ -295,6 +315,8 @@ def test_the_gate_is_copied_named_by_its_bytes_and_loads(chosen, tmp_path):
     model = load_model(tmp_path / "screening")
     assert description["gate"] == model.description["gate"] == {"sha256": gate_fingerprint(gate)}
     assert model.gate.sha256 == gate_fingerprint(gate)
+    write_screening(tmp_path / "screening", chosen, report(1), VALUES)
+    assert files(tmp_path / "screening") == ["decisions.json", "model.json", "network.bin", "network.xml"]
 
 
 def test_the_lung_segmenter_is_copied_named_by_its_bytes_and_loads(chosen, tmp_path):

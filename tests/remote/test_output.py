@@ -67,7 +67,7 @@ def test_what_cannot_be_sent_stays_whole_here(
 
 def test_a_store_without_whole_files_gets_another_name_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cxr.remote import filesystem
-    from cxr.screening.output import OutputFiles
+    from cxr.screening.tables import OutputFiles
 
     monkeypatch.setattr(filesystem, "ATOMIC", ())
     files = OutputFiles(tmp_path / "r.csv")

@@ -19,9 +19,8 @@ from cxr.inference.network import softmax
 from cxr.screening.discovery import Shard
 from cxr.screening.journal import create_journal, fingerprint_of
 from cxr.screening.merge import merge
-from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result
-from cxr.screening.tables import Format
+from cxr.screening.tables import Format, OutputFiles
 from cxr.screening.verify import rescore, verify_table
 from tests.decision_forms import CLASSES, reference_form
 from tests.screening.drawings import save

@@ -11,20 +11,21 @@ import pytest
 
 from cxr.core.errors import DataError, ResumeError
 from cxr.core.files import read_json, sha256_of, write_json
-from cxr.core.image import Plane
-from cxr.inference.decisions import DECISIONS_FILE, ReferReason, read_decisions
+from cxr.core.image import Plane, pixels_digest
+from cxr.imaging.decode import read_plane
+from cxr.inference.decisions import DECISIONS_FILE, PIXEL_DIGITS, ReferReason, read_decisions
 from cxr.inference.gate import GATE_FILE, GATE_NETWORK_FILE, GATE_WEIGHTS_FILE, Sign, gate_fingerprint, limits_form
 from cxr.inference.network import DESCRIPTION_FILE
 from cxr.screening.discovery import Shard
 from cxr.screening.merge import merge
-from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result
-from cxr.screening.tables import Format
+from cxr.screening.tables import Format, OutputFiles
 from cxr.screening.verify import rescore, verify_models, verify_table
 from tests.decision_forms import with_decisions
 from tests.screening.drawings import save
 from tests.screening.fakes import (
     LIMITS,
+    SIDE,
     FakeGate,
     FakeModel,
     FakeNetwork,
@@ -107,6 +108,20 @@ def test_the_manifest_says_what_judged_and_what_came_of_it(table: Path) -> None:
         reason: Counter(row["refer_reason"] for row in rows)[reason] for reason in ReferReason
     }
     assert counts["decisions"][IDENTITY]["refer_reasons"]["out_of_distribution"] == 3
+
+
+def test_a_picture_without_an_answer_tells_whether_the_network_was_trained_on_it(scans: Path, tmp_path: Path) -> None:
+    learnt = ("00.png", "07-red.png", "09-blank.png")
+    pixels = sorted(pixels_digest(read_plane(scans / name, SIDE)[0])[:PIXEL_DIGITS] for name in learnt)
+    model = replace(deciding_model(training_pixels=pixels), gate=FakeGate())
+    broken = FakeNetwork(lambda planes: np.full((len(planes), 3), np.nan))
+    for name, network, answered in (("r", model.network, 25), ("s", broken, 0)):
+        _, tally, _ = run_in(tmp_path / f"{name}.csv", work_on(scans, [replace(model, network=network)]))
+        rows = read(tmp_path / f"{name}.csv")
+        assert {row["path"] for row in rows if row["in_training_set"] == "yes"} == set(learnt)
+        assert {row["path"] for row in rows if not row["in_training_set"]} == {"empty.png"}
+        assert (tally.ok, tally.in_training_set[0]) == (answered, {"yes": 3, "no": 27})
+        assert findings(tmp_path / f"{name}.csv") == []
 
 
 def test_without_a_gate_manifest_and_rows_say_so(scans: Path, tmp_path: Path) -> None:

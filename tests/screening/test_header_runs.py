@@ -17,11 +17,10 @@ from cxr.screening.discovery import Shard
 from cxr.screening.engine import Run
 from cxr.screening.journal import begin_parts, fingerprint_of
 from cxr.screening.merge import merge
-from cxr.screening.output import OutputFiles
 from cxr.screening.ray_engine import Worker, packed, worker_payload
 from cxr.screening.run_manifest import read_run_result
 from cxr.screening.schema import broken_rules, schema_for
-from cxr.screening.tables import Format
+from cxr.screening.tables import Format, OutputFiles
 from cxr.screening.verify import rescore, verify_table
 from cxr.screening.workers import WorkerPool
 from tests.cli.batches import run

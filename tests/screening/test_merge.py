@@ -6,9 +6,8 @@ import pytest
 from cxr.core.errors import DataError, UsageError
 from cxr.screening.discovery import Shard
 from cxr.screening.merge import merge
-from cxr.screening.output import OutputFiles
 from cxr.screening.run_manifest import read_run_result
-from cxr.screening.tables import Format
+from cxr.screening.tables import Format, OutputFiles
 from cxr.screening.verify import verify_table
 from tests.screening.drawings import save, save_mixed
 from tests.screening.fakes import FakeModel

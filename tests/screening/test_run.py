@@ -10,8 +10,7 @@ from cxr.core.errors import OutputError, Reason, ResumeError
 from cxr.core.image import Plane
 from cxr.screening import journal as fingerprint
 from cxr.screening.discovery import Shard
-from cxr.screening.output import locked, output_files
-from cxr.screening.tables import read_table
+from cxr.screening.tables import locked, output_files, read_table
 from tests.screening.drawings import save
 from tests.screening.fakes import FakeModel, FakeNetwork, Logits, by_brightness
 from tests.screening.works import Notes, run_in, work_on

@@ -11,11 +11,10 @@ from cxr.core.errors import DataError
 from cxr.core.image import Plane
 from cxr.core.process import instructions
 from cxr.screening.candidates import Query
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming, PathStyle
 from cxr.screening.run_manifest import RunResult, read_run_result
 from cxr.screening.schema import undecided
-from cxr.screening.tables import Kind
+from cxr.screening.tables import Kind, OutputFiles
 from cxr.screening.verify import Check, rescore, verify_table
 from tests.cli.batches import read
 from tests.screening.drawings import save, save_mixed

@@ -7,12 +7,12 @@ from pathlib import Path
 from cxr.screening.candidates import Candidate, Query
 from cxr.screening.discovery import Shard, discover, select
 from cxr.screening.engine import Run
-from cxr.screening.output import OutputFiles
 from cxr.screening.paths import Naming
 from cxr.screening.predict import Outcome
 from cxr.screening.run import LocalEngine, run
 from cxr.screening.run_manifest import RunRequest, Tally
 from cxr.screening.schema import Row, schema_for
+from cxr.screening.tables import OutputFiles
 from cxr.screening.workers import WorkerPool
 from tests.screening.fakes import FakeModel
 

@@ -13,7 +13,7 @@ from cxr.core.manifest import write_table
 from tests.imports import ROOT
 from tests.tables import manifest
 
-BEFORE = ("in the release", "of the classes", "readable")
+BEFORE = ("in the data", "of the classes", "readable")
 FLOW = [{"step": step, "images": {"covid": 50, "normal": 50}, "dropped": 0, "why": ""} for step in BEFORE]
 
 
@@ -66,7 +66,7 @@ def test_planted_copies_of_an_image_stop_the_stage_after_the_report(project):
     done = split(project, leaking())
     assert done.returncode == 1
     said = " ".join(done.stderr.split())
-    assert "1 values of pixels_sha256 are in more than one split" in said
+    assert "One value of pixels_sha256 is in more than one split" in said
     assert "split.waivers.leak_across_splits: why" in said
     assert report(project)["audits"][1]["result"] == "fail"
     assert not (project / "work/split.csv").exists()

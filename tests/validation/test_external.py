@@ -128,6 +128,70 @@ def test_without_training_images_there_is_one_column():
     assert figures(report.networks[0], UNSEEN) == figures(report.networks[0], ALL)
 
 
+def test_what_is_not_known_is_neither_trained_on_nor_not_trained_on():
+    table = trained(rows(60, skill=0.5), *range(0, 60, 4))
+    lost = [unanswered(f"covid/lost {number}.png", status="error", reason="truncated") for number in range(2)]
+    alone, (network,) = evaluate(table).networks[0], evaluate([*table, *lost]).networks
+    assert network.training_not_known == NamedFiles(2, ("covid/lost 0.png", "covid/lost 1.png"))
+    assert figures(network, UNSEEN) == figures(alone, UNSEEN)
+    assert [(one.files, one.n) for one in network.sets] == [(ALL, 62), (UNSEEN, 45)]
+    text = render_markdown(evaluate([*table, *lost]))
+    assert "or the table is older: 2 (covid/lost 0.png, covid/lost 1.png)." in text
+    assert "Those are in the column 'all files' alone." in text
+
+
+def test_where_nothing_was_trained_on_what_is_not_known_makes_no_second_column():
+    report = evaluate([*trained(rows(30)), unanswered("covid/lost.png", status="error", reason="truncated")])
+    assert report.networks[0].believed == ALL
+    text = render_markdown(report)
+    assert "The network was trained on none of the other files." in text
+    assert "not trained on" not in text
+    assert sum(label.files for label in report.networks[0].labels) == 31
+
+
+def test_rejected_films_of_training_are_not_among_those_not_trained_on():
+    table = trained(rows(30), 0, 1)
+    rejected = [
+        unanswered(f"covid/x{word}.png", status="rejected", reason="not_a_radiograph", in_training_set=word)
+        for word in ("yes", "no")
+    ]
+    (network,) = evaluate([*table, *rejected]).networks
+    assert network.in_training_set.number == 3
+    assert network.training_not_known.number == 0
+    assert figures(network, UNSEEN)[("files", "", None)].n == 29
+
+
+@pytest.mark.parametrize("known", [(), (0, 1)])
+def test_films_of_validation_are_spoken_of_wherever_others_are_believed(known):
+    assert "validation split" in render_markdown(evaluate(trained(rows(30), *known)))
+
+
+def test_decisions_about_another_class_are_neither_counted_nor_shown():
+    table = [*rows(30), unanswered("normal/lost.png", status="rejected", reason="blank")]
+    words = [one["decision"] for one in table]  # of one group none names covid: its decisions are about covid, too
+    labels = labels_of(table, site=lambda number: "A" if words[number] == "covid_suspected" else "B")
+    report = evaluate(table, labels, ask(target="normal", seed=1, by=(GroupBy("site"),)))
+    (network,) = report.networks
+    assert (network.decides, network.decisions_about) == (False, "covid")
+    assert {word for label in network.labels for word in label.outcomes} <= {*CLASSES, "rejected"}
+    assert {reason for label in network.labels for reason in label.reasons} == {"rejected: blank"}
+    assert not any("decision" in figure.metric for one in network.sets for figure in one.figures)
+    assert figures(network)[("without_answer", "normal", None)].value.value == pytest.approx(1 / 11, abs=1e-6)
+    text = render_markdown(report)
+    assert "The decisions of this table are about covid, not about normal" in text
+    assert not re.search("refer|without a decision|no decision", text)
+    assert "| rejected or failed, of normal | 9.1 %" in text
+
+
+def test_positive_is_told_where_it_means_another_class_than_the_decisions():
+    table = [one | {"path": one["path"].replace("covid/", "COVID-19/")} for one in rows(30)]
+    means = read_meanings(None, ["COVID-19"])
+    words = "'positive' means normal here, the class of --target, and not covid: COVID-19."
+    assert words in render_markdown(evaluate(table, question=ask(means, target="normal")))
+    for target in (None, "covid"):
+        assert "'positive' means" not in render_markdown(evaluate(table, question=ask(means, target=target)))
+
+
 def test_training_images_alone_show_nothing_and_an_older_table_does_not_tell():
     all_trained = evaluate(trained(rows(6), *range(6)))
     assert all_trained.networks[0].believed == ALL

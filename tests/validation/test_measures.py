@@ -29,7 +29,9 @@ def cases(truth, predicted, decisions=None, probabilities=None, target="covid"):
         probabilities[predicted == NO_ANSWER] = 0
     n = len(truth)
     words = np.array(decisions if decisions is not None else [""] * n)
-    return Cases(CLASSES, target, truth, predicted, probabilities, words, np.arange(n), np.zeros(n, bool))
+    return Cases(
+        CLASSES, target, truth, predicted, probabilities, words, np.arange(n), np.zeros(n, bool), np.ones(n, bool)
+    )
 
 
 def values(found, prevalences=()):

@@ -37,8 +37,8 @@ def test_two_tables_are_compared_on_the_files_that_both_answered():
 def test_a_worse_network_is_below_and_never_minus_above():
     good, bad = rows(60, skill=6), rows(60, skill=0, seed=100)
     text = render_markdown(compare(bad, good))
-    gap = next(line for line in text.splitlines() if line.startswith("| accuracy of a"))
-    assert re.fullmatch(r"\| accuracy of a \| \d+\.\d points \[\d+\.\d, \d+\.\d\] below b \|", gap)
+    gap = next(line for line in text.splitlines() if line.startswith("| accuracy of a (bootstrap)"))
+    assert re.fullmatch(r"\| accuracy of a \(bootstrap\) \| \d+\.\d points \[\d+\.\d, \d+\.\d\] below b \|", gap)
     assert "] above b" in render_markdown(compare(good, bad))
 
 
@@ -64,6 +64,33 @@ def test_labels_of_no_class_count_for_the_target_against_the_rest():
     (one,) = compare(first, second, question=ask(read_meanings(None, [], ["tb"]))).sets
     assert (one.n, one.n_of_classes) == (40, 30)
     assert one.against_rest[0].auc_gap.value > 0.1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_interval_of_the_auc_against_the_rest_is_the_one_of_its_p_value(seed):
+    report = compare(rows(40, skill=2.5, seed=seed), rows(40, skill=1, seed=500 + seed))
+    (one,) = report.sets[0].against_rest
+    assert (one.auc_p < 0.05) == (one.auc_gap.low > 0 or one.auc_gap.high < 0)
+    assert one.auc_gap.low < one.auc_gap.value < one.auc_gap.high
+    text = render_markdown(report)
+    assert text.count("covid against the rest (DeLong) |") == 2
+    assert {"| accuracy of a (bootstrap)", "| p, accuracy (McNemar)"} <= {
+        line.rpartition(" |")[0].rpartition(" |")[0] for line in text.splitlines()
+    }
+
+
+def test_positive_is_told_where_it_means_another_class_in_a_comparison():
+    table = [one | {"path": one["path"].replace("covid/", "COVID-19/")} for one in rows(30)]
+    means = read_meanings(None, ["COVID-19"])
+    words = "'positive' means normal here, the class of --target, and not covid: COVID-19."
+    assert words in render_markdown(compare(table, table, labels_of(table), ask(means, target="normal")))
+
+
+def test_where_one_table_does_not_tell_no_file_is_called_not_trained_on():
+    older = [one | {"in_training_set": ""} for one in rows(30, seed=9)]
+    report = compare(trained(rows(30), 0, 1), older)
+    assert ([one.files for one in report.sets], report.training_known) == ([ALL], False)
+    assert "not trained on" not in render_markdown(report)
 
 
 def test_networks_of_other_classes_or_targets_are_not_compared():

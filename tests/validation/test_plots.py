@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cxr.core.errors import DataError
-from cxr.validation.plots import draw_figures
+from cxr.validation.plots import _drawings, draw_figures
 from tests.validation.tables import row, rows, unanswered
 from tests.validation.test_external import ask, evaluate, trained
 
@@ -24,6 +24,24 @@ def test_each_curve_is_drawn_as_svg_and_png_for_print(tmp_path):
                 assert min(picture.size) > 600
         else:
             assert not re.search(r"<dc:date>|\d{4}-\d\d-\d\dT", path.read_text())
+
+
+@pytest.mark.parametrize("skill", [0.5, 3])
+@pytest.mark.parametrize("shares", [(), (0.02, 0.1, 0.3)])
+def test_no_legend_lies_over_a_curve(skill, shares):
+    report = evaluate(trained(rows(90, skill=skill), 0), question=ask(prevalences=shares, seed=1))
+    with_legend = []
+    for name, drawing in _drawings(report.networks[0]):
+        drawing.draw_without_rendering()
+        assert all(axes.get_legend() is None for axes in drawing.axes)
+        for legend in drawing.legends:
+            with_legend.append(name)
+            box = legend.get_window_extent()
+            assert not any(box.overlaps(axes.get_tightbbox()) for axes in drawing.axes)
+            assert drawing.bbox.x0 <= box.x0
+            assert box.x1 <= drawing.bbox.x1
+            assert drawing.bbox.y0 <= box.y0
+    assert with_legend == ["roc", "precision-recall", "calibration", "decision-curve"]
 
 
 def test_equal_reports_give_equal_pictures(tmp_path):

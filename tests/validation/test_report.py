@@ -28,6 +28,31 @@ def test_a_network_that_is_worse_than_always_the_same_answer_is_below_it():
     )
 
 
+def test_where_the_network_is_of_use_is_told_of_each_column(report):
+    lines = [line for line in render_markdown(report).splitlines() if line.startswith("Better than acting on all")]
+    start = "Better than acting on all and on none, with its whole interval, "
+    columns = [line.removeprefix(start).partition(" at: ")[0] for line in lines]
+    assert columns == ["of 'not trained on'", "of 'all files'"]
+    alone = render_markdown(evaluate(rows(30)))
+    assert re.search(r"with its whole interval, at: [\dn]", alone)
+
+
+def test_a_group_whose_files_were_all_trained_on_has_no_file_and_not_an_unknown_number():
+    table = trained(rows(30), *range(0, 30, 2))
+    report = evaluate(table, labels_of(table, site=lambda number: "AB"[number % 2]), ask(by=(GroupBy("site"),), seed=1))
+    lines = render_markdown(report).splitlines()
+    assert "| A, not trained on | 0 | 0 | - | - | - | - |" in lines
+    (none,) = (one for one in report.networks[0].sets if (one.files, one.group) == (UNSEEN, "A"))
+    assert (none.n, {figure.metric for figure in none.figures}) == (0, {"files", "answered", "files_of"})
+
+
+def test_an_auc_without_an_interval_is_explained_and_others_are_not():
+    words = "An AUC without an interval"
+    apart = [one | {"decision": "not_suspected"} for one in rows(30, skill=40)]
+    assert words in render_markdown(evaluate(apart, question=ask(target="covid")))
+    assert words not in render_markdown(evaluate(rows(60, skill=1)))
+
+
 def test_tidy_has_a_row_a_figure_of_both_sets_and_every_group(report):
     found = list(csv.DictReader(io.StringIO(tidy_table(report))))
     assert tuple(found[0]) == TIDY

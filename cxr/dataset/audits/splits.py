@@ -69,10 +69,29 @@ def leak_across_splits(table: pd.DataFrame) -> AuditRecord:
         Result.FAIL if found else Result.PASS,
         "; ".join(leak.sentence for leak in found) + "."
         if found
-        else "No picture and no known patient is in two splits.",
+        else f"None is in two splits: {kept_together(int((table['patient'] != '').sum()), len(table))}.",
         "Any is a failure.",
         counts,
     )
+
+
+def kept_together(patients_known: int | None, images: int) -> str:
+    """Say what a split kept on one side, which of patients is no more than is known of them.
+
+    Args:
+        patients_known: Images whose patient is known; None: of how many it is, is not recorded.
+        images: Of the split.
+    """
+    if patients_known is None:
+        return "near duplicates kept together, and patients where they are known"
+    if patients_known == 0:
+        return "near duplicates kept together; patients unknown"
+    if patients_known < images:
+        return (
+            f"near duplicates kept together, and patients where they are known, which is of {patients_known:,} of "
+            f"{images:,} images"
+        )
+    return "patients and near duplicates kept together"
 
 
 def split_hygiene(table: pd.DataFrame, seed: int) -> AuditRecord:
@@ -124,7 +143,7 @@ def release_flow(
     readable = {label: count - sum(labels[file] == label for file in unreadable) for label, count in found.items()}
     named = ", ".join(sorted(discarded))
     return [
-        _step("in the release", found | dict(sorted(discarded.items())), 0, ""),
+        _step("in the data", found | dict(sorted(discarded.items())), 0, ""),
         _step("of the classes", found, sum(discarded.values()), f"class left aside: {named}" if discarded else ""),
         _step("readable", readable, len(unreadable), _reasons(unreadable)),
     ]
@@ -200,7 +219,7 @@ def check_flow(flow: Sequence[FlowStep], prepared: pd.DataFrame, split: pd.DataF
     """
     gaps = list(_gaps(flow, prepared, split))
     total = _total(flow[0])
-    found = f"{total} files are in the release; {len(split)} are used, and of every other one it is known why not."
+    found = f"The data have {total:,} files; {len(split):,} are used, and of every other one it is known why not."
     if gaps:
         found = f"{len(gaps)} of the counts do not follow: {'; '.join(gaps[:SHOWN])}."
     return FLOW.record(

@@ -39,7 +39,7 @@ class _SourceOracleAudit(NetworkAudit[SourceAgainstNetwork]):
         """Warn where the source alone is as good."""
         source, accuracy = figures.source, figures.accuracy
         if source is None:
-            result, found = Result.NOT_APPLICABLE, "The release names no sources."
+            result, found = Result.NOT_APPLICABLE, "No image's source is stated."
         elif source >= accuracy - NEAR_SOURCE_BASELINE:
             result = Result.WARN
             found = (

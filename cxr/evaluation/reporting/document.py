@@ -1,34 +1,13 @@
 """What a page consists of, blocks, cells and sections, without how it looks: HTML and Markdown are drawn from it."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any, ClassVar
 
-from cxr.core.records import from_json
 from cxr.evaluation.audits.attention import Attention
-from cxr.evaluation.records import ModelReport, Standard
+from cxr.evaluation.records import ModelReport
 from cxr.evaluation.stats.intervals import CHANGE, NUMBER, PERCENT, Interval, Notation
-
-STATUSES = ("reported", "missing", "not applicable")
-
-
-@cache
-def standards() -> tuple[Standard, ...]:
-    """Return CLAIM 2024, TRIPOD+AI and STARD-AI with the status of every item."""
-    text = resources.files("cxr.evaluation.reporting").joinpath("standards.json").read_text(encoding="utf-8")
-    return tuple(map(_standard, json.loads(text)["standards"]))
-
-
-def _standard(stated: Mapping[str, Any]) -> Standard:
-    found = Counter(item["status"] for item in stated["items"])
-    counts = {status: found[status] for status in STATUSES if found[status]}
-    return from_json(Standard, {**stated, "counts": counts})
-
 
 Pictures = Mapping[tuple[str, str], tuple[bytes, bytes]]
 

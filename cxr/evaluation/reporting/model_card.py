@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cxr.core.files import JsonObject
 from cxr.core.pages import RESEARCH_ONLY, markdown_table
 from cxr.core.records import Result, from_json, parts
+from cxr.dataset.audits.splits import kept_together
 from cxr.evaluation.audits.shortcuts import GainOverBaseline
 from cxr.evaluation.audits.subgroups import HeldOutSource, worst_source
 from cxr.evaluation.audits.subject import BaselineFigures
@@ -28,6 +29,7 @@ from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
 from cxr.evaluation.stats.intervals import FINE_NUMBER, SHARE
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
+from cxr.inference.model_folder import learnt_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class CardFigures:
         unseen: What a network says of hospitals that its training never saw; None where none was left out.
         out_of_scope: What the network that screens says of films of no class; None where it was asked about none.
         regions: How the lungs were found that the dependence is of, see `LungDependence`; None in earlier cards.
+        patients_known: Images of the split table whose patient is known; None in earlier cards.
     """
 
     n: int
@@ -102,6 +105,7 @@ class CardFigures:
     unseen: UnseenHospitals | None = field(default=None, metadata={"absent": True})
     out_of_scope: tuple[OutOfScopeFilms, ...] | None = field(default=None, metadata={"absent": True})
     regions: str | None = field(default=None, metadata={"absent": True})
+    patients_known: int | None = field(default=None, metadata={"absent": True})
 
 
 def describe_for_card(report: Report, name: str) -> CardFigures:
@@ -129,15 +133,16 @@ def describe_for_card(report: Report, name: str) -> CardFigures:
         unseen=report.unseen,
         out_of_scope=report.out_of_scope,
         regions=model.dependence.regions,
+        patients_known=report.data.patients_known,
     )
 
 
-def _figures(card: CardFigures) -> str:
+def _figures(card: CardFigures, images: int) -> str:
     """Return the sections of a card that hold figures, as Markdown."""
-    return "\n\n".join(_parts(card)) + "\n"
+    return "\n\n".join(_parts(card, images)) + "\n"
 
 
-def _parts(card: CardFigures) -> Iterator[str]:
+def _parts(card: CardFigures, images: int) -> Iterator[str]:
     if card.unseen:
         yield "## Hospitals left out of training"
         for block in unseen_blocks(card.unseen):
@@ -154,8 +159,9 @@ def _parts(card: CardFigures) -> Iterator[str]:
     yield from markdown(_shortcuts(card))
     yield "## Test split"
     yield (
-        f"{card.n:,} images that training and selection did not see; one random split, patients and duplicate "
-        "groups kept together. Probabilities are calibrated on validation. Square brackets hold 95 % intervals."
+        f"{card.n:,} images that training and selection did not see; one random split, "
+        f"{kept_together(card.patients_known, images)}. Probabilities are calibrated on validation. Square brackets "
+        "hold 95 % intervals."
     )
     for block in (
         _measures(card.metrics),
@@ -233,7 +239,9 @@ def render_card(description: JsonObject) -> str:
             _synthetic_warning(description["data"]) + scope,
             _network(description, calibrated) + _lungs(description.get(LUNGS)),
             _data(description),
-            _figures(from_json(CardFigures, evaluation["card"])) if measured else _flat_figures(evaluation, classes),
+            _figures(from_json(CardFigures, evaluation["card"]), description["data"]["images"])
+            if measured
+            else _flat_figures(evaluation, classes),
             _provenance(description),
         ]
     )
@@ -269,8 +277,9 @@ def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
     return "\n".join(
         [
             "## Test split\n",
-            f"{metrics['test_images']} images that training and selection did not see; one random split, patients and",
-            "duplicate groups kept together. The figures have no intervals: small differences may be chance.\n",
+            f"{metrics['test_images']} images that training and selection did not see; one random split,",
+            f"{kept_together(None, 0)}. The figures have no intervals: small differences may be",
+            "chance.\n",
             markdown_table(["metric", "value"], [[key, FINE_NUMBER.number(metrics[key])] for key in _OVERALL]),
             "",
             markdown_table(["class", *_RATES], [[name, *_rates(metrics, name)] for name in classes]),
@@ -350,7 +359,7 @@ def _data(description: JsonObject) -> str:
 
 
 def _elsewhere(description: JsonObject) -> str:
-    """Say which hospitals' films the last layer alone has learnt from; nothing where there are none."""
+    """Say what the last layer alone has learnt from beside the train split; nothing where there is none of it."""
     films = (description.get("elsewhere") or {}).get("films") or {}
     if not films:
         return ""
@@ -358,7 +367,10 @@ def _elsewhere(description: JsonObject) -> str:
         f"{hospital}: " + ", ".join(f"{number} {label}" for label, number in labels.items())
         for hospital, labels in films.items()
     )
-    return f"\nThe last layer alone has also learnt from films of other hospitals, which are in no split: {each}.\n"
+    return (
+        "\nThe last layer alone has also learnt from the validation split and from films of other hospitals, which are "
+        f"in no split: {each}. That makes {learnt_images(description)} images that the network was trained on.\n"
+    )
 
 
 def _provenance(description: JsonObject) -> str:

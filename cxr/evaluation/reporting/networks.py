@@ -95,8 +95,10 @@ def _measures(models: Sequence[ModelReport]) -> Table:
     notes: tuple[Piece, ...] = (
         "Square brackets hold ",
         Fixed("95 %"),
-        " intervals. Intervals of two networks may overlap although they differ: see the comparisons. Behind the "
-        "calibration error (ECE) stands the band that a perfectly calibrated network would show on these images.",
+        " intervals.",
+        " Intervals of two networks may overlap although they differ: see the comparisons." if len(models) > 1 else "",
+        " Behind the calibration error (ECE) stands the band that a perfectly calibrated network would show on these "
+        "images.",
     )
     return table("All networks, after calibration", header, rows, notes)
 
@@ -154,8 +156,10 @@ def _made(models: Sequence[ModelReport]) -> Table:
         ]
         for model in models
     ]
-    note = "The screening model is chosen on validation, or by name. An ensemble averages the logits of its members."
-    return table("How they were made", header, rows, (note,))
+    note = "The screening model is chosen on validation, or by name."
+    if any(model.members for model in models):
+        note += " An ensemble averages the logits of its members."
+    return table("What they started from and cost", header, rows, (note,))
 
 
 LR_MINUS = "LR\N{MINUS SIGN}"
@@ -504,8 +508,8 @@ def _rows(what: str, shares: Mapping[str, Interval]) -> list[list[Cell]]:
 
 
 REGIONS = {
-    MASKS: "the release's lung masks",
-    PREDICTED: "those that the lung segmenter finds, because the release has not a mask of every image",
+    MASKS: "the lung masks of the data",
+    PREDICTED: "those that the lung segmenter finds, because not every image has a mask",
     BOX: "a fixed box, because there are no lung masks",
 }
 GROUPS = {"children_adults": "children and adults"}

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from cxr.core.pages import INLINE, RESEARCH_ONLY, base64_text, content_policy, script_json
 from cxr.core.records import AuditRecord, Result
+from cxr.dataset.audits.sources import UNKNOWN
 from cxr.evaluation.records import CountedStep, Report, ReportData, Standard
 from cxr.evaluation.reporting.charts import CONFIG, split_chart
 from cxr.evaluation.reporting.document import (
@@ -56,7 +57,8 @@ def _data_section(report: Report) -> Section:
     """Flow of the images, classes by split, classes by source."""
     data = report.data
     flow = _flow(report.flow, list(data.classes)) if report.flow else not_measured("Flow of the images")
-    sources = _sources(data) if data.sources else not_measured("Classes by source", "no source is known")
+    is_any_known = any(one.source not in ("", UNKNOWN) for one in data.sources)
+    sources = _sources(data) if is_any_known else not_measured("Classes by source", "no source is known")
     return Section("data", "Where the images come from", [flow, _splits(data), split_chart(data), sources])
 
 
@@ -252,6 +254,12 @@ def _page_head(report: Report) -> PageHead:
     )
 
 
+def head_words(report: Report) -> str:
+    """Return what stands above everything else, on one line."""
+    head = _page_head(report)
+    return " ".join([head.headline, *head.sentences, *map(plain, head.banner), RESEARCH_ONLY])
+
+
 def _phantoms(data: ReportData) -> tuple[Piece, ...]:
     return (
         "Drawn phantoms: ",
@@ -289,8 +297,8 @@ def _standards_section(report: Report) -> Section:
     """How many items of each reporting standard are reported."""
     words = Paragraph(
         (
-            "report.json has every item, and where in this report it is. What is missing is mostly what images come "
-            "without: patients, devices and dates.",
+            "report.json has every item, and where in this report it is. What is missing is mostly what this software "
+            "is not told: patients, devices and dates, and the aims of a study, its approval and its funding.",
         )
     )
     return Section("standards", "Reporting standards", [*(Paragraph(_counted(one)) for one in report.standards), words])

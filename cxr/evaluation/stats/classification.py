@@ -207,6 +207,23 @@ def delong_p(first: Area | None, second: Area | None) -> float | None:
     return float(2 * norm.sf(abs(gap) / np.sqrt(variance)))
 
 
+def delong_gap(first: Area | None, second: Area | None) -> Interval:
+    """Return how much larger the first area is, with the interval that `delong_p` is of: 0 is outside where p < 0.05.
+
+    Args:
+        first: Of a network.
+        second: Of another one on the same images, in the same order.
+    """
+    if first is None or second is None:
+        return UNDEFINED
+    gap = first.value - second.value
+    variance = _variance(first.positive - second.positive, first.negative - second.negative)
+    if not variance > 0:
+        return interval(gap, None, None)
+    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
+    return interval(gap, max(gap - half, -1), min(gap + half, 1))
+
+
 def _variance(positive: Floats, negative: Floats) -> float:
     if len(positive) < 2 or len(negative) < 2:
         return float("nan")

@@ -51,7 +51,7 @@ def test_a_planted_copy_across_splits_fails():
     assert record.result == "fail"
     assert record.fixable
     assert record.values == {"file": 0, "pixels_sha256": 1, "duplicate_group": 0, "patient": 0}
-    assert "1 values of pixels_sha256 are in more than one split" in record.found
+    assert "One value of pixels_sha256 is in more than one split" in record.found
 
 
 def test_a_clean_split_passes_and_its_hash_is_that_of_the_models_data():
@@ -61,6 +61,22 @@ def test_a_clean_split_passes_and_its_hash_is_that_of_the_models_data():
     assert record.result == "pass"
     assert record.values["sha256"] == data_fingerprint(split)
     assert record.values["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (0, "None is in two splits: near duplicates kept together; patients unknown."),
+        (30, "and patients where they are known, which is of 30 of 100 images."),
+        (100, "None is in two splits: patients and near duplicates kept together."),
+    ],
+)
+def test_of_patients_the_audit_says_no_more_than_is_known(known, said):
+    table = manifest({"covid": 50, "normal": 50})
+    table["patient"] = [f"p{i // 2}" if i < known else "" for i in range(100)]
+    record = leak_across_splits(assign_splits(table, DEFAULT, seed=1))
+    assert record.result == "pass"
+    assert record.found.endswith(said)
 
 
 def test_a_shared_group_and_an_empty_split_fail():
@@ -96,7 +112,7 @@ def result(flow, prepared=PREPARED, split=SPLIT):
 def test_a_whole_flow_passes_and_says_how_many_are_used():
     assert result(steps()) == (
         Result.PASS,
-        "9 files are in the release; 4 are used, and of every other one it is known why not.",
+        "The data have 9 files; 4 are used, and of every other one it is known why not.",
     )
 
 

@@ -8,12 +8,11 @@ from markupsafe import escape
 
 from cxr.core.records import Result, as_json, from_json
 from cxr.evaluation.records import Report
-from cxr.evaluation.reporting.document import STATUSES, standards
 from cxr.evaluation.reporting.model_card import describe_for_card, render_card
 from cxr.evaluation.reporting.page import render_html, render_markdown
 from cxr.evaluation.stats.intervals import Interval
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenFilms, UnseenHospitals
-from tests.evaluation.reporting.fake import HOSTILE, description, pictures, report, report_json
+from tests.evaluation.reporting.fake import HOSTILE, MODELS, description, pictures, report, report_json
 from tests.evaluation.reporting.numbers import PERCENT, Page, mismatches
 
 ORDER = (
@@ -192,6 +191,16 @@ def test_every_row_of_every_table_has_as_many_cells_as_its_head(whole: Report) -
         assert len(cells) == 1, block
 
 
+@pytest.mark.parametrize("models", [1, 5])
+def test_no_heading_stands_twice_and_what_is_said_of_several_networks_is_said_of_several(models: int) -> None:
+    lines = [line for line in render_markdown(report(models)).split("\n") if line]
+    doubled = [one for one, after in pairwise(lines) if one.startswith("#") and after.rstrip(":") == one.strip("# ")]
+    assert doubled == []
+    text = "\n".join(lines)
+    assert ("Intervals of two networks may overlap" in text) == (models > 1)
+    assert ("An ensemble averages" in text) == (models == len(MODELS))
+
+
 def test_markdown_of_little_says_what_was_not_measured() -> None:
     text = render_markdown(small())
     assert "Subgroups: not measured." in text
@@ -244,6 +253,25 @@ def test_the_card_names_the_network_and_not_how_its_last_layer_was_fitted_alone(
     assert "- Architecture `lite0`, with its last layer fitted anew: " in render_card(description() | named)
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (0, "one random split, near duplicates kept together; patients unknown."),
+        (1233, "and patients where they are known, which is of 1,233 of 3,675 images."),
+        (3675, "one random split, patients and near duplicates kept together."),
+    ],
+)
+def test_the_card_says_of_how_many_images_the_patient_is_known(whole: Report, known: int, said: str) -> None:
+    assert said in card_of(replace(whole, data=replace(whole.data, patients_known=known)))
+
+
+def test_a_card_of_before_says_of_patients_what_holds_whatever_is_known(whole: Report) -> None:
+    card = as_json(describe_for_card(whole, "cnn1"))
+    del card["patients_known"]
+    said = render_card(description() | {"evaluation": {"card": card}, "commit": "abc123"})
+    assert "near duplicates kept together, and patients where they are known." in said
+
+
 def test_the_card_of_little_says_what_was_not_measured() -> None:
     assert "Recall on sources left out: not measured." in card_of(small())
 
@@ -266,13 +294,3 @@ def test_a_card_of_other_classes_speaks_of_them_and_of_no_others(classes: tuple[
     assert f"{len(classes)} classes: {', '.join(classes)}" in card
     assert f"{classes[0]} {100 * 100 / sum(counts.values()):.1f} %" in card
     assert not re.search("covid|viral|pneumonia|children|balanced test", card, re.IGNORECASE)
-
-
-def test_every_item_of_the_standards_is_resolved_and_points_somewhere() -> None:
-    found = {one.standard: one.items for one in standards()}
-    assert {name: len(items) for name, items in found.items()} == {"CLAIM 2024": 44, "TRIPOD+AI": 27, "STARD-AI": 40}
-    for one in standards():
-        assert sum(one.counts.values()) == len(one.items)
-    for items in found.values():
-        assert [item.item for item in items] == [str(number + 1) for number in range(len(items))]
-        assert all(item.status in STATUSES and item.where and item.title for item in items)
