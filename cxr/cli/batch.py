@@ -24,7 +24,7 @@ app = command_line()
 )
 @takes_options
 def main(options: Options) -> None:
-    """Screen radiographs (PNG, JPEG, TIFF, BMP, WebP, DICOM, told by content) into one row each.
+    """Screen radiographs (PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, told by content) into one row each.
 
     A file that cannot be screened has a row with the reason. Run the same command again to go on after an
     interruption, or to screen what is new since. For research; not a medical device.

@@ -129,7 +129,7 @@ class Options:
     ] = field(default_factory=list)
     files_from: Annotated[
         str | None,
-        _input(metavar="FILE", help="Take what FILE lists, one path a line or separated by NUL; '-' is stdin."),
+        _input(metavar="FILE", help="Take what FILE lists: paths, a line or a NUL apart, or a table; '-' is stdin."),
     ] = None
     repo: Annotated[
         str | None,
@@ -514,7 +514,7 @@ def listed_names(options: Options) -> list[str]:
         UsageError: It cannot be read or names nothing.
         DataError: Its content is no list of names.
     """
-    from cxr.screening.candidates import read_names
+    from cxr.screening.discovery import read_names
 
     if options.files_from is None:
         return []
@@ -523,7 +523,7 @@ def listed_names(options: Options) -> list[str]:
     except OSError as error:
         raise UsageError(f"--files-from {options.files_from}: {error.strerror}") from error
     shown = "stdin" if options.files_from == STDOUT else options.files_from
-    names = list(read_names(data, f"--files-from {shown}"))
+    names = list(read_names(data, f"--files-from {shown}", options.root))
     if not names and not options.inputs and not options.addresses:
         raise UsageError(f"--files-from {options.files_from} names no file; expected one path a line")
     return names

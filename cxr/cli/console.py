@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cxr.cli import begun
 from cxr.core.errors import CxrError, UsageError
 from cxr.core.files import refused
 from cxr.core.process import limit_error
@@ -161,6 +162,7 @@ def user_errors(extra: str = "pipeline") -> Iterator[None]:
     """
     start_parent_watchdog()
     try:
+        begun()
         with _still_interrupted():
             yield
     except CxrError as error:

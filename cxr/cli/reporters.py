@@ -36,6 +36,7 @@ from cxr.screening.summary import (
     copies_sentence,
     doubtful_sentence,
     drift_sentences,
+    others_sentence,
     small_data_sentences,
     training_sentences,
     unread_sentences,
@@ -102,8 +103,8 @@ class ConsoleReporter:
         self._errors = stderr()
         self._console = stderr(quiet=verbosity is Verbosity.QUIET)
         self._progress: Progress | None = None
-        self._start = time.monotonic()
-        self._now = 0
+        self._start = self._began = self._last = time.monotonic()  # of all, and of the screening alone
+        self._kept = 0  # rows from before
         self._beside: list[str | Text] = []  # what was written beside the table: said below its counts
 
     def close(self) -> None:
@@ -148,11 +149,14 @@ class ConsoleReporter:
             if "adapted" in model.description:
                 self._warn(f"model {model.identity} is adapted: {model.description['adapted']['warning']}")
 
-    def resumed(self, kept: int, retried: int, total: int) -> None:
+    def resumed(self, kept: int, retried: int, total: int, others: int) -> None:
         """See `Reporter`."""
+        self._kept = kept - others
+        self._began = self._last = time.monotonic()
         if kept or retried:
-            again = f"; {retried:,} failed before and are tried again" if retried else ""
-            self._say(f"going on: {kept:,} of {total:,} files were done before{again}")
+            without = f"; {_some(others, 'other')} had no row" if others else ""
+            again = f"; {retried:,} failed before and {'is' if retried == 1 else 'are'} tried again" if retried else ""
+            self._say(f"going on: {self._kept:,} of {total - others:,} files were done before{without}{again}")
         if self._verbosity is not Verbosity.QUIET:
             self._progress = bar(self._console)
             self._progress.start()
@@ -167,7 +171,7 @@ class ConsoleReporter:
 
     def advanced(self, number: int) -> None:
         """See `Reporter`."""
-        self._now += number
+        self._last = time.monotonic()
         if self._progress is not None:
             self._progress.advance(self._task, number)
 
@@ -199,9 +203,14 @@ class ConsoleReporter:
         """See `Reporter`."""
         self.close()
         self._console.print(_counts(tally))
-        summary = _summary(tally, work, options, self._now, time.monotonic() - self._start)
-        for line in (*summary, *self._beside, RESEARCH):
+        for line in (*_summary(tally, work, options, self._times(tally)), *self._beside, RESEARCH):
             self._say(line)
+
+    def _times(self, tally: Tally) -> str:
+        """Say how long everything took, and at what rate files were screened, where any was."""
+        files, seconds = tally.rows - self._kept, max(self._last - self._began, 1e-9)
+        rate = f"; {_some(files, 'file')} screened in {seconds:.1f} s, {files / seconds:.1f} files/s" if files else ""
+        return f"{time.monotonic() - self._start:.1f} s{rate}"
 
     def interrupted(self, *, kept: bool) -> None:
         """See `Reporter`."""
@@ -221,6 +230,9 @@ class ConsoleReporter:
         _print(self._console, sentence)
 
 
+_NAMED = 3  # files in one sentence
+
+
 def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
     """Say which files lie in which folder now."""
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
@@ -232,9 +244,9 @@ def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
     for because, count in sorted(sorted_.left.items()):
         yield _warning(f"{_some(count, 'file')} not sorted: {because}")
     if sorted_.older:
-        yield _warning(
-            f"{_some(sorted_.older, 'more file')} in these folders of no row, as after a run with other answers"
-        )
+        first = ", ".join(sorted_.older[:_NAMED]) + (", ..." if len(sorted_.older) > _NAMED else "")
+        more = _some(len(sorted_.older), "more file")
+        yield _warning(f"{more} in these folders of no row, as after a run with other answers: {first}")
 
 
 def _reported_lines(reported: Reported) -> Iterator[str]:
@@ -314,17 +326,15 @@ def _warning(sentence: str) -> Text:
     return Text.assemble(("warning: ", "yellow"), sentence)
 
 
-def _summary(tally: Tally, work: Run, options: Options, screened_now: int, seconds: float) -> Iterator[str | Text]:
+def _summary(tally: Tally, work: Run, options: Options, times: str) -> Iterator[str | Text]:
     """Give the lines below the counts: failures, networks, speed, where the results are and what they are not."""
     for path, reason, detail in tally.examples:
         yield Text.assemble((f"{reason}: ", "red"), path, f" ({detail})")
     failures = tally.rows - tally.ok
     if failures > len(tally.examples):
         yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
-    if tally.not_images:
-        others = len(tally.not_images)
-        has = "has" if others == 1 else "have"
-        yield f"{_some(others, 'other file')} {has} no row: neither name nor content is an image's"
+    if others := others_sentence(tally):
+        yield others
     if not tally.nothing_read(work.selection, work.request):  # else the last line says it
         yield from map(_warning, unread_sentences(tally))
     for what, counts in (("flags   ", tally.flags), ("networks", tally.agreement)):
@@ -339,7 +349,7 @@ def _summary(tally: Tally, work: Run, options: Options, screened_now: int, secon
         yield f"copies   {copies}"
     for model in work.models:
         yield f"model    {model.identity}{_trained_on(model)}{_decides(model)}"
-    yield f"time     {seconds:.1f} s, {screened_now / max(seconds, 1e-9):.1f} files/s"
+    yield f"time     {times}"
     yield f"results  {'stdout' if options.to_stdout else printable(cleaned(options.output))}"
     if options.report:
         yield f"page     {printable(str(options.report))}"
@@ -430,10 +440,10 @@ class JsonLinesReporter:
                 gate=model.gate.sha256 if model.gate and number == 0 else None,
             )
 
-    def resumed(self, kept: int, retried: int, total: int) -> None:
+    def resumed(self, kept: int, retried: int, total: int, others: int) -> None:
         """See `Reporter`."""
         self._done, self._total = kept, total
-        self._say("resumed", kept=kept, retried=retried, files=total)
+        self._say("resumed", kept=kept, retried=retried, files=total, not_an_image=others)
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         """See `Reporter`."""
@@ -471,7 +481,7 @@ class JsonLinesReporter:
             already_there=sorted_.there,
             renamed=sorted_.renamed,
             not_sorted=dict(sorted_.left),
-            older=sorted_.older,
+            older=len(sorted_.older),
         )
 
     def reported(self, reported: Reported) -> None:

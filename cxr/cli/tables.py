@@ -106,7 +106,7 @@ def verify_command(
     ] = int(FILE_SECONDS),
 ) -> None:
     """Check schema, every row, order, counts, hashes and networks of a table against its manifest; say what differs."""
-    from cxr.cli.batch_setup import model_folders
+    from cxr.cli.batch_run import model_folders
     from cxr.inference.model_folder import at_operating_point, load_model, packaged_folder
     from cxr.screening.paths import read_key
     from cxr.screening.run_manifest import read_run_result

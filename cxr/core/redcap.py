@@ -7,6 +7,7 @@ characters; the first one identifies the record.
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from cxr.core.tabular_files import snake_case
 
 RECORD_ID = "record_id"
 LONGEST = 26  # characters of a variable
+_CODE = re.compile(r"\w+", re.ASCII)  # of a choice
 _DIGITS = 16  # of a record's name
 # As REDCap heads the columns of a dictionary.
 DICTIONARY = (
@@ -95,8 +97,11 @@ def _slug(name: str) -> str:
 
 
 def coded(words: Sequence[str]) -> dict[str, str]:
-    """Return the code of each word: the word, spelt as a variable is."""
-    return dict(zip(words, variables(words), strict=True))
+    """Return the code of each word: the word itself, or spelt as a variable where REDCap would not take it."""
+    plain = [word for word in words if _CODE.fullmatch(word)]
+    others = [word for word in words if word not in plain]
+    spelt = dict(zip(others, variables((*plain, *others))[len(plain) :], strict=True))
+    return {word: spelt.get(word, word) for word in words}
 
 
 def record_id(*parts: str) -> str:

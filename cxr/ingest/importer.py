@@ -156,7 +156,7 @@ def with_expected_files(text: str, count: int) -> str:
 def require_dvc(root: Path) -> None:
     """Raise DataError unless `dvc add` can work in `root`."""
     if importlib.util.find_spec("dvc") is None:
-        raise DataError("DVC is not installed here; run: pip install 'cxr-batch[pipeline]', or give --no-dvc")
+        raise DataError("DVC is not installed here; run: pip install '.[pipeline]', or give --no-dvc")
     if not any((folder / ".dvc").is_dir() for folder in (root.absolute(), *root.absolute().parents)):
         raise DataError(
             f"{root.absolute()} is not in a DVC project: run 'git init && dvc init' there, or give --no-dvc"

@@ -65,7 +65,7 @@ def missing(protocol: str, error: ImportError) -> str:
         name = (error.name or "").partition(".")[0]
         needed = f"the package that fsspec names for them: {error}" if not name else f"the package {name}"
         return f"addresses of {protocol}:// need {needed}; install it beside cxr-batch"
-    return f"addresses of {protocol}:// need the extra '{extra}': pip install 'cxr-batch[{extra}]'"
+    return f"addresses of {protocol}:// need the extra '{extra}': pip install '.[{extra}]'"
 
 
 def filesystem_of(address: str) -> tuple[Any, str]:

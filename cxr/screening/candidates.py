@@ -1,25 +1,18 @@
 """What a run is about: the query, and the candidates that it found, sorted in little memory."""
 
-import csv
 import heapq
 import os
-import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from operator import eq
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import NamedTuple, overload
 
-from cxr.core.errors import DataError, UsageError
-from cxr.core.tabular_files import HEAD, PATH_NAMES, bare, decode_text, form_of, refuse_workbook, require_utf8
-from cxr.imaging.formats import HEAD_BYTES, SUFFIXES, recognise
+from cxr.core.errors import UsageError
 
-_PLAIN_LINE = re.compile(r"[\w./-][\w./ -]*[\w./-]", re.ASCII)  # needs no look at the disk: most names
-_BLANKS = ",;\t "  # that a spreadsheet puts behind a name, and alone into an empty row
-LONGEST_NAME = 1 << 15  # bytes of a path, of any system
 RUN = 1 << 16  # records that are sorted at once
 SEPARATOR = b"\0"  # no name of a file has it, and it sorts before everything else
 
@@ -253,68 +246,3 @@ def common_root(paths: Sequence[Path]) -> Path:
         return Path(os.path.commonpath(folders))
     except ValueError as error:
         raise UsageError("the inputs have no folder in common; screen them in separate runs") from error
-
-
-def read_names(data: bytes, name: str) -> Iterator[str]:
-    """Give the names of a list: separated by NUL where it has one (`find -print0`), else one a line.
-
-    Of lines, what other programs put around a name is taken away where no file is called so: blanks, quotation marks
-    (`Copy as path` of Windows), separators and the columns behind them; and backslashes may stand for slashes. Left out
-    are empty lines, those that begin with `#` and name neither a file nor an image, and the header of a table.
-
-    Args:
-        data: Of the list, in an encoding that `cxr.core.tabular_files` tells; a line not in UTF-8 must name a file.
-        name: What sentences call it.
-
-    Raises:
-        DataError: It is no list of names.
-    """
-    refuse_workbook(data, name)
-    picture = recognise(data[:HEAD_BYTES]) if b"\0" in data else None
-    if picture is not None:
-        raise DataError(f"{name} is a picture ({picture}), and no list; give it without --files-from")
-    form = form_of(data[:HEAD])
-    is_utf8 = form.codec == "utf-8"
-    if is_utf8 and b"\0" in data:
-        yield from (os.fsdecode(item) for item in data.split(b"\0") if item)
-        return
-    lines = data if is_utf8 else decode_text(data, name).encode()
-    first = 2 if form.preface else 1
-    for number, line in enumerate(lines.splitlines()[first - 1 :], start=first):
-        if len(line) > LONGEST_NAME:
-            raise DataError(f"{name}, line {number}, has {len(line):,} bytes; expected the name of one file a line")
-        for meant in _meant(os.fsdecode(line), form.separator, is_first=number == first):
-            if not meant.isprintable() and not os.path.lexists(meant):
-                require_utf8(line, number, name)
-            yield meant
-
-
-def _meant(line: str, separator: str, *, is_first: bool) -> list[str]:
-    """Return the first spelling of a line of a list that there is a file of, or else those of its cells that there are.
-
-    Where there is none of either, the likeliest; nothing for a line that names no file.
-    """
-    if _PLAIN_LINE.fullmatch(line) and not is_first:
-        return [line]
-    spellings = _spellings(line)
-    there = next(filter(os.path.lexists, spellings), None)
-    if there is not None:
-        return [there]
-    cells = [bare(cell).replace("\\", "/") for cell in next(csv.reader([bare(line)], delimiter=separator)) or [""]]
-    if os.path.isfile(cells[0]):  # noqa: PTH113  the next may be the label
-        return list(filter(os.path.isfile, cells))
-    likeliest = spellings[-2]
-    is_comment = likeliest.startswith("#") and PurePath(likeliest).suffix.lower() not in SUFFIXES
-    is_header = is_first and cells[0].lower().replace(" ", "_") in PATH_NAMES
-    return [] if is_comment or is_header or not likeliest else [likeliest]
-
-
-def _spellings(line: str) -> tuple[str, ...]:
-    seen = bare(line)
-    name = _unquoted(seen)
-    return line, seen, name, _unquoted(seen.rstrip(_BLANKS)), name.replace("\\", "/")
-
-
-def _unquoted(text: str) -> str:
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    return text[1:-1].replace('""', '"') if is_quoted else text

@@ -275,7 +275,8 @@ class DriftCounts:
 
 def _figures(one: Comparison) -> str:
     if one.split:
-        form = "{:.0f} pixels" if one.figure == "side" else "{:.3f}"
+        # As in the table: a rounded limit would have another share of its rows.
+        form = "{:.6g} pixels" if one.figure == "side" else "{:.6f}"
         where = f"{one.split.side} {form.format(one.split.value)}"
         return f"{one.split.here:.0%} of the files here and {one.split.reference:.0%} there are {where}"
     assert isinstance(one.here, Mapping)

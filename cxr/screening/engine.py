@@ -21,8 +21,11 @@ from cxr.screening.tables import Dialect, Format, OutputFiles
 class ProgressListener(Protocol):
     """Whoever wants to know how a run goes on."""
 
-    def resumed(self, kept: int, retried: int, total: int) -> None:
-        """Take, before the first file: how many need no work, how many failed before, how many there are."""
+    def resumed(self, kept: int, retried: int, total: int, others: int) -> None:
+        """Take, before the first file, how many files need no work, failed before, there are, and are no images.
+
+        Those of the last are among the first.
+        """
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         """Take what became of some files, once it is in the journal."""

@@ -35,6 +35,8 @@
   pairs(byId("about"), head.about);
   pairs(byId("legend").querySelector("dl"), head.meanings);
   byId("legend").hidden = !head.meanings.length;
+  byId("aside").textContent = head.aside;
+  byId("aside").hidden = !head.aside;
   byId("warnings").append(...head.warnings.map((sentence) => make("li", "", sentence)));
   const warned = byId("warned"), many = head.warnings.length;
   warned.hidden = !many;
@@ -221,10 +223,15 @@
     draw();
   };
 
+  // A table as cxr-batch writes it (RFC 4180), so that names are read back as they are read from results.csv.
+  const listed = ["path", "status", "reason", "prediction", "decision"];
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const line = (cells) => `${cells.map(quoted).join(",")}\n`;
   const save = () => {
     const link = make("a");
-    link.href = URL.createObjectURL(new Blob(shown.map((row) => `${cell(row, "path")}\n`), { type: "text/plain" }));
-    link.download = "paths.txt";
+    const lines = [line(listed), ...shown.map((row) => line(listed.map((name) => cell(row, name))))];
+    link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+    link.download = "list.csv";
     link.click();
     URL.revokeObjectURL(link.href);
   };

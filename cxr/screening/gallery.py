@@ -19,7 +19,7 @@ from cxr.screening.paths import PathStyle, printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
 from cxr.screening.storage import store_of
-from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, warnings_of
+from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, others_sentence, warnings_of
 from cxr.screening.tables import OutputFiles, read_table
 
 Record = Mapping[str, str]
@@ -51,12 +51,14 @@ class PageHead:
         about: Names and values, in order.
         warnings: Clauses.
         meanings: Of the words of decisions, reasons to refer and statuses.
+        aside: How many files have no tile; empty where all have one.
     """
 
     classes: Sequence[str]
     about: Mapping[str, str]
     warnings: Sequence[str] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
+    aside: str = ""
 
 
 def write_page(path: Path, records: Iterable[Record], head: PageHead, shown: Callable[[Record], Shown]) -> None:
@@ -146,7 +148,14 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
             waiting[record["path"]] = shown
             yield record
 
-    head = PageHead(work.models[0].classes, _about(work, files, tally), warnings_of(tally), meanings_of(tally))
+    others = others_sentence(tally)
+    aside = (
+        f"{others}; {printable(files.manifest.name)} names {'it' if len(tally.not_images) == 1 else 'them'}"
+        if others
+        else ""
+    )
+    about = _about(work, files, tally)
+    head = PageHead(work.models[0].classes, about, warnings_of(tally), meanings_of(tally), aside)
     write_page(page, records(), head, lambda record: waiting.pop(record["path"]))
 
 
@@ -176,7 +185,7 @@ def _link(candidate: Candidate, work: Run, start: Path) -> str:
 
 def _points(work: Run) -> list[str]:
     return [
-        f"{applied.operating_point} ({applied.target} suspected from {applied.threshold:.3f} on)"
+        f"{applied.operating_point} ({applied.target} suspected from {applied.threshold:.6f} on)"
         for head in work.schema.heads
         if (applied := head.applied)
     ]

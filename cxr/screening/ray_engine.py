@@ -44,7 +44,7 @@ from cxr.screening.storage import Root
 from cxr.screening.tables import OutputFiles
 from cxr.screening.workers import at_points, load_all
 
-MISSING = "--engine ray needs the extra 'ray': pip install 'cxr-batch[ray]'"
+MISSING = "--engine ray needs the extra 'ray': pip install '.[ray]'"
 KNOCK_SECONDS = 10
 OBJECTS = 256 << 20  # bytes of shared memory of a Ray of our own: what goes through it are names and numbers
 SILENT = {

@@ -43,7 +43,7 @@ from cxr.screening.run_manifest import (
     skipped_record,
     tool_record,
 )
-from cxr.screening.schema import JUDGED, Status
+from cxr.screening.schema import Status
 from cxr.screening.storage import FileVersion, Root, store_of
 from cxr.screening.summary import summary_rows
 from cxr.screening.tables import OutputFiles, digest_of, whole_table, write_table, write_text_table
@@ -194,9 +194,9 @@ def run(
                 journal,
                 _baseline_records(request.earlier, request.changes, work.selection.candidates, request.naming.root),
             )
-        positions, retried = done_before(journal, work)
+        positions, retried, others = done_before(journal, work)
         todo = array("Q", (number for number, position in enumerate(positions) if position == NOT_DONE))
-        listener.resumed(len(positions) - len(todo), retried, len(positions))
+        listener.resumed(len(positions) - len(todo), retried, len(positions), others)
         _screen(engine, journal, work, todo, positions, listener)
         journal.sync()
         return finalize(journal, work, positions, files, fingerprint, Clock(started, len(todo)))
@@ -249,27 +249,27 @@ def _baseline_records(
             yield JournalRecord(candidate.cell, store.stamp(candidate))
 
 
-def done_before(journal: Log, work: Run) -> "tuple[array[int], int]":
-    """Return where in the journal each candidate's valid record starts, and how many failed before.
+def done_before(journal: Log, work: Run) -> "tuple[array[int], int, int]":
+    """Return where in the journal each candidate's valid record starts, and how many failed or are no images.
 
-    Valid is the last record of a file that has not been replaced since, and that did not fail. What the gate or a DICOM
-    header rejected did not fail: another try gives the same.
+    Valid is the last record of a file that has not been replaced since, and that did not fail. What was rejected did
+    not fail: another try gives the same.
     """
     latest = {record.path: position for position, record in journal.records()}
-    positions, retried = array("q"), 0
+    positions, retried, others = array("q"), 0, 0
     candidates = work.selection.candidates
     for candidate, stamp in zip(candidates, _versions(candidates, latest, work.request.naming.root), strict=True):
         position = latest.get(candidate.cell, NOT_DONE)
         if position != NOT_DONE:
             record = journal.record_at(position)
-            status, reason = record.cells[:2] if record.cells else (Status.OK, "")
-            failed = status != Status.OK and reason not in JUDGED
+            failed = record.cells is not None and record.cells[0] == Status.ERROR
             retried += failed
             same = record.stamp == stamp != ()
             if failed or not same or (record.cells is None and candidate.named):
                 position = NOT_DONE
+            others += position != NOT_DONE and record.cells is None
         positions.append(position)
-    return positions, retried
+    return positions, retried, others
 
 
 def _versions(candidates: Sequence[Candidate], known: Container[str], root: Root) -> Iterator[FileVersion]:
@@ -311,7 +311,7 @@ def stream_table(work: Run, stream: BinaryIO, listener: ProgressListener) -> Tal
 
 def _streamed_rows(work: Run, tally: Tally, text: io.TextIOWrapper, listener: ProgressListener) -> Iterator[list[str]]:
     candidates = work.selection.candidates
-    listener.resumed(0, 0, len(candidates))
+    listener.resumed(0, 0, len(candidates), 0)
     root, models = work.request.naming.root, work.models
     screened = screen(candidates, root, models, work.workers, work.reading)
     for outcomes in screened:

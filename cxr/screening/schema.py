@@ -6,6 +6,7 @@ A column is one `ResultColumn`; header, rows, the rules of `cxr-verify` and the 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, partial
@@ -173,13 +174,25 @@ class ResultColumn(Column):
 
 
 def broken_rules(cells: Cells, schema: "Schema") -> Clauses:
-    """Give a clause for each rule that a row breaks: first whether every cell is well formed, then all others."""
-    malformed = [clause for column in schema.columns if (clause := column.form(cells[column.name]))]
-    if malformed:
-        yield from malformed
-        return
+    """Give a clause for each rule that a row breaks: first whether every cell is well formed, then all others.
+
+    A cell that is not well formed takes away the rules that ask for it, and no other.
+    """
+    malformed = {column.name: clause for column in schema.columns if (clause := column.form(cells[column.name]))}
+    yield from malformed.values()
+    sound = {name: cell for name, cell in cells.items() if name not in malformed}
     for column in schema.columns:
-        yield from column.rule(cells, schema)
+        with suppress(KeyError) if malformed else nullcontext():  # that cell is not there
+            yield from column.rule(sound, schema)
+
+
+def undecided(cells: Cells, schema: "Schema") -> Iterator[str]:
+    """Give the columns of probabilities that are rounded so that they may be on either side of a limit of decisions."""
+    for head in schema.heads:
+        answer = _AnswerCells(cells, head, schema.rounded)
+        if head.applied and all(answer.filled):
+            with suppress(KeyError, ValueError):  # no number, which the rules have named
+                yield from (answer.name(_of_class(name)) for name in head.classes if answer.is_near_a_limit(name))
 
 
 # The columns before the first network's answer.
@@ -362,10 +375,11 @@ DECISION_COLUMNS = ("prediction_set", "decision", "refer_reason")
 
 @dataclass(frozen=True, slots=True)
 class _AnswerCells:
-    """The cells of a row that a network fills, by their names without its prefix."""
+    """The cells of a row that a network fills, by their names without its prefix; a malformed one is absent."""
 
     cells: Cells
     head: ModelColumns
+    rounded: Mapping[str, float]
 
     def __getitem__(self, name: str) -> str:
         return self.cells[f"{self.head.prefix}{name}"]
@@ -374,14 +388,22 @@ class _AnswerCells:
         return f"{self.head.prefix}{name}"
 
     @property
-    def numbers(self) -> list[str]:
-        """What an answer has, and a row without one lacks."""
-        names = ("prediction", "confidence", "margin", *(f"probability_{name}" for name in self.head.classes))
-        return [self[name] for name in names]
+    def filled(self) -> list[bool]:
+        """Whether each cell has something that an answer has, and a row without one lacks."""
+        names = ("prediction", "confidence", "margin", *map(_of_class, self.head.classes))
+        return [self.cells.get(self.name(name)) != "" for name in names]
 
     @property
     def probabilities(self) -> list[float]:
-        return [float(self[f"probability_{name}"]) for name in self.head.classes]
+        return [float(self[_of_class(name)]) for name in self.head.classes]
+
+    def off(self, *names: str) -> float:
+        """Return by how much the sum of these cells may be off because another program has rounded them."""
+        return sum(self.rounded.get(self.name(name), 0.0) for name in names)
+
+    @property
+    def probabilities_off(self) -> float:
+        return self.off(*map(_of_class, self.head.classes))
 
     @property
     def prediction_set(self) -> tuple[str, ...] | None:
@@ -395,8 +417,6 @@ class _AnswerCells:
         applied, classes = self.head.applied, self.prediction_set
         if applied is None or classes is None:
             return []
-        suspected = self.of_target >= applied.threshold
-        at_threshold = abs(self.of_target - applied.threshold) <= ROUNDED
         return [
             decision_on(
                 classes,
@@ -406,42 +426,61 @@ class _AnswerCells:
                 flags=self.cells["flags"].split(),
                 disagreeing=self["refer_reason"] == ReferReason.DISAGREEMENT,  # what the members answered is in no cell
             )
-            for either in ([suspected, not suspected] if at_threshold else [suspected])
+            for either in self._suspected(applied)
         ]
 
-    @property
-    def of_target(self) -> float:
+    def _suspected(self, applied: DecisionRecord) -> Sequence[bool]:
+        """Return on which side of the threshold the target is: both where that cannot be told, the likelier first."""
+        name = _of_class(applied.target)
+        if self.name(name) not in self.cells:
+            return True, False
+        value = float(self[name])
+        suspected = value >= applied.threshold
+        at_threshold = abs(value - applied.threshold) <= ROUNDED + self.off(name)
+        return (suspected, not suspected) if at_threshold else (suspected,)
+
+    def is_near_a_limit(self, name: str) -> bool:
+        """Tell whether a class's probability is rounded, and may be on either side of a limit."""
         assert self.head.applied is not None
-        return float(self[f"probability_{self.head.applied.target}"])
+        column, applied = _of_class(name), self.head.applied
+        if not self.off(column):
+            return False
+        limits = [applied.minimum[name], *([applied.threshold] if name == applied.target else [])]
+        away = min(abs(float(self[column]) - limit) for limit in limits)
+        return away <= ROUNDED + self.off(column)
+
+
+def _of_class(name: str) -> str:
+    return f"probability_{name}"
 
 
 AnswerRule = Callable[[_AnswerCells], Clauses]
 
 
-def _prediction_rule(head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
-    answer = _AnswerCells(cells, head)
-    if not any(answer.numbers):
+def _prediction_rule(head: ModelColumns, cells: Cells, schema: "Schema") -> Clauses:
+    answer = _AnswerCells(cells, head, schema.rounded)
+    if not any(answer.filled):
         if cells["status"] == Status.OK:
             yield f"status is 'ok', but {answer.name('prediction')} is empty"
         return
-    if not all(answer.numbers):
+    if not all(answer.filled):
         yield f"the answer of {head.identity} is incomplete"
         return
-    values, prediction = answer.probabilities, answer["prediction"]
-    if abs(sum(values) - 1) > TOLERANCE:
+    values, prediction, off = answer.probabilities, answer["prediction"], answer.probabilities_off
+    if abs(sum(values) - 1) > TOLERANCE + off:
         yield f"the probabilities of {head.identity} sum to {sum(values):.6f}"
     if prediction not in head.classes:
         yield f"{answer.name('prediction')} is {prediction!r}; expected one of {', '.join(head.classes)}"
-    elif values[head.classes.index(prediction)] < max(values):
+    elif values[head.classes.index(prediction)] < max(values) - off:
         yield f"{answer.name('prediction')} is {prediction!r}, which has not the largest probability"
 
 
-def _where_answered(name: str, rule: AnswerRule, head: ModelColumns, cells: Cells, _: "Schema") -> Clauses:
+def _where_answered(name: str, rule: AnswerRule, head: ModelColumns, cells: Cells, schema: "Schema") -> Clauses:
     """Apply a rule to the column `name` of a whole answer; where there is none, the cell must be empty."""
-    answer = _AnswerCells(cells, head)
-    if all(answer.numbers):
+    answer = _AnswerCells(cells, head, schema.rounded)
+    if all(answer.filled):
         yield from rule(answer)
-    elif not any(answer.numbers) and answer[name]:
+    elif not any(answer.filled) and answer[name]:
         yield f"{answer.name(name)} is {answer[name]!r}, but {answer.name('prediction')} is empty"
 
 
@@ -455,7 +494,7 @@ def _margin_rule(answer: _AnswerCells) -> Clauses:
 
 
 def _near(answer: _AnswerCells, name: str, expected: float) -> Clauses:
-    if abs(float(answer[name]) - expected) > TOLERANCE:
+    if abs(float(answer[name]) - expected) > TOLERANCE + answer.off(name) + answer.probabilities_off:
         yield f"{answer.name(name)} is {answer[name]}, the probabilities give {expected:.6f}"
 
 
@@ -469,7 +508,8 @@ def _set_rule(answer: _AnswerCells) -> Clauses:
         return
     for name, probability in zip(answer.head.classes, answer.probabilities, strict=True):
         minimum = answer.head.applied.minimum[name]
-        if (probability >= minimum) != (name in classes) and abs(probability - minimum) > ROUNDED:
+        off = ROUNDED + answer.off(_of_class(name))
+        if (probability >= minimum) != (name in classes) and abs(probability - minimum) > off:
             verb = "lacks" if probability > minimum else "has"
             yield f"{answer.name('prediction_set')} {verb} {name}, whose probability {probability:.6f} says otherwise"
 
@@ -642,14 +682,14 @@ def _flags_rule(cells: Cells, schema: "Schema") -> Clauses:
             yield f"flags has lateral, which only a DICOM header says, but format is {cells['format']!r}"
     elif words:
         yield f"flags is {cells['flags']!r}, but nothing was decoded"
-    yield from _gate_flags(cells, set(words), schema.gate)
+    yield from _gate_flags(cells, set(words), schema.gate, schema.rounded.get("brightness", 0.0))
 
 
 # Rows of pictures that a gate's network has passed: answered, or lost by a network after it.
 PASSED = frozenset({"", Reason.NETWORK, Reason.NOT_FINITE})
 
 
-def _gate_flags(cells: Cells, flags: set[str], gate: GateRecord | None) -> Clauses:
+def _gate_flags(cells: Cells, flags: set[str], gate: GateRecord | None, rounded: float) -> Clauses:
     if gate is None:
         if given := flags & (EXPOSURE_FLAGS | SIGN_FLAGS):
             yield f"flags has {', '.join(sorted(given))}, but no gate judged"
@@ -659,12 +699,12 @@ def _gate_flags(cells: Cells, flags: set[str], gate: GateRecord | None) -> Claus
     if cells["reason"] not in PASSED and (seen := flags & SIGN_FLAGS):
         yield f"flags has {', '.join(sorted(seen))}, but the gate has not passed it: reason is {cells['reason']!r}"
     if cells["brightness"]:
-        yield from _exposure(float(cells["brightness"]), flags, gate)
+        yield from _exposure(float(cells["brightness"]), ROUNDED + rounded, flags, gate)
 
 
-def _exposure(brightness: float, flags: set[str], gate: GateRecord) -> Clauses:
+def _exposure(brightness: float, off: float, flags: set[str], gate: GateRecord) -> Clauses:
     """Check both flags; what is white over too large a part may be overexposed at any brightness."""
-    nearly = [exposure_flags(brightness + off, 0, gate.limits) for off in (-ROUNDED, ROUNDED)]
+    nearly = [exposure_flags(brightness + by, 0, gate.limits) for by in (-off, off)]
     for flag in sorted(frozenset.intersection(*nearly) - flags):
         yield f"flags lacks {flag}, which brightness {brightness:.6f} gives"
     if Flag.UNDEREXPOSED in flags - frozenset.union(*nearly):
@@ -804,12 +844,14 @@ class Schema:
         keywords: DICOM attributes.
         gate: What judges pictures before the networks; None where nothing does. It changes no column.
         any_dicom: Whether DICOM was screened whatever modality and part of the body its header says; changes no column.
+        rounded: By how much, beyond six decimals, a cell of a column may be off: of a table that another program saved.
     """
 
     heads: tuple[ModelColumns, ...]
     keywords: tuple[str, ...] = ()
     gate: GateRecord | None = None
     any_dicom: bool = False
+    rounded: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[ResultColumn, ...]:
@@ -835,7 +877,7 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to other processes without the columns, which are made again there."""
-        return Schema, (self.heads, self.keywords, self.gate, self.any_dicom)
+        return Schema, (self.heads, self.keywords, self.gate, self.any_dicom, dict(self.rounded))
 
 
 def schema_of(

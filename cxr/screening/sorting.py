@@ -37,7 +37,7 @@ class Sorted:
         there: How many of them were there before.
         renamed: How many have another name than their own.
         left: Why others have no place, and how many.
-        older: Files in the folders that belong to no row: an earlier run left them, or somebody else.
+        older: Files in the folders that belong to no row: an earlier run left them, or somebody else. As in the list.
     """
 
     listed: Path
@@ -45,7 +45,7 @@ class Sorted:
     there: int
     renamed: int
     left: Counter[str]
-    older: int
+    older: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,14 @@ def sort_files(folder: Path, work: Run, files: OutputFiles, *, link: bool) -> So
         counts[target.parent.name] += 1
         there += found.content is None
         renamed += target.name != found.wanted.name
-        rows.append([escape(target.relative_to(folder).as_posix()), record["path"], record["sha256"], ""])
-    return Sorted(_write_list(folder, work, rows), counts, there, renamed, left, _older(folder, work, placed))
+        rows.append([_cell(target, folder), record["path"], record["sha256"], ""])
+    older = tuple(sorted(_cell(one, folder) for one in _older(folder, work, placed)))
+    rows += ([one, "", "", "it belongs to no row"] for one in older)
+    return Sorted(_write_list(folder, work, rows), counts, there, renamed, left, older)
+
+
+def _cell(target: Path, folder: Path) -> str:
+    return escape(target.relative_to(folder).as_posix())
 
 
 def _wanted(folder: Path, work: Run, files: OutputFiles) -> list[_Wanted]:
@@ -186,11 +192,11 @@ def _write_list(folder: Path, work: Run, rows: list[list[str]]) -> Path:
     return listed
 
 
-def _older(folder: Path, work: Run, placed: set[Path]) -> int:
+def _older(folder: Path, work: Run, placed: set[Path]) -> list[Path]:
     if work.request.shard:
-        return 0  # the others' files lie there too
+        return []  # the others' files lie there too
     there = (one for name in folder_names(work.schema.heads[0]) for one in _entries(folder / name))
-    return sum(one not in placed and not one.name.endswith(".tmp") for one in there)
+    return [one for one in there if one not in placed and not one.name.endswith(".tmp")]
 
 
 def _entries(folder: Path) -> Iterator[Path]:

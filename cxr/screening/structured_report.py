@@ -74,7 +74,7 @@ def check_highdicom() -> None:
     try:
         import highdicom.sr  # noqa: F401
     except ImportError as error:
-        raise UsageError("--dicom-sr needs the extra 'sr': pip install 'cxr-batch[sr]'") from error
+        raise UsageError("--dicom-sr needs the extra 'sr': pip install '.[sr]'") from error
 
 
 def write_reports(folder: Path, work: Run, files: OutputFiles) -> Reported:

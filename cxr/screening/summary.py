@@ -43,7 +43,7 @@ def decision_meanings(head: ModelColumns) -> dict[str, str]:
     if applied is None:
         return {}
     suspected, not_suspected, refer = applied.words
-    threshold = f"{applied.threshold:.3f}, at {applied.operating_point}"
+    threshold = f"{applied.threshold:.6f}, at {applied.operating_point}"
     return {
         suspected: f"one class is possible, and the probability of {applied.target} is at least {threshold}",
         not_suspected: f"one class is possible, and the probability of {applied.target} is below {threshold}",
@@ -58,6 +58,15 @@ def meanings_of(tally: Tally) -> dict[str, str]:
         found |= decision_meanings(head) if not found else {}
         found |= {reason.value: REFERRED[reason] for reason in ReferReason if tally.refer_reasons[number][reason]}
     return found | {status.value: words for status, words in _STATUSES.items() if tally.statuses[status]}
+
+
+def others_sentence(tally: Tally) -> str:
+    """Say how many files have no row because they are no images; empty where none is."""
+    others = len(tally.not_images)
+    if not others:
+        return ""
+    has = "file has" if others == 1 else "files have"
+    return f"{others:,} other {has} no row: neither name nor content is an image's"
 
 
 def copies_sentence(tally: Tally) -> str:

@@ -251,7 +251,7 @@ def check_format(wanted: Format) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
-            raise UsageError("Parquet needs the extra 'parquet': pip install 'cxr-batch[parquet]'") from error
+            raise UsageError("Parquet needs the extra 'parquet': pip install '.[parquet]'") from error
 
 
 def write_table(

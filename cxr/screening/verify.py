@@ -1,9 +1,14 @@
 """Is a table what its manifest says, does every row keep the rules, and do the networks say the same again?"""
 
+import errno
+import os
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +31,12 @@ from cxr.screening.paths import Naming, PathStyle, unescape
 from cxr.screening.predict import screen
 from cxr.screening.read import ReadOptions, read
 from cxr.screening.run_manifest import RunResult, Tally, counts_record, drift_records
-from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules
+from cxr.screening.schema import DECISION_COLUMNS, ROUNDED, ModelRecord, Schema, broken_rules, undecided
 from cxr.screening.storage import Root
 from cxr.screening.tables import Format, Kind, bytes_of, digest_of, head_of
 
 SHOWN = 20  # findings of one kind; a table of another schema would give one a row
+NAMED = 3  # paths in one finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class Check:
 def verify_table(table: RunResult) -> list[Check]:
     """Check bytes, header, every row, order and counts of a table against its manifest and the contract.
 
-    A table that another program saved fails by its bytes; its rows are read and checked all the same.
+    A table that another program saved fails by its bytes; its rows are read and checked all the same, by what is left
+    of their numbers.
 
     Raises:
         DataError: The table cannot be read at all.
@@ -60,28 +67,91 @@ def verify_table(table: RunResult) -> list[Check]:
     if header != names or results.columns != names:
         differing = sorted({*header, *results.columns} ^ {*names}) or ["their order"]
         return [Check("columns", (f"not those of version {results.schema}: {', '.join(differing)}",))]
-    rows = Check("rows", tuple(_first(_rows(table, tally))))
     found = {"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}
+    saved = _saved_numbers(table, found["sha256"])
+    rows = Check("rows", tuple(_first(_rows(table, tally, saved))))
     return [
-        Check("bytes", (*_saved_otherwise(table), *_differences(found, as_json(results)))),
+        Check("bytes", (*_saved_otherwise(table, saved), *_differences(found, as_json(results)))),
         Check("columns"),
         rows,
         Check("counts", tuple(_counts(table, tally))),
     ]
 
 
-def _saved_otherwise(table: RunResult) -> Iterator[str]:
-    """Say what a CSV has that cxr-batch does not write, as where somebody opened it in a spreadsheet and saved it."""
+_SHORT = re.compile(r"(?:[01](?:\.\d{0,5})?|\.\d{1,5}|\d(?:\.\d{1,4})?[Ee]-0?[1-6])", re.ASCII)  # 0.5, 1, .5, 2E-05
+_DECIMALS = 6  # of a number as cxr-batch writes it
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What another program has left of the numbers of a table.
+
+    Attributes:
+        short: How many cells of a column have fewer decimals than six; those of none are left out.
+        decimals: The most that a cell of these columns has. Six: only zeros at the end are gone. Fewer: rounded.
+    """
+
+    short: Mapping[str, int]
+    decimals: Mapping[str, int]
+
+    @property
+    def rounded(self) -> dict[str, float]:
+        """By how much a cell of a rounded column may be off."""
+        return {name: 0.5 * 10.0**-most for name, most in self.decimals.items() if most < _DECIMALS}
+
+    def whole(self, row: Mapping[str, str]) -> dict[str, str]:
+        """Return a row with its numbers as cxr-batch writes them."""
+        short = {name: row[name] for name in self.short if _SHORT.fullmatch(row[name])}
+        return {**row, **{name: f"{float(cell):.{_DECIMALS}f}" for name, cell in short.items()}}
+
+
+def _saved_numbers(table: RunResult, sha256: object) -> _Saved:
+    """Look at all numbers of a table with this digest; nothing is short in the bytes of the manifest."""
+    if sha256 == table.manifest.results.sha256:
+        return _Saved({}, {})
+    names = [column.name for column in table.schema.columns if column.kind is Kind.NUMBER]
+    short, decimals = Counter[str](), dict.fromkeys(names, 0)
+    for row in table.rows():
+        for name in names:
+            is_short = _SHORT.fullmatch(row[name]) is not None
+            short[name] += is_short
+            decimals[name] = max(decimals[name], _decimals(row[name]) if is_short else _DECIMALS * bool(row[name]))
+    found = {name: count for name, count in short.items() if count}
+    return _Saved(found, {name: decimals[name] for name in found})
+
+
+def _decimals(number: str) -> int:
+    exponent = Decimal(number).as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+def _saved_otherwise(table: RunResult, saved: _Saved) -> Iterator[str]:
+    """Say what a table has that cxr-batch does not write, as where somebody opened it in a spreadsheet and saved it."""
+    odd = _odd_form(table)
+    if odd or saved.short:
+        yield (
+            f"another program saved it: {odd or 'numbers have fewer than six decimals'}. "
+            "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
+        )
+    for name, count in saved.short.items():
+        most = saved.decimals[name]
+        yield (
+            f"{name}: {count:,} {'number has' if count == 1 else 'numbers have'} "
+            + ("lost zeros at the end" if most == _DECIMALS else f"{most} decimals at most, so they may be rounded")
+        )
+
+
+def _odd_form(table: RunResult) -> str:
+    """Say what form a CSV has, and which one cxr-batch writes; nothing where they are one."""
     if table.format is not Format.CSV:
-        return
+        return ""
     with table.path.open("rb") as file:
         found = form_of(file.read(HEAD))
     written = form_of(head_of(table.dialect))
-    if found.oddities != written.oddities:
-        yield (
-            f"another program saved it: it has {_words(found)}; cxr-batch writes {_words(written)}. "
-            "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
-        )
+    if found.oddities == written.oddities:
+        return ""
+    return f"it has {_words(found)}; cxr-batch writes {_words(written)}"
 
 
 def _words(form: TextForm) -> str:
@@ -135,16 +205,26 @@ def _same_gate(folder: Path | None, stated: GateRecord | None) -> bool:
         return False
 
 
-def _rows(table: RunResult, tally: Tally) -> Iterator[str]:
-    last = ""
-    for number, row in enumerate(table.rows(), start=1):
+def _rows(table: RunResult, tally: Tally, saved: _Saved) -> Iterator[str]:
+    last, schema = "", replace(tally.schema, rounded=saved.rounded)
+    unsure: dict[str, list[str]] = {}
+    for number, row in enumerate(map(saved.whole, table.rows()), start=1):
         if row["path"] <= last:
             yield f"row {number}, {row['path']}: not after {last}; rows are sorted by path, each path once"
         last = row["path"]
-        for clause in broken_rules(row, tally.schema):
+        for clause in broken_rules(row, schema):
             yield f"row {number}, {row['path']}: {clause}"
+        for name in undecided(row, schema):
+            unsure.setdefault(name, []).append(row["path"])
         with suppress(ValueError, KeyError):  # no number or class where one belongs, which the rules have named
             tally.count(list(row.values()))
+    for name, paths in unsure.items():
+        rows = "1 row" if len(paths) == 1 else f"{len(paths):,} rows"
+        yield f"{name} is rounded, and too near a limit to check what is decided in {rows}: {_named(paths)}"
+
+
+def _named(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
 
 
 def _counts(table: RunResult, tally: Tally) -> Iterator[str]:
@@ -199,7 +279,8 @@ def rescore(
     Raises:
         DataError: The manifest does not say where the files were and `root` is None.
     """
-    drawn = _draw(table, number, seed)
+    saved = _saved_numbers(table, digest_of(table.path))
+    drawn = list(map(saved.whole, _draw(table, number, seed)))
     naming = _naming(table, root, key)
     candidates = [Candidate(row["path"], relative, named=True) for row, relative in _relatives(drawn, naming)]
     options = ReadOptions(table.schema.keywords, seconds, table.schema.any_dicom)
@@ -211,6 +292,7 @@ def rescore(
         assert outcome.row is not None
         again = dict(zip(row, table.schema.cells(outcome.row), strict=True))
         differing = [name for name in again if name != "path" and row[name] != again[name]]
+        differing = [name for name in differing if not _is_rounding(row[name], again[name], saved.rounded.get(name))]
         if differing and not exact and row["sha256"] == again["sha256"]:
             differing = _beyond_tolerance(table.schema, row, again, differing)
             if differing:
@@ -256,10 +338,19 @@ def _relatives(rows: Sequence[Mapping[str, str]], naming: Naming) -> Iterator[tu
 
 
 def _clauses(row: Mapping[str, str], again: Mapping[str, str], differing: Sequence[str]) -> Iterator[str]:
+    if row["sha256"] and not again["sha256"]:
+        gone = again["detail"] == os.strerror(errno.ENOENT)
+        yield "is no longer there" if gone else f"cannot be read any more: {again['detail']}"
+        return
     if "sha256" in differing:
         yield f"the file has changed: sha256 was {row['sha256'] or 'empty'}, is {again['sha256'] or 'empty'}"
         return
     yield from (f"{name} was {row[name]!r}, is {again[name]!r}" for name in differing)
+
+
+def _is_rounding(cell: str, again: str, rounded: float | None) -> bool:
+    """Tell whether two cells of a column that another program has rounded, by this at most, may be one number."""
+    return rounded is not None and bool(cell and again) and abs(float(cell) - float(again)) <= rounded + ROUNDED
 
 
 def _beyond_tolerance(

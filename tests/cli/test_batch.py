@@ -528,4 +528,4 @@ def test_without_ray_the_remedy_is_named(seven_scans: Path, tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "ray", None)
     result = run(seven_scans, "-o", tmp_path / "r.csv", "--engine", "ray")
     assert result.exit_code == 2
-    assert "needs the extra 'ray': pip install 'cxr-batch[ray]'" in result.stderr
+    assert "needs the extra 'ray': pip install '.[ray]'" in result.stderr

@@ -160,7 +160,7 @@ def test_the_verbose_voice_and_the_stream_have_decisions(scans: Path) -> None:
 def test_the_page_says_where_it_was_decided(scans: Path, tmp_path: Path) -> None:
     run(scans, "-o", tmp_path / "r.csv", "--report", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert '["decided at","covid_sens95 (covid suspected from 0.400 on)"]' in page
+    assert '["decided at","covid_sens95 (covid suspected from 0.400000 on)"]' in page
 
 
 @pytest.mark.slow

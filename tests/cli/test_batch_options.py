@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,21 @@ class TestInputs:
         assert run("--files-from", tmp_path / "list", "-o", tmp_path / "r.csv").exit_code == 3
         assert column(tmp_path / "r.csv", "path") == ["a/left.png", "gone.png"]
         assert column(tmp_path / "r.csv", "reason") == ["", "unreadable"]
+
+    def test_a_table_of_an_earlier_run_is_a_list_below_the_root(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save(scans, "=1.png")
+        monkeypatch.chdir(tmp_path)
+        run(scans, "-o", tmp_path / "r.csv")
+        (scans / "a" / "left.png").unlink()
+        listed = ("--root", "scans", "--files-from", "r.csv")
+        assert run(*listed, "-o", tmp_path / "again.csv").exit_code == 3
+        assert column(tmp_path / "again.csv", "path") == column(tmp_path / "r.csv", "path")
+        reasons = dict(
+            zip(column(tmp_path / "again.csv", "path"), column(tmp_path / "again.csv", "reason"), strict=True)
+        )
+        assert [path for path, reason in reasons.items() if reason] == ["a/left.png"]
 
     def test_a_list_can_come_from_stdin(self, scans: Path, tmp_path: Path) -> None:
         result = run("--files-from", "-", "-o", tmp_path / "r.csv", stdin=os.fsencode(scans / "a" / "left.png") + b"\n")
@@ -250,8 +266,17 @@ class TestTalk:
         assert json.loads(run(scans, "-o", tmp_path / "no" / "r.csv", "--log-json").stderr)["event"] == "error"
 
     def test_going_on_says_how_much_was_done(self, scans: Path, tmp_path: Path) -> None:
-        run(scans, "-o", tmp_path / "r.csv")
-        assert "going on: 3 of 3 files were done before" in run(scans, "-o", tmp_path / "r.csv").stderr
+        (scans / "notes").write_text("no image")
+        (scans / "empty.png").touch()
+        first = run(scans, "-o", tmp_path / "r.csv").stderr
+        assert re.search(r"^time     [\d.]+ s; 4 files screened in [\d.]+ s, [\d.]+ files/s$", first, re.MULTILINE)
+        again = run(scans, "-o", tmp_path / "r.csv").stderr
+        assert "going on: 3 of 4 files were done before; 1 other had no row; 1 failed before and is tried" in again
+        assert "; 1 file screened in " in again
+        (scans / "empty.png").unlink()
+        third = run(scans, "-o", tmp_path / "r.csv").stderr
+        assert "going on: 3 of 3 files were done before; 1 other had no row\n" in third
+        assert re.search(r"^time     [\d.]+ s$", third, re.MULTILINE)
 
     def test_the_stream_has_only_the_table(self, scans: Path) -> None:
         result = run(scans, "-o", "-", "--quiet")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import typer
 
-from cxr.cli import console
+from cxr.cli import begin, console
 from cxr.cli.console import user_errors
 from cxr.core.errors import DataError
 from cxr.core.manifest import write_images
@@ -23,6 +23,55 @@ has_parents = pytest.mark.skipif(os.name == "nt", reason="there a process does n
 def raised(error):
     with user_errors():
         raise error
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded"),
+    [
+        ("batch", "cxr.cli.batch"),
+        ("batch", "cxr.cli.batch_run"),
+        ("batch_merge", "cxr.cli.tables"),
+        ("verify", "cxr.core.tabular_files"),
+    ],
+)
+def test_ctrl_c_while_modules_are_loaded_is_a_sentence(command, loaded, tmp_path):
+    code = f"""
+import os, signal, sys, cxr.cli
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {loaded!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["command", "films", "-o", "r.csv"]
+cxr.cli.{command}()
+"""
+    (tmp_path / "films").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ROOT},
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
+
+
+def interrupted():
+    with user_errors():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+
+def test_ctrl_c_is_an_exception_again_once_somebody_catches_it():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        begin()
+        with pytest.raises(SystemExit) as status:
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status.value.code == 130
 
 
 def test_a_users_error_is_one_line_and_status_1(capsys):

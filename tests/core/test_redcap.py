@@ -38,4 +38,9 @@ def test_records_have_codes_and_a_dictionary(tmp_path):
 
 def test_a_record_is_called_by_what_it_is_of():
     assert record_id("a", "b") == record_id("a", "b") != record_id("ab")
-    assert coded(["ok"]) == {"ok": "ok"}
+
+
+def test_words_are_their_codes_where_redcap_takes_them() -> None:
+    long = "a_class_with_a_name_of_more_than_26_characters"
+    assert coded(["PNG", "ok", long]) == {"PNG": "PNG", "ok": "ok", long: long}
+    assert coded(["a b", "A_B", "a_b"]) == {"a b": "a_b_3", "A_B": "A_B", "a_b": "a_b"}

@@ -124,7 +124,7 @@ def test_clouds_that_no_test_can_reach_have_their_filesystem_or_a_sentence(
         return
     with pytest.raises(UsageError) as refused:
         class_of(protocol)
-    assert f"pip install 'cxr-batch[{extra}]'" in str(refused.value)
+    assert f"pip install '.[{extra}]'" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_missing_package_is_named_with_its_extra(address: str, module: str, ex
         "except UsageError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"pip install 'cxr-batch[{extra}]'" in done.stdout
+    assert f"pip install '.[{extra}]'" in done.stdout
 
 
 def test_an_archive_that_is_none_is_said(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -160,7 +160,7 @@ def test_an_archive_that_is_none_is_said(tmp_path) -> None:  # type: ignore[no-u
 def test_local_runs_do_not_load_fsspec() -> None:
     code = (
         "import sys\n"
-        "import cxr.cli.batch_run, cxr.cli.batch_setup, cxr.screening.run, cxr.screening.discovery\n"
+        "import cxr.cli.batch_run, cxr.screening.run, cxr.screening.discovery\n"
         "remote = {'fsspec', 'dvc', 'aiohttp', 's3fs', 'tenacity', 'platformdirs', 'urllib.request'}\n"
         "print(sorted(remote & set(sys.modules)))"
     )

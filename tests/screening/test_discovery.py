@@ -1,3 +1,5 @@
+import csv
+import io
 import os
 import socket
 from pathlib import Path
@@ -5,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cxr.core.errors import DataError, UsageError
-from cxr.screening.candidates import Found, Query, common_root, read_names
-from cxr.screening.discovery import discover
-from cxr.screening.paths import Naming, PathStyle
+from cxr.screening.candidates import Found, Query, common_root
+from cxr.screening.discovery import discover, read_names
+from cxr.screening.paths import Naming, PathStyle, escape
 from tests.imports import ROOT
 from tests.screening.drawings import save
 
@@ -127,6 +129,11 @@ def test_what_other_programs_put_around_a_name_goes_where_no_file_is_called_so(
         ("gone.png;covid\n", ["gone.png;covid"]),
         ("gone.png;a.png\n", ["gone.png;a.png"]),
         ("a.png\npath\n", ["a.png", "path"]),
+        ("path,status,reason,prediction\ngone.png,ok,,normal\na.png,ok,,covid\n", ["gone.png", "a.png"]),
+        ("path;label\ngone.png;covid\n", ["gone.png"]),
+        ("path;label\nnowhere.png;covid\n", ["nowhere.png"]),
+        ("patient,File Name,site\n1,gone.png,A\n2,a.png,B\n", ["gone.png", "a.png"]),
+        ("path,label\n#note,x\n\n,\n#7.png,y\n", ["#7.png"]),
     ],
 )
 def test_of_a_table_the_first_column_is_the_list(
@@ -134,7 +141,22 @@ def test_of_a_table_the_first_column_is_the_list(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "a.png", "b c.png", "sub/x.png", "covid/y.png")
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "at all.png")
     assert list(read_names(listed.encode(), "l")) == names
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_names_of_a_table_of_cxr_batch_are_turned_back_and_start_from_the_root(separator: str, tmp_path: Path) -> None:
+    names = [
+        *("=1+1.png", os.fsdecode(b"f\xfcr.png"), "new\nline.png", "C:\\x.png", "ward 2/lateral, second.png"),
+        *(' a "b".png', "sub\\new.png", "#note"),
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerow(["path", "status", "reason", "prediction", "decision"])
+    writer.writerows([escape(name), "ok", "", "normal", ""] for name in names)
+    assert list(read_names(text.getvalue().encode(), "l")) == names
+    assert list(read_names(text.getvalue().encode(), "l", tmp_path)) == [str(tmp_path / name) for name in names]
 
 
 def test_a_file_that_is_called_as_a_header_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,11 @@
+import csv
+import io
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr.screening.discovery import LIST_COLUMNS
 from cxr.screening.gallery import SIDE, PageHead, Shown, larger_side, webp, write_page
 from cxr.screening.schema import schema_of
 from tests.browser import browser, needs_chromium
@@ -108,6 +113,18 @@ def test_a_thumbnail_is_small_and_keeps_the_picture() -> None:
 
 def test_a_page_of_many_rows_has_smaller_pictures_or_none() -> None:
     assert [larger_side(rows) for rows in (0, 1000, 1001, 10_000, 10_001)] == [448, 448, 224, 224, 0]
+
+
+def test_files_without_a_tile_are_told(tmp_path: Path) -> None:
+    write_page(tmp_path / "r.html", RECORDS[:1], replace(HEAD, aside="2 other files have no row"), shown)
+    assert '"aside":"2 other files have no row"' in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_script_saves_a_table_that_is_read_as_one_of_cxr_batch() -> None:
+    script = resources.files("cxr.screening").joinpath("gallery.js").read_text(encoding="utf-8")
+    (columns,) = re.findall(r"const listed = (\[.*\]);", script)
+    assert tuple(json.loads(columns)[: len(LIST_COLUMNS)]) == LIST_COLUMNS
+    assert set(json.loads(columns)) <= {*COLUMNS}
 
 
 @pytest.mark.browser
@@ -217,6 +234,19 @@ class TestInTheBrowser:
         assert tile.find_element("css selector", ".answer").text == "rejected: not_a_radiograph"
         assert tile.find_elements("css selector", "img")
         assert page.get_log("browser") == []
+
+    def test_the_saved_list_is_a_table_of_the_rows_that_are_shown(self, page: Any) -> None:
+        saved = page.execute_async_script(
+            """
+            const done = arguments[0], original = URL.createObjectURL;
+            URL.createObjectURL = (blob) => { blob.text().then(done); return original(blob); };
+            HTMLAnchorElement.prototype.click = () => {};
+            document.getElementById("save").click();
+            """
+        )
+        rows = list(csv.DictReader(io.StringIO(saved)))
+        assert [*rows[0]] == ["path", "status", "reason", "prediction", "decision"]
+        assert sorted(row["path"] for row in rows) == sorted(record["path"] for record in RECORDS)
 
     def test_what_is_chosen_stands_in_the_address_and_comes_back(self, page: Any) -> None:
         self.choose(page, "sort", "margin")

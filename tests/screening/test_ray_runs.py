@@ -15,7 +15,7 @@ from PIL import Image
 from tests.commands import finish, start
 from tests.remote.s3 import KEYS, s3_server, upload
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'cxr-batch[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
 
 FILES = 700  # three slices
 

@@ -1,8 +1,10 @@
+import io
 import json
 import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cxr.core.errors import OutputError, Reason, ResumeError
 from cxr.core.image import Plane
@@ -71,6 +73,22 @@ def test_the_same_command_after_the_end_reads_only_what_failed(scans: Path, tmp_
     _, _, notes = run_in(tmp_path / "r.csv", work_on(scans))
     assert (notes.kept, notes.retried, notes.screened_names) == (41, 1, ["empty.png"])
     assert (tmp_path / "r.csv").read_bytes() == before
+
+
+def test_what_was_rejected_is_not_tried_again(scans: Path, tmp_path: Path) -> None:
+    (scans / "frames.gif").write_bytes(two_frames())
+    (scans / "text.png").write_text("no picture")
+    run_in(tmp_path / "r.csv", work_on(scans))
+    _, tally, notes = run_in(tmp_path / "r.csv", work_on(scans))
+    assert {"multi_frame", "not_an_image"} <= {*tally.reasons}
+    assert (notes.retried, notes.screened_names) == (1, ["empty.png"])
+
+
+def two_frames() -> bytes:
+    file = io.BytesIO()
+    first, second = (Image.new("L", (40, 40), grey) for grey in (10, 200))
+    first.save(file, "GIF", save_all=True, append_images=[second])
+    return file.getvalue()
 
 
 def test_a_file_that_failed_and_was_mended_gets_its_answer(scans: Path, tmp_path: Path) -> None:

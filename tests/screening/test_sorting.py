@@ -12,6 +12,7 @@ from cxr.core.errors import OutputError
 from cxr.core.files import sha256_of
 from cxr.screening.discovery import Shard
 from cxr.screening.sorting import Sorted, sort_files
+from cxr.screening.tables import read_table
 from tests.screening.drawings import save
 from tests.screening.fakes import deciding_model
 from tests.screening.works import run_in, work_on
@@ -55,7 +56,7 @@ def test_every_file_with_a_row_lies_once_in_the_folder_of_its_decision(link: boo
     found, out = put(scans, tmp_path, link=link)
     rows = {row["path"]: row for row in listed(tmp_path / "r.csv")}
     assert found.counts.total() == len(rows) == 8
-    assert (found.there, found.older, found.left) == (0, 0, {})
+    assert (found.there, found.older, found.left) == (0, (), {})
     lines = listed(found.listed)
     for line in lines:
         row = rows[line["path"]]
@@ -98,7 +99,10 @@ def test_what_is_there_is_never_replaced(scans: Path, tmp_path: Path) -> None:
     target.write_bytes(b"of somebody else")
     found, _ = put(scans, tmp_path)
     assert target.read_bytes() == b"of somebody else"
-    assert (found.renamed, found.older) == (first.renamed + 1, 1)
+    older = target.relative_to(out).as_posix()
+    assert (found.renamed, found.older) == (first.renamed + 1, (older,))
+    (named,) = (row for row in read_table(found.listed) if not row["path"])
+    assert (named["file"], named["because"]) == (older, "it belongs to no row")
     for path in out.glob("*/normal-*.png"):
         path.write_bytes(b"of somebody else too")
     found, _ = put(scans, tmp_path)
@@ -142,5 +146,5 @@ def test_shards_share_a_folder_and_have_a_list_each(scans: Path, tmp_path: Path)
     for number in (1, 2):
         found, out = put(scans, tmp_path / str(number), shard=Shard(number, 2))
         assert found.listed.name == f"sorted-{number}-of-2.csv"
-        assert found.older == 0
+        assert found.older == ()
         assert len(list(out.glob("*/*"))) == found.counts.total()

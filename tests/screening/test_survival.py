@@ -151,7 +151,7 @@ def test_at_an_address(scans: Path, expected: dict[str, dict[str, str]], tmp_pat
 
 
 def test_what_crashes_before_a_file_is_decoded_is_not_tried_again(scans: Path, tmp_path: Path) -> None:
-    more = "from cxr.cli import batch_run; batch_run.load_models = lambda *_, **__: os.kill(os.getpid(), 11)"
+    more = "from cxr.cli import batch_run; batch_run._load_models = lambda *_, **__: os.kill(os.getpid(), 11)"
     done = finished(scans, "-o", tmp_path / "r.csv", more=more)
     assert done.returncode == -signal.SIGSEGV
     assert "goes on" not in done.stderr
@@ -163,7 +163,7 @@ def test_what_crashes_before_a_file_is_decoded_is_not_tried_again(scans: Path, t
 def test_a_signal_reaches_the_process_that_does_the_run(
     number: signal.Signals, status: int, scans: Path, tmp_path: Path
 ) -> None:
-    more = "from cxr.cli import batch_run; batch_run.load_models = lambda *_, **__: time.sleep(60)"
+    more = "from cxr.cli import batch_run; batch_run._load_models = lambda *_, **__: time.sleep(60)"
     process = started(scans, scans, "-o", tmp_path / "r.csv", more=more)
     while not (family := psutil.Process(process.pid).children(recursive=True)) or not list(tmp_path.iterdir()):
         assert process.poll() is None

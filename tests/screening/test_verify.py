@@ -1,5 +1,6 @@
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from cxr.core.process import instructions
 from cxr.screening.candidates import Query
 from cxr.screening.paths import Naming, PathStyle
 from cxr.screening.run_manifest import RunResult, read_run_result
-from cxr.screening.tables import OutputFiles
+from cxr.screening.schema import undecided
+from cxr.screening.tables import Kind, OutputFiles
 from cxr.screening.verify import Check, rescore, verify_table
 from tests.cli.batches import read
 from tests.screening.drawings import save, save_mixed
@@ -29,6 +31,12 @@ def scans(tmp_path: Path) -> Path:
 def table(scans: Path, tmp_path: Path) -> Path:
     run_in(tmp_path / "r.csv", work_on(scans))
     return tmp_path / "r.csv"
+
+
+@pytest.fixture
+def decided(scans: Path, tmp_path: Path) -> Path:
+    run_in(tmp_path / "d.csv", work_on(scans, [deciding_model()]))
+    return tmp_path / "d.csv"
 
 
 def failing(table: Path) -> dict[str, tuple[str, ...]]:
@@ -91,6 +99,100 @@ def test_a_table_that_a_spreadsheet_saved_fails_by_its_bytes_alone_and_is_told_w
     assert list(findings) == ["bytes"]
     assert findings["bytes"][0].startswith(f"another program saved it: it has {words}; cxr-batch writes plain UTF-8")
     assert findings["bytes"][1].startswith("sha256 is ")
+
+
+def saved_by_excel(table: Path, edit: Callable[[str, str, str], str] = lambda _path, _name, cell: cell) -> None:
+    """Save a table as Excel does, without zeros at the end of numbers, each cell of a number edited before."""
+    rows = read(table)
+    columns = read_run_result(table).schema.columns
+    numbers = [column.name for column in columns if column.kind is Kind.NUMBER]
+    for row in rows:
+        for name, cell in row.items():
+            edited = edit(row["path"], name, cell)
+            row[name] = f"{float(edited):.12g}" if edited and name in numbers else edited
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_numbers_that_have_lost_their_zeros_fail_by_the_bytes_alone_once_a_column(decided: Path) -> None:
+    short = sum(row["margin"].endswith("0") for row in read(decided))
+    assert short
+    saved_by_excel(decided)
+    findings = failing(decided)
+    assert list(findings) == ["bytes"]
+    assert findings["bytes"][0].startswith("another program saved it: numbers have fewer than six decimals. cxr-eval")
+    have = "number has" if short == 1 else "numbers have"
+    assert f"margin: {short} {have} lost zeros at the end" in findings["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "words"),
+    [
+        ("decision", "covid_suspected", "decision is 'covid_suspected', the probabilities give"),
+        ("refer_reason", "lateral", "refer_reason is 'lateral', the prediction set and the flags give"),
+        ("prediction", "covid", "prediction is 'covid', which has not the largest probability"),
+        ("probability_normal", "0.9", "the probabilities of fake-0123456789ab sum to 1."),
+    ],
+)
+def test_an_edit_is_found_beside_numbers_that_have_lost_their_zeros(
+    decided: Path, name: str, cell: str, words: str
+) -> None:
+    edited = next(
+        row["path"]
+        for row in read(decided)
+        if row["probability_viral_pneumonia"].endswith("0")
+        and row["decision"] != "covid_suspected"
+        and row["prediction"] != "covid"
+    )
+    saved_by_excel(decided, lambda path, column, was: cell if (path, column) == (edited, name) else was)
+    assert any(f", {edited}: {words}" in one for one in failing(decided)["rows"])
+
+
+def test_numbers_rounded_to_two_decimals_are_checked_as_far_as_they_go(decided: Path) -> None:
+    rows = {row["path"]: row for row in read(decided)}
+    before = rows["03.png"]["decision"]
+    saved_by_excel(
+        decided,
+        lambda path, name, cell: (
+            ("refer" if before != "refer" else "not_suspected")
+            if (path, name) == ("03.png", "decision")
+            else f"{float(cell):.2f}"
+            if cell and name.startswith(("probability_", "confidence", "margin", "brightness"))
+            else cell
+        ),
+    )
+    findings = failing(decided)
+    assert any(
+        one.startswith("probability_covid: ")
+        and one.endswith("numbers have 2 decimals at most, so they may be rounded")
+        for one in findings["bytes"]
+    )
+    assert not [one for one in findings["rows"] if "expected six decimals" in one or "sum to" in one]
+    assert [one for one in findings["rows"] if ", 03.png: decision is" in one]
+
+
+def test_a_rounded_probability_beside_a_limit_is_said_to_be_uncheckable(decided: Path) -> None:
+    schema = read_run_result(decided).schema
+    (head,) = schema.heads
+    assert head.applied
+    (row,) = (one for one in read(decided) if one["path"] == "03.png")
+    near = f"{head.applied.threshold:.2f}"
+    rounded = replace(schema, rounded={"probability_covid": 0.005})
+    assert list(undecided(row | {"probability_covid": f"{float(near):.6f}"}, rounded)) == ["probability_covid"]
+    assert list(undecided(row | {"probability_covid": "0.990000"}, rounded)) == []
+    assert list(undecided(row | {"probability_covid": f"{float(near):.6f}"}, schema)) == []
+
+
+def test_a_malformed_cell_hides_no_other_fault_of_its_row(decided: Path) -> None:
+    (line,) = (line for line in decided.read_text().splitlines() if line.startswith("03.png,ok,"))
+    cells = line.split(",")
+    cells[4], cells[9:12] = "many", ["covid normal", "covid_suspected", "several_classes"]
+    change(decided, line, ",".join(cells))
+    found = [one for one in failing(decided)["rows"] if ", 03.png: " in one]
+    assert "probability_covid is 'many'; expected six decimals" in found[0]
+    assert any("decision is 'covid_suspected', the probabilities give 'refer'" in one for one in found[1:])
 
 
 def test_a_dropped_row_is_found_even_where_the_hash_was_made_to_fit(table: Path) -> None:
@@ -188,6 +290,19 @@ def test_rows_of_another_network_are_told(table: Path) -> None:
     other = FakeModel(FakeNetwork(lambda planes: -by_brightness(planes)))
     check = scored(read_run_result(table), other)
     assert any("prediction was 'viral_pneumonia', is 'covid'" in finding for finding in check.findings)
+
+
+def test_a_file_that_is_gone_is_said_to_be(table: Path, scans: Path) -> None:
+    (scans / "07.png").unlink()
+    assert scored(read_run_result(table), FakeModel()).findings == ("07.png: is no longer there",)
+
+
+def test_a_row_of_a_spreadsheet_is_screened_again_by_the_numbers_that_are_left(decided: Path) -> None:
+    saved_by_excel(decided)
+    assert scored(read_run_result(decided), deciding_model()).holds
+    saved_by_excel(decided, lambda path, name, cell: "0.123" if (path, name) == ("07.png", "margin") else cell)
+    (finding,) = scored(read_run_result(decided), deciding_model()).findings
+    assert finding.startswith("07.png: margin was '0.123000', is '")
 
 
 def test_a_file_changed_since_is_told(table: Path, scans: Path) -> None:

@@ -23,13 +23,14 @@ class Notes:
 
     kept: int = -1
     retried: int = -1
+    others: int = -1
     outcomes: list[Outcome] = field(default_factory=list)
     done_elsewhere: int = 0
     endings: list[str] = field(default_factory=list)
 
-    def resumed(self, kept: int, retried: int, total: int) -> None:
-        assert kept <= total
-        self.kept, self.retried = kept, retried
+    def resumed(self, kept: int, retried: int, total: int, others: int) -> None:
+        assert others <= kept <= total
+        self.kept, self.retried, self.others = kept, retried, others
 
     def screened(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes += outcomes
