@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from cxr.cli import begun
 from cxr.cli.batch_options import (
     DvcModel,
     EngineName,
@@ -26,7 +25,7 @@ from cxr.cli.console import FATAL, OF_THE_SYSTEM, status_of, told_of_the_system
 from cxr.cli.reporters import Reporter, reporter_of
 from cxr.core.errors import CxrError, DataError, ModelError, UsageError
 from cxr.core.files import guarded, real
-from cxr.core.process import available_cores, ending, lines_to
+from cxr.core.process import available_cores, begun, ending, lines_to
 from cxr.imaging.formats import unread_by_name
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH

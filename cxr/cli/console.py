@@ -18,10 +18,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cxr.cli import begun
 from cxr.core.errors import CxrError, UsageError
 from cxr.core.files import refused
-from cxr.core.process import limit_error
+from cxr.core.process import begun, limit_error
 
 PROC = Path("/proc")  # Linux has it, and small systems have no ps; the others have ps
 SHELLS = ("sh", "dash", "bash", "ash", "zsh", "ksh", "fish")

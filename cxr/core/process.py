@@ -20,7 +20,26 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, TypeVar, cast
 from cxr.core.errors import DataError, LimitError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from _typeshed import ReadableBuffer
+
+
+def begin() -> None:
+    """Let Ctrl-C be a sentence while modules are loaded, where nothing can be left half done."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where somebody ignores it, as nohup does
+        signal.signal(signal.SIGINT, _leave)
+
+
+def begun() -> None:
+    """Let Ctrl-C be a KeyboardInterrupt again, for whoever catches it."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(_number: int, _frame: "FrameType | None") -> None:
+    os.write(2, b"interrupted; run the same command again\n")
+    os._exit(130)
 
 
 # From the oldest on; as far as it decides how float32 numbers are added, and no finer.

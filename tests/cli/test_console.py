@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import typer
 
-from cxr.cli import begin, console
+from cxr.cli import console
 from cxr.cli.console import user_errors
 from cxr.core.errors import DataError
 from cxr.core.manifest import write_images
+from cxr.core.process import begin
 from tests.imports import ROOT
 
 has_parents = pytest.mark.skipif(os.name == "nt", reason="there a process does not learn that its parent is gone")
