@@ -53,6 +53,8 @@ cxr.cli.{command}()
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ROOT},
+        # A shell's job in the background, as tests may be, is started with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
 
