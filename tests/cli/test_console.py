@@ -37,14 +37,14 @@ def raised(error):
 )
 def test_ctrl_c_while_modules_are_loaded_is_a_sentence(command, loaded, tmp_path):
     code = f"""
-import os, signal, sys, cxr.cli
+import os, signal, sys, cxr.cli.start
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {loaded!r}:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupting())
 sys.argv = ["command", "films", "-o", "r.csv"]
-cxr.cli.{command}()
+cxr.cli.start.{command}()
 """
     (tmp_path / "films").mkdir()
     done = subprocess.run(
