@@ -15,7 +15,6 @@ from cxr.cli import console
 from cxr.cli.console import user_errors
 from cxr.core.errors import DataError
 from cxr.core.manifest import write_images
-from cxr.core.process import begin
 from tests.imports import ROOT
 
 has_parents = pytest.mark.skipif(os.name == "nt", reason="there a process does not learn that its parent is gone")
@@ -59,22 +58,25 @@ cxr.cli.start.{command}()
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again\n")
 
 
-def interrupted():
-    with user_errors():
+ONCE_CAUGHT = """
+import os, signal, time
+from cxr.cli.console import user_errors
+from cxr.core.process import begin
+signal.signal(signal.SIGINT, signal.default_int_handler)
+begin()
+with user_errors():
+    try:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
+        time.sleep(10)
+    finally:
+        print("put away")
+"""
 
 
 def test_ctrl_c_is_an_exception_again_once_somebody_catches_it():
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        begin()
-        with pytest.raises(SystemExit) as status:
-            interrupted()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert status.value.code == 130
+    done = subprocess.run([sys.executable, "-c", ONCE_CAUGHT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "put away\n")
+    assert done.stderr == "interrupted; run the same command again\n"
 
 
 def test_a_users_error_is_one_line_and_status_1(capsys):
