@@ -20,15 +20,13 @@ from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import (
     alone,
     guarded,
-    make_folder,
-    move,
     read_json,
     real,
     reason_of,
     refused,
-    scratch_folder,
     sha256_of,
     whole_file,
+    whole_folder,
 )
 from cxr.core.tabular_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
 from cxr.screening.paths import printable
@@ -148,26 +146,15 @@ def is_partitioned(path: Path) -> bool:
     return path.is_dir() and all(one.match(PATTERN) for one in path.iterdir())
 
 
-def whole_table(path: Path, *, partitioned: bool) -> AbstractContextManager[Path]:
-    """Give a temporary file or folder that takes the place of `path` when the block ends well."""
-    return _whole_folder(path) if partitioned else whole_file(path)
-
-
 @contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """As `whole_file`; a folder cannot be replaced in one step, so for a moment there is none."""
-    with scratch_folder(path) as scratch, guarded(path):
-        new, old = scratch / "new", scratch / "old"
-        make_folder(new)
-        yield new
-        if path.exists():
-            move(path, old)
-        try:
-            move(new, path)
-        except OutputError:
-            if old.exists():
-                move(old, path)
-            raise
+def whole_table(path: Path, *, partitioned: bool) -> Iterator[Path]:
+    """Give a temporary file or folder that takes the place of `path` when the block ends well.
+
+    Raises:
+        OutputError: The system refuses it; what was there before is still there.
+    """
+    with guarded(path), whole_folder(path) if partitioned else whole_file(path) as temporary:
+        yield temporary
 
 
 class Format(StrEnum):
