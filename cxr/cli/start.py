@@ -1,4 +1,4 @@
-"""The console scripts of screening, where Ctrl-C works from the start."""
+"""The console scripts, where Ctrl-C works from the start."""
 
 from cxr.core.process import begin
 
@@ -25,3 +25,35 @@ def verify() -> None:
     from cxr.cli.tables import verify_app
 
     verify_app()
+
+
+def data() -> None:
+    """Run `cxr-data`."""
+    begin()
+    from cxr.cli.data import run
+
+    run()
+
+
+def evaluate() -> None:
+    """Run `cxr-eval`."""
+    begin()
+    from cxr.cli.eval import app
+
+    app()
+
+
+def folds() -> None:
+    """Run `cxr-folds`."""
+    begin()
+    from cxr.cli.folds import app
+
+    app()
+
+
+def model() -> None:
+    """Run `cxr-model`."""
+    begin()
+    from cxr.cli.model import run
+
+    run()

@@ -32,6 +32,10 @@ def raised(error):
         ("batch", "cxr.cli.batch_run"),
         ("batch_merge", "cxr.cli.tables"),
         ("verify", "cxr.core.tabular_files"),
+        ("data", "cxr.cli.data"),
+        ("evaluate", "cxr.cli.eval"),
+        ("folds", "cxr.cli.folds"),
+        ("model", "cxr.cli.model"),
     ],
 )
 def test_ctrl_c_while_modules_are_loaded_is_a_sentence(command, loaded, tmp_path):
