@@ -294,17 +294,29 @@ def _checked(values: Any, kind: type[AnySection], prefix: str) -> AnySection:
         # YAML's lists are tuples here, because a section cannot be changed; nothing else is converted.
         return kind.model_validate(_with_tuples(values))
     except ValidationError as error:
-        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in _real_faults(error)]
+        faults = [f"params.yaml: {prefix}{_sentence(fault, kind)}" for fault in _real_faults(error, kind)]
         raise ParamsError(_known(faults, kind.model_fields)) from error
 
 
-def _real_faults(error: ValidationError) -> Sequence[Mapping[str, Any]]:
-    """Leave out that a list is too short where it only is without its wrong items, which are named already."""
-    return [fault for fault in error.errors() if fault["type"] != "too_short" or not _is_long_enough(fault)]
+def _real_faults(error: ValidationError, kind: type[Section]) -> Sequence[Mapping[str, Any]]:
+    """Leave out what another fault says already: a list too short without its wrong items, a key that is misspelt."""
+    faults = error.errors()
+    meant = {(*fault["loc"][:-1], near) for fault in faults for near in _meant_by(fault, kind)}
+    return [fault for fault in faults if not (_is_long_enough(fault) or _is_misspelt(fault, meant))]
 
 
 def _is_long_enough(fault: Mapping[str, Any]) -> bool:
-    return len(fault["input"]) >= int(fault["ctx"]["min_length"])
+    return fault["type"] == "too_short" and len(fault["input"]) >= int(fault["ctx"]["min_length"])
+
+
+def _is_misspelt(fault: Mapping[str, Any], meant: Collection[tuple[Any, ...]]) -> bool:
+    return fault["type"] == "missing" and tuple(fault["loc"]) in meant
+
+
+def _meant_by(fault: Mapping[str, Any], kind: type[Section]) -> list[str]:
+    """Return the keys that an unknown one may have been meant for; none of another fault."""
+    place = [str(part) for part in fault["loc"]]
+    return _near(place[-1], _fields_at(kind, place[:-1])) if fault["type"] == "extra_forbidden" else []
 
 
 def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
@@ -313,9 +325,7 @@ def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
         return f"{'.'.join(place)}: is required, and absent"
     got = f"[{', '.join(map(str, given))}]" if isinstance(given, tuple) else repr(given)
     where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {got}"
-    if fault["type"] != "extra_forbidden":
-        return where
-    return where + _nearest(place[-1], _fields_at(kind, place[:-1]))
+    return where + _did_you_mean(_meant_by(fault, kind))
 
 
 def _fields_at(kind: type[Section], place: list[str]) -> Collection[str]:
@@ -334,7 +344,14 @@ def _known(faults: list[str], known: Collection[str]) -> str:
 
 
 def _nearest(key: str, known: Collection[str]) -> str:
-    near = get_close_matches(key, known, n=2)
+    return _did_you_mean(_near(key, known))
+
+
+def _near(key: str, known: Collection[str]) -> list[str]:
+    return get_close_matches(key, known, n=2)
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 

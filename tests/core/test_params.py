@@ -289,9 +289,15 @@ def test_a_misspelt_required_param_is_named_with_what_was_meant_and_without_the_
     with pytest.raises(ParamsError) as error:
         section({"split": {"tset": 0.2, "validation": 0.2}}, "split", Needed)
     assert str(error.value) == (
-        "params.yaml: split.test: is required, and absent; params.yaml: split.tset: extra inputs are not permitted, "
-        "got 0.2; did you mean test? Known keys: test, validation"
+        "params.yaml: split.tset: extra inputs are not permitted, got 0.2; did you mean test? "
+        "Known keys: test, validation"
     )
+
+
+def test_a_required_param_that_no_key_was_meant_for_is_still_asked_for():
+    with pytest.raises(ParamsError) as error:
+        section({"split": {"tset": 0.2}}, "split", Needed)
+    assert "split.validation: is required, and absent; params.yaml: split.tset: extra" in str(error.value)
 
 
 class Needed(Section):
