@@ -33,14 +33,20 @@ def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
     """Return the one GPU of those present that the section `runtime` asks for; an empty list means the processor.
 
     Raises:
-        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week.
+        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week. Or the
+            processor is to compute in bfloat16 and may not use the instructions that do: oneDNN then fails.
     """
     chosen = [] if runtime.devices == "cpu" else list(gpus[:1])
     needs = ("devices", runtime.devices) if runtime.devices == "one_gpu" else ("precision", runtime.precision)
     if not chosen and needs[1] in ("one_gpu", "mixed_float16"):
         why = "runtime.devices is 'cpu'" if gpus else "TensorFlow finds none here"
-        remedy = "'automatic' or 'cpu'" if needs[0] == "devices" else "'float32', or 'mixed_bfloat16' on new processors"
+        remedy = "'automatic' or 'cpu'" if needs[0] == "devices" else "'float32'"
         raise ParamsError(f"params.yaml: runtime.{needs[0]} '{needs[1]}' needs a GPU, but {why}; set it to {remedy}")
+    if not chosen and runtime.precision == "mixed_bfloat16" and runtime.instructions != "any":
+        raise ParamsError(
+            "params.yaml: runtime.precision 'mixed_bfloat16' needs newer instructions than runtime.instructions "
+            f"'{runtime.instructions}' allows a processor; set that to 'any', or the precision to 'float32'"
+        )
     return chosen
 
 

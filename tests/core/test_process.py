@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,28 @@ from tests.commands import finish, start
 from tests.imports import ROOT
 from tests.screening.hostile import drawn
 
-# As oneDNN and OpenVINO name them; what this machine has itself is tried by all other tests.
+
+def of_the_machine() -> str:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+        return instructions()
+
+
+def older_than(level: str) -> Sequence[str]:
+    return INSTRUCTIONS[: INSTRUCTIONS.index(level)] if level in INSTRUCTIONS else ()
+
+
+# By what oneDNN and OpenVINO are told; the class of this process is tried by all other tests.
+CLASSES = {"DEFAULT": of_the_machine(), "AVX2": "avx2", "AVX": "avx"}
 LIMITS = [
     pytest.param(
         name,
         marks=pytest.mark.skipif(
-            instructions() not in INSTRUCTIONS[INSTRUCTIONS.index(name.lower()) + 1 :],
-            reason=f"{name} is no limit for {instructions()}",
+            level == instructions() or level not in (CLASSES["DEFAULT"], *older_than(CLASSES["DEFAULT"])),
+            reason=f"{name} is no other class of instructions here than {instructions()}",
         ),
     )
-    for name in ("AVX2", "AVX")
+    for name, level in CLASSES.items()
 ]
 FILES = 40
 
@@ -85,11 +98,8 @@ def test_a_processor_of_another_kind_has_its_own_name(monkeypatch):
     assert instructions_of(["NEON", "ASIMD"], {}) == "aarch64"
 
 
-@pytest.mark.parametrize("limit", LIMITS)
-def test_an_answer_depends_on_the_file_alone_with_fewer_instructions(limit: str) -> None:
-    files = ["tests/screening/test_invariance.py", "tests/inference/test_network.py"]
-    # What computes in other shapes; who reads, and how the table is written, depends on no instruction.
-    chosen = "other_networks or change_no_byte or shards or plane_alone"
+def passed_with(limit: str, chosen: str, *files: str) -> None:
+    """Run tests in a process with other instructions."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files],
         cwd=ROOT,
@@ -100,6 +110,18 @@ def test_an_answer_depends_on_the_file_alone_with_fewer_instructions(limit: str)
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_an_answer_depends_on_the_plane_alone_with_other_instructions(limit: str) -> None:
+    passed_with(limit, "plane_alone", "tests/inference/test_network.py")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_table_depends_on_its_files_alone_with_other_instructions(limit: str) -> None:
+    # What computes in other shapes; who reads, and how the table is written, depends on no instruction.
+    passed_with(limit, "other_networks or change_no_byte or shards", "tests/screening/test_invariance.py")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +136,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def elsewhere(limit: str, scans: Path, output: Path, *more: str) -> None:
-    """Screen on this machine as if it had fewer instructions."""
+    """Screen on this machine as if it had other instructions."""
     status, stderr = finish(start(scans, output, *more, variables={"ONEDNN_MAX_CPU_ISA": limit}))
     assert status == 0, stderr
 
@@ -134,7 +156,7 @@ def test_another_class_of_processor_gives_the_same_decisions_and_probabilities_w
 ) -> None:
     elsewhere(limit, scans, tmp_path / "there.csv")
     run(scans, "-o", tmp_path / "here.csv")
-    assert computed_on(tmp_path / "there.csv") == [limit.lower()]
+    assert computed_on(tmp_path / "there.csv") == [CLASSES[limit]]
     assert computed_on(tmp_path / "here.csv") == [instructions()]
     there, here = read(tmp_path / "there.csv"), read(tmp_path / "here.csv")
     for one, other in zip(there, here, strict=True):
@@ -153,10 +175,10 @@ def test_a_run_begun_on_another_class_goes_on_here_and_the_manifest_names_both(
     elsewhere(limit, scans, tmp_path / "r.csv", "--limit", "25")
     assert run(scans, "-o", tmp_path / "r.csv").exit_code == 0
     assert len(read(tmp_path / "r.csv")) == FILES
-    assert computed_on(tmp_path / "r.csv") == sorted([limit.lower(), instructions()])
+    assert computed_on(tmp_path / "r.csv") == sorted([CLASSES[limit], instructions()])
     verified(tmp_path / "r.csv")
     elsewhere(limit, scans, tmp_path / "r.csv")  # nothing left to do there
-    assert computed_on(tmp_path / "r.csv") == sorted([limit.lower(), instructions()])
+    assert computed_on(tmp_path / "r.csv") == sorted([CLASSES[limit], instructions()])
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -165,5 +187,5 @@ def test_shards_of_two_classes_join(limit: str, scans: Path, tmp_path: Path) -> 
     run(scans, "-o", tmp_path / "2.csv", "--shard", "2/2")
     joined = CliRunner().invoke(merge_app, [str(tmp_path / f"{n}.csv") for n in "12"] + ["-o", str(tmp_path / "r.csv")])
     assert joined.exit_code == 0, joined.output
-    assert computed_on(tmp_path / "r.csv") == sorted([limit.lower(), instructions()])
+    assert computed_on(tmp_path / "r.csv") == sorted([CLASSES[limit], instructions()])
     verified(tmp_path / "r.csv")

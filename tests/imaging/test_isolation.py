@@ -136,6 +136,7 @@ def test_a_child_ends_with_its_parent(last: str) -> None:
     _wait_for_end(int(done.stdout))
 
 
+@pytest.mark.long
 def test_a_child_that_hangs_outlives_a_killed_parent_by_seconds_only() -> None:
     program = (
         "import threading, os, time; from cxr.imaging.isolation import isolated; from tests.imaging import faults;"

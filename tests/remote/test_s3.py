@@ -73,6 +73,7 @@ def test_pages_of_a_listing_are_asked_for_one_by_one(
     assert (tmp_path / "r.csv").read_bytes() == local.read_bytes()
 
 
+@pytest.mark.long
 def test_a_connection_that_is_cut_again_and_again_loses_nothing(
     address: str, local: Path, proxy: Proxy, tmp_path: Path
 ) -> None:

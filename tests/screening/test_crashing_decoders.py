@@ -228,7 +228,9 @@ def test_a_run_goes_on_with_another_time_limit(folder: Path, told: list[float]) 
     assert told == [60, 60], "what has an answer is not screened again"
 
 
-@pytest.mark.parametrize("options", [("--workers", "2"), ("--processes", "1"), ("--processes", "3")])
+@pytest.mark.parametrize(
+    "options", [("--workers", "2"), ("--processes", "3"), pytest.param(("--processes", "1"), marks=pytest.mark.long)]
+)
 def test_ctrl_c_waits_for_no_decoder(options: tuple[str, ...], folder: Path) -> None:
     for number in range(4):
         (folder / f"b{number}.gif").write_bytes(faults.marked(encoded(picture(), "GIF"), faults.HANG))

@@ -1,6 +1,6 @@
 """A table does not depend on how the work was divided, to the byte.
 
-`tests/core/test_process.py` runs this file again with fewer instructions, where other kernels compute other shapes.
+`tests/core/test_process.py` runs this file again with other instructions, whose kernels compute other shapes.
 """
 
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_other_networks_keep_it_too(other: str, joined: Path, folder: Path, tmp_
         ["--batch-size", "7", "--workers", "4", "--threads", "1"],
         *(["--processes", str(number)] for number in (1, 2, 5)),
         ["--batch-size", "7", "--processes", "3"],
-        ["--engine", "ray", "--workers", "2"],
+        pytest.param(["--engine", "ray", "--workers", "2"], marks=pytest.mark.long),
     ],
     ids=" ".join,
 )

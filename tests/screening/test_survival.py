@@ -60,6 +60,12 @@ def expected(scans: Path) -> dict[str, dict[str, str]]:
     return {row["path"]: row for row in read(scans.parent / "good.csv")}
 
 
+def heed_signals() -> None:
+    """A job in the background of a shell, or below nohup, as tests may be, is started with these ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(scans: Path, *options: object, more: str = "", **pipes: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM.format(more=more), *options, "--model", scans.parent / "model"]
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
@@ -68,7 +74,7 @@ def started(scans: Path, *options: object, more: str = "", **pipes: object) -> s
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
         **pipes,
     )
 

@@ -1,6 +1,9 @@
 """Devices and precision; and what is said where a training will give other bytes."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from cxr.core.errors import ParamsError
 from cxr.core.params import RuntimeParams
 from cxr.training.devices import compare_environments, environment, warn_of_other_environment
+from tests.imports import ROOT
 from tests.networks import build
 
 
@@ -45,11 +49,39 @@ def test_a_gpu_that_is_needed_and_absent_is_refused(present, runtime, sentence):
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_without_a_gpu_the_processor_computes_in_what_it_can(precision):
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", "avx2"), ("mixed_bfloat16", "any")])
+def test_without_a_gpu_the_processor_computes_in_what_it_can(precision, allowed):
     from cxr.training.devices import chosen_gpus
 
-    assert chosen_gpus([], RuntimeParams(precision=precision)) == []
+    assert chosen_gpus([], RuntimeParams(precision=precision, instructions=allowed)) == []
+
+
+def test_a_processor_limited_to_avx2_is_not_asked_for_bfloat16():
+    from cxr.training.devices import chosen_gpus
+
+    bfloat16 = RuntimeParams(precision="mixed_bfloat16", instructions="avx2")
+    with pytest.raises(ParamsError, match=r"'mixed_bfloat16' needs newer .* 'avx2' allows .* set that to 'any'"):
+        chosen_gpus([], bfloat16)
+    assert chosen_gpus(["a"], bfloat16) == ["a"]
+
+
+COMPUTED = """
+import numpy as np
+from cxr.core.params import RuntimeParams
+from cxr.models.layers import keras
+from cxr.training.devices import precision
+from tests.networks import build
+with precision(RuntimeParams(precision="mixed_bfloat16")):
+    model = build("cnn1", 32, 32, 2, 0.2)
+print(keras.Model(model.inputs, model.output["logits"])(np.zeros((4, 32, 32, 1), np.uint8)).dtype)
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_that_limit_computes_in_bfloat16():
+    variables = os.environ | {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}
+    done = subprocess.run([sys.executable, "-c", COMPUTED], cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.stdout == "<dtype: 'float32'>\n", done.stderr
 
 
 @pytest.mark.slow
@@ -70,7 +102,7 @@ def test_what_was_trained_in_mixed_precision_is_kept_in_float32(name, precision)
         fitted = keras.Model(mixed.inputs, mixed.output["logits"])
     assert keras.config.dtype_policy().name == "float32"
     assert mixed.output["features"].dtype == precision.removeprefix("mixed_")
-    assert fitted(planes).dtype == "float32"
+    assert fitted.outputs[0].dtype == "float32"
 
     kept, reference = in_float32(mixed, again), again()
     reference.set_weights(mixed.get_weights())

@@ -68,6 +68,7 @@ def seen(gate, planes, sign):
     return np.mean(scores >= gate.thresholds[sign])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_trained_gate_passes_radiographs_and_finds_what_was_done_to_them(folder, films, table):
     gate, test = load_gate(folder), films[table["split"] == "test"]
@@ -81,6 +82,7 @@ def test_a_trained_gate_passes_radiographs_and_finds_what_was_done_to_them(folde
     assert seen(gate, np.rot90(test, 2, (1, 2)), Sign.ROTATED_180) > 0.7 > 0.1 > seen(gate, test, Sign.ROTATED_180)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_folder_says_what_was_trained_and_found(folder):
     form = json.loads((folder / "gate.json").read_text())

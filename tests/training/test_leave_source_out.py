@@ -81,12 +81,14 @@ def test_every_source_is_answered_once_and_whole_in_order(sourced, shared, recip
     assert len(received) == 4
 
 
+@pytest.mark.long
 def test_a_refit_does_not_depend_on_those_before_it(sourced, shared, recipe):
     once = recipe.model_copy(update={"epochs": 1})
     together, alone = answers(sourced, shared, once, "ward a", "ward c"), answers(sourced, shared, once, "ward c")
     assert alone.to_csv() == together[together["held_out"] == "ward c"].reset_index(drop=True).to_csv()
 
 
+@pytest.mark.long
 def test_with_nothing_held_out_it_is_the_network_that_the_train_stage_makes(sourced, shared, recipe, tmp_path):
     from cxr.training.train import train_network
 

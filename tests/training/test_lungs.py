@@ -132,6 +132,7 @@ def train(lungs, drawn, runtime, folder, **params):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_trained_segmenter_finds_the_lungs_of_films_held_out_and_says_how_well(
     lungs, drawn, pinned_tensorflow, tmp_path

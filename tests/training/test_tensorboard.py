@@ -36,6 +36,7 @@ def trained(data, shared, recipe, folder, name="cnn1", **options):
     return train_network(name, *data, shared, recipe, folder, **options)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_recording_changes_no_byte_of_the_weights_and_shows_what_history_says(
     bright_and_dark, shared, recipe, make_callbacks, tmp_path

@@ -31,6 +31,7 @@ def test_a_network_learns_to_tell_bright_from_dark_and_its_export_says_so(bright
     assert [model.classes[answer] for answer in answers] == test["label"].tolist()
 
 
+@pytest.mark.long
 def test_no_byte_depends_on_how_many_steps_tensorflow_takes_at_once(bright_and_dark, shared, recipe, monkeypatch):
     from cxr.training import loop
     from cxr.training.train import train_network

@@ -233,6 +233,7 @@ def test_no_byte_depends_on_the_cache_or_on_who_watches(
     assert [(one.network, one.name, one.first_epoch) for one in seen] == [("vgg16", "fine_tune", 1)]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "harm",
