@@ -1,12 +1,12 @@
 """What several rooms' tests share."""
 
-import os
-
 import pytest
+
+from cxr.core.process import pin_instructions
 
 # As trainings limit themselves: one limit for this process and for those that it starts, whichever test comes first.
 # What a processor gives with other instructions, tests/core/test_process.py tries in processes of its own.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+pin_instructions("avx2")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import numpy as np
 from cxr.core.errors import ParamsError
 from cxr.core.files import read_json
 from cxr.core.params import RuntimeParams
-from cxr.core.process import instructions, pin_instructions
+from cxr.core.process import ONEDNN_OPERATIONS, instructions, pin_instructions
 from cxr.models.layers import keras, tf
 
 Device = TypeVar("Device")
@@ -33,8 +33,7 @@ def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
     """Return the one GPU of those present that the section `runtime` asks for; an empty list means the processor.
 
     Raises:
-        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week. Or the
-            processor is to compute in bfloat16 and may not use the instructions that do: oneDNN then fails.
+        ParamsError: A GPU is needed and there is none: without a word, a night's training would take a week.
     """
     chosen = [] if runtime.devices == "cpu" else list(gpus[:1])
     needs = ("devices", runtime.devices) if runtime.devices == "one_gpu" else ("precision", runtime.precision)
@@ -42,11 +41,6 @@ def chosen_gpus(gpus: Sequence[Device], runtime: RuntimeParams) -> list[Device]:
         why = "runtime.devices is 'cpu'" if gpus else "TensorFlow finds none here"
         remedy = "'automatic' or 'cpu'" if needs[0] == "devices" else "'float32'"
         raise ParamsError(f"params.yaml: runtime.{needs[0]} '{needs[1]}' needs a GPU, but {why}; set it to {remedy}")
-    if not chosen and runtime.precision == "mixed_bfloat16" and runtime.instructions != "any":
-        raise ParamsError(
-            "params.yaml: runtime.precision 'mixed_bfloat16' needs newer instructions than runtime.instructions "
-            f"'{runtime.instructions}' allows a processor; set that to 'any', or the precision to 'float32'"
-        )
     return chosen
 
 
@@ -116,7 +110,7 @@ def environment() -> dict[str, str]:
         # Without the patch level: it chooses no wheel and turns no bit.
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),
-        "instructions": instructions() + (" without onednn" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else ""),
+        "instructions": instructions() + ("" if os.environ.get(ONEDNN_OPERATIONS) == "0" else " (not limited)"),
         "devices": device_in_use(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

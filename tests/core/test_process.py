@@ -44,6 +44,7 @@ LIMITS = [
     for name, level in CLASSES.items()
 ]
 FILES = 40
+LIMITING = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,14 @@ def test_instructions_are_known_as_far_as_they_decide_how_numbers_are_added(foun
     ("newest", "before", "limit"), [("avx2", None, "AVX2"), ("avx2", "AVX", "AVX"), ("any", None, None)]
 )
 def test_kernels_are_limited_unless_a_limit_is_set(newest, before, limit, monkeypatch):
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    for name in LIMITING:
+        monkeypatch.delenv(name, raising=False)
     if before:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", before)
     monkeypatch.setattr("os.environ", dict(os.environ))
     pin_instructions(newest)
     assert os.environ.get("ONEDNN_MAX_CPU_ISA") == limit
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == (None if newest == "any" else "0")
     assert instructions_of(["X86_V4"], os.environ) == (limit or "avx512").lower()
 
 
@@ -82,15 +85,15 @@ def test_a_train_stage_limits_the_kernels_before_tensorflow_is_loaded(tmp_path):
         "import sys, os, runpy, importlib.abc\n"
         "class Found(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'tensorflow': print('limit', os.environ.get('ONEDNN_MAX_CPU_ISA')); os._exit(0)\n"
+        f"        if name == 'tensorflow': print([os.environ.get(one) for one in {LIMITING}]); os._exit(0)\n"
         "sys.meta_path.insert(0, Found()); sys.argv = ['train_cnn1.py']\n"
         f"runpy.run_path({str(ROOT / 'stages/train_cnn1.py')!r}, run_name='__main__')"
     )
-    variables = {key: value for key, value in os.environ.items() if key != "ONEDNN_MAX_CPU_ISA"}
+    variables = {key: value for key, value in os.environ.items() if key not in LIMITING}
     done = subprocess.run(
         [sys.executable, "-u", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=variables
     )
-    assert done.stdout == "limit AVX2\n"
+    assert done.stdout == "['AVX2', '0']\n"
 
 
 def test_a_processor_of_another_kind_has_its_own_name(monkeypatch):
