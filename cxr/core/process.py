@@ -47,8 +47,8 @@ INSTRUCTIONS = ("sse", "avx", "avx2", "avx512")
 # As NumPy names them, from 2.4 on and before. TensorFlow's wheels need avx.
 FOUND_BY_NUMPY = {"X86_V4": "avx512", "AVX512_SKX": "avx512", "X86_V3": "avx2", "AVX2": "avx2", "X86_V2": "avx"}
 ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
-# Whether TensorFlow gives whole operations to oneDNN, `1` or `0`. Unset, it does where the processor has AVX-512 VNNI or
-# its like; and those add in another order than TensorFlow's own, also under one limit.
+# Whether TensorFlow gives whole operations to oneDNN, `1` or `0`. Unset, it does where the processor has AVX-512 VNNI
+# or its like; and those add in another order than TensorFlow's own, also under one limit.
 ONEDNN_OPERATIONS = "TF_ENABLE_ONEDNN_OPTS"
 # What the values of oneDNN's environment variable, which OpenVINO follows too, begin with; the first that fits counts.
 ONEDNN_LIMITS = {"AVX512": "avx512", "AVX10": "avx512", "AVX2": "avx2", "AVX": "avx", "SSE": "sse"}
