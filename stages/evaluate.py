@@ -34,7 +34,8 @@ def main(
     params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
-    from cxr.core.params import read_params
+    from cxr.core.params import CommonParams, read_params, top_level
+    from cxr.core.process import pin_instructions
     from cxr.core.records import stop_unless_waived
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen, with_lungs
     from cxr.evaluation.candidates import (
@@ -53,6 +54,7 @@ def main(
 
     values = read_params(*params)
     own = evaluate_params(values)
+    pin_instructions(top_level(values, CommonParams).runtime.instructions)  # before a network is loaded
 
     material = read_inputs(prepared, split, audited, refits)
     gate = gate_folder(own, material.images.shape[1])
