@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import IO
 
 from cxr.core.errors import ImageError, Reason
@@ -99,6 +100,7 @@ class _Child:
         """Start it, with what it will need of `module`; see `ask`. Raises ImageError where that is impossible."""
         start = f"import sys; sys.path[:] = {sys.path!r}; import {module}; from {__name__} import serve; serve()"
         self._late = False
+        _mind_forks()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", start],
@@ -235,8 +237,13 @@ def _forget_idle() -> None:
 
 
 atexit.register(_end_idle)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_idle)
+
+
+@cache
+def _mind_forks() -> None:
+    """From the first child on, let a process that is forked forget the children."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_idle)
 
 
 def serve() -> None:
