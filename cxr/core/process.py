@@ -168,7 +168,8 @@ def pin_instructions(newest: str) -> None:
     """Limit the kernels that this process computes with, before the library that has them is loaded.
 
     Args:
-        newest: `avx2`, or `any` for no limit. A limit that the environment sets already stays.
+        newest: `avx2`, or `any` for no limit. A limit that the environment sets already stays; TensorFlow keeps its own
+            operations either way.
     """
     if newest == "avx2":
         os.environ.setdefault(ONEDNN_LIMIT, "AVX2")

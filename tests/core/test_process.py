@@ -79,21 +79,29 @@ def test_kernels_are_limited_unless_a_limit_is_set(newest, before, limit, monkey
     assert instructions_of(["X86_V4"], os.environ) == (limit or "avx512").lower()
 
 
-def test_a_train_stage_limits_the_kernels_before_tensorflow_is_loaded(tmp_path):
+LOADED = """
+class Found(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == 'tensorflow': begun()
+sys.meta_path.insert(0, Found())
+"""
+READ = "import cxr.evaluation.assess as assess; assess.read_inputs = begun; assert 'openvino' not in sys.modules"
+
+
+@pytest.mark.parametrize(("stage", "begun"), [("train_cnn1", LOADED), ("evaluate", READ)])
+def test_a_stage_limits_the_kernels_before_what_has_them_is_loaded(stage: str, begun: str, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     code = (
-        "import sys, os, runpy, importlib.abc\n"
-        "class Found(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        f"        if name == 'tensorflow': print([os.environ.get(one) for one in {LIMITING}]); os._exit(0)\n"
-        "sys.meta_path.insert(0, Found()); sys.argv = ['train_cnn1.py']\n"
-        f"runpy.run_path({str(ROOT / 'stages/train_cnn1.py')!r}, run_name='__main__')"
+        "import importlib.abc, os, runpy, sys\n"
+        f"def begun(*_): print([os.environ.get(one) for one in {LIMITING}], flush=True); os._exit(0)\n"
+        f"{begun}\nsys.argv = {[stage, *(['models/cnn1'] if stage == 'evaluate' else [])]!r}\n"
+        f"runpy.run_path({str(ROOT / f'stages/{stage}.py')!r}, run_name='__main__')"
     )
     variables = {key: value for key, value in os.environ.items() if key not in LIMITING}
     done = subprocess.run(
-        [sys.executable, "-u", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=variables
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=variables
     )
-    assert done.stdout == "['AVX2', '0']\n"
+    assert done.stdout == "['AVX2', '0']\n", done.stderr
 
 
 def test_a_processor_of_another_kind_has_its_own_name(monkeypatch):
