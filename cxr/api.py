@@ -1,5 +1,6 @@
 """Screening in Python, without a table: arrays and files in, the answers of `cxr-batch` out."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,20 +74,30 @@ def load_model(model: FilePath = "packaged", *, operating_point: str | None = No
 
     Args:
         model: `packaged`, which ships, `fast`, which ships too, or the folder of a model, such as `models/screening`.
-            A folder in the working directory that is called `fast` is `./fast`.
+            A folder in the working directory that is called `fast` is `./fast`. Empty text, as of a variable that is
+            not set, is refused.
         operating_point: Name of the threshold that decides; None: the model's own choice.
         threads: Pictures are computed in batches on that many threads; 0: one for each core. No answer depends on it.
 
     Raises:
-        CxrError: The folder is not a whole model, or the model has no such operating point.
+        CxrError: The folder is not a whole model, or the model has no such operating point; or `model` is no name and
+            no folder, or `threads` no such number.
     """
-    folder = named_folder(model) if isinstance(model, str) else Path(model)
+    if not isinstance(model, str | PathLike):
+        raise UsageError(
+            f"an object of type {type(model).__name__} is no model; expected 'packaged', 'fast', the folder of a model "
+            "or, to screen with, what load_model has returned"
+        )
+    if not isinstance(threads, int) or threads < 0:
+        raise UsageError(f"threads is {threads!r}; expected a whole number, 0 for one thread a core")
+    text = _named("a model", model)
+    folder = named_folder(text) if isinstance(model, str) else Path(text)
     loaded = load_folder(folder, threads, pinned=False)
     return loaded if operating_point is None else at_operating_point(loaded, operating_point)
 
 
 def screen(
-    pictures: Picture | Iterable[Picture], model: Model | None = None, *, any_dicom: bool = False
+    pictures: Picture | Iterable[Picture], model: Model | FilePath | None = None, *, any_dicom: bool = False
 ) -> list[Result]:
     """Screen pictures as `cxr-batch` does: the same decoding, gate, network and decisions, and so the same answers.
 
@@ -99,23 +110,26 @@ def screen(
             A file is of any format that `cxr-batch` reads. Of a folder every picture is taken, also in the folders in
             it, sorted by name, and what is no picture is left out.
 
-            An array is one picture of shape (height, width), or of shape (height, width, 3) as RGB or (height, width,
-            4) as RGBA, or a batch of shape (n, height, width), (n, height, width, 3) or (n, height, width, 4). An
-            array of three dimensions whose last one is 3 or 4 is one picture. 0 is black, as air is, and the largest
-            value is white, as bone is; rows run from head to foot. uint8 has the range 0 to 255. uint16, for grey
-            pictures alone, has the range of 8, 10, 12, 14 or 16 bits, of which the smallest that holds the picture is
-            taken. Other types are refused: only you know what is black and white in them.
-        model: From `load_model`. None loads the packaged one, at every call again.
+            An array is one picture of shape (height, width) or (height, width, 1), of shape (height, width, 3) as RGB
+            or (height, width, 4) as RGBA, or a batch of n of them: (n, height, width), (n, height, width, 1) and so on.
+            An array of three dimensions whose last one is 1, 3 or 4 is one picture. Colours come last: (3, height,
+            width) is a batch of three. 0 is black, as air is, and the largest value is white, as bone is; rows run from
+            head to foot. uint8 has the range 0 to 255. uint16 of either byte order, for grey pictures alone, has the
+            range of 8, 10, 12, 14 or 16 bits, of which the smallest that holds the picture is taken. Other types are
+            refused: only you know what is black and white in them. So is a masked array that masks a pixel.
+
+            Empty text is refused, too; "." is the working directory.
+        model: From `load_model`, or what that takes, a name or a folder: it is loaded then, at every call again, as is
+            the packaged one for None.
         any_dicom: Whether DICOM is screened whose header says another modality or part of the body.
 
     Returns:
         A result for each picture, in order.
 
     Raises:
-        CxrError: Something is no file and no array, or an array of another type or shape, or the packaged model's files
-            are not whole.
+        CxrError: Something is no file and no array, or an array of another type or shape; or as `load_model`.
     """
-    model = model or load_model()
+    model = _loaded(model)
     decode = partial(_decoded, sides=model.sides, any_dicom=any_dicom)
     numbered = enumerate(_sources(pictures))
     readings = prefetch(decode, numbered, available_cores(), BATCHES_AHEAD * BATCH)
@@ -125,6 +139,22 @@ def screen(
         named = zip(some, outcomes, strict=True)
         results += [_result(source.name, outcome.row, model) for (source, _), outcome in named if outcome.row]
     return results
+
+
+def _loaded(model: Model | FilePath | None) -> Model:
+    if model is None:
+        return load_model()
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def _named(what: str, place: FilePath) -> str:
+    """Return a path as text. Raises UsageError where it is empty, which would be the working directory, or no path."""
+    text = os.fsdecode(place)
+    if "\0" in text:
+        raise UsageError(f"{what} has a character of value zero, which no path has: {text!r}")
+    if not text:
+        raise UsageError(f"{what} is empty text, as of a variable that is not set; '.' is this folder")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,35 +172,50 @@ def _sources(pictures: Picture | Iterable[Picture]) -> Iterator[_Source]:
     if isinstance(pictures, np.ndarray):
         yield from (_Source(array=one) for one in _each(pictures))
     elif isinstance(pictures, str | PathLike):
-        yield from _files(Path(pictures))
-    elif isinstance(pictures, Iterable) and not isinstance(pictures, Image.Image | bytes | Mapping):
+        yield from _files(Path(_named("a place to screen", pictures)))
+    elif isinstance(pictures, Iterable) and not isinstance(pictures, NO_LISTS) and not _is_tensor(pictures):
         for one in pictures:
             yield from _sources(one)
     else:
         raise UsageError(
             f"an object of type {type(pictures).__name__} is no picture; expected a file, a folder, an array, or a "
-            "list of them; of an open picture of Pillow give the file, or numpy.asarray(picture)"
+            "list of them; of an open picture of Pillow give the file, or of it and of a tensor numpy.asarray(it)"
         )
 
 
+NO_LISTS = (Image.Image, bytes, Mapping)  # although they can be run through
+
+
+def _is_tensor(thing: object) -> bool:
+    """Tell arrays of other packages, and tables, whose rows or columns are no pictures; a column of names is a list."""
+    return hasattr(thing, "__array__") and getattr(thing, "ndim", 1) != 1
+
+
 SAMPLES = (3, 4)  # of a pixel in RGB and RGBA
+GREY = 1  # as Keras and PyTorch have it
+PAIR = 2  # grey and alpha, or two views: as a batch, pictures two pixels wide
 
 
 def _each(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    """Give the pictures of an array. Raises UsageError where it is none."""
-    coloured = array.ndim > 2 and array.shape[-1] in SAMPLES
-    if array.dtype != np.uint8 and (array.dtype != np.uint16 or coloured):
+    """Give the pictures of an array, in this machine's byte order. Raises UsageError where it is none."""
+    if np.ma.is_masked(array):
+        raise UsageError("a masked array masks pixels, which have no value then; give the array with a value for each")
+    own = array.dtype.newbyteorder("=")
+    samples = array.shape[-1] if array.ndim > 2 else GREY
+    coloured = samples in SAMPLES
+    if own != np.uint8 and (own != np.uint16 or coloured):
         raise UsageError(
             f"an array of type {array.dtype}{' in colour' if coloured else ''} has no defined black and white; scale "
             "it to uint8, 0 black and 255 white, or grey to uint16"
         )
-    dimensions = array.ndim - coloured
-    if dimensions not in (2, 3) or 0 in array.shape:
+    plain = np.asarray(array)[..., 0] if array.ndim > 2 and samples == GREY else np.asarray(array)
+    dimensions = plain.ndim - coloured
+    if dimensions not in (2, 3) or 0 in array.shape or samples == PAIR:
         raise UsageError(
             f"an array of shape {array.shape} is no picture; expected (height, width), (n, height, width), or the "
-            "same with three or four colours last"
+            "same with one, three or four colours last"
         )
-    return [array] if dimensions == 2 else array
+    return (one.astype(own, copy=False) for one in ([plain] if dimensions == 2 else plain))
 
 
 def _files(path: Path) -> Iterator[_Source]:

@@ -141,8 +141,27 @@ def test_any_dicom_screens_what_the_header_excludes(films, model):
         (film(0)[0], "an array of shape (299,) is no picture; expected (height, width), (n, height, width)"),
         (film(0)[np.newaxis, np.newaxis], "an array of shape (1, 1, 299, 299) is no picture"),
         (np.zeros((0, 299, 299), np.uint8), "an array of shape (0, 299, 299) is no picture"),
+        (np.dstack([film(0)] * 2), "an array of shape (299, 299, 2) is no picture"),
+        (np.zeros((1, 2, 299, 299, 1), np.uint8), "an array of shape (1, 2, 299, 299, 1) is no picture"),
+        (np.ma.masked_less(film(0), 9), "a masked array masks pixels, which have no value then; give the array with"),
+        (np.ma.masked, "a masked array masks pixels"),
+        (film(0).astype(">f4"), "an array of type >f4 has no defined black and white"),
+        (np.dstack([film(0)] * 3).astype(">u2"), "an array of type >u2 in colour has no defined"),
     ],
-    ids=["float", "int16", "deep colour", "one row", "four dimensions", "nothing"],
+    ids=[
+        "float",
+        "int16",
+        "deep colour",
+        "one row",
+        "four dimensions",
+        "nothing",
+        "two samples",
+        "five dimensions",
+        "masked",
+        "nothing but a mask",
+        "big-endian float",
+        "big-endian colour",
+    ],
 )
 def test_an_array_that_is_no_picture_is_refused_with_what_is_expected(model, array, said):
     with pytest.raises(cxr.CxrError) as refused:
@@ -150,10 +169,104 @@ def test_an_array_that_is_no_picture_is_refused_with_what_is_expected(model, arr
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("odd", [None, 5, [None], b"film.png", {"film": "film.png"}, Image.new("L", (99, 99))])
+class Tensor:
+    """What is an array to other packages, and can be run through to its numbers."""
+
+    ndim = 2
+
+    def __array__(self, *_, **__):
+        return film(0)
+
+    def __iter__(self):
+        return iter(film(0))
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 5, [None], b"film.png", {"film": "film.png"}, Image.new("L", (99, 99)), Tensor(), np.uint8(7)]
+)
 def test_what_is_no_file_and_no_array_is_refused_with_what_is_expected(model, odd):
     with pytest.raises(cxr.CxrError, match="is no picture; expected a file, a folder, an array, or a list of them"):
         cxr.screen(odd, model)
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2", "=u2"])
+def test_deep_grey_may_be_of_either_byte_order(model, kind):
+    deep = film(1).astype(np.uint16) * 16
+    assert cxr.screen(deep.astype(kind), model) == cxr.screen(deep, model)
+    assert cxr.screen(np.stack([deep.astype(kind)] * 2), model) == cxr.screen([deep, deep], model)
+
+
+def test_a_last_axis_of_one_is_no_width(model):
+    pictures = [film(0), film(1)]
+    expected = cxr.screen(pictures, model)
+    assert cxr.screen(pictures[0][..., np.newaxis], model) == expected[:1]
+    assert cxr.screen(pictures[0][np.newaxis, ..., np.newaxis], model) == expected[:1]
+    assert cxr.screen(pictures[0][np.newaxis], model) == expected[:1]
+    assert cxr.screen(np.stack(pictures)[..., np.newaxis], model) == expected
+    assert cxr.screen([one[..., np.newaxis] for one in pictures], model) == expected
+    deep = film(1).astype(np.uint16) * 16
+    assert cxr.screen(deep[..., np.newaxis], model) == cxr.screen(deep, model)
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array(model):
+    assert cxr.screen(np.ma.masked_array(film(0)), model) == cxr.screen(film(0), model)
+    assert cxr.screen(np.ma.masked_array(film(0), mask=np.zeros((299, 299), bool)), model) == cxr.screen(film(0), model)
+
+
+EMPTY = "is empty text, as of a variable that is not set; '.' is this folder"
+
+
+class EmptyPath:
+    """A path of another package that is empty."""
+
+    def __fspath__(self):
+        return ""
+
+
+@pytest.mark.parametrize("place", ["", EmptyPath(), [""], [film(0), ""]], ids=["text", "path", "list", "among others"])
+def test_empty_text_is_no_place_to_screen(model, place):
+    with pytest.raises(cxr.CxrError, match=f"^a place to screen {EMPTY}"):
+        cxr.screen(place, model)
+
+
+@pytest.mark.parametrize("place", ["", EmptyPath()], ids=["text", "path"])
+def test_empty_text_is_no_model(monkeypatch, place):
+    monkeypatch.chdir(cxr.load_model("fast").folder)
+    with pytest.raises(cxr.CxrError, match=f"^a model {EMPTY}"):
+        cxr.load_model(place)
+    with pytest.raises(cxr.CxrError, match=f"^a model {EMPTY}"):
+        cxr.screen(film(0), place)
+    assert cxr.load_model(".").identity == cxr.load_model("fast").identity
+
+
+@pytest.mark.parametrize("named", [str, Path, lambda folder: {"packaged_fast": "fast"}[folder.name]])
+def test_to_screen_a_model_may_be_named_as_to_load_it(named):
+    fast = cxr.load_model("fast")
+    assert cxr.screen(film(0), named(fast.folder)) == cxr.screen(film(0), fast)
+
+
+@pytest.mark.parametrize("odd", [5, b"fast", ["fast"], False, film(0)], ids=lambda odd: type(odd).__name__)
+def test_what_is_no_model_and_no_name_of_one_is_refused_with_what_is_expected(odd):
+    said = rf"^an object of type {type(odd).__name__} is no model; expected 'packaged', 'fast', the folder of a model"
+    with pytest.raises(cxr.CxrError, match=said):
+        cxr.load_model(odd)
+    with pytest.raises(cxr.CxrError, match=said):
+        cxr.screen(film(0), odd)
+
+
+def test_what_is_no_path_and_no_number_of_threads_is_refused(model):
+    for use in (cxr.load_model, lambda place: cxr.screen(place, model), lambda place: cxr.screen(film(0), place)):
+        with pytest.raises(cxr.CxrError, match="has a character of value zero, which no path has: 'a"):
+            use("a\0b")
+    for threads in (-1, "2", 1.5, None):
+        with pytest.raises(cxr.CxrError, match=f"^threads is {threads!r}; expected a whole number"):
+            cxr.load_model("fast", threads=threads)
+
+
+@pytest.mark.parametrize("kind", ["NoneType", "ScreeningModel"])
+def test_nothing_and_a_loaded_model_cannot_be_loaded(kind):
+    with pytest.raises(cxr.CxrError, match=f"an object of type {kind} is no model"):
+        cxr.load_model(None if kind == "NoneType" else cxr.load_model("fast"))
 
 
 def test_a_model_is_one_line_in_a_notebook(model):

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -83,6 +83,7 @@ def _run(options: Options, reporter: Reporter) -> int:
         reporter.went_on(ending())
     check_options(options)
     _check_folders(options)
+    _check_beside(options)
     _check_engine(options)
     files, upload = _output_of(options)
     if files and upload:
@@ -380,6 +381,43 @@ def _check_folders(options: Options) -> None:
         check_highdicom()
 
 
+def _check_beside(options: Options) -> None:
+    """Refuse to replace what is not of an earlier run: a film, a list, somebody's table. Raises UsageError."""
+    if options.report and options.report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {options.report} is a page; give it a name that ends in .html")
+    for option, path, ours, what in _beside(options):
+        if path.is_dir():
+            raise UsageError(f"{option} {path} is a folder; give the name of a file")
+        if path.exists() and not ours(path):
+            raise UsageError(
+                f"{option}: {path} exists and is not {what} that cxr-batch wrote, and no file of yours is replaced; "
+                "give another name, or move that file away"
+            )
+
+
+def _beside(options: Options) -> Iterator[tuple[str, Path, Callable[[Path], bool], str]]:
+    """Yield the files of fixed names beside the table: option, file, what tells an earlier one, what it is."""
+    if options.report:
+        from cxr.screening.gallery import is_page
+
+        yield "--report", options.report, is_page, "a page"
+    if options.redcap:
+        from cxr.core.redcap import dictionary_beside
+        from cxr.screening.redcap import is_dictionary, is_records
+
+        yield "--redcap", options.redcap, is_records, "a file of records"
+        yield "--redcap", dictionary_beside(options.redcap), is_dictionary, "a dictionary"
+    if options.explain:
+        from cxr.screening.explain import INDEX_FILE, INDEX_PAGE, is_index, is_index_page
+
+        yield "--explain", options.explain / INDEX_FILE, is_index, "an index of maps"
+        yield "--explain", options.explain / INDEX_PAGE, is_index_page, "a page of maps"
+    if folder := options.copy_to or options.link_to:
+        from cxr.screening.sorting import is_list, list_of
+
+        yield "--copy-to" if options.copy_to else "--link-to", list_of(folder, options.shard), is_list, "a list"
+
+
 def _check_words(options: Options, schema: Schema) -> None:
     """Refuse rows that no table of this form can have, before anything is screened. Raises UsageError."""
     if options.explain is not None:
@@ -435,11 +473,12 @@ def _own_of(options: Options, files: OutputFiles | None) -> frozenset[str]:
         from cxr.remote.filesystem import own_addresses
 
         own |= own_addresses(options.output, files)
+    taken = dict.fromkeys(own, "the table or a file of its run")
     for what, path in options.files_beside.items():
-        if str(real(path)) in own:
-            raise UsageError(f"{what} would be {path}, which the table or its manifest is; give another name")
-        own |= {str(real(path))}
-    return own
+        if other := taken.get(str(real(path))):
+            raise UsageError(f"{what} would be {path}, which {other} is too; give another name")
+        taken[str(real(path))] = what
+    return frozenset(taken)
 
 
 def _inputs_of(options: Options, names: Sequence[str], own: frozenset[str]) -> tuple[Naming, Query, Found]:

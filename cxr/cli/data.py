@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr.cli.console import bars, below_help, command_line, sigterm_like_ctrl_c, stderr, stdout, user_errors
-from cxr.core.errors import UsageError, WeightsError
+from cxr.core.errors import ParamsError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from cxr.ingest.importer import Staged
@@ -196,8 +196,8 @@ def preset(
 ) -> None:
     """Write the values of FILE over those of params.yaml; all else there keeps its bytes, comments too.
 
-    'dvc params diff' shows what changed, and 'git checkout params.yaml' takes it back. A key that params.yaml lacks is
-    an error, and nothing is changed.
+    'dvc params diff' shows what changed, and 'git checkout params.yaml' takes it back. A key that params.yaml lacks, or
+    a value that a stage would refuse, is an error, and nothing is changed.
     """
     from cxr.core.files import write_text
     from cxr.core.params import params_text, read_params, with_values
@@ -205,10 +205,29 @@ def preset(
     with user_errors():
         params = root / PARAMS_FILE
         values, before = read_params(file), read_params(params)
-        changed = with_values(params_text(params), values, str(params))
-        sections = ", ".join(escape(key) for key in values if values[key] != before.get(key))
-        write_text(params, changed)
-        stdout().print(f"{escape(str(params))} has the values of {escape(str(file))}: {sections}", highlight=False)
+        text = params_text(params)
+        changed = with_values(text, values, str(params))
+        after = _checked(changed, params, file)
+        sections = ", ".join(escape(key) for key in after if after[key] != before[key])
+        if changed != text:
+            write_text(params, changed)
+        told = f"has the values of {escape(str(file))}" + (f": {sections}" if sections else " already")
+        stdout().print(f"{escape(str(params))} {told}", highlight=False)
+
+
+def _checked(text: str, params: Path, preset: Path) -> dict[str, Any]:
+    """Return the content of params.yaml as it would be. Raises ParamsError where a stage would refuse it."""
+    from ruamel.yaml import YAML
+
+    from cxr.cli.preset import require_valid
+
+    values: dict[str, Any] = YAML(typ="safe").load(text)
+    try:
+        with stderr().status("checking, as the stages would"):
+            require_valid(values, params)
+    except ParamsError as error:
+        raise ParamsError(f"with {preset} the params would be wrong, so nothing is changed: {error}") from error
+    return values
 
 
 def _fetchable(model: str) -> "PublishedWeights":

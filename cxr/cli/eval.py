@@ -1,5 +1,6 @@
 """`cxr-eval results.csv labels.csv`: what is a table of answers worth?"""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ from rich.table import Table
 
 from cxr.cli.console import below_help, command_line, stderr, stdout, user_errors
 from cxr.core.errors import UsageError
-from cxr.core.files import write_json, write_text
+from cxr.core.files import real, write_json, write_text
+from cxr.core.redcap import dictionary_beside
 from cxr.screening.paths import unescape
 from cxr.screening.tables import read_table
 
@@ -165,13 +167,14 @@ def main(
         from cxr.validation.paired import compare_tables
         from cxr.validation.results import parse_results
 
-        if compare and (by or prevalence or tidy or redcap or figures):
+        if compare and (by or prevalence is not None or tidy or redcap or figures):
             raise UsageError("--by, --prevalence, --tidy, --redcap and --figures are for one table, not for --compare")
+        outputs.check([*tables, *([mapping] if mapping else [])])
         question = Question(
             means=read_meanings(mapping, positive or (), negative or (), leave_out or ()),
             target=target,
             by=tuple(map(parse_by, by or ())),
-            prevalences=parse_prevalences(prevalence) if prevalence else (),
+            prevalences=parse_prevalences(prevalence) if prevalence is not None else (),
             seed=seed,
         )
         with stderr().status("reading the tables"):
@@ -195,6 +198,23 @@ class _Outputs:
     tidy: Path | None
     redcap: Path | None
     figures: Path | None
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Refuse to write over what is read, or two things into one file. Raises UsageError."""
+        taken = {real(path): f"{path} is read" for path in inputs}
+        folders = [path for path in inputs if path.is_dir()]
+        for option, path in self._files():
+            if why := taken.get(real(path)):
+                raise UsageError(f"{option} would be {path}, but {why}; give another name")
+            if any(real(path).is_relative_to(real(folder)) for folder in folders):
+                raise UsageError(f"{option} {path} lies in the folder of the labels; give a name somewhere else")
+            taken[real(path)] = f"{option} is written there"
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        named = {"--output": self.json, "--markdown": self.markdown, "--tidy": self.tidy, "--redcap": self.redcap}
+        yield from ((option, path) for option, path in named.items() if path)
+        if self.redcap:
+            yield "the dictionary of --redcap", dictionary_beside(self.redcap)
 
     def write(self, report: "TableEvaluation | TableComparison") -> None:
         """Write the files, then print."""

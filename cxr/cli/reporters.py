@@ -240,13 +240,14 @@ def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
     listed = printable(str(sorted_.listed))
     yield f"sorted   {_some(sorted_.counts.total(), 'file')}{there}: {counts or 'none'}; see {listed}"
     if sorted_.renamed:
-        yield f"sorted   {_some(sorted_.renamed, 'name')} with digits behind: others are the same, or it was too long"
+        why = "another file here has that name, or it was too long"
+        yield f"sorted   {_some(sorted_.renamed, 'name')} with digits behind: {why}"
     for because, count in sorted(sorted_.left.items()):
         yield _warning(f"{_some(count, 'file')} not sorted: {because}")
     if sorted_.older:
         first = ", ".join(sorted_.older[:_NAMED]) + (", ..." if len(sorted_.older) > _NAMED else "")
         more = _some(len(sorted_.older), "more file")
-        yield _warning(f"{more} in these folders of no row, as after a run with other answers: {first}")
+        yield _warning(f"{more} in these folders that this run did not put there: {first}")
 
 
 def _reported_lines(reported: Reported) -> Iterator[str]:
@@ -254,7 +255,8 @@ def _reported_lines(reported: Reported) -> Iterator[str]:
     there = f", {reported.there:,} of them from before" if reported.there else ""
     yield f"reports  {_some(reported.written + reported.there, 'DICOM report')}{there}"
     for because, count in sorted(reported.without.items()):
-        yield f"reports  none for {_some(count, 'file')}: {because}"
+        each = "" if count == 1 else "each of "  # a reason is said of one film
+        yield f"reports  none for {each}{_some(count, 'file')}: {because}"
 
 
 def _some(count: int, noun: str) -> str:
@@ -330,9 +332,9 @@ def _summary(tally: Tally, work: Run, options: Options, times: str) -> Iterator[
     """Give the lines below the counts: failures, networks, speed, where the results are and what they are not."""
     for path, reason, detail in tally.examples:
         yield Text.assemble((f"{reason}: ", "red"), path, f" ({detail})")
-    failures = tally.rows - tally.ok
-    if failures > len(tally.examples):
-        yield f"... and {failures - len(tally.examples):,} more, see the column 'reason'"
+    # Of formats that are not read no example is given: below they are told by name and number.
+    if more := tally.rows - tally.ok - len(tally.examples) - tally.unread.total():
+        yield f"... and {_some(more, 'more file')} without an answer; see the column 'reason'"
     if others := others_sentence(tally):
         yield others
     if not tally.nothing_read(work.selection, work.request):  # else the last line says it

@@ -91,6 +91,9 @@ def reason_of(error: Exception) -> str:
     return os.strerror(error.errno or 0) if known else error.strerror or str(error)
 
 
+START = 4096  # bytes by which a file is told from others
+
+
 @contextmanager
 def guarded(path: Path, doing: str = "write", kept: str = "") -> Iterator[None]:
     """Make an OutputError about `path` of an OSError in the block; see `refused`."""
@@ -321,6 +324,14 @@ def read_json(path: Path) -> JsonObject:
     """Read a JSON object; raises OSError or ValueError as `json` does."""
     value: JsonObject = json.loads(path.read_text(encoding="utf-8"))
     return value
+
+
+def start_of(path: Path) -> bytes:
+    """Return the first bytes of a file, at most START; none of what is absent or no file. Raises OutputError."""
+    if not path.is_file():
+        return b""
+    with guarded(path, "read"), path.open("rb") as file:
+        return file.read(START)
 
 
 def real(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Read sections of params.yaml into checked, frozen objects; each section's class stands beside its user."""
 
+import codecs
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from cxr.core.errors import DataError, ParamsError
-from cxr.core.tabular_files import HEAD, decode_text, form_of, snake_case
+from cxr.core.errors import ParamsError
+from cxr.core.tabular_files import HEAD, form_of, snake_case
 
 # What may stand at the top level besides one section `train_<network>` for each network: values that several stages
 # share, then one section a stage. A test compares.
@@ -81,11 +82,22 @@ class SeedParams(Section):
 def _misspelt(names: Sequence[str]) -> str:
     """Return what is wrong with names of classes, with all that they would be; empty where nothing is."""
     spelt = [snake_case(name) for name in names]
-    if spelt == [*names]:
-        return ""
     if not all(spelt):
         return "a class is named with letters from a to z"
-    return f"a class is its folder in snake case: [{', '.join(spelt)}]"
+    if once := _said_again(names, spelt):
+        return once
+    return "" if spelt == [*names] else f"a class is its folder in snake case: [{', '.join(spelt)}]"
+
+
+def _said_again(names: Sequence[str], spelt: Sequence[str]) -> str:
+    """Return which names are one class, with each class once; empty where each is another one."""
+    once = [*dict.fromkeys(spelt)]
+    if len(once) == len(spelt):
+        return ""
+    again = next(name for name in once if spelt.count(name) > 1)
+    same = " and ".join(name for name, own in zip(names, spelt, strict=True) if own == again)
+    expected = f"[{', '.join(once)}]" if len(once) > 1 else "two classes or more"
+    return f"the names {same} are one class, {again}; expected each once, as its folder in snake case: {expected}"
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -149,9 +161,19 @@ def read_params(*paths: Path) -> dict[str, Any]:
             training.
     """
     values = {key: value for path in paths for key, value in _read_file(path).items()}
-    if faults := [*_faulty_names(values)]:
-        raise ParamsError(f"{paths[0]}: {'; '.join(faults)}")
+    require_names(values, paths[0])
     return values
+
+
+def require_names(values: Mapping[str, Any], path: Path) -> None:
+    """Check the names of classes and targets. Raises ParamsError, which calls the file `path`, with all that is wrong.
+
+    Args:
+        values: Content of params.yaml.
+        path: The file's.
+    """
+    if faults := [*_faulty_names(values)]:
+        raise ParamsError(f"{path}: {'; '.join(faults)}")
 
 
 def _faulty_names(values: Mapping[str, Any]) -> Iterator[str]:
@@ -161,7 +183,7 @@ def _faulty_names(values: Mapping[str, Any]) -> Iterator[str]:
         return  # which `ClassesParams` says
     if said := _misspelt(classes):
         yield f"classes: {said}, got [{', '.join(classes)}]"
-    names = [snake_case(name) or name for name in classes]
+    names = [*dict.fromkeys(snake_case(name) or name for name in classes)]
     for key, own in values.items():
         target = own.get("target") if isinstance(own, dict) else None
         if target and target not in names:
@@ -190,6 +212,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
+_SHOWN = 100  # characters of a line in a sentence
+
+
 def params_text(path: Path) -> str:
     """Return the text of a file of parameters, with its own line ends.
 
@@ -201,48 +226,78 @@ def params_text(path: Path) -> str:
     form = form_of(data[:HEAD])
     if form.encoding != "UTF-8":
         raise ParamsError(f"{path} is {form.encoding}, and DVC reads UTF-8 alone; save it as UTF-8")
+    if b"\0" in data:  # a workbook, for one
+        raise ParamsError(f"{path} is no text, for it has a byte of value zero; save it as text, as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return decode_text(data, str(path))
-    except DataError as error:
-        raise ParamsError(str(error)) from error
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}, {_of_other_encoding(data, error.start)}; save it as UTF-8") from error
+
+
+def _of_other_encoding(data: bytes, place: int) -> str:
+    """Say which line has the byte that is not UTF-8, and quote it as Windows shows it in Western Europe."""
+    number = data[:place].count(b"\n")
+    line = data.split(b"\n")[number].decode("cp1252", "replace").strip()
+    shown = "".join(one if one.isprintable() else "\ufffd" for one in line[:_SHOWN])
+    return f"line {number + 1}, is not UTF-8 but perhaps Windows-1252: '{shown}{'...' if len(line) > _SHOWN else ''}'"
 
 
 def with_values(text: str, values: Mapping[str, Any], file: str = "params.yaml") -> str:
     """Return the text of a file of parameters with some plain values changed and every other byte kept.
 
     Only the values' characters change (and the blanks before a comment, to keep its column): a round trip through a
-    YAML writer would rewrite `null` and indents too.
+    YAML writer would rewrite `null` and indents too. What has its value already is left as it is written.
 
     Args:
         text: Of the file.
-        values: Numbers, words, truth values, or mappings of them, by key; each key is there already.
+        values: Numbers, words, truth values, nulls, or mappings of them, by key; each key is there already.
         file: What the text is called in an error.
 
     Raises:
         ParamsError: A key is absent, or what stands there is no plain value.
     """
-    parsed, lines = YAML().load(text), text.split("\n")
-    places = [(_place(parsed, path, file), value) for path, value in _leaves(values)]
+    parsed, lines, before = YAML().load(text), text.split("\n"), _safely(text)
+    places = [
+        (_place(parsed, lines, path, file), value)
+        for path, value in _leaves(values)
+        if not _is_there(parsed, before, path, value, file)
+    ]
     for (line, column), value in sorted(places, key=lambda one: one[0], reverse=True):  # the ends of lines first
-        new = value if isinstance(value, str) else json.dumps(value)
-        lines[line] = _with_value(lines[line], column, new)
+        lines[line] = _with_value(lines[line], column, _written(value))
     changed = "\n".join(lines)
-    found = YAML(typ="safe").load(changed)
-    wrong = [".".join(path) for path, value in _leaves(values) if _at(found, path) != value]
+    found = _safely(changed)
+    wrong = [_dotted(path) for path, value in _leaves(values) if _at(found, path) != value]
     if wrong:
         raise ParamsError(f"{file}: {wrong[0]} is not a plain value; write it as '{wrong[0].split('.')[-1]}: 1'")
+    if found != _merged(before, values):
+        raise ParamsError(f"{file}: one of these values stands for others, too, by '&' and '*'; write them out there")
     return changed
 
 
-_VALUE = re.compile(r"([^\s#,{}]+)([ \t]*)(?=(#?))")
+_VALUE = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#,{}]*)""")
+_REST = re.compile(r"([ \t]*)(?=(#?))")
+_NULL = re.compile(r"[ \t]*(?=(?:null|Null|NULL|~)(?:[\s,}]|$))")
+_WORD = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
+
+
+def _safely(text: str) -> Any:
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        return None
 
 
 def _leaves(values: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, *above, key)
         else:
             yield (*above, key), value
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    return ".".join(map(str, path))
 
 
 def _at(values: Any, path: tuple[str, ...]) -> Any:
@@ -251,21 +306,54 @@ def _at(values: Any, path: tuple[str, ...]) -> Any:
     return values
 
 
-def _place(parsed: Any, path: tuple[str, ...], file: str) -> tuple[int, int]:
+def _merged(before: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: value for key, value in before.items() if key not in values}
+    return both | {
+        key: _merged(before[key], value) if isinstance(value, Mapping) and value else value
+        for key, value in values.items()
+    }
+
+
+def _is_there(parsed: Any, before: Any, path: tuple[str, ...], value: Any, file: str) -> bool:
+    """Tell whether a key has its value already, of the same type: 1 is not 1.0. Raises ParamsError without the key."""
     section = _at(parsed, path[:-1])
-    if not isinstance(section, CommentedMap) or section.get(path[-1]) is None:
-        raise ParamsError(f"{file} has no value {'.'.join(path)}; add it there, as docs/params.md says")
-    line, column = section.lc.value(path[-1])
-    return line, column
+    if not isinstance(section, CommentedMap) or path[-1] not in section:
+        raise ParamsError(f"{file} has no value {_dotted(path)}; add it there, as docs/params.md says")
+    found = _at(before, path)
+    return type(found) is type(value) and bool(found == value)
+
+
+def _place(parsed: Any, lines: Sequence[str], path: tuple[str, ...], file: str) -> tuple[int, int]:
+    """Return line and column of a value, of an empty one those behind its colon."""
+    section, key = _at(parsed, path[:-1]), path[-1]
+    if isinstance(section[key], Mapping | list):
+        raise ParamsError(f"{file}: {_dotted(path)} is not a plain value but a section or a list; change it by hand")
+    if key not in (section.lc.data or ()):
+        raise ParamsError(f"{file}: {_dotted(path)} is another section's value, by '<<'; write it out there")
+    if section[key] is not None:
+        line, column = section.lc.value(key)
+        return line, column
+    line, column = section.lc.key(key)
+    column = lines[line].index(":", column + len(str(key))) + 1
+    null = _NULL.match(lines[line], column)
+    return line, null.end() if null else column
+
+
+def _written(value: Any) -> str:
+    """Return a value as YAML has it; a text that would be read as something else stands between quotation marks."""
+    is_word = isinstance(value, str) and _WORD.fullmatch(value) and _safely(value) == value
+    return str(value) if is_word else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _with_value(line: str, column: int, new: str) -> str:
-    return line[:column] + _VALUE.sub(lambda match: _same_width(match, new), line[column:], count=1)
-
-
-def _same_width(match: re.Match[str], new: str) -> str:
-    old, blanks, comment = match.groups()
-    return new + (" " * max(1, len(old) + len(blanks) - len(new)) if comment else blanks)
+    """Put a value where the old one stands, or behind the colon, and keep the column of a comment behind it."""
+    found = _VALUE.match(line, column)
+    end = found.end() if found else column
+    rest = _REST.match(line, end)
+    blanks, comment = rest.groups() if rest else ("", "")
+    new = new if end > column else f" {new}"
+    kept = " " * max(1, end - column + len(blanks) - len(new)) if comment else blanks if end > column else ""
+    return line[:column] + new + kept + line[end + len(blanks) :]
 
 
 def section(values: Mapping[str, Any], name: str, kind: type[AnySection]) -> AnySection:
@@ -324,7 +412,8 @@ def _sentence(fault: Mapping[str, Any], kind: type[Section]) -> str:
     if fault["type"] == "missing":  # what is given is the whole section
         return f"{'.'.join(place)}: is required, and absent"
     got = f"[{', '.join(map(str, given))}]" if isinstance(given, tuple) else repr(given)
-    where = f"{'.'.join(place)}: {fault['msg'].lower()}, got {got}"
+    said = fault["msg"][:1].lower() + fault["msg"][1:]  # the rest may quote what is written in capitals
+    where = f"{'.'.join(place)}: {said}, got {got}"
     return where + _did_you_mean(_meant_by(fault, kind))
 
 

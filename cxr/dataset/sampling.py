@@ -5,6 +5,7 @@ stratified by class, with a patient and a group of duplicates on one side. The t
 one of k folds that together hold every image once.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -36,6 +37,12 @@ class BalanceParams(Section):
     )
 
 
+def require_rows(params: BalanceParams) -> None:
+    """Raise ParamsError where all rows are asked for and fewer as well."""
+    if params.rows == "all" and (params.per_class or params.blocks):
+        raise ParamsError("params.yaml: balance.rows is 'all', so balance.per_class and balance.blocks must be empty")
+
+
 def balance_rows(table: pd.DataFrame, params: BalanceParams, seed: int) -> pd.DataFrame:
     """Keep one of each group of equal pixels, then draw the same number of rows from every class.
 
@@ -55,6 +62,7 @@ def balance_rows(table: pd.DataFrame, params: BalanceParams, seed: int) -> pd.Da
         DataError: A class has fewer distinct images than `per_class`, or a class of `blocks` or a source of `without`
             is absent.
     """
+    require_rows(params)
     unknown = sorted(set(params.without) - set(table["source"]))
     if unknown:
         raise DataError(
@@ -64,10 +72,6 @@ def balance_rows(table: pd.DataFrame, params: BalanceParams, seed: int) -> pd.Da
     table = table[~table["source"].isin(params.without)]
     distinct = table.drop_duplicates("pixels_sha256", keep="first")
     if params.rows == "all":
-        if params.per_class or params.blocks:
-            raise ParamsError(
-                "params.yaml: balance.rows is 'all', so balance.per_class and balance.blocks must be empty"
-            )
         return distinct
     sizes = distinct["label"].value_counts()
     target = params.per_class or int(sizes.min())
@@ -103,6 +107,7 @@ def _from_both(rows: pd.DataFrame, last: int, target: int, seed: int) -> pd.Data
 IDENTITIES = ("file", "pixels_sha256", "duplicate_group", "patient")
 RELATIVE, ABSOLUTE = 1e-5, 1e-8  # of np.isclose, which scikit-learn asks
 TOLERANCE = 0.005  # a fraction must be 1/k within this, because one of k folds is taken
+MOST_FOLDS = 10**9  # more than images; 1 over the smallest numbers is infinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,18 @@ class Leak:
 class SplitParams(Section):
     """The section `split` of params.yaml."""
 
-    test: float = Field(0.2, gt=0, le=0.5, description="Share of the images in the test split.")
-    validation: float = Field(0.16, gt=0, le=0.5, description="Share of the images in the validation split.")
+    test: float = Field(
+        0.2,
+        gt=0,
+        le=0.5,
+        description="Share of the images in the test split: one k-th of them, such as 0.5, 0.333, 0.25, 0.2 or 0.1.",
+    )
+    validation: float = Field(
+        0.16,
+        gt=0,
+        le=0.5,
+        description="Share of all images in validation: one k-th of those not in test, as 0.2 or 0.16 beside test 0.2.",
+    )
     folds: int | None = Field(
         None,
         ge=2,
@@ -162,15 +177,19 @@ def assign_splits(table: pd.DataFrame, params: SplitParams, seed: int) -> pd.Dat
         A copy of `table` with `group` (int) and `split` (train, validation or test).
 
     Raises:
-        ParamsError: A share is not one k-th of the rows it is taken from, or `fold` is not one of `folds`.
-        SplitError: A class has fewer images than folds.
+        ParamsError: As `fold_counts`.
+        SplitError: A class has fewer images than folds, or there are fewer groups than folds.
     """
+    folds, fold, folds_of_rest = fold_counts(params)
     labels, groups = table["label"].to_numpy(), leakage_groups(table)
     names = np.full(len(table), "train", dtype=object)
-    names[_fold(labels, groups, *_test_fold(params), seed)] = "test"
+    _require_images(labels, groups, folds, "", "raise split.test" if params.folds is None else "lower split.folds")
+    names[_fold(labels, groups, folds, fold, seed)] = "test"
     rest = np.flatnonzero(names == "train")
-    share = params.validation / (1 - params.test)
-    validation = _fold(labels[rest], groups[rest], _folds_of(share), 0, seed)
+    _require_images(
+        labels[rest], groups[rest], folds_of_rest, " that are not in the test split", "raise split.validation"
+    )
+    validation = _fold(labels[rest], groups[rest], folds_of_rest, 0, seed)
     names[rest[validation]] = "validation"
     return table.assign(group=groups, split=names)
 
@@ -208,11 +227,27 @@ def _leak(table: pd.DataFrame, column: str) -> Leak | None:
     return Leak(column, len(leaking), sentence)
 
 
+def fold_counts(params: SplitParams) -> tuple[int, int, int]:
+    """Return how many folds there are, which of them is the test split, and how many folds the rest is divided into.
+
+    Raises:
+        ParamsError: A share is not one k-th of the rows it is taken from, or leaves none of them; or `fold` is not one
+            of `folds`.
+    """
+    folds, fold = _test_fold(params)
+    rest = _folds_of(_share_of_rest(params.validation, params.test))
+    if rest is None:
+        raise ParamsError(_wrong_validation(params))
+    return folds, fold, rest
+
+
 def _test_fold(params: SplitParams) -> tuple[int, int]:
-    """Return how many folds there are, and which of them is the test split."""
     folds, fold = params.folds, params.fold
     if folds is None and fold is None:
-        return _folds_of(params.test), 0
+        by_share = _folds_of(params.test)
+        if by_share is None:
+            raise ParamsError(_wrong_test(params))
+        return by_share, 0
     if folds is None or fold is None or fold >= folds:
         said = ["empty" if value is None else value for value in (folds, fold)]
         raise ParamsError(
@@ -222,14 +257,51 @@ def _test_fold(params: SplitParams) -> tuple[int, int]:
     return folds, fold
 
 
-def _folds_of(share: float) -> int:
-    folds = round(1 / share)
-    if abs(1 / folds - share) > TOLERANCE:
-        raise ParamsError(
-            f"split: a share of {share:.3f} is not one k-th of the rows it is taken from; nearest is {1 / folds:.3f} "
-            f"(k = {folds}). test is a share of all rows, validation / (1 - test) of the rest: 0.2 and 0.16 give fifths"
-        )
-    return folds
+def _share_of_rest(validation: float, test: float) -> float:
+    return validation / (1 - test)
+
+
+def _of_all(share_of_rest: float, test: float) -> float:
+    return round(share_of_rest * (1 - test), 3)
+
+
+def _folds_of(share: float) -> int | None:
+    """Return k of a share that is one k-th, else None; a whole is none, for it leaves nothing."""
+    folds = round(min(1 / share, MOST_FOLDS))
+    return folds if folds > 1 and abs(1 / folds - share) <= TOLERANCE else None
+
+
+def _nearest(share: float) -> list[float]:
+    """Return the two shares nearest to one that is no k-th, the nearer first, with as many digits as are said."""
+    most = max(2, math.floor(1 / share))
+    return sorted((round(1 / most, 3), round(1 / (most + 1), 3)), key=lambda one: abs(one - share))
+
+
+def _wrong_test(params: SplitParams) -> str:
+    """Say what is wrong with `test`, with values that work together: another one may ask for another `validation`."""
+    pairs = [f"{test:g} with split.validation {_beside(test, params):g}" for test in _nearest(params.test)]
+    return (
+        f"params.yaml: split.test is {params.test:g}, which is not one k-th of the images; the nearest that are: "
+        f"{', or '.join(pairs)}"
+    )
+
+
+def _beside(test: float, params: SplitParams) -> float:
+    """Return `validation` where it can stay beside another `test`, else the nearest that can."""
+    share = _share_of_rest(params.validation, test)
+    return params.validation if _folds_of(share) else _of_all(_nearest(share)[0], test)
+
+
+def _wrong_validation(params: SplitParams) -> str:
+    share = _share_of_rest(params.validation, params.test)
+    nearest = " or ".join(f"{_of_all(one, params.test):g}" for one in _nearest(share))
+    both = f"params.yaml: split.validation is {params.validation:g} and split.test is {params.test:g}"
+    if params.validation + params.test >= 1:
+        return f"{both}, so nothing is left to train on; lower split.validation, to {nearest}"
+    return (
+        f"{both}, so validation is not one k-th of the images that are not in test; the nearest that are: "
+        f"split.validation {nearest}"
+    )
 
 
 class GroupedFolds(StratifiedGroupKFold):  # type: ignore[misc]
@@ -255,12 +327,38 @@ class GroupedFolds(StratifiedGroupKFold):  # type: ignore[misc]
         return best
 
 
+def _require_images(
+    labels: NDArray[np.object_], groups: NDArray[np.int64], folds: int, which: str, remedy: str
+) -> None:
+    """Refuse classes with fewer images than folds, and fewer groups than folds.
+
+    Args:
+        labels: Of the images that are divided.
+        groups: Which of them stay together.
+        folds: Into how many.
+        which: What the sentence says of these images.
+        remedy: What else than to add images helps, where there are more folds than two.
+
+    Raises:
+        SplitError: Naming each such class, or the number of groups.
+    """
+    needed = f"at least {folds} are needed for {folds} equal shares. Add images"
+    instead = f", or {remedy} in params.yaml" if folds > 2 else ""
+    few = [(label, count) for label, count in zip(*np.unique(labels, return_counts=True), strict=True) if count < folds]
+    if few or not len(labels):
+        counts = " and ".join(f"{label} has {count}" for label, count in few) or "no class has any"
+        raise SplitError(f"a class has too few images{which}: {counts}; {needed}{instead}")
+    families = len(np.unique(groups))
+    if families < folds:
+        raise SplitError(
+            f"the {len(groups)} images{which} are of {families} groups by patient and duplicate, which stay together; "
+            f"{needed}{instead}"
+        )
+
+
 def _fold(
     labels: NDArray[np.object_], groups: NDArray[np.int64], folds: int, number: int, seed: int
 ) -> NDArray[np.int64]:
-    smallest = min(np.unique(labels, return_counts=True)[1])
-    if smallest < folds:
-        raise SplitError(f"a class has {smallest} images; at least {folds} are needed for {folds} equal shares")
     splitter = GroupedFolds(n_splits=folds, shuffle=True, random_state=seed)
     _, chosen = next(islice(splitter.split(labels, labels, groups), number, None))
     return np.asarray(chosen)

@@ -119,7 +119,7 @@ def decode_bytes(
 def attributes_of(data: bytes, keywords: Sequence[str], seconds: float = FILE_SECONDS) -> tuple[str, ...]:
     """Return the values of DICOM attributes as `dicom_attributes` does; of a file that is not DICOM, empty texts."""
     if keywords and recognise(data[:HEAD_BYTES]) == "DICOM":
-        with suppress(ImageError, DecoderError, ValueError):  # its picture could be decoded
+        with suppress(ImageError, DecoderError, ValueError):  # an odd header must cost neither the answer nor the row
             found = tuple(map(str, json.loads(isolated(_attributes, data, keywords, seconds=seconds)[0])))
             if len(found) == len(keywords):
                 return found

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,9 @@ from cxr.imaging.pixel_data import LONGEST_UID, Values, stored_values, syntax_st
 from cxr.imaging.pixels import CONVERT, FULL_SCALES, MAX_PIXELS, named, scale_to_8_bit
 
 if TYPE_CHECKING:
+    from pydicom.dataelem import DataElement, RawDataElement
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
     from pydicom.uid import UID
 
 
@@ -27,6 +29,12 @@ _ELEMENT_HEADER = 8  # bytes, at least
 LITTLE, BIG = "in little endian", "in big endian"
 FIRST_GROUPS = range(0x0004, 0x0030)  # of what a data set may begin with: mostly 0008
 MOST_INFLATED = 2 * MAX_PIXELS + (64 << 20)  # bytes: the largest picture that is read, and what may stand beside it
+_MOST_HEADER = 16 << 20  # bytes of a deflated object that its attributes are looked for in
+_STEP = 4096  # bytes that are inflated at once: 1,032 times as many at most come out
+FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
+_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # those, and PixelData
+_ZEROS = 0x00000000  # the element that zeros are read as
+_UNDEFINED = 0xFFFFFFFF  # the length of an element that has an end mark instead
 
 
 def luminance_of_stored(stored: Values, dataset: "Dataset") -> tuple[Plane, list[str]]:
@@ -213,16 +221,17 @@ def decode_dicom(data: bytes, any_dicom: bool = False) -> tuple[Plane, ImageFact
     """
     import pydicom
 
-    bare = lacks_preamble(data)
+    bare, length = lacks_preamble(data), len(data)
     try:
         data = _inflated(data)
         with _whole(data) as source:
             dataset = pydicom.dcmread(source, force=True)
-        header = dataset if "PixelData" in dataset else _header_without_pixels(data)
+        has_pixels = any(keyword in dataset for keyword in ("PixelData", *FLOATS))
+        header = dataset if has_pixels else _header_without_pixels(data)
         if not any_dicom:
             check_header(header)
-        if header is not dataset:
-            raise _without_pixels(header, len(data))
+        if "PixelData" not in dataset:
+            raise _without_pixels(dataset, header, length, ended_early=source.ended_early)
         _check_shape(dataset)
         _fill_transfer_syntax(dataset)
         luminance, steps = luminance_of_stored(stored_values(dataset), dataset)
@@ -264,6 +273,11 @@ class _Source(BytesIO):
         self.ended_early |= len(found) < (size or 0) and not (size == _ELEMENT_HEADER and not found)
         return found
 
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """See `BytesIO`; who goes back to the start has only looked for a preamble."""
+        self.ended_early &= (offset, whence) != (0, 0)
+        return super().seek(offset, whence)
+
 
 @contextmanager
 def _whole(data: bytes) -> Iterator[_Source]:
@@ -274,11 +288,25 @@ def _whole(data: bytes) -> Iterator[_Source]:
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # as in `cxr.imaging.decode.decode_here`
-        raise _cut(len(data)) if source.ended_early else error from error
+        # pydicom says OSError where the next item of a sequence would begin, and EOFError where no end mark follows.
+        raise _cut(len(data)) if source.ended_early or isinstance(error, OSError | EOFError) else error from error
 
 
 def _cut(length: int) -> ImageError:
     return ImageError(Reason.TRUNCATED, f"the file ends after {length:,} bytes, before the end of its pixel data")
+
+
+def _content(data: bytes) -> tuple[memoryview, "UID | None"]:
+    """Return what follows an object's meta information, and the transfer syntax that this says; None for none."""
+    from pydicom.filereader import data_element_generator
+    from pydicom.uid import UID
+
+    with _whole(data) as file:
+        file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
+        meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
+        syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
+    said = UID(syntaxes[-1].decode("ascii", "replace")) if syntaxes else None
+    return memoryview(data)[file.tell() :], said
 
 
 def _inflated(data: bytes) -> bytes:
@@ -286,17 +314,12 @@ def _inflated(data: bytes) -> bytes:
 
     pydicom would inflate it into as much memory as it takes.
     """
-    from pydicom.filereader import data_element_generator
-    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    with _whole(data) as file:
-        file.seek(HEAD_BYTES if data[:HEAD_BYTES].endswith(b"DICM") else 0)
-        meta = data_element_generator(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
-        syntaxes = [bytes(element.value or b"").strip(b" \0") for element in meta if element.tag == TRANSFER_SYNTAX]
-    content = memoryview(data)[file.tell() :]
-    if syntaxes:
-        _check_form(content, UID(syntaxes[-1].decode("ascii", "replace")))
-    if syntaxes[-1:] != [DeflatedExplicitVRLittleEndian.encode()]:
+    content, syntax = _content(data)
+    if syntax is not None:
+        _check_form(content, syntax)
+    if syntax != DeflatedExplicitVRLittleEndian:
         return data
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
@@ -370,23 +393,63 @@ def _header_without_pixels(data: bytes) -> "Dataset":
 
     with _whole(data) as source:
         header = pydicom.dcmread(source, force=True, stop_before_pixels=True)
-    kind = pydicom.uid.UID(class_of(header))
-    is_known = kind and not (source.ended_early and kind.name == kind)  # else perhaps the beginning of another one
-    if is_known and "Rows" not in header and "Columns" not in header and "Image Storage" not in kind.name:
+    if not _may_be_picture(header, ended_early=source.ended_early):
         raise ImageError(Reason.NOT_AN_IMAGE, "a DICOM object without pixel data")
     return header
 
 
-def _without_pixels(header: "Dataset", length: int) -> ImageError:
-    """Say why an object of a picture has no pixel data; `length` is the file's, in bytes."""
-    if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
+# Classes of objects that may have pixels and are not called images: volumes, maps, segmentations, doses, prints.
+PICTURES = frozenset(
+    f"1.2.840.10008.{last}"
+    for last in (
+        *(f"5.1.4.1.1.{last}" for last in ("6.2", "30", "66.4", "66.7", "66.8", "77.1.5.8", "81.1", "82.1", "481.2")),
+        *("5.1.4.1.1.501.4", "5.1.4.1.1.501.5", "5.1.4.1.1.501.6", "5.1.1.27"),
+    )
+)
+
+
+def _may_be_picture(header: "Dataset", *, ended_early: bool) -> bool:
+    """Tell whether an object whose pixel data were not found should have some, by its class and what it has else."""
+    from pydicom.uid import UID
+
+    kind = UID(class_of(header))
+    is_defined = kind.name != kind
+    if "Image Storage" in kind.name:
+        return True
+    if is_defined and "Storage" in kind.name and kind not in PICTURES:  # a report with Rows stays a report
+        return False
+    is_cut = ended_early and not is_defined  # perhaps the beginning of another one
+    return not kind or is_cut or "Rows" in header or "Columns" in header
+
+
+def _without_pixels(dataset: "Dataset", header: "Dataset", length: int, *, ended_early: bool) -> ImageError:
+    """Say why an object of a picture has no pixel data.
+
+    Args:
+        dataset: The object as it was read; nothing of it where an element without a length has no end.
+        header: What stands before its pixel data.
+        length: Of the file, in bytes.
+        ended_early: Whether the file ends within an element.
+    """
+    # A copy that stopped in a file made full-length at once leaves zeros.
+    if ended_early or not len(dataset) or _ZEROS in dataset:
+        return _cut(length)
+    if any(keyword in dataset for keyword in FLOATS):
         return ImageError(Reason.UNSUPPORTED, "floating-point pixels have no defined black and white")
     if "PixelDataProviderURL" in header:
         syntax = text(header.file_meta, "TransferSyntaxUID")[:LONGEST_UID]
         return ImageError(
             Reason.NO_DECODER, f"its pixel data lie on a server (transfer syntax {syntax}); fetch it from there whole"
         )
-    return _cut(length)
+    if "Rows" not in dataset or "Columns" not in dataset:
+        return ImageError(
+            Reason.TRUNCATED, f"the file ends after {length:,} bytes, without the size and the pixel data of a picture"
+        )
+    # A copy that stopped between two elements looks the same. Once it is whole, it is another file and is read again.
+    return ImageError(
+        Reason.UNSUPPORTED,
+        f"it has no pixel data: its {length:,} bytes were written without, or are a copy that stopped just before them",
+    )
 
 
 def _check_shape(dataset: "Dataset") -> None:
@@ -467,17 +530,66 @@ def check_keywords(keywords: Sequence[str]) -> None:
 def dicom_attributes(data: bytes, keywords: Sequence[str]) -> tuple[str, ...]:
     """Return the values of `keywords` as text, several values joined by a backslash as DICOM does.
 
-    A file that is not DICOM, and an attribute that is absent, give an empty text.
+    A file that is not DICOM, and an attribute that is absent or cannot be read, give an empty text; what stands before
+    damage, or before the end of a file that is not whole, is read all the same.
     """
-    import pydicom
+    try:
+        header = _readable(data)
+    except Exception:  # an odd header must cost neither the answer nor the row
+        return ("",) * len(keywords)
+    return tuple(_attribute(header, keyword) for keyword in keywords)
+
+
+def _readable(data: bytes) -> bytes:
+    """Return an object, of a deflated one the beginning of its data set, as far as it can be inflated."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    content, syntax = _content(data)
+    if syntax != DeflatedExplicitVRLittleEndian:
+        return data
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    with suppress(zlib.error):
+        for start in range(0, len(content), _STEP):
+            inflated += inflater.decompress(content[start : start + _STEP])
+            if len(inflated) >= _MOST_HEADER:
+                break
+    return bytes(inflated)
+
+
+def _attribute(data: bytes, keyword: str) -> str:
+    """Return the value of an attribute as text.
+
+    The whole header first, because some have their elements in another order than that of their tags; then what comes
+    before the attribute alone, because pydicom drops everything where an element after it has no end.
+    """
+    from pydicom.tag import Tag
+
+    wanted = Tag(keyword)
+    for last in (max(_PIXELS), wanted):
+        with suppress(Exception):  # as in `dicom_attributes`
+            if found := _text_of(data, wanted, last):
+                return found
+    return ""
+
+
+def _text_of(data: bytes, wanted: "BaseTag", last: int) -> str:
+    """Return the text of an element, looked for up to the pixels or the element `last`, whichever comes first."""
+    from pydicom.filereader import read_partial
     from pydicom.multival import MultiValue
 
-    try:
-        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(keywords), force=True)
-        values = [dataset.get(keyword) for keyword in keywords]
-        return tuple(
-            "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
-            for value in values
-        )
-    except Exception:  # its picture could be decoded: an odd header must not cost the answer
-        return ("",) * len(keywords)
+    header = read_partial(
+        BytesIO(data),
+        stop_when=lambda tag, *_: tag in _PIXELS or tag > last,
+        force=True,
+        specific_tags=[wanted],
+    )
+    if wanted not in header or _is_cut(header.get_item(wanted)):
+        return ""
+    value = header[wanted].value
+    return "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+
+
+def _is_cut(element: "RawDataElement | DataElement | None") -> bool:
+    """Tell whether the file ends within a value: the beginning of a number of a patient is that of another one."""
+    length, value = getattr(element, "length", _UNDEFINED), getattr(element, "value", None)
+    return length != _UNDEFINED and isinstance(value, bytes) and len(value) < length

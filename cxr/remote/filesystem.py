@@ -4,9 +4,12 @@ import errno
 import hashlib
 import logging
 import os
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,13 +88,20 @@ def filesystem_of(address: str) -> tuple[Any, str]:
         fs, path = url_to_fs(address, **_options(protocols))
     except ImportError as error:
         raise UsageError(missing(protocol_of(address), error)) from None
-    except (FileNotFoundError, PermissionError) as error:
-        raise DataError(f"{cleaned(address)} cannot be opened: {error.strerror or 'it is not there'}") from None
     except Exception as error:  # whatever a package raises; its words may hold the credentials
-        raise DataError(
-            f"{cleaned(address)} cannot be opened ({type(error).__name__}); expected an address that fsspec reads"
-        ) from None
+        raise DataError(f"{cleaned(address)} cannot be opened{_why_unopened(error)}") from None
     return fs, path
+
+
+def _why_unopened(error: Exception) -> str:
+    meant = _meant(error)
+    if (state := _state(meant)) and state not in _GONE:
+        return f": {_answer(state)}"
+    if _is_lost(meant):
+        return _why_lost(meant) or ": it does not answer"
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return f": {error.strerror or 'it is not there'}"
+    return f" ({type(error).__name__}); expected an address that fsspec reads"
 
 
 def _options(protocols: Sequence[str]) -> dict[str, Mapping[str, object]]:
@@ -121,6 +131,8 @@ Response = TypeVar("Response")
 _NETWORKS = ("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "http", "google", "gcsfs", "azure", "fsspec")
 _LOST = ("Connect", "Timeout", "TimedOut", "Payload", "IncompleteRead", "Disconnected", "gaierror", "HTTPClientError")
 _AGAIN = frozenset({408, 425, 429})  # of the HTTP states below 500
+_DENIED, _GONE = (401, 403), (404, 410)
+_PHRASES = {state.value: state.phrase for state in HTTPStatus}
 
 
 class RetryPolicy:
@@ -155,7 +167,7 @@ class RetryPolicy:
                 wait=t.wait_random_exponential(FIRST_DELAY, LONGEST_DELAY),
                 stop=t.stop_when_event_set(self._stopped) | t.stop_before_delay(limit),
                 sleep=t.sleep_using_event(self._stopped),
-            )(request)
+            )(lambda: _asked(request))
         except t.RetryError as failed:
             raise self._given_up(failed.last_attempt.exception(), start, limit) from None
         except (MemoryError, DataError):
@@ -169,10 +181,31 @@ class RetryPolicy:
         """A server that answers others has a bad file; of one that answers nobody, no row can say anything."""
         if _is_lost(error) and self._answered < start:
             return DataError(
-                f"{self.address} has not answered for {limit:.0f} s; what was done is kept: when the connection "
-                "is back, run the same command again to go on"
+                f"{self.address} has not answered for {limit:.0f} s{_why_lost(error)}; what was done is kept: when the "
+                "connection is back, run the same command again to go on"
             )
-        return OSError(errno.EIO, f"the server failed for {limit:.0f} s ({type(error).__name__})")
+        state = _state(error)
+        said = f"HTTP {state}" if state else type(error).__name__
+        return OSError(errno.EIO, f"the server failed for {limit:.0f} s ({said})")
+
+
+def _asked(request: Callable[[], Response]) -> Response:
+    """Make a request; raise what went wrong, where fsspec calls something else a file that is not there."""
+    try:
+        return request()
+    except FileNotFoundError as error:
+        meant = _meant(error)
+        if meant is error:
+            raise
+        raise meant  # noqa: B904  its own cause says why
+
+
+def _meant(error: BaseException) -> BaseException:
+    """Return what went wrong: fsspec says of every web address that it learns nothing about that it is not there."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or cause is None:
+        return error
+    return cause if hasattr(cause, "status") or _is_lost(cause) else error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -191,6 +224,33 @@ def _is_lost(error: BaseException | None) -> bool:
     )
 
 
+def _why_lost(error: BaseException | None) -> str:
+    """Say why no answer came, after a colon; nothing where that is not known."""
+    chain = list(_chain(error))
+    if any(isinstance(one, socket.gaierror) or "DNS" in type(one).__name__ for one in chain):
+        return ": its name cannot be resolved"
+    if any(isinstance(one, OSError) and one.errno == errno.ECONNREFUSED for one in chain):
+        return ": the connection is refused"
+    return ": no secure connection can be made" if any(isinstance(one, ssl.SSLError) for one in chain) else ""
+
+
+def _state(error: BaseException | None) -> int | None:
+    """Return the HTTP state that a server answered with, where that is no success."""
+    state = getattr(error, "status" if hasattr(error, "status") else "code", None)
+    return state if isinstance(state, int) and 300 <= state < 600 else None
+
+
+def _answer(state: int) -> str:
+    phrase = _PHRASES.get(state)
+    return f"the server answered HTTP {state}{f' ({phrase})' if phrase else ''}"
+
+
+def answer_of(error: OSError) -> str:
+    """Return what a server answered to a request that failed for good; the error's own words where it did not say."""
+    state = next((state for one in _chain(error) if (state := _state(one))), None)
+    return error.strerror or str(error) if state is None else _answer(state)
+
+
 def _is_passing(error: BaseException) -> bool:
     """Tell whether another try may succeed."""
     if isinstance(error, MemoryError | DataError) or not isinstance(error, Exception):
@@ -199,8 +259,8 @@ def _is_passing(error: BaseException) -> bool:
         return False
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
         return False
-    state = getattr(error, "status", None) or getattr(error, "code", None)
-    if isinstance(state, int) and 400 <= state < 500:
+    state = _state(error)
+    if state and state < 500:  # 300 and above: addresses that lead to each other
         return state in _AGAIN
     network = any(kind.__module__.partition(".")[0] in _NETWORKS for kind in type(error).__mro__)
     return isinstance(error, OSError | EOFError) or network or _is_lost(error)
@@ -211,9 +271,9 @@ def _final(error: Exception) -> OSError:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     state = getattr(error, "status", None)
-    if isinstance(error, PermissionError) or state in (401, 403):
+    if isinstance(error, PermissionError) or state in _DENIED:
         return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    if state in (404, 410):
+    if state in _GONE:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     if type(error).__name__ == "NoCredentialsError":
         return PermissionError(errno.EACCES, "no credentials were found")

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
-from cxr.core.errors import UsageError
+from cxr.core.errors import DataError, UsageError
 from cxr.core.process import available_cores
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES
-from cxr.remote.filesystem import RetryPolicy, filesystem_of, protocol_of
+from cxr.remote.filesystem import RetryPolicy, answer_of, filesystem_of, protocol_of
 from cxr.screening.candidates import Candidate, Query, Search
 from cxr.screening.paths import cleaned, is_address
 from cxr.screening.storage import MAX_BYTES, FileVersion, Listed, Revisions
@@ -347,7 +347,7 @@ def open_store(addresses: Sequence[str], listed: Sequence[str] = (), seconds: fl
 
     Raises:
         UsageError: An address is absent or of another filesystem than the first, or a package is not installed.
-        DataError: Nothing answers there, or an archive cannot be opened.
+        DataError: Nothing answers there, the server lets nobody read, or an archive cannot be opened.
     """
     every = [_whole(address) for address in (*addresses, *listed)]
     fs, _ = filesystem_of(every[0])
@@ -359,6 +359,7 @@ def open_store(addresses: Sequence[str], listed: Sequence[str] = (), seconds: fl
             raise UsageError(
                 f"{cleaned(address)} and {cleaned(every[0])} lie in different places; screen them in separate runs"
             )
+        retry.address = cleaned(address)  # which of them does not answer
         absent = number >= len(addresses)
         web = protocol_of(address) in WEB
         given.append(
@@ -393,7 +394,8 @@ def given_at(fs: Any, path: str, shown: str, retry: RetryPolicy, *, may_be_absen
     """Look up what lies at a path; `shown` is what people call it.
 
     Raises:
-        UsageError: It is absent, though it may not be, or must not be read.
+        UsageError: It is absent, though it may not be.
+        DataError: It cannot be read, or nothing answers.
     """
     plain = path.rstrip("/") or path
     try:
@@ -403,7 +405,7 @@ def given_at(fs: Any, path: str, shown: str, retry: RetryPolicy, *, may_be_absen
             return Given(plain, is_folder=False)
         raise UsageError(f"{shown} does not exist; expected a folder or a file") from None
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read: {error.strerror}") from None
+        raise DataError(f"{shown} cannot be read: {answer_of(error)}") from None
     is_folder = info["type"] == "directory"
     return Given(plain, is_folder, "" if is_folder else version_token(info))
 
@@ -425,7 +427,7 @@ def _given_on_the_web(fs: Any, address: str, path: str, retry: RetryPolicy) -> G
     except FileNotFoundError:
         raise UsageError(f"{cleaned(address)} does not exist; expected a listing or a file") from None
     except OSError as error:
-        raise UsageError(f"{cleaned(address)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{cleaned(address)} cannot be read: {answer_of(error)}") from None
     page = str(info.get("mimetype", "")) == "text/html"
     if page and posixpath.splitext(parts.path)[1].lower() not in SUFFIXES:
         return Given(plain, is_folder=True)

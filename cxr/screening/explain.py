@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr.core.errors import UsageError
-from cxr.core.files import JsonObject, make_folder, read_json, remove, write_bytes, write_json, write_text
+from cxr.core.files import JsonObject, make_folder, read_json, remove, start_of, write_bytes, write_json, write_text
 from cxr.core.image import Plane
 from cxr.core.pages import content_policy, heat_over_film, image_bytes
 from cxr.core.process import available_cores
@@ -145,6 +145,16 @@ def write_index(
     write_json(folder / INDEX_FILE, facts | {"pictures": pictures})
 
 
+def is_index(path: Path) -> bool:
+    """Tell whether a file begins as the list of maps for programs does."""
+    return start_of(path).lstrip(b"{ \n").startswith(b'"explained":')
+
+
+def is_index_page(path: Path) -> bool:
+    """Tell whether a file begins as the list of maps for people does."""
+    return b"<title>Maps of " in start_of(path)
+
+
 def _in_lungs(found: HeatInLungs | None) -> JsonObject:
     return {"heat_in_lungs": found.heat, "lung_area": found.area} if found else {}
 
@@ -185,6 +195,7 @@ SIDE = 448  # pixels of each of the two films
 GAP = 8
 TEXT = 15  # pixels
 LINE = 20
+_BASIC = 0xFFFF  # the last code point of four digits
 INK, PAPER = (235, 235, 235), (16, 16, 16)
 WIDTH = 2 * SIDE + 3 * GAP
 
@@ -196,10 +207,10 @@ def picture_of(film: Plane, map_: NDArray[np.float32], lines: Sequence[str]) -> 
         film: uint8 (SIDE, SIDE).
         map_: float32 (n, n), from 0 to 1.
         lines: What is printed below; long ones are wrapped. What is not ASCII is printed as an escape, because the
-            font has no other signs.
+            font has no other letters.
     """
     font = _font()
-    wrapped = [part for line in lines for part in wrap(_ascii(line), font)]
+    wrapped = [part for line in lines for part in wrap(in_ascii(line), font)]
     image = Image.new("RGB", (WIDTH, SIDE + 2 * GAP + LINE * len(wrapped) + GAP), PAPER)
     image.paste(Image.fromarray(film).convert("RGB"), (GAP, GAP))
     image.paste(Image.fromarray(heat_over_film(film, enlarge(map_, SIDE))), (2 * GAP + SIDE, GAP))
@@ -228,8 +239,17 @@ def _font() -> ImageFont.FreeTypeFont:
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
-def _ascii(line: str) -> str:
-    return line.encode("ascii", "backslashreplace").decode("ascii")
+def in_ascii(line: str) -> str:
+    r"""Write what is not ASCII as its code point, `\u00f6` or `\U0001fa7b`.
+
+    Never as `\xf6`: that is a byte of a cell, as `cxr.screening.paths` writes it. There every backslash of a name is
+    doubled, and none stands before a `u`, so two cells never give one line.
+    """
+    return "".join(character if character.isascii() else _code_point(ord(character)) for character in line)
+
+
+def _code_point(number: int) -> str:
+    return f"\\u{number:04x}" if number <= _BASIC else f"\\U{number:08x}"
 
 
 Record = Mapping[str, str]
@@ -345,11 +365,17 @@ def _head_of(model: ScreeningModel) -> LinearHead:
 
 
 def _file_name(seen: _Decoded, names: "Counter[str]") -> str:
-    """Return a name that any file system takes; equal files of one name are told apart by a number."""
+    """Return a name that any file system takes; equal files of one name are told apart by a number.
+
+    Some file systems do not tell capitals from small letters; and a film may be called like another one's number.
+    """
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", seen.stem)[:STEM]
-    name = "-".join(part for part in (seen.record["sha256"][:DIGITS], stem) if part)
-    names[name] += 1
-    return f"{name}.png" if names[name] == 1 else f"{name}-{names[name]}.png"
+    name = plain = "-".join(part for part in (seen.record["sha256"][:DIGITS], stem) if part)
+    while names[name.lower()]:
+        names[plain.lower()] += 1
+        name = f"{plain}-{names[plain.lower()]}"
+    names[name.lower()] += 1
+    return f"{name}.png"
 
 
 SUSPECTED = "suspected"

@@ -22,6 +22,12 @@
     return element;
   };
 
+  // A word of the table is broken behind its underscores where it is too long for a line.
+  const breakable = (tag, text) => {
+    const element = make(tag);
+    element.append(...text.split("_").flatMap((part, place) => (place ? ["_", make("wbr"), part] : [part])));
+    return element;
+  };
   const pairs = (list, entries) => {
     for (const [name, value] of entries) {
       const pair = make("div");
@@ -35,8 +41,10 @@
   pairs(byId("about"), head.about);
   pairs(byId("legend").querySelector("dl"), head.meanings);
   byId("legend").hidden = !head.meanings.length;
-  byId("aside").textContent = head.aside;
-  byId("aside").hidden = !head.aside;
+  for (const name of ["aside", "networks"]) {
+    byId(name).textContent = head[name];
+    byId(name).hidden = !head[name];
+  }
   byId("warnings").append(...head.warnings.map((sentence) => make("li", "", sentence)));
   const warned = byId("warned"), many = head.warnings.length;
   warned.hidden = !many;
@@ -138,6 +146,14 @@
     box.append(image);
   };
 
+  // A number never stands alone: its class stands before it, or the name of its column where it is of no class.
+  const labelled = (className, row, name) => {
+    const line = make("div", className);
+    line.title = name.replace("probability_", "probability of ");
+    line.append(breakable("span", name.replace("probability_", "")), " ", make("span", "number", Number(cell(row, name)).toFixed(3)));
+    return line;
+  };
+
   const tile = (row, sort) => {
     const item = make("li");
     const button = make("button", "tile");
@@ -147,18 +163,21 @@
     const facts = make("div", "facts");
     const path = make("span", "path", cell(row, "path"));
     path.title = cell(row, "path");
-    const number = sort === "path" ? "confidence" : sort;
-    const answer = make("div", "answer");
+    facts.append(path);
+    const own = `probability_${cell(row, "prediction")}`;
+    const sorted = sort === "path" || sort === "confidence" ? own : sort;  // the confidence is the prediction's own
     if (cell(row, "status") === "ok") {
-      answer.append(make("span", "", cell(row, "prediction")), make("span", "number", Number(cell(row, number)).toFixed(3)));
+      facts.append(labelled("answer", row, own));
+      if (sorted !== own) facts.append(labelled("sorted", row, sorted));
     } else {
+      const answer = make("div", "answer");
       answer.append(make("span", "bad", `${cell(row, "status")}: ${cell(row, "reason")}`));
+      facts.append(answer);
     }
-    facts.append(path, answer);
-    if (cell(row, number)) {
+    if (cell(row, sorted)) {
       const bar = make("div", "bar");
       const length = make("i");
-      length.style.width = `${100 * Number(cell(row, number))}%`;
+      length.style.width = `${100 * Number(cell(row, sorted))}%`;
       bar.append(length);
       facts.append(bar);
     }
@@ -186,7 +205,7 @@
     byId("after").disabled = open >= shown.length - 1;
     const lines = columns.filter((name) => name !== "path" && row[at[name]] !== "").map((name) => {
       const line = make("tr");
-      line.append(make("th", "", name), make("td", "", row[at[name]]));
+      line.append(breakable("th", name), breakable("td", row[at[name]]));
       return line;
     });
     byId("detail-cells").replaceChildren(...lines);

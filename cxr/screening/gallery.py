@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from cxr.core.files import whole_file
+from cxr.core.files import start_of, whole_file
 from cxr.core.image import Plane, to_plane
 from cxr.core.pages import base64_text, content_policy, image_bytes, script_json
 from cxr.inference.gate import score_in
@@ -18,13 +18,15 @@ from cxr.screening.engine import Run
 from cxr.screening.paths import PathStyle, printable
 from cxr.screening.read import prefetch, read
 from cxr.screening.run_manifest import Tally
+from cxr.screening.schema import ModelColumns
 from cxr.screening.storage import store_of
-from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, others_sentence, warnings_of
+from cxr.screening.summary import copies_sentence, drift_sentences, meanings_of, others_sentence, warnings_of, whose
 from cxr.screening.tables import OutputFiles, read_table
 
 Record = Mapping[str, str]
 
 _ROWS_A_SCRIPT = 500
+_TITLE = "cxr-batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class PageHead:
         warnings: Clauses.
         meanings: Of the words of decisions, reasons to refer and statuses.
         aside: How many files have no tile; empty where all have one.
+        networks: Of which of several networks the answers on the tiles are; empty where there is one.
     """
 
     classes: Sequence[str]
@@ -59,6 +62,7 @@ class PageHead:
     warnings: Sequence[str] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     aside: str = ""
+    networks: str = ""
 
 
 def write_page(path: Path, records: Iterable[Record], head: PageHead, shown: Callable[[Record], Shown]) -> None:
@@ -80,7 +84,7 @@ def _page(records: Iterable[Record], head: PageHead, shown: Callable[[Record], S
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    yield f"<title>cxr-batch</title>\n<style>{style}</style>\n</head>\n{body}"
+    yield f"<title>{_TITLE}</title>\n<style>{style}</style>\n</head>\n{body}"
     yield f'<script type="application/json" id="head">{script_json(_form(head))}</script>\n'
     columns: list[str] = []
     for group in _groups(records):
@@ -121,6 +125,11 @@ _QUALITY = 55  # about 2 kB a thumbnail
 _LARGER = ((1_000, 448), (10_000, 224))  # rows, and up to so many the pixels of the larger picture: at most 30 MB
 
 
+def is_page(path: Path) -> bool:
+    """Tell whether a file begins as such a page does."""
+    return f"<title>{_TITLE}</title>".encode() in start_of(path)
+
+
 def larger_side(rows: int) -> int:
     """Return the pixels of the larger pictures of a page of `rows`; 0: there are none, or the page would be too big."""
     return next((side for most, side in _LARGER if rows <= most), 0)
@@ -155,8 +164,25 @@ def write_gallery(page: Path, work: Run, files: OutputFiles, tally: Tally) -> No
         else ""
     )
     about = _about(work, files, tally)
-    head = PageHead(work.models[0].classes, about, warnings_of(tally), meanings_of(tally), aside)
+    classes, networks = work.models[0].classes, networks_sentence(work.schema.heads)
+    head = PageHead(classes, about, warnings_of(tally), meanings_of(tally), aside, networks)
     write_page(page, records(), head, lambda record: waiting.pop(record["path"]))
+
+
+def networks_sentence(heads: Sequence[ModelColumns]) -> str:
+    """Say which of several networks the page shows, and where the others are; empty where there is one."""
+    first, *others = (head.identity for head in heads)
+    if not others:
+        return ""
+    # The first may have no decisions: then the words are explained as the next one with decisions means them.
+    decides = next((head.identity for head in heads if head.applied), "")
+    whose_threshold = "its own" if decides == first else f"that of {decides}"
+    threshold = f", and the threshold under 'What the words mean' is {whose_threshold}" if decides else ""
+    return (
+        f"{len(heads)} networks answered: predictions, probabilities and decisions on the tiles, in the counts and in "
+        f"the filters are those of {first} alone{threshold}; what {' and '.join(others)} "
+        f"{'says' if len(others) == 1 else 'say'} is in each film's details."
+    )
 
 
 def _pictures(record: Record, candidate: Candidate, work: Run, side: int) -> tuple[bytes, bytes]:
@@ -183,10 +209,10 @@ def _link(candidate: Candidate, work: Run, start: Path) -> str:
         return path.as_uri()
 
 
-def _points(work: Run) -> list[str]:
+def _points(tally: Tally) -> list[str]:
     return [
-        f"{applied.operating_point} ({applied.target} suspected from {applied.threshold:.6f} on)"
-        for head in work.schema.heads
+        f"{whose(tally, head)}{applied.operating_point} ({applied.target} suspected from {applied.threshold:.6f} on)"
+        for head in tally.schema.heads
         if (applied := head.applied)
     ]
 
@@ -199,7 +225,7 @@ def _about(work: Run, files: OutputFiles, tally: Tally) -> dict[str, str]:
     return {
         "cxr-batch": __version__,
         "model": ", ".join(model.identity for model in work.models),
-        **({"decided at": ", ".join(points)} if (points := _points(work)) else {}),
+        **({"decided at": ", ".join(points)} if (points := _points(tally)) else {}),
         **({"gate": gate.sha256[:12]} if (gate := work.schema.gate) else {}),
         "results": printable(files.results.name),
         "manifest": printable(files.manifest.name),

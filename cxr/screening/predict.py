@@ -195,4 +195,11 @@ def _unread(reading: Reading) -> Row | None:
         return None
     error = reading.error
     assert error is not None
-    return Row(reading.candidate.cell, error.reason, error.detail, format=reading.format, sha256=reading.sha256)
+    return Row(
+        reading.candidate.cell,
+        error.reason,
+        error.detail,
+        format=reading.format,
+        sha256=reading.sha256,
+        attributes=reading.attributes,
+    )

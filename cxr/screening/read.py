@@ -49,7 +49,8 @@ class Reading:
         planes: uint8 (side, side) by side; empty with an error.
         facts: None with an error.
         error: Why there are no planes.
-        attributes: Values of the DICOM attributes that were asked for, in that order.
+        attributes: Values of the DICOM attributes that were asked for, in that order, also with an error; empty where
+            the file could not be read.
     """
 
     candidate: Candidate
@@ -86,6 +87,8 @@ def read(candidate: Candidate, root: Root, sides: Sequence[int], options: ReadOp
     reading = replace(reading, sha256=hashlib.sha256(data).hexdigest())
     try:
         with store.decoding:
+            # First: a film that cannot be decoded has to be found where it came from.
+            reading = replace(reading, attributes=attributes_of(data, options.keywords, options.seconds))
             return _decoded(reading, data, sides, options)
     except MemoryError:
         return replace(reading, error=ImageError(Reason.MEMORY, "not enough memory for its pixels"))
@@ -137,8 +140,7 @@ def _claims(candidate: Candidate) -> bool:
 
 def _decoded(reading: Reading, data: bytes, sides: Sequence[int], options: ReadOptions) -> Reading:
     planes, _, facts = decode_planes(data, sides, options.seconds, any_dicom=options.any_dicom)
-    attributes = attributes_of(data, options.keywords, options.seconds)
-    return replace(reading, planes=planes, facts=facts, attributes=attributes)
+    return replace(reading, planes=planes, facts=facts)
 
 
 IN_TURN = -1

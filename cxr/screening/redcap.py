@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cxr.core.redcap import FieldType, RedcapField, record_id, variables, write_redcap
+from cxr.core.files import start_of
+from cxr.core.redcap import RECORD_ID, FieldType, RedcapField, record_id, variables, write_redcap
 from cxr.screening.engine import Run
 from cxr.screening.schema import EMPTY_SET, YES_NO, ResultColumn, Schema
 from cxr.screening.tables import Kind, OutputFiles, read_table
@@ -32,6 +33,16 @@ def write_records(path: Path, work: Run, files: OutputFiles) -> None:
     """
     records = read_table(files.results, work.format, work.schema.columns)
     write_redcap(path, FORM, _WHAT, fields_of(work.schema), ([*_cells(record, work.schema)] for record in records))
+
+
+def is_records(path: Path) -> bool:
+    """Tell whether a file begins as `write_records` begins one."""
+    return start_of(path).startswith(f"{RECORD_ID},path,".encode())
+
+
+def is_dictionary(path: Path) -> bool:
+    """Tell whether a file begins as the dictionary of such records does."""
+    return f"\n{RECORD_ID},{FORM},".encode() in start_of(path)
 
 
 def fields_of(schema: Schema) -> list[RedcapField]:

@@ -277,6 +277,25 @@ _OUTCOME = (
 
 
 @dataclass(frozen=True, slots=True)
+class UnseenAlarms:
+    """What networks that were trained without a hospital say of that hospital's films without the target.
+
+    Attributes:
+        label: Class of the films.
+        films: How many.
+        hospitals: How many were left out, one at a time.
+        lowest: Share called the target at the hospital where it is lowest, 0 to 1.
+        highest: The same where it is highest.
+    """
+
+    label: str
+    films: int
+    hospitals: int
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRecord:
     """Which network answered, what decided, and what it was trained on, as the manifest keeps it.
 
@@ -293,8 +312,7 @@ class ModelRecord:
         synthetic: Whether drawn phantoms were among it.
         commit: Of the code that trained it, where known.
         dvc: Revision that it was taken from; None for a local folder.
-        unseen_alarms: Largest share that a network trained without a hospital calls the target of that hospital's
-            films without it, 0 to 1; None where no hospital was left out.
+        unseen_alarms: How often it is wrong elsewhere; None where no hospital was left out of a training.
     """
 
     model: str
@@ -309,7 +327,7 @@ class ModelRecord:
     synthetic: bool
     commit: str | None
     dvc: Provenance | None = field(default=None, metadata={"absent": True})
-    unseen_alarms: float | None = field(default=None, metadata={"absent": True})
+    unseen_alarms: UnseenAlarms | None = field(default=None, metadata={"key": "unseen", "absent": True})
 
 
 def model_record(model: ScreeningModel) -> ModelRecord:
@@ -331,11 +349,20 @@ def model_record(model: ScreeningModel) -> ModelRecord:
     )
 
 
-def _unseen_alarms(description: JsonObject) -> float | None:
-    """Return what a description says of the hospital on which the network was wrong most often."""
+def _unseen_alarms(description: JsonObject) -> UnseenAlarms | None:
+    """Return what a description says of hospitals left out, of the class without the target that has most films."""
     unseen = ((description.get("evaluation") or {}).get("card") or {}).get("unseen")
-    rows = [row for row in unseen["rows"] if row["label"] != unseen["target"]] if unseen else []
-    return max((float(row["called"]["value"]) for row in rows), default=None)
+    if not unseen:
+        return None
+    films = Counter[str]()
+    for row in unseen["rows"]:
+        films[row["label"]] += int(row["n"])
+    del films[unseen["target"]]
+    if not films:
+        return None
+    label = max(sorted(films), key=films.__getitem__)
+    shares = [float(row["called"]["value"]) for row in unseen["rows"] if row["label"] == label]
+    return UnseenAlarms(label, films[label], len(shares), min(shares), max(shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -788,7 +815,8 @@ def _dicom_column(number: int, keyword: str) -> ResultColumn:
         f"dicom_{keyword}",
         cell=lambda row: escape(row.attributes[number]) if row.attributes else "",
         type="text",
-        content="only with `--dicom Keyword`: that attribute, escaped; empty for other formats",
+        content="only with `--dicom Keyword`: that attribute, escaped; also of a file without an answer, where its "
+        "header can be read; empty for other formats",
         identifies=True,
     )
 

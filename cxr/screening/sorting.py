@@ -3,6 +3,7 @@
 import hashlib
 import os
 import unicodedata
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import ImageError
-from cxr.core.files import guarded, make_folder, sha256_of, whole_file, write_bytes
+from cxr.core.files import guarded, make_folder, sha256_of, start_of, whole_file, write_bytes
 from cxr.screening.candidates import Candidate
+from cxr.screening.discovery import Shard
 from cxr.screening.engine import Run
 from cxr.screening.paths import escape
 from cxr.screening.read import prefetch, read_again
@@ -37,7 +39,7 @@ class Sorted:
         there: How many of them were there before.
         renamed: How many have another name than their own.
         left: Why others have no place, and how many.
-        older: Files in the folders that belong to no row: an earlier run left them, or somebody else. As in the list.
+        older: Files in the folders that this run did not put there: an earlier one did, or somebody. As in the list.
     """
 
     listed: Path
@@ -109,7 +111,7 @@ def sort_files(folder: Path, work: Run, files: OutputFiles, *, link: bool) -> So
         renamed += target.name != found.wanted.name
         rows.append([_cell(target, folder), record["path"], record["sha256"], ""])
     older = tuple(sorted(_cell(one, folder) for one in _older(folder, work, placed)))
-    rows += ([one, "", "", "it belongs to no row"] for one in older)
+    rows += ([one, "", "", "this run did not put it there"] for one in older)
     return Sorted(_write_list(folder, work, rows), counts, there, renamed, left, older)
 
 
@@ -184,9 +186,19 @@ def _write(found: _Found, work: Run, *, link: bool) -> None:
         found.target.symlink_to(_source(found.wanted, work))
 
 
+def list_of(folder: Path, shard: Shard | None) -> Path:
+    """Return the name of the list in a folder."""
+    return folder / (f"sorted-{shard.number}-of-{shard.of}.csv" if shard else "sorted.csv")
+
+
+def is_list(path: Path) -> bool:
+    """Tell whether a file begins as a list does, in any dialect."""
+    header = start_of(path).removeprefix(BOM_UTF8).replace(b";", b",")
+    return header.startswith(",".join(column.name for column in _COLUMNS).encode())
+
+
 def _write_list(folder: Path, work: Run, rows: list[list[str]]) -> Path:
-    shard = work.request.shard
-    listed = folder / (f"sorted-{shard.number}-of-{shard.of}.csv" if shard else "sorted.csv")
+    listed = list_of(folder, work.request.shard)
     with whole_file(listed) as temporary:
         write_table(temporary, Format.CSV, _COLUMNS, rows, work.dialect)
     return listed

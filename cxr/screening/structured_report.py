@@ -51,7 +51,12 @@ _MAY_BE_EMPTY = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_UIDS = {
+    "SOPClassUID": "SOP Class UID",
+    "SOPInstanceUID": "SOP Instance UID",
+    "StudyInstanceUID": "Study Instance UID",
+    "SeriesInstanceUID": "Series Instance UID",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Reported:
     Attributes:
         written: Number of objects.
         there: How many more were there before.
-        without: Why other rows have none, and how many.
+        without: Why other rows have none, said of one of them, and how many.
     """
 
     written: int
@@ -128,8 +133,8 @@ def _film(one: tuple[Record, Candidate], work: Run) -> "tuple[Record, Dataset | 
     try:
         data = read_again(candidate, work.request.naming.root, record["sha256"])
         film = dcmread(BytesIO(data), stop_before_pixels=True, force=True)
-        if not all(_is_uid(film.get(name)) for name in _UIDS):
-            return record, "its header names no SOP instance, series or study"
+        if fault := _fault(film):
+            return record, fault
     except ImageError as error:
         return record, error.detail
     except Exception:  # pydicom raises almost anything
@@ -140,10 +145,20 @@ def _film(one: tuple[Record, Candidate], work: Run) -> "tuple[Record, Dataset | 
     return record, film
 
 
-def _is_uid(value: object) -> bool:
+def _fault(film: "Dataset") -> str:
+    """Say of the first UID by which no object could refer to a film what is wrong with it; empty where all are right.
+
+    What a malformed one says is not repeated: it may be anything.
+    """
     from pydicom.uid import UID
 
-    return isinstance(value, UID) and value.is_valid
+    for keyword, words in _UIDS.items():
+        value = film.get(keyword)
+        if not value:
+            return f"its header has no {words}"
+        if not (isinstance(value, UID) and value.is_valid):
+            return f"the {words} in its header is malformed"
+    return ""
 
 
 def _fingerprint(schema: Schema, record: Record) -> str:

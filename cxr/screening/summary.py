@@ -6,7 +6,7 @@ from cxr import __version__
 from cxr.core.errors import Reason
 from cxr.inference.decisions import ReferReason
 from cxr.screening.run_manifest import Tally
-from cxr.screening.schema import ModelColumns, Status
+from cxr.screening.schema import ModelColumns, Status, UnseenAlarms
 from cxr.screening.workbook import Value
 
 RESEARCH = "For research; not a medical device."
@@ -122,14 +122,20 @@ def drift_sentences(tally: Tally) -> Iterator[tuple[bool, str]]:
                 yield True, f"{whose(tally, head)}{_elsewhere(head.record.unseen_alarms, head.applied.target)}"
 
 
-def _elsewhere(alarms: float | None, target: str) -> str:
+def _elsewhere(alarms: UnseenAlarms | None, target: str) -> str:
     """Say what to expect of films that are not like those that a network has learnt from."""
     if alarms is None:
-        return "how often this model is wrong at a hospital that took no part in its training was not measured"
-    return (
-        f"at a hospital that took no part in its training, this model took up to {alarms:.0%} of the films without "
-        f"{target} for {target}; docs/adapt.md says how to fit it to your site"
-    )
+        return "this model's card has no figures of hospitals that took no part in its training"
+    of = f"{alarms.label} films {target}"
+    if alarms.hospitals == 1:
+        share = f"{alarms.highest:.0%} of the {alarms.films:,}"
+        found = f"at a hospital left out of its training, this model called {share} {of}"
+    else:
+        found = (
+            f"at {alarms.hospitals} hospitals left out of its training, one at a time, this model called "
+            f"{alarms.lowest:.0%} to {alarms.highest:.0%} of the {of} ({alarms.films:,} films)"
+        )
+    return f"{found}; docs/adapt.md says how to fit it to your site"
 
 
 def warnings_of(tally: Tally) -> list[str]:

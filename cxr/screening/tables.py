@@ -25,6 +25,7 @@ from cxr.core.files import (
     reason_of,
     refused,
     sha256_of,
+    start_of,
     whole_file,
     whole_folder,
 )
@@ -199,8 +200,15 @@ _FOREIGN = {
     **dict.fromkeys(("xls", "xlsm", "xlsb", "ods"), Format.XLSX),
     **dict.fromkeys(("json", "ndjson"), Format.JSONL),
     **dict.fromkeys(("tsv", "tab"), Format.CSV),
+    # Read back by their suffix, as pandas does, these would be taken for damaged; and a picture may be somebody's film.
+    **dict.fromkeys(("gz", "bz2", "xz", "zst", "zip", "7z", "tar", "tgz"), Format.CSV),
+    **dict.fromkeys(("html", "htm", "md", "pdf", "doc", "docx", "odt", "rtf"), Format.CSV),
+    **dict.fromkeys(("png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "dcm"), Format.CSV),
     "pq": Format.PARQUET,
 }
+_PLAIN = ("", "txt")  # suffixes that promise nothing else than CSV
+# What each form begins with; a workbook is a ZIP file.
+_STARTS = (b"path,status", b"path;status", b'{"path":', b"PAR1", b"PK\x03\x04")
 
 
 def format_of(path: Path) -> Format:
@@ -224,6 +232,10 @@ def chosen_format(output: str, wanted: Format | None) -> Format:
         raise UsageError(
             f"-o {output} and --format {wanted} contradict each other; name the table {path.stem}.{wanted}, or leave "
             "--format out"
+        )
+    if not wanted and suffix not in {*Format, *_PLAIN}:
+        raise UsageError(
+            f"-o {output}: .{suffix} names no form of a table; name it {path.stem}.csv, or say which with --format"
         )
     return wanted or format_of(path)
 
@@ -441,6 +453,7 @@ def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
         raise OutputError(
             f"cannot write {results}: {reason_of(error)} ({files.results.parent}); create that folder or choose another"
         ) from error
+    _check_results(files)
     _check_manifest(files)
     return files
 
@@ -448,6 +461,17 @@ def output_files(results: Path, *, partitioned: bool = False) -> OutputFiles:
 def locked(files: OutputFiles) -> AbstractContextManager[None]:
     """Keep other runs away from the same output. Raises OutputError where one is at work."""
     return alone(files.lock, f"another cxr-batch is writing {files.results}; wait for it or give another output")
+
+
+def _check_results(files: OutputFiles) -> None:
+    """Refuse to replace a file in the place of the table that no run wrote, as far as its start tells."""
+    if files.results.is_file() and not any(one.exists() for one in (files.journal, files.parts, files.manifest)):
+        start = start_of(files.results)
+        if start and not start.removeprefix(BOM_UTF8).startswith(_STARTS):
+            raise OutputError(
+                f"{files.results} exists and is no table of cxr-batch, and no file of yours is replaced; give another "
+                "output, or move that file away"
+            )
 
 
 def _check_manifest(files: OutputFiles) -> None:

@@ -1,8 +1,8 @@
 """A table's networks against labels. Probabilities and decisions are taken as they are: nothing is fitted here."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,13 +37,15 @@ from cxr.validation.measures import (
     Bools,
     Cases,
     Figure,
+    has_both,
     measure,
     measure_nothing,
     readings,
 )
 from cxr.validation.results import NetworkPredictions, ResultsTable
+from cxr.validation.spelling import folded
 
-REPORT_FORM = 3
+REPORT_FORM = 4
 ALL, UNSEEN = "all", "unseen"
 _REASONED = ("rejected", "error")
 
@@ -158,9 +160,9 @@ class Curves:
         n: Files.
         positive: Those of the target class.
         roc: Without points where one side is empty.
-        precision_recall: Without points where no file is positive.
+        precision_recall: Without points where one side is empty, as `reliability`.
         reliability: Of the probability of the target class.
-        decision: First for the share of the labels, then for those that were asked for.
+        decision: First for the share of the labels, then for others that were asked for; without points as above.
         points: What yes and no reach on the same files.
     """
 
@@ -186,6 +188,7 @@ class NetworkEvaluation:
         decides: Whether the table has decisions about the target.
         decisions_about: Class that the table's decisions are about; None where nothing tells.
         said_positive: Labels that were said to be positive, and so mean the target.
+        contradicting: Pictures that stand under several names with labels that contradict each other; left out.
         without_answer: Labelled files that it did not answer.
         in_training_set: Labelled files that it was trained on; None where the table does not tell.
         training_not_known: Labelled files of which the table does not tell, though it does of others.
@@ -201,6 +204,7 @@ class NetworkEvaluation:
     decides: bool
     decisions_about: str | None
     said_positive: tuple[str, ...]
+    contradicting: NamedFiles
     without_answer: NamedFiles
     in_training_set: NamedFiles | None
     training_not_known: NamedFiles
@@ -256,18 +260,20 @@ def evaluate_table(table: ResultsTable, labels: LabelTable, question: Question) 
 
 
 def _columns(labels: LabelTable, question: Question) -> tuple[GroupBy, ...]:
-    """Return what to group by; a column `source` counts where nothing is asked for."""
+    """Return what to group by, a column always in the same spelling; `source` counts where nothing is asked for."""
     known = (GroupBy("source"),) if "source" in labels.columns else ()
-    return question.by or known
+    spelt: dict[str, str] = {}
+    return tuple(replace(by, column=spelt.setdefault(folded(by.column), by.column)) for by in question.by) or known
 
 
 def _cells(table: ResultsTable, labels: LabelTable, matched: Matched, column: str) -> list[str]:
     """Return the cells of a column of the labels, or else of the table, for the rows that matched."""
-    spelt = {name.casefold(): name for name in labels.columns}
-    if column.casefold() in spelt:
-        return [label.columns[spelt[column.casefold()]] for label in matched.labels]
-    if column in table.columns:
-        return [table.columns[column][row] for row in matched.rows]
+    spelt, wanted = {folded(name): name for name in labels.columns}, folded(column)
+    if wanted in spelt:
+        return [label.columns[spelt[wanted]] for label in matched.labels]
+    written = {folded(name): cells for name, cells in table.columns.items()}
+    if wanted in written:
+        return [written[wanted][row] for row in matched.rows]
     known = (
         f"{labels.name} has the columns {', '.join(labels.columns)}" if labels.columns else "a folder has no columns"
     )
@@ -285,9 +291,17 @@ def _network(
     question: Question,
     members: Members,
 ) -> NetworkEvaluation:
-    meanings = meanings_for(labels, matched, network, question)
+    stated = meanings_for(labels, matched, network, question)
+    against = contradictions(table, matched, stated, target_of(network, question.target))
+    meanings = [LEAVE_OUT if picture else word for word, picture in zip(stated, against, strict=True)]
+    pictures = list(dict.fromkeys(filter(None, against)))
     every = cases_of(table, matched, network, meanings, question)
     measured = np.array([word != LEAVE_OUT for word in meanings])
+    if pictures and not measured.any():
+        raise DataError(
+            f"{labels.name} has labels that contradict each other for every picture of {table.name} that is to be "
+            f"measured: it stands there under several names, such as {pictures[0]}; correct the labels"
+        )
     if not (every.answered & measured).any():
         raise DataError(f"{table.name} has no answer of {network.name} for any labelled file; nothing can be measured")
     told = any(network.trained[row] for row in matched.rows)
@@ -304,6 +318,7 @@ def _network(
         decides=every.decides,
         decisions_about=target_of(network, None),
         said_positive=positive_labels(matched, question),
+        contradicting=named(pictures),
         without_answer=named(paths[measured & ~every.answered].tolist()),
         in_training_set=named(paths[measured & every.trained].tolist()) if told else None,
         training_not_known=named(paths[not_known].tolist() if told else []),
@@ -330,6 +345,31 @@ def meanings_for(
             f"negative labels are about; name it with --target, one of {', '.join(network.classes)}"
         )
     return tuple(word or "" for word in found)
+
+
+def contradictions(
+    table: ResultsTable, matched: Matched, meanings: Sequence[str], target: str | None
+) -> tuple[str, ...]:
+    """Find pictures that stand under several names with labels that contradict each other.
+
+    Two classes do, and the target and anything else. Files that are left out contradict nothing.
+
+    Returns:
+        For each matched row, such as `a.png as covid and b.png as normal`; empty where nothing contradicts.
+    """
+    known = (table.digests[row].casefold() for row in matched.rows)
+    digests = [digest if word != LEAVE_OUT else "" for digest, word in zip(known, meanings, strict=True)]
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)  # by digest, then by meaning
+    files = zip(matched.names, digests, meanings, matched.labels, strict=True)
+    for name, digest, word, label in sorted(files, key=lambda one: one[0]):
+        found[digest].setdefault(word, f"{name} as {label.label}")
+    against = {digest for digest, said in found.items() if digest and _contradict(set(said), target)}
+    return tuple(" and ".join(found[digest].values()) if digest in against else "" for digest in digests)
+
+
+def _contradict(meanings: set[str], target: str | None) -> bool:
+    """Tell whether one picture cannot have them all; what is negative may be of any class but the target."""
+    return len(meanings if target in meanings else meanings - {NEGATIVE}) > 1
 
 
 def positive_labels(matched: Matched, question: Question) -> tuple[str, ...]:
@@ -374,10 +414,11 @@ def cases_of(
 
 def _sets(cases: Cases, measured: Bools, told: bool, members: Members, question: Question) -> Iterator[FigureSet]:
     yield from _both(cases, measured, told, "", "", question)
-    for by, found in members.items():
-        for group, rows in found.items():
-            if (measured & rows).any():
-                yield from _both(cases, measured & rows, told, by.column, group, question)
+    # By one column in two ways, such as age=18 and age=18,65, a group may come twice, with the same files.
+    once = {(by.column, group): rows for by, found in members.items() for group, rows in found.items()}
+    for (column, group), rows in once.items():
+        if (measured & rows).any():
+            yield from _both(cases, measured & rows, told, column, group, question)
 
 
 def _both(cases: Cases, rows: Bools, told: bool, by: str, group: str, question: Question) -> Iterator[FigureSet]:
@@ -442,14 +483,19 @@ def _curves(cases: Cases, prevalences: Sequence[float]) -> Curves | None:
         return None
     answers = cases.against_rest()
     positive, share = answers.truth == 1, answers.probabilities[:, 1]
-    own = float(positive.mean())
+    own, both = float(positive.mean()), has_both(positive)
+    others = (one for one in prevalences if one != round(own, 6))
+    no_curve = PrecisionRecallCurve(cases.target, (), ())
     return Curves(
         n=len(answers),
         positive=int(positive.sum()),
         roc=roc_curves(answers)[1],
-        precision_recall=precision_recall_curves(answers)[1],
-        reliability=reliability(share, positive),
-        decision=tuple(_decision_curve(answers, prevalence, prevalence == own) for prevalence in (own, *prevalences)),
+        precision_recall=precision_recall_curves(answers)[1] if both else no_curve,
+        reliability=reliability(share, positive) if both else (),
+        decision=(
+            _decision_curve(answers, own, as_labelled=True),
+            *(_decision_curve(answers, one, as_labelled=False) for one in others),
+        ),
         points=tuple(_points(cases, cases.target)),
     )
 
@@ -458,16 +504,14 @@ def _points(cases: Cases, target: str) -> Iterator[AnswerPoint]:
     for reading, considered, called in readings(cases, target):
         if reading in (PROBABLE, REFERRED):
             positive, yes = cases.positive[considered], called[considered]
-            yield AnswerPoint(
-                reading,
-                *(rounded(ratio(rows.sum(), len(rows))) for rows in (yes[positive], ~yes[~positive], positive[yes])),
-            )
+            rates = [yes[positive], ~yes[~positive], positive[yes] if has_both(cases.positive) else positive[:0]]
+            yield AnswerPoint(reading, *(rounded(ratio(rows.sum(), len(rows))) for rows in rates))
 
 
-def _decision_curve(answers: Predictions, prevalence: float, as_labelled: bool) -> DecisionCurve:
+def _decision_curve(answers: Predictions, prevalence: float, *, as_labelled: bool) -> DecisionCurve:
     positive, share = answers.truth == 1, answers.probabilities[:, 1]
     points = []
-    for threshold in THRESHOLDS if positive.any() and not positive.all() else ():
+    for threshold in THRESHOLDS if has_both(positive) else ():
         odds, called = threshold / (1 - threshold), share >= threshold
         found, alarms = called[positive].mean(), called[~positive].mean()
         network = prevalence * found - (1 - prevalence) * alarms * odds

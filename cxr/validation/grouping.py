@@ -7,6 +7,7 @@ import numpy as np
 
 from cxr.core.errors import DataError, UsageError
 from cxr.core.tabular_files import bare
+from cxr.validation.spelling import composed, folded
 
 NOT_STATED = "not stated"
 MOST = 30  # groups of one column
@@ -25,7 +26,7 @@ class GroupBy:
     edges: tuple[float, ...] = ()
 
     def named(self, cells: Sequence[str], where: str) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
-        """Return the groups in order, each with the cells that belong to it, bool (n,).
+        """Return the groups in order, each with the cells that belong to it, bool (n,); letter case does not count.
 
         Args:
             cells: Of the column.
@@ -34,7 +35,8 @@ class GroupBy:
         Raises:
             DataError: There are too many values, or a cell is no number where edges are given.
         """
-        keys = [self._key(bare(cell), where) for cell in cells]
+        spelt: dict[str, str] = {}  # as the first cell of a group has it
+        keys = [self._key(spelt.setdefault(folded(bare(cell)), composed(bare(cell))), where) for cell in cells]
         found = sorted(set(keys))
         if len(found) > MOST:
             raise DataError(
@@ -45,7 +47,7 @@ class GroupBy:
 
     def _key(self, cell: str, where: str) -> tuple[int, str]:
         """Return the place of a cell's group among the others, and its name."""
-        if cell in ("", NOT_STATED):
+        if folded(cell) in ("", NOT_STATED):
             return len(self.edges) + 1, NOT_STATED
         if not self.edges:
             return 0, cell
@@ -88,12 +90,12 @@ def _number(text: str) -> float:
 
 
 def parse_prevalences(text: str) -> tuple[float, ...]:
-    """Read `0.02,0.1` or `2%,10%`.
+    """Read `0.02,0.1` or `2%,10%`; `2%,0.02` is one share.
 
     Raises:
-        UsageError: One is no share between 0 and 1.
+        UsageError: There is none, or one is no share between 0 and 1.
     """
-    return tuple(_prevalence(part.strip(), text) for part in text.split(","))
+    return tuple(dict.fromkeys(_prevalence(part.strip(), text) for part in text.split(",")))
 
 
 def _prevalence(part: str, text: str) -> float:

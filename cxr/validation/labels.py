@@ -1,5 +1,7 @@
 """What is known of external images: files with labels and other columns, and what the labels mean to a network."""
 
+import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
 from cxr.core.files import real
-from cxr.core.tabular_files import PATH_NAMES, Table, bare, read_table
-from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, known_column, label_of, read_release
+from cxr.core.tabular_files import PATH_NAMES, Table, bare, read_table, unreadable
+from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column, label_of
+from cxr.validation.spelling import composed, folded
 
 GROUP_NAMES = (*PATIENT_NAMES, "group")
 
@@ -36,7 +39,8 @@ class Label:
 
     def says_the_same_as(self, other: "Label") -> bool:
         """Tell whether two rows about one file agree, in every column."""
-        return _key(self.label) == _key(other.label) and (self.group, self.beside) == (other.group, other.beside)
+        own, others = ([*map(composed, (one.group, *one.beside))] for one in (self, other))
+        return _key(self.label) == _key(other.label) and own == others
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,30 @@ def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None 
 
 
 def _folder(root: Path) -> Iterator[tuple[tuple[str, ...], Label]]:
-    images = read_release(root).images
-    if not any(images.values()):
+    """Give the images below the folders of `root`, whose names are labels as they are written."""
+    images = [image.relative_to(root) for image in sorted(_images(root))]
+    if not images:
         raise DataError(f"{root} has no images in class folders; expected a folder for each class, such as covid/")
-    for label, files in images.items():
-        for relative in files:
-            places = (relative, root / relative, (root / relative).absolute(), real(root / relative))
-            yield tuple(dict.fromkeys(place.as_posix() for place in places)), Label(label)
+    for relative in images:
+        places = (relative, root / relative, (root / relative).absolute(), real(root / relative))
+        yield tuple(dict.fromkeys(place.as_posix() for place in places)), Label(bare(composed(relative.parts[0])))
+
+
+def _images(root: Path) -> Iterator[Path]:
+    """Give the images below the folders of `root`; masks, and hidden files and folders, are left aside."""
+    for label in (path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for place, folders, names in os.walk(label, onerror=_refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            files = (Path(place, name) for name in names if not name.startswith("."))
+            yield from (file for file in files if _is_labelled(file.relative_to(root)) and file.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise unreadable(str(error.filename), error) from error
+
+
+def _is_labelled(relative: Path) -> bool:
+    return is_image(relative) and not is_mask(relative)
 
 
 def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTable:
@@ -115,7 +136,7 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
     for number, cells in table.rows:
         row = {column: bare(cell) for column, cell in zip(table.header, cells, strict=True) if column}
         raw = cells[table.header.index(used.path or "")]  # blanks around a name may be a part of it
-        name, label = row[used.path or ""], row[used.label or ""]
+        name, label = row[used.path or ""], composed(row[used.label or ""])
         if not name:
             raise DataError(f"{path}, row {number}, names no file; fill in its cell '{used.path}', or remove the row")
         places = tuple(dict.fromkeys((name, raw, plain(name), _slashed(name))))
@@ -188,7 +209,7 @@ def _chosen(name: str, table: Table, wanted: Columns, sheet: str | None) -> Colu
 def _column(header: Sequence[str], wanted: str | None, known: Sequence[str]) -> str | None:
     """Return the column as the table spells it: `wanted`, or the first of the `known` ones."""
     if wanted is not None:
-        return next((column for column in header if column.casefold() == bare(wanted).casefold()), None)
+        return next((column for column in header if folded(column) == folded(bare(wanted))), None)
     return known_column(header, known)
 
 
@@ -233,8 +254,19 @@ def _mapping_rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _key(label: str) -> str:
-    """Return what is compared of a label: `PCR+` and `PCR-` differ, `pcr  +` and `PCR +` do not."""
-    return " ".join(label.split()).casefold()
+    """Return what is compared of a label: names of folders have `_` for a blank, and signs say much."""
+    return folded(label.replace("_", " "))
+
+
+def _class_named(label: str) -> str:
+    """Return the class that a label names in its own spelling; empty where that would drop a sign: `covid-`, `?covid`.
+
+    Letters of other alphabets count as signs: a class has none, and they may be a word for 'no'.
+    """
+    plain = unicodedata.normalize("NFKC", label).strip().strip("_ ")
+    foreign = any(sign.isalpha() and not unicodedata.name(sign, "").startswith("LATIN") for sign in plain)
+    whole = plain[:1].isalnum() and plain[-1:].isalnum() and not foreign
+    return label_of(plain) if whole else ""
 
 
 def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | None) -> str | None:
@@ -246,7 +278,7 @@ def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | N
         classes: Of the network.
         target: The one that is looked for.
     """
-    word = means.get(_key(label), label_of(label))
+    word = means.get(_key(label), _class_named(label))
     if word in classes:
         return word
     if word == POSITIVE and _key(label) in means:

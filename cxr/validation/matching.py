@@ -14,6 +14,7 @@ from cxr.core.errors import DataError
 from cxr.dataset.release import is_image
 from cxr.validation.labels import Label, LabelTable
 from cxr.validation.results import ResultsTable
+from cxr.validation.spelling import composed
 
 SHOWN = 20  # names of each kind in a report
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
@@ -195,7 +196,7 @@ def groups(labels: Sequence[Label], digests: Sequence[str]) -> NDArray[np.int64]
     """Return int64 (n,), equal for images of one stated group, or else of the same bytes."""
     known: dict[tuple[str, str], int] = {}
     keys = (
-        ("group", label.group) if label.group else ("bytes", digest) if digest else ("row", str(row))
+        ("group", composed(label.group)) if label.group else ("bytes", digest) if digest else ("row", str(row))
         for row, (label, digest) in enumerate(zip(labels, digests, strict=True))
     )
     return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)

@@ -178,9 +178,21 @@ def _against_rest(cases: Cases, target: str, prevalences: Sequence[float], seed:
     for reading, considered, called in readings(cases, target):
         yield from _rates(reading, target, cases.positive[considered], called[considered])
     main, considered, called = readings(cases, target)[1 if cases.decides else 0]
-    yield from _predictive(main, target, cases.positive[considered], called[considered], prevalences)
+    found = _predictive(main, target, cases.positive[considered], called[considered], prevalences)
+    yield from found if has_both(cases.positive) else map(_undefined, found)
     if cases.answered.any():
-        yield from _of_probability(cases.against_rest(), target, seed)
+        answers = cases.against_rest()
+        of_probability = _of_probability(answers, target, seed)
+        yield from of_probability if has_both(answers.truth == 1) else map(_undefined, of_probability)
+
+
+def has_both(positive: Bools) -> bool:
+    """Tell whether there are positive and negative files: what depends on their shares means nothing without."""
+    return bool(positive.any() and not positive.all())
+
+
+def _undefined(figure: Figure) -> Figure:
+    return replace(figure, value=UNDEFINED)
 
 
 def _settled(cases: Cases) -> Bools:
@@ -285,8 +297,7 @@ def _of_probability(answers: Predictions, target: str, seed: int) -> Iterator[Fi
 
     draws = resample(drawn, answers.truth, answers.group, seed)
     for metric in ("average_precision", "brier"):
-        value = percentile(*draws[metric]) if positive.any() else UNDEFINED
-        yield Figure(metric, target, None, value, n, BOOTSTRAP)
+        yield Figure(metric, target, None, percentile(*draws[metric]), n, BOOTSTRAP)
     yield from _of_calibration(answers, target, seed)
     for at in THRESHOLDS:
         everyone = _benefit(positive, np.ones(n, bool), at, np.ones((1, n)))
@@ -396,7 +407,8 @@ def _of_classes(cases: Cases, answers: Predictions, seed: int) -> Iterator[Figur
                 metric, _called(answers, one.name, metric)
             )
             method = DELONG if metric == "auc" else WILSON
-            yield Figure(f"{metric}_among_classes", one.name, None, getattr(one, metric), denominator, method)
+            value = UNDEFINED if metric in ("ppv", "npv") and not one.n else getattr(one, metric)
+            yield Figure(f"{metric}_among_classes", one.name, None, value, denominator, method)
 
 
 def _above_most_frequent(answers: Predictions, most: int, seed: int) -> Interval:

@@ -1,6 +1,6 @@
 """Networks of two tables against each other, on the labelled files that all of them answered."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from cxr.validation.external import (
     UNSEEN,
     Question,
     cases_of,
+    contradictions,
     meanings_for,
     positive_labels,
     target_of,
@@ -34,7 +35,7 @@ class ComparedFiles:
         files: ALL, or UNSEEN: those of which it is known that none of the networks was trained on them.
         n: Files.
         n_of_classes: Those of them whose label is one of the networks' classes.
-        of_classes: Every pair on these; empty where they show fewer than two classes.
+        of_classes: Every pair on these; empty where there are none, or they are of one class and not all files.
         against_rest: Every pair on all of them, the target class against the rest; empty without a target. The AUC gap
             has DeLong's interval, by file, as its p value is DeLong's; all other intervals are of the bootstrap.
     """
@@ -61,6 +62,7 @@ class TableComparison:
         training_known: Whether all tables tell that.
         decisions_about: Class that the tables' decisions are about; None where nothing tells.
         said_positive: Labels that were said to be positive, and so mean the target.
+        contradicting: Pictures that stand under several names with labels that contradict each other; left out.
         sets: All files, and where any was trained on, those that none was trained on.
     """
 
@@ -74,22 +76,34 @@ class TableComparison:
     training_known: bool
     decisions_about: str | None
     said_positive: tuple[str, ...]
+    contradicting: NamedFiles
     sets: tuple[ComparedFiles, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A network of a table; `names` are those of its `cases`, without files that are left out."""
+    """A network of a table; `names` are those of its `cases`, without files that are left out.
+
+    Of `pictures`, by the name of each of their files, the labels contradict each other, as the table tells.
+    """
 
     name: str
     table: ResultsTable
     network: NetworkPredictions
     names: tuple[str, ...]
     cases: Cases
+    pictures: Mapping[str, str]
 
     @property
     def answered(self) -> set[str]:
         return {name for name, answered in zip(self.names, self.cases.answered, strict=True) if answered}
+
+    def without(self, names: Container[str]) -> "_Member":
+        """Return the same without the cases of `names`."""
+        kept = np.array([name not in names for name in self.names], bool)
+        return replace(
+            self, names=tuple(name for name in self.names if name not in names), cases=self.cases.chosen(kept)
+        )
 
     def of(self, names: Sequence[str]) -> Cases:
         """Return the cases of `names`, in that order."""
@@ -112,6 +126,8 @@ def compare_tables(
         for network in table.networks
     ]
     _require_alike(members)
+    pictures = {name: picture for one in members for name, picture in one.pictures.items()}
+    members = [one.without(pictures) for one in members]
     common = sorted(set.intersection(*(one.answered for one in members)))
     if not common:
         raise DataError(f"{first.name} and {second.name} have no labelled file that all their networks answered")
@@ -130,6 +146,7 @@ def compare_tables(
         training_known=all(any(one.network.trained) for one in members),
         decisions_about=next(filter(None, (target_of(one.network, None) for one in members)), None),
         said_positive=positive_labels(matches[0], question),
+        contradicting=named(list(dict.fromkeys(pictures.values()))),
         sets=tuple(_compared(files, members, common, rows, question.seed) for files, rows in sets),
     )
 
@@ -143,10 +160,12 @@ def _member(
     question: Question,
 ) -> _Member:
     meanings = meanings_for(labels, matched, network, question)
+    against = contradictions(table, matched, meanings, target_of(network, question.target))
     kept = np.array([word != LEAVE_OUT for word in meanings])
     names = tuple(name for name, keep in zip(matched.names, kept, strict=True) if keep)
     cases = cases_of(table, matched, network, meanings, question).chosen(kept)
-    return _Member(f"{letter}: {network.name}", table, network, names, cases)
+    pictures = {name: picture for name, picture in zip(matched.names, against, strict=True) if picture}
+    return _Member(f"{letter}: {network.name}", table, network, names, cases, pictures)
 
 
 def _require_alike(members: Sequence[_Member]) -> None:
@@ -170,7 +189,8 @@ def _compared(files: str, members: Sequence[_Member], common: list[str], rows: B
     cases = [one.of(names) for one in members]
     known = np.array(names)[cases[0].truth != OTHER].tolist()
     of_classes: list[Comparison] = []
-    if len(np.unique(cases[0].truth[cases[0].truth != OTHER])) > 1:
+    alone = len(known) == len(names)  # else one class is measured only where it stands against the others
+    if known and (alone or len(np.unique(cases[0].truth[cases[0].truth != OTHER])) > 1):
         of_classes = _pairs(members, known, [one.of_classes() for one in cases], seed)
     rest = [one.against_rest() for one in cases] if cases[0].target else []
     against_rest = _with_delong(_pairs(members, names, rest, seed), rest) if rest else []

@@ -73,7 +73,7 @@ def _save(drawing: "Drawing", path: Path) -> Path:
 
 def _drawings(network: NetworkEvaluation) -> Iterator[tuple[str, "Drawing"]]:
     curves, target = network.curves, network.target
-    if curves and target:
+    if curves and target and 0 < curves.positive < curves.n:  # of one side alone the curves say nothing
         drawn: tuple[tuple[str, Callable[[Axes, NetworkEvaluation, Curves, str], None]], ...] = (
             ("roc", _roc),
             ("precision-recall", _precision_recall),
@@ -81,8 +81,6 @@ def _drawings(network: NetworkEvaluation) -> Iterator[tuple[str, "Drawing"]]:
             ("decision-curve", _decision_curve),
         )
         for name, draw in drawn:
-            if name == "roc" and not curves.roc.fpr:
-                continue
             drawing, axes = _axes(SIDE, SIDE + LEGEND)
             draw(axes, network, curves, target)
             rest = curves.n - curves.positive

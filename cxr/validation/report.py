@@ -140,7 +140,8 @@ def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
     yield from _groups(network)
     if network.target and network.curves:
         yield _calibration(network, network.target, sets)
-        yield _reliability(network, network.target, network.curves.reliability)
+        if network.curves.reliability:
+            yield _reliability(network, network.target, network.curves.reliability)
         yield _decision_curve(network, network.target, sets)
     if _has(sets[0], "accuracy"):
         yield _of_classes(network, sets)
@@ -181,6 +182,7 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
     sentences = (
         *_training(network),
         *unanswered,
+        *_contradicting(network.contradicting),
         *_other_decisions(network),
         *_called_positive(network.said_positive, network.target, network.decisions_about),
         *((told,) if network.target is None else ()),
@@ -191,6 +193,13 @@ def _outcomes(network: NetworkEvaluation) -> ReportBlock:
 def _outcome_row(network: NetworkEvaluation, label: LabelOutcome, words: Sequence[str]) -> tuple[str, ...]:
     means = f"{network.target} (positive)" if label.means == network.target else label.means
     return (label.label, means, f"{label.files:,}", *(f"{label.outcomes.get(word, 0):,}" for word in words))
+
+
+def _contradicting(pictures: NamedFiles) -> tuple[str, ...]:
+    return _named(
+        pictures,
+        "Pictures that stand under several names with labels that contradict each other, left out; correct the labels",
+    )
 
 
 def _other_decisions(network: NetworkEvaluation) -> Iterator[str]:
@@ -289,7 +298,7 @@ def _figure_table(
 def _counted(figure: Figure) -> str:
     """Return `93.8 % [89.8, 96.3], 211/225`."""
     if figure.value.value is None:
-        return f"{NOT_DEFINED}, 0/0"
+        return NOT_DEFINED if figure.n else f"{NOT_DEFINED}, 0/0"
     return f"{PERCENT.interval(figure.value)}, {round(figure.value.value * figure.n):,}/{figure.n:,}"
 
 
@@ -331,12 +340,18 @@ def _against_rest(network: NetworkEvaluation, target: str, sets: Sequence[Figure
         ),
     ]
     header, table = _figure_table(rows, sets)
-    sentences = (*_sides(network, target), *_explained(sets[0]), *_boundless(sets, "auc"))
+    sentences = (
+        *_sides(network, target),
+        *_shares(target, sets),
+        *_one_sided(target, sets),
+        *_explained(sets[0]),
+        *_boundless(sets, "auc"),
+    )
     return ReportBlock(_title(network, f"{target} against the rest"), sentences, header, table)
 
 
 def _sides(network: NetworkEvaluation, target: str) -> Iterator[str]:
-    """Give which files are positive and which negative, and what that means to predictive values."""
+    """Give which files are positive and which negative."""
     found = [label for label in network.labels if label.files and label.means != LEAVE_OUT]
     sides = [[label for label in found if (label.means == target) is yes] for yes in (True, False)]
     positive, rest = (sum(label.files for label in labels) for labels in sides)
@@ -344,11 +359,40 @@ def _sides(network: NetworkEvaluation, target: str) -> Iterator[str]:
         f" ({', '.join(f'{label.label} {label.files:,}' for label in labels)})" * bool(labels) for labels in sides
     )
     yield f"Positive: {positive:,} files{yes}. Negative: {rest:,} files{no}."
-    if positive and rest:
-        yield (
-            f"PPV and NPV hold only where {100 * positive / (positive + rest):.1f} % of the files are {target}, as "
-            "here; --prevalence gives them for other shares."
-        )
+
+
+def _shares(target: str, sets: Sequence[FigureSet]) -> Iterator[str]:
+    """Say for which share of the target the predictive values hold, in the first column that has any."""
+    for one in sets:
+        positive, rest = (_number(one, "files_of", name) for name in (target, REST))
+        if positive and rest:
+            where = "here" if one is sets[0] else f"in the column '{NAMES[one.files]}'"
+            yield (
+                f"PPV and NPV hold only where {100 * positive / (positive + rest):.1f} % of the files are {target}, as "
+                f"{where}; --prevalence gives them for other shares."
+            )
+            return
+
+
+def _one_sided(target: str, sets: Sequence[FigureSet]) -> Iterator[str]:
+    """Say why figures are not defined where all files, or all that have an answer, are of one side."""
+    for one in sets:
+        column = f" in the column '{NAMES[one.files]}'" * (len(sets) > 1)
+        sides = [_number(one, "files_of", name) for name in (target, REST)]
+        answered = [
+            by_key(one.figures)[(f"{rate}_{PROBABLE}", target, None)].n for rate in ("sensitivity", "specificity")
+        ]
+        whose, found = ("", sides) if 0 in sides else (" with an answer", answered)
+        if 0 in found and any(found):
+            which = f"All files{whose}{column} are {target}" if found[0] else f"No file{whose}{column} is {target}"
+            yield (
+                f"{which}: AUC, average precision, {'' if whose else 'PPV, NPV, '}calibration and net benefit need "
+                "files of both kinds, and are not given."
+            )
+
+
+def _number(one: FigureSet, metric: str, name: str) -> int:
+    return round(by_key(one.figures)[(metric, name, None)].value.value or 0)
 
 
 def _explained(one: FigureSet) -> Iterator[str]:
@@ -504,6 +548,7 @@ def _decision_curve(network: NetworkEvaluation, target: str, sets: Sequence[Figu
             f"Better than acting on all and on none, with its whole interval, {where}at: "
             f"{_worth(figures, target, thresholds)}."
             for where, figures in zip(columns, found, strict=True)
+            if figures[("net_benefit", target, thresholds[0])].value.value is not None
         ),
     )
     return ReportBlock(_title(network, f"decision curve of {target}"), sentences, tuple(header), tuple(rows))
@@ -599,6 +644,7 @@ def _comparison(report: TableComparison) -> Iterator[ReportBlock]:
     sets = sorted(report.sets, key=lambda one: one.files != UNSEEN)
     sentences = [
         *_named(report.answered_by_some_only, "Labelled files not answered by all, left out"),
+        *_contradicting(report.contradicting),
         *_compared_training(report),
         *_methods(report),
     ]
@@ -606,11 +652,25 @@ def _comparison(report: TableComparison) -> Iterator[ReportBlock]:
         sentences.append(
             "Files whose label is no class of the networks count only where the target class stands against the rest."
         )
+    sentences += _not_compared(report.target, sets)
     header = ("files", *(NAMES[one.files] for one in sets))
     rows = (("common", *(f"{one.n:,}" for one in sets)), ("of the classes", *(f"{one.n_of_classes:,}" for one in sets)))
     yield ReportBlock(f"a: {first}, b: {second}, against {report.labels}", tuple(sentences), header, rows)
     for number in range(max(len(one.of_classes) or len(one.against_rest) for one in sets)):
         yield _pair(number, report.target, sets)
+
+
+def _not_compared(target: str | None, sets: Sequence[ComparedFiles]) -> Iterator[str]:
+    """Say why figures of a comparison are not defined, where some are not."""
+    if not all(one.of_classes for one in sets):
+        yield (
+            "Accuracy, macro AUC and log loss are not given where the files of the networks' classes are of one class "
+            f"or none: see {target} against the rest."
+        )
+    if any(pair.auc_gap.value is None for one in sets for pair in one.of_classes):
+        yield "The macro AUC needs files of every class of the networks, and is not given without."
+    if any(pair.auc_gap.value is None for one in sets for pair in one.against_rest):
+        yield f"The AUC of {target} against the rest needs files of both kinds, and is not given without."
 
 
 def _methods(report: TableComparison) -> Iterator[str]:

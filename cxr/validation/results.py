@@ -1,12 +1,13 @@
 """A table of `cxr-batch` as answers of networks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cxr.core.errors import DataError
 from cxr.evaluation.stats.intervals import Labels, Probabilities
+from cxr.inference.decisions import decision_words
 
 NO_ANSWER = -1
 _HALF_DIGIT = 5e-7  # of six decimals
@@ -70,7 +71,8 @@ def parse_results(name: str, table: Iterable[Mapping[str, str]], plain: Callable
         plain: Turns a cell `path` into the path that it stands for.
 
     Raises:
-        DataError: There are no rows, no answers' columns, a path twice, or an answer contradicts itself.
+        DataError: There are no rows, no answers' columns, a path twice, an answer contradicts itself, or a decision is
+            a word that cxr-batch does not write.
     """
     rows = list(table)
     columns = list(rows[0]) if rows else []
@@ -99,6 +101,11 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
     classes = tuple(column.removeprefix(start) for column in columns if column.startswith(start))
     numbers = {label: number for number, label in enumerate(classes)}
     cells = {end: tuple(row.get(f"{prefix}{end}", "") for row in rows) for end in _ENDS}
+    paths = [row["path"] for row in rows]
+    _check_decisions(f"{prefix}decision", classes, dict(zip(paths, cells["decision"], strict=True)), name)
+    _check_words(
+        f"{prefix}in_training_set", ("yes", "no"), dict(zip(paths, cells["in_training_set"], strict=True)), name
+    )
     predicted = np.full(len(rows), NO_ANSWER)
     probabilities = np.zeros((len(rows), len(classes)))
     for index, (row, word) in enumerate(zip(rows, cells["prediction"], strict=True)):
@@ -127,6 +134,30 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
         refer_reasons=cells["refer_reason"],
         trained=cells["in_training_set"],
     )
+
+
+def _check_decisions(column: str, classes: Sequence[str], words: Mapping[str, str], name: str) -> None:
+    """Refuse decisions, by path, that are no words of one class: without them no figure of decisions is right."""
+    known = [decision_words(label) for label in classes]
+    _check_words(column, tuple(dict.fromkeys(word for one in zip(*known, strict=True) for word in one)), words, name)
+    suspected: dict[str, str] = {}  # with the first path
+    for path, word in words.items():
+        if word in {one[0] for one in known}:
+            suspected.setdefault(word, path)
+    if len(suspected) > 1:
+        named = " and ".join(f"{word} ({path})" for word, path in sorted(suspected.items()))
+        raise DataError(
+            f"{name} has a column {column} with {named}; expected decisions about one class, as cxr-batch wrote them"
+        )
+
+
+def _check_words(column: str, known: Sequence[str], words: Mapping[str, str], name: str) -> None:
+    for path, word in words.items():
+        if word and word not in known:
+            raise DataError(
+                f"{name}, {path}: {column} is {word!r}; expected {', '.join(known)} or an empty cell, as cxr-batch "
+                "wrote it"
+            )
 
 
 def _number(cell: str) -> float:

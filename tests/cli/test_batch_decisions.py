@@ -94,22 +94,32 @@ class TestSummary:
         assert "warning: unlike validation in the brightness: " in stderr
         assert "warning: so the figures of the model card, and the decisions, may not hold for these files" in stderr
         assert "size is far" not in stderr
-        assert "at a hospital that took no part in its training was not measured" in stderr
+        assert "this model's card has no figures of hospitals that took no part in its training" in stderr
 
     def test_what_to_expect_elsewhere_is_said_where_the_batch_is_unlike(
         self, tmp_path: Path, deciding: FakeModel
     ) -> None:
         rows = [
-            {"label": "normal", "called": {"value": 0.124}},
-            {"label": "normal", "called": {"value": 0.326}},
-            {"label": "covid", "called": {"value": 0.93}},
+            {"label": "normal", "n": 314, "called": {"value": 0.124}},
+            {"label": "normal", "n": 39, "called": {"value": 0.326}},
+            {"label": "viral", "n": 21, "called": {"value": 0.762}},  # a few films of another class say little
+            {"label": "covid", "n": 900, "called": {"value": 0.93}},
         ]
         deciding.description["evaluation"] = {"card": {"unseen": {"target": "covid", "rows": rows}}}
         for number in range(36):
             save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
         stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
-        assert "this model took up to 33% of the films without covid for covid" in stderr
-        assert read_json(tmp_path / "r.manifest.json")["models"][0]["unseen_alarms"] == 0.326
+        assert (
+            "at 2 hospitals left out of its training, one at a time, this model called 12% to 33% of the normal "
+            in stderr
+        )
+        assert read_json(tmp_path / "r.manifest.json")["models"][0]["unseen"] == {
+            "label": "normal",
+            "films": 353,
+            "hospitals": 2,
+            "lowest": 0.124,
+            "highest": 0.326,
+        }
 
     def test_training_pictures_are_warned_of(
         self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from cxr.cli.data import app
 from cxr.ingest.importer import only_import
 from tests.dataset.releases import PARAMS, digest, make_project, png, release_files, write_tree, write_zip
+from tests.imports import ROOT
 
 runner = CliRunner()
 
@@ -214,7 +215,17 @@ def test_several_networks_are_asked_for_at_once_and_a_wrong_one_before_any_is_fe
     assert result.stdout.count(": fetched") == 2
 
 
-TRAINED = PARAMS + "train_cnn1: {side: 32}\ntrain_vgg16:\n  weights: random  # for now\n  side: 48\n"
+RECIPE = "epochs: 3, patience: 2, learning_rate: 0.001, augment: {}"
+TRAINED = f"""{PARAMS}train_cnn1: {{side: 32, {RECIPE}}}
+train_vgg16:
+  weights: random  # for now
+  side: 32
+  epochs: 3
+  patience: 2
+  learning_rate: 0.001
+  augment: {{}}
+  dropout:         # none said
+"""
 
 
 def test_after_an_import_the_way_to_imagenet_is_said_where_networks_start_at_random(
@@ -222,7 +233,7 @@ def test_after_an_import_the_way_to_imagenet_is_said_where_networks_start_at_ran
 ) -> None:
     source = write_tree(tmp_path / "source", release_files())
     (project / "params.yaml").write_text(TRAINED)
-    (project / "params.imagenet.yaml").write_text("train_vgg16: {weights: imagenet, side: 112}\n")
+    (project / "params.imagenet.yaml").write_text("train_vgg16: {weights: imagenet, dropout: 0.1}\n")
     said = run("import", source, "--root", project, "--no-dvc").stdout
     assert "vgg16 would start from random weights" in said
     assert said.endswith("\n  cxr-data weights vgg16\n  cxr-data preset params.imagenet.yaml\n")
@@ -232,12 +243,17 @@ def test_after_an_import_the_way_to_imagenet_is_said_where_networks_start_at_ran
 
 def test_a_preset_changes_the_values_that_it_names_and_no_other_byte(tmp_path: Path, project: Path) -> None:
     (project / "params.yaml").write_text(TRAINED)
-    (tmp_path / "p.yaml").write_text("seed: 7\nimage: {side: 112}\ntrain_vgg16: {weights: imagenet, side: 112}\n")
+    (tmp_path / "p.yaml").write_text(
+        "seed: 7\nimage: {side: 224}\ntrain_vgg16: {weights: imagenet, side: 224, dropout: 0.1}\n"
+    )
     result = run("preset", tmp_path / "p.yaml", "--root", project)
     assert result.exit_code == 0, result.output
     assert "p.yaml: image, train_vgg16" in " ".join(result.stdout.split())
-    expected = TRAINED.replace("side: 32\nruntime", "side: 112\nruntime").replace("random  #", "imagenet #")
-    assert (project / "params.yaml").read_text() == expected.replace("side: 48", "side: 112")
+    expected = TRAINED.replace("side: 32\n", "side: 224\n").replace("random  #", "imagenet #")
+    assert (project / "params.yaml").read_text() == expected.replace("dropout:         #", "dropout: 0.1     #")
+    again = run("preset", tmp_path / "p.yaml", "--root", project)
+    assert again.exit_code == 0
+    assert again.stdout.endswith("p.yaml already\n")
 
 
 def test_a_preset_that_does_not_fit_changes_nothing(tmp_path: Path, project: Path) -> None:
@@ -247,6 +263,57 @@ def test_a_preset_that_does_not_fit_changes_nothing(tmp_path: Path, project: Pat
     assert result.exit_code == 1
     assert "has no value train_vgg16.depth; add it there" in " ".join(result.stderr.split())
     assert (project / "params.yaml").read_text() == TRAINED
+
+
+@pytest.mark.parametrize(
+    ("preset", "sentence"),
+    [
+        ("train_cnn1: {epochs: many}", "params.yaml: train_cnn1.epochs: input should be a valid integer, got 'many'"),
+        ("train_cnn1: {epochs: '12'}", "train_cnn1.epochs: input should be a valid integer, got '12'"),
+        ("train_cnn1: {dropout: 7}", "train_cnn1.dropout: input should be less than 1, got 7"),
+        ("train_vgg16: {weights: none}", "train_vgg16.weights: string should match pattern"),
+        ("train_vgg16: {side: 64}", "train_vgg16.side is 64, but the planes have 32 pixels; lower it, or raise image"),
+        ("image: {side: 9}", "image.side: input should be greater than or equal to 32, got 9"),
+        ("seed: -1", "params.yaml: seed: input should be greater than or equal to 0, got -1"),
+        ("runtime: {devices: gpu}", "params.yaml: runtime.devices: input should be 'automatic', 'one_gpu' or 'cpu'"),
+        ("split: {test: 0.3}", "params.yaml: split.test is 0.3, which is not one k-th of the images"),
+        ("split: {test: 0.5, validation: 0.5}", "so nothing is left to train on"),
+        ("balance: {rows: all, per_class: 3}", "balance.rows is 'all', so balance.per_class and balance.blocks must"),
+        ("evaluate: {alpha: 2}", "params.yaml: evaluate.alpha: input should be less than 0.5, got 2"),
+        ("evaluate: {target: flu}", "evaluate.target is 'flu', which is none of the classes covid, normal, viral_pneu"),
+    ],
+)
+def test_a_preset_that_a_stage_would_refuse_changes_nothing_and_says_what_the_stage_would(
+    preset: str, sentence: str, tmp_path: Path, project: Path
+) -> None:
+    before = (ROOT / "params.yaml").read_text().replace("dropout: 0.2", "dropout: 0.0").replace("side: 48", "side: 32")
+    before = before.replace("side: 128", "side: 32").replace("side: 64", "side: 32")
+    (project / "params.yaml").write_text(before)
+    (tmp_path / "bad.yaml").write_text(f"{preset}\n")
+    result = run("preset", tmp_path / "bad.yaml", "--root", project)
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 1, said
+    assert sentence in said
+    assert "so nothing is changed" in said
+    assert (project / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("shipped", ["params.imagenet.yaml", "params.demo.yaml", "params.yaml"])
+def test_what_ships_is_taken_as_a_preset_and_params_as_they_are_change_nothing(shipped: str, tmp_path: Path) -> None:
+    before = (ROOT / "params.yaml").read_bytes()
+    (tmp_path / "params.yaml").write_bytes(before)
+    result = run("preset", ROOT / shipped, "--root", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert ((tmp_path / "params.yaml").read_bytes() == before) == (shipped == "params.yaml")
+
+
+def test_the_params_of_the_release_are_checked_by_themselves(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "release/params.yaml").read_bytes())
+    (tmp_path / "p.yaml").write_text("last_layer: {kept: 0.2}\ntrain_gate: {views: 3}\n")
+    assert run("preset", tmp_path / "p.yaml", "--root", tmp_path).exit_code == 0
+    (tmp_path / "p.yaml").write_text("last_layer: {kept: 1.2}\n")
+    result = run("preset", tmp_path / "p.yaml", "--root", tmp_path)
+    assert "last_layer.kept: input should be less than 1, got 1.2" in " ".join(result.stderr.split())
 
 
 def test_sample_draws_what_the_options_say(tmp_path: Path, monkeypatch) -> None:
@@ -261,3 +328,18 @@ def test_sample_draws_what_the_options_say(tmp_path: Path, monkeypatch) -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = "import sys; import cxr.cli.data; print(*{'pandas', 'numpy', 'tensorflow', 'dvc', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_a_preset_of_recipes_is_checked_without_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from cxr.cli.data import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('tensorflow' in sys.modules)"
+    )
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "preset.yaml").write_text(
+        "train_vgg16: {side: 64}\ntrain_cnn1: {epochs: 3}\nevaluate: {target: covid}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "preset", "preset.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.split()[-1]) == (0, "False"), done.stderr

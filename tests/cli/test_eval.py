@@ -113,8 +113,37 @@ def test_folders_are_labels_and_a_folder_that_is_no_class_is_an_error(files, tmp
     lung = write_csv(tmp_path / "lung.csv", [*rows(60), row("Lung Opacity/a.png")])
     done = run(lung, tmp_path / "release")
     assert done.exit_code == 1
-    assert "'lung_opacity' (1 file)" in done.stderr
-    assert run(lung, tmp_path / "release", "--negative", "lung_opacity").exit_code == 0
+    assert "'Lung Opacity' (1 file)" in done.stderr
+    for spelt in ("Lung Opacity", "lung opacity", "lung_opacity"):
+        assert run(lung, tmp_path / "release", "--negative", spelt).exit_code == 0
+
+
+def test_folders_of_a_clinic_are_given_with_the_words_of_their_names(tmp_path):
+    table = [
+        row(f"{('PCR+', 'PCR-', 'Unauffällig')[number % 3]}/{number}.png", number % 3, number) for number in range(30)
+    ]
+    for one in table:
+        (tmp_path / "release" / one["path"]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "release" / one["path"]).touch()
+    words = ("--positive", "PCR+", "--negative", "PCR-", "--negative", "unauffällig")
+    done = run(write_csv(tmp_path / "r.csv", table), tmp_path / "release", *words)
+    assert done.exit_code == 0, done.output
+    assert "Positive: 10 files (PCR+ 10). Negative: 20 files (PCR- 10, Unauffällig 10)." in done.stdout
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_prevalence_is_usage(files, text):
+    done = run(*files, "--prevalence", text)
+    assert done.exit_code == 2
+    assert "is no share between 0 and 1" in done.stderr
+
+
+def test_a_damaged_decision_is_one_line_and_status_1(files, tmp_path):
+    table = rows(60)
+    table[4] |= {"decision": "maybe"}
+    done = run(write_csv(tmp_path / "d.csv", table), files[1])
+    assert done.exit_code == 1
+    assert f"{table[4]['path']}: decision is 'maybe'" in done.stderr
 
 
 def test_wrong_files_are_one_line_and_status_1(files, tmp_path):

@@ -1,4 +1,6 @@
+import json
 import re
+from datetime import date
 
 import pytest
 from ruamel.yaml import YAML
@@ -117,6 +119,39 @@ def test_a_class_that_no_folder_gives_is_refused_with_the_name_that_one_gives(na
     assert str(error.value).startswith(f"params.yaml: classes: a class is {spelt}, got [covid, {name}]")
 
 
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        (
+            ["covid", "Covid", "normal"],
+            "the names covid and Covid are one class, covid; expected each once, as its folder in snake case: "
+            "[covid, normal], ",
+        ),
+        (
+            ["covid", "normal", "covid"],
+            "the names covid and covid are one class, covid; expected each once, as its folder in snake case: "
+            "[covid, normal], ",
+        ),
+        (
+            ["Viral Pneumonia", "viral-pneumonia"],
+            "the names Viral Pneumonia and viral-pneumonia are one class, viral_pneumonia; expected each once, as its "
+            "folder in snake case: two classes or more, ",
+        ),
+        (["covid", ""], "a class is named with letters from a to z, "),
+    ],
+)
+def test_names_of_one_class_are_refused_and_no_list_is_proposed_that_is_wrong_itself(classes, sentence, tmp_path):
+    with pytest.raises(ParamsError) as error:
+        top_level({"classes": classes}, ClassesParams)
+    assert str(error.value).startswith(f"params.yaml: classes: {sentence}got [{', '.join(classes)}]")
+    path = tmp_path / "params.yaml"
+    path.write_text(f"classes: {json.dumps(classes)}\nevaluate: {{target: flu}}\n")
+    with pytest.raises(ParamsError) as error:
+        read_params(path)
+    assert f"{path}: classes: {sentence}got [" in str(error.value)
+    assert "of the classes covid, covid" not in str(error.value)
+
+
 FOLDERS = "[Covid Positivo, Neumonía, Sano]"
 SPELT = "covid_positivo, neumonia, sano"
 MISSPELT = f"classes: a class is its folder in snake case: [{SPELT}], got {FOLDERS}"
@@ -219,12 +254,23 @@ def test_text_that_is_no_yaml_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("encoding", "words"),
-    [("utf-16", "is UTF-16, and DVC reads UTF-8 alone; save it as UTF-8"), ("cp1252", "line 1, is not UTF-8")],
+    [
+        ("utf-16", "is UTF-16, and DVC reads UTF-8 alone; save it as UTF-8"),
+        ("cp1252", "line 2, is not UTF-8 but perhaps Windows-1252: 'seed: 1 # für alle'; save it as UTF-8"),
+    ],
 )
 def test_params_that_dvc_does_not_read_are_refused(tmp_path, encoding, words):
     path = tmp_path / "params.yaml"
-    path.write_bytes("seed: 1 # für alle\r\n".encode(encoding))
-    with pytest.raises(ParamsError, match=words):
+    path.write_bytes("# mine\r\nseed: 1 # für alle\r\n".encode(encoding))
+    with pytest.raises(ParamsError, match=f"{words}$"):
+        read_params(path)
+
+
+@pytest.mark.parametrize("data", [b"PK\3\4\0\0", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", b"seed: 1\n" + bytes(9)])
+def test_what_is_no_text_is_refused_and_nobody_is_sent_to_excel(tmp_path, data):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ParamsError, match=r"is no text, for it has a byte of value zero; save it as text, as UTF-8$"):
         read_params(path)
 
 
@@ -269,14 +315,51 @@ train_vgg16:
     [
         ({"train_vgg16": {"depths": 3}}, "p.yaml has no value train_vgg16.depths; add it there"),
         ({"train_vgg": {"side": 3}}, "p.yaml has no value train_vgg.side; add it there"),
-        ({"train_vgg16": {"even": 3}}, "p.yaml has no value train_vgg16.even; add it there"),
+        ({"train_vgg16": {"depth": None}}, "p.yaml has no value train_vgg16.depth; add it there"),
+        ({"train_vgg16": {3: 3}}, "p.yaml has no value train_vgg16.3; add it there"),
         ({"train_vgg16": {"side": {"of": 3}}}, "p.yaml has no value train_vgg16.side.of; add it there"),
-        ({"train_vgg16": {"head": 3}}, "p.yaml: train_vgg16.head is not a plain value"),
+        ({"train_vgg16": {"head": 3}}, "p.yaml: train_vgg16.head is not a plain value but a section or a list; change"),
+        ({"train_vgg16": {"fine_tune": 3}}, "p.yaml: train_vgg16.fine_tune is not a plain value"),
+        ({"train_vgg16": {"fine_tune": {}}}, "p.yaml: train_vgg16.fine_tune is not a plain value"),
+        ({"train_vgg16": {"side": date(2020, 1, 2)}}, "p.yaml: train_vgg16.side is not a plain value"),
     ],
 )
 def test_values_that_have_no_place_are_refused(values, words):
     with pytest.raises(ParamsError, match=re.escape(words)):
         with_values(BEFORE, values, "p.yaml")
+
+
+def test_an_empty_value_is_filled_in_where_it_stands():
+    text = "balance:\n  per_class:     # empty: all\n  rows: null  # none\n  more: {a: , b: ~}\n  last:\nseed: 7\n"
+    values = {"balance": {"per_class": 20, "rows": "even", "more": {"a": 1, "b": 2}, "last": 3}}
+    assert with_values(text, values) == (
+        "balance:\n  per_class: 20  # empty: all\n  rows: even  # none\n  more: {a: 1, b: 2}\n  last: 3\nseed: 7\n"
+    )
+
+
+def test_what_has_its_value_already_is_left_as_it_is_written():
+    for text in (SHIPPED.read_text(encoding="utf-8"), BEFORE):
+        assert with_values(text, YAML(typ="safe").load(text)) == text
+    assert with_values("a: {b: 1.0}\n", {"a": {"b": 1}}) == "a: {b: 1}\n"
+
+
+@pytest.mark.parametrize("new", ["12", "true", "two words", "a: b", "é # no comment", "a, b", 'so "it" is'])
+def test_a_text_stays_the_text_that_it_is(new):
+    text = "a: {b: one, c: 'two words'}  # what\n"
+    for key in ("b", "c"):
+        assert YAML(typ="safe").load(with_values(text, {"a": {key: new}}))["a"][key] == new
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &one {b: 1}\nc: *one\n", "one of these values stands for others, too"),
+        ("one: &one {b: 1}\na:\n  <<: *one\n", "p.yaml: a.b is another section's value"),
+    ],
+)
+def test_a_value_that_stands_for_others_too_is_refused(text, words):
+    with pytest.raises(ParamsError, match=words):
+        with_values(text, {"a": {"b": 2}}, "p.yaml")
 
 
 def test_the_page_of_params_follows_from_the_code():

@@ -1,3 +1,6 @@
+import re
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
@@ -6,7 +9,15 @@ from cxr.core.errors import DataError, ParamsError, SplitError
 from cxr.core.manifest import file_numbers
 from cxr.dataset.audits.splits import leak_across_splits, split_hygiene
 from cxr.dataset.duplicates import leakage_groups
-from cxr.dataset.sampling import BalanceParams, GroupedFolds, SplitParams, balance_rows, check_split, split_rows
+from cxr.dataset.sampling import (
+    BalanceParams,
+    GroupedFolds,
+    SplitParams,
+    balance_rows,
+    check_split,
+    fold_counts,
+    split_rows,
+)
 from tests.tables import manifest
 
 
@@ -205,14 +216,87 @@ def test_half_a_pair_or_a_fold_that_is_none_is_refused(folds, fold):
         split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(folds=folds, fold=fold), seed=1)
 
 
-def test_a_share_that_is_no_fold_is_refused_with_the_nearest():
-    with pytest.raises(ParamsError, match=r"a share of 0.280 is not one k-th .* nearest is 0.250"):
-        split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(test=0.28, validation=0.16), seed=1)
+NO_TEST = "params.yaml: split.test is {}, which is not one k-th of the images; the nearest that are: {}"
+NO_VALIDATION = (
+    "params.yaml: split.validation is {} and split.test is {}, so validation is not one k-th of the images that are "
+    "not in test; the nearest that are: split.validation {}"
+)
+NOTHING_LEFT = (
+    "params.yaml: split.validation is 0.5 and split.test is 0.5, so nothing is left to train on; lower "
+    "split.validation, to 0.25 or 0.167"
+)
 
 
-def test_too_few_images_are_refused():
-    with pytest.raises(SplitError, match="a class has 3 images; at least 5 are needed for 5 equal shares"):
-        split_rows(manifest({"covid": 3, "normal": 30}), DEFAULT, seed=1)
+@pytest.mark.parametrize(
+    ("test", "validation", "sentence"),
+    [
+        (0.28, 0.16, NO_TEST.format(0.28, "0.25 with split.validation 0.15, or 0.333 with split.validation 0.167")),
+        (0.34, 0.16, NO_TEST.format(0.34, "0.333 with split.validation 0.167, or 0.5 with split.validation 0.167")),
+        (0.45, 0.25, NO_TEST.format(0.45, "0.5 with split.validation 0.25, or 0.333 with split.validation 0.222")),
+        (0.5, 0.16, NO_VALIDATION.format(0.16, 0.5, "0.167 or 0.125")),
+        (0.5, 0.45, NO_VALIDATION.format(0.45, 0.5, "0.25 or 0.167")),
+        (0.5, 0.4975, NO_VALIDATION.format(0.4975, 0.5, "0.25 or 0.167")),
+        (0.5, 0.5, NOTHING_LEFT),
+    ],
+)
+def test_a_share_that_is_no_fold_is_refused_with_its_key_and_the_nearest(test, validation, sentence):
+    with pytest.raises(ParamsError) as error:
+        split_rows(manifest({"covid": 50, "normal": 50}), SplitParams(test=test, validation=validation), seed=1)
+    assert str(error.value) == sentence
+
+
+def test_nothing_is_left_to_train_on_in_a_fold_either():
+    with pytest.raises(ParamsError, match="nothing is left to train on"):
+        fold_counts(SplitParams(test=0.5, validation=0.5, folds=5, fold=0))
+
+
+def test_every_share_is_taken_or_refused_with_shares_that_are_taken():
+    for test, validation in product(np.arange(1, 101) / 200, repeat=2):
+        try:
+            fold_counts(SplitParams(test=test, validation=validation))
+        except ParamsError as error:
+            said = str(error)
+            pairs = re.findall(r"([\d.]+) with split\.validation ([\d.]+\d)", said)
+            pairs = pairs or [(test, one) for one in re.findall(r"[\d.]+\d", said.partition(";")[2])]
+            assert len(pairs) == 2, said
+            for one, other in pairs:
+                fold_counts(SplitParams(test=float(one), validation=float(other)))
+
+
+@pytest.mark.parametrize(
+    ("counts", "params", "words"),
+    [
+        (
+            {"covid": 3, "normal": 30, "viral": 4},
+            DEFAULT,
+            "a class has too few images: covid has 3 and viral has 4; at least 5 are needed for 5 equal shares. Add "
+            "images, or raise split.test in params.yaml",
+        ),
+        (
+            {"covid": 5, "normal": 30},
+            DEFAULT,
+            "that are not in the test split: covid has 4; at least 5 are needed for 5 equal shares. Add images, or "
+            "raise split.validation in params.yaml",
+        ),
+        ({"covid": 4, "normal": 30}, SplitParams(folds=6, fold=0), "Add images, or lower split.folds in params.yaml"),
+        ({"covid": 30, "normal": 30}, SplitParams(test=5e-324, validation=0.2), "at least 1000000000 are needed"),
+    ],
+)
+def test_too_few_images_are_refused_with_the_classes_and_the_key(counts, params, words):
+    with pytest.raises(SplitError) as error:
+        split_rows(manifest(counts), params, seed=1)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("patients", "words"),
+    [(3, "the 20 images are of 3 groups by"), (5, "images that are not in the test split are of 4 groups by")],
+)
+def test_fewer_patients_than_folds_are_refused(patients, words):
+    table = manifest({"covid": 10, "normal": 10})
+    table["patient"] = [f"p{number % patients}" for number in range(20)]
+    with pytest.raises(SplitError, match=f"{words} patient and duplicate, which stay together; at least 5 are needed"):
+        split_rows(table, DEFAULT, seed=1)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -299,9 +299,11 @@ class TestDicom:
         (tmp_path / "a.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:-50])
         assert refusal(tmp_path / "a.dcm").reason is Reason.TRUNCATED
 
-    def test_an_object_of_a_picture_without_pixels_is_truncated(self, tmp_path: Path) -> None:
+    def test_an_object_of_a_picture_without_pixels_is_unsupported(self, tmp_path: Path) -> None:
         save_dicom(tmp_path / "a.dcm", RAMP_8, PixelData=None)
-        assert refusal(tmp_path / "a.dcm").reason is Reason.TRUNCATED
+        error = refusal(tmp_path / "a.dcm")
+        assert error.reason is Reason.UNSUPPORTED
+        assert error.detail.startswith("it has no pixel data")
 
     def test_a_header_that_promises_too_many_pixels_is_refused(self, tmp_path: Path) -> None:
         save_dicom(tmp_path / "a.dcm", RAMP_8, Rows=60_000, Columns=60_000)

@@ -293,7 +293,7 @@ def test_an_object_without_preamble_is_read(written: Any) -> None:
         ({"HighBit": 15}, Reason.UNSUPPORTED),
         ({"Rows": 30000, "Columns": 30000}, Reason.TOO_LARGE),
         ({"Rows": 65}, Reason.TRUNCATED),
-        ({"PixelData": None}, Reason.TRUNCATED),
+        ({"PixelData": None}, Reason.UNSUPPORTED),
         ({"PixelData": None, "Rows": None, "Columns": None, "SOPClassUID": BASIC_TEXT_SR}, Reason.NOT_AN_IMAGE),
         ({"WindowCenter": 5, "WindowWidth": -5}, Reason.UNSUPPORTED),
         ({"WindowCenter": 5, "WindowWidth": 5, "VOILUTFunction": "CURVED"}, Reason.UNSUPPORTED),

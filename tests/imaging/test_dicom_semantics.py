@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from pydicom import DataElement, dcmread, dcmwrite
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
-from cxr.core.errors import Reason
+from cxr.core.errors import ImageError, Reason
 from cxr.core.image import Plane
 from cxr.imaging.decode import decode_bytes
+from cxr.imaging.dicom import decode_dicom, dicom_attributes
 from cxr.screening.candidates import Candidate
 from cxr.screening.read import read
 from tests.dicoms import save_dicom
@@ -38,7 +45,7 @@ def written(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     buffer = io.BytesIO()
     little = syntax != ExplicitVRBigEndian
     dataset.file_meta.TransferSyntaxUID = syntax
-    if not little:
+    if not little and "PixelData" in dataset:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
     dcmwrite(buffer, dataset, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=little)
     return buffer.getvalue()
@@ -305,6 +312,122 @@ def test_a_few_bytes_of_padding_are_no_contradiction(drawn: Any) -> None:
 @pytest.mark.parametrize("kept", [136, 150, 200, 300, 420, 1000, 8000])
 def test_an_object_that_stops_anywhere_is_truncated(kept: int, drawn: Any) -> None:
     assert refusal(written(drawn())[:kept]).reason is Reason.TRUNCATED
+
+
+SYNTAXES = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+]
+FLOATS = [("FloatPixelData", 4), ("DoubleFloatPixelData", 8)]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(("keyword", "size"), FLOATS)
+def test_floating_point_pixels_are_unsupported_whatever_they_are_written_in(
+    keyword: str, size: int, syntax: str, drawn: Any
+) -> None:
+    pixels = {"PixelData": None, keyword: bytes(4096 * size)}
+    for elements in (pixels, pixels | {"BitsAllocated": 8 * size, "BitsStored": None, "HighBit": None}):
+        error = refusal(written(drawn(**elements), syntax))
+        assert error.reason is Reason.UNSUPPORTED
+        assert error.detail == "floating-point pixels have no defined black and white"
+
+
+@pytest.mark.parametrize("syntax", [one for one in SYNTAXES if one != DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize(("keyword", "size"), FLOATS)
+def test_floating_point_pixels_that_stop_are_truncated(keyword: str, size: int, syntax: str, drawn: Any) -> None:
+    data = written(drawn(PixelData=None, **{keyword: bytes(4096 * size)}), syntax)
+    pixels = len(data) - 4096 * size
+    for end in (*range(pixels - 7, pixels + 2), len(data) - 1):
+        error = refusal(data[:end])
+        assert error.reason is Reason.TRUNCATED
+        assert f"after {end:,} bytes" in error.detail
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("kind", ["1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.3.4", None])
+def test_an_object_without_pixel_data_that_does_not_stop_is_not_truncated(
+    kind: str | None, syntax: str, drawn: Any
+) -> None:
+    data = written(drawn(PixelData=None, SOPClassUID=kind), syntax)
+    error = refusal(data)
+    assert error.reason is Reason.UNSUPPORTED
+    assert error.detail == (
+        f"it has no pixel data: its {len(data):,} bytes were written without, or are a copy that stopped just before "
+        "them"
+    )
+
+
+def test_an_object_without_pixel_data_has_a_row_whatever_its_name(drawn: Any, tmp_path: Path) -> None:
+    (tmp_path / "IM0001").write_bytes(written(drawn(PixelData=None)))
+    reading = read(Candidate("IM0001", "IM0001"), tmp_path, [16])
+    assert reading.is_image
+    assert reading.error is not None
+    assert reading.error.reason is Reason.UNSUPPORTED
+
+
+def of_undefined_length(*texts: str) -> Sequence:
+    items = []
+    for text in texts:
+        item = Dataset()
+        item.RequestedProcedureDescription, item.is_undefined_length_sequence_item = text, True
+        items.append(item)
+    sequence = Sequence(items)
+    sequence.is_undefined_length = True
+    return sequence
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_header_that_stops_within_an_element_is_truncated_and_nowhere_else_told_to_be_whole(
+    syntax: str, drawn: Any
+) -> None:
+    sequence = of_undefined_length("XR CHEST", "CHEST PA")
+    whole = written(drawn(PixelData=None, RequestAttributesSequence=sequence), syntax)
+    kept = [one for one in dcmread(io.BytesIO(whole)) if one.tag >= 0x00280011]  # from Columns on
+    ends = {len(whole)}
+    for element in kept[:0:-1]:  # what is written without an element ends where this would begin
+        smaller = dcmread(io.BytesIO(whole))
+        for one in kept[kept.index(element) :]:
+            del smaller[one.tag]
+        buffer = io.BytesIO()
+        dcmwrite(buffer, smaller)
+        ends.add(len(buffer.getvalue()))
+    for end in range(140, len(whole) + 1):
+        with pytest.raises(ImageError) as error:
+            decode_dicom(whole[:end])
+        assert (end, error.value.reason) == (end, Reason.UNSUPPORTED if end in ends else Reason.TRUNCATED)
+
+
+def test_an_object_that_ends_before_the_size_of_a_picture_does_not_say_that_it_has_pixels(drawn: Any) -> None:
+    error = refusal(written(drawn(PixelData=None, Rows=None, Columns=None)))
+    assert error.reason is Reason.TRUNCATED
+    assert error.detail.endswith("bytes, without the size and the pixel data of a picture")
+
+
+@pytest.mark.parametrize("zeros", [8, 64, 1001, 4096])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_copy_that_stopped_before_the_pixels_in_a_file_of_full_length_is_truncated(
+    syntax: str, zeros: int, drawn: Any
+) -> None:
+    assert refusal(written(drawn(PixelData=None), syntax) + bytes(zeros)).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_attributes_are_read_up_to_where_an_object_stops_and_never_half(syntax: str, drawn: Any) -> None:
+    keywords = ("StudyDate", "AccessionNumber", "PatientID", "StudyInstanceUID", "WindowCenter")
+    values = ("20200101", "A-12", "4711-0815", "1.2.3.99", "300.0\\400.0")
+    elements = dict(zip(keywords, (*values[:-1], [300, 400]), strict=True))
+    sequence = of_undefined_length("XR CHEST")
+    data = written(drawn(ReferencedImageSequence=sequence, WindowWidth=[1, 2], PixelData=None, **elements), syntax)
+    assert dicom_attributes(data, keywords) == values
+    seen = set()
+    for end in range(len(data)):
+        found = dicom_attributes(data[:end], keywords)
+        assert all(one in ("", value) for one, value in zip(found, values, strict=True)), end
+        seen.add(found)
+    assert {(*values[:2], "", "", ""), (*values[:3], "", ""), (*values[:4], "")} <= seen
 
 
 @pytest.mark.parametrize("name", ["IM0001", "film.dcm", "notes.txt"])

@@ -291,6 +291,30 @@ def test_an_object_without_a_picture_stays_no_image(kind: str, drawn: Any) -> No
     assert refusal(drawn(Modality="SR", SOPClassUID=f"{STORAGE}{kind}", **bare)).reason is Reason.NOT_AN_IMAGE
 
 
+# Reports, encapsulated documents, a presentation state, waveforms, raw data, spectra, a plan of radiotherapy.
+NO_PICTURES = words("88.11 88.33 88.59 88.67 104.1 104.2 11.1 9.1.1 66 4.2 481.5 67 78.1")
+
+
+@pytest.mark.parametrize("modality", ["SR", "DX", "CT", None])
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_a_report_with_the_size_of_a_picture_is_no_image_whatever_its_header_says(
+    kind: str, modality: str | None, drawn: Any
+) -> None:
+    elements = {"Modality": modality, "SOPClassUID": f"{STORAGE}{kind}", "BodyPartExamined": "HAND"}
+    data = drawn(PixelData=None, **elements)
+    for any_dicom in (False, True):
+        with pytest.raises(ImageError) as error:
+            dicom.decode_dicom(data, any_dicom)
+        assert error.value.reason is Reason.NOT_AN_IMAGE
+    assert refusal(drawn(**elements)).reason is Reason.OTHER_MODALITY  # it has pixels
+
+
+@pytest.mark.parametrize("kind", words("6.2 30 66.4 81.1 481.2"))
+def test_volumes_maps_segmentations_and_doses_are_pictures_of_another_modality(kind: str, drawn: Any) -> None:
+    error = refusal(drawn(PixelData=None, SOPClassUID=f"{STORAGE}{kind}"))
+    assert error.reason is Reason.OTHER_MODALITY
+
+
 def test_every_region_of_the_standard_is_the_chest_or_another_part() -> None:
     """PS3.16, CID 4031, which Body Part Examined is defined by."""
     named = {name: named_part(getattr(codes.cid4031, name).meaning, coded=True) for name in codes.cid4031.dir()}

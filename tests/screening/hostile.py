@@ -214,7 +214,7 @@ FILES = [
         reason="multi_frame",
         **rejected | {"format": "DICOM"},
     ),
-    Hostile("no-pixels.dcm", dicom(PixelData=None), reason="truncated", **error | {"format": "DICOM"}),
+    Hostile("no-pixels.dcm", dicom(PixelData=None), reason="unsupported_pixels", **rejected | {"format": "DICOM"}),
     Hostile(
         "DICOMDIR",
         dicom(PixelData=None, Rows=None, Columns=None, SOPClassUID="1.2.840.10008.1.3.10"),

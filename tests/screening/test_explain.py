@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from io import BytesIO
 
 import numpy as np
@@ -10,15 +11,19 @@ from cxr.core.pages import RAMP, heat_over_film
 from cxr.inference.gate import Flag
 from cxr.inference.network import enlarge
 from cxr.screening.explain import (
+    DIGITS,
     GAP,
     SIDE,
     WIDTH,
     HeatInLungs,
     Shown,
+    _Decoded,
+    _file_name,
     _font,
     caption_lines,
     choose_rows,
     heat_in_lungs,
+    in_ascii,
     maps_worth,
     parse_words,
     picture_of,
@@ -26,6 +31,7 @@ from cxr.screening.explain import (
     wrap,
     write_index,
 )
+from cxr.screening.paths import escape
 from cxr.screening.schema import schema_of
 from tests.decision_forms import CLASSES
 from tests.screening.fakes import deciding_model, model_record
@@ -179,6 +185,43 @@ def test_long_lines_are_wrapped_and_lose_nothing():
 def test_names_outside_ascii_are_printed_as_escapes():
     film, map_ = np.zeros((SIDE, SIDE), np.uint8), np.zeros((8, 8), np.float32)
     assert picture_of(film, map_, ["file: ж"]) == picture_of(film, map_, ["file: \\u0436"])
+
+
+def test_an_escape_of_a_letter_is_no_escape_of_a_byte():
+    assert in_ascii(escape("Röntgen Müller.png")) == r"R\u00f6ntgen M\u00fcller.png"
+    assert in_ascii(escape("日\uffff\U0001fa7b")) == r"\u65e5\uffff\U0001fa7b"
+    names = [
+        "ö",
+        "o\u0308",
+        "\udcf6",
+        r"\xf6",
+        r"\u00f6",
+        "\\ö",
+        "\udcc3\udcb6x",
+        "\x85",
+        "Ã¶",
+        "\U0001fa7b",
+        r"\U0001fa7b",
+    ]
+    lines = [in_ascii(escape(name)) for name in names]
+    assert all(line.isascii() for line in lines)
+    assert len(set(lines)) == len(names)
+
+
+def test_no_two_films_get_one_picture():
+    def name(stem, sha256="ab" * 32):
+        return _file_name(_Decoded({"sha256": sha256}, stem, {}), names)
+
+    start = "ab" * (DIGITS // 2)
+    for stems, ends in (
+        (["left", "left", "left-2"], ["left", "left-2", "left-2-2"]),
+        (["left-2", "left", "left"], ["left-2", "left", "left-3"]),
+        (["Left", "left"], ["Left", "left-2"]),
+        (["Müller", "M?ller", "M\udcfcller"], ["M_ller", "M_ller-2", "M_ller-3"]),
+    ):
+        names = Counter()
+        assert [name(stem) for stem in stems] == [f"{start}-{end}.png" for end in ends]
+    assert name("left", "cd" * 32) == f"{'cd' * (DIGITS // 2)}-left.png"
 
 
 def test_a_blank_map_leaves_the_film_alone():

@@ -14,11 +14,22 @@ import pytest
 from PIL import Image
 
 from cxr.screening.discovery import LIST_COLUMNS
-from cxr.screening.gallery import SIDE, PageHead, Shown, larger_side, webp, write_page
-from cxr.screening.schema import schema_of
+from cxr.screening.gallery import (
+    SIDE,
+    PageHead,
+    Shown,
+    larger_side,
+    networks_sentence,
+    webp,
+    write_gallery,
+    write_page,
+)
+from cxr.screening.schema import schema_for, schema_of
 from tests.browser import browser, needs_chromium
-from tests.screening.fakes import model_record
+from tests.screening.drawings import save
+from tests.screening.fakes import FakeModel, deciding_model, model_record
 from tests.screening.hostile import drawn
+from tests.screening.works import run_in, work_on
 
 CLASSES = ("covid", "normal", "viral_pneumonia")
 COLUMNS = [column.name for column in schema_of([model_record("cnn1", "cnn1-a", CLASSES)]).columns]
@@ -120,6 +131,44 @@ def test_files_without_a_tile_are_told(tmp_path: Path) -> None:
     assert '"aside":"2 other files have no row"' in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def other_model() -> FakeModel:
+    """A second network without decisions."""
+    model = FakeModel(identity="other-1", network_sha256="67" * 32)
+    model.description["name"] = "other"
+    return model
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_several_networks_the_page_says_whose_answers_it_shows(turned: bool) -> None:
+    models = [deciding_model(), other_model()][:: -1 if turned else 1]
+    first, second = (model.identity for model in models)
+    sentence = networks_sentence(schema_for(models).heads)
+    threshold = "that of fake-0123456789ab" if turned else "its own"
+    assert f"are those of {first} alone, and the threshold under 'What the words mean' is {threshold}; " in sentence
+    assert sentence.endswith(f"; what {second} says is in each film's details.")
+    assert "threshold" not in networks_sentence(schema_for([FakeModel(), other_model()]).heads)
+    assert networks_sentence(schema_for(models[:1]).heads) == ""
+
+
+def test_the_page_of_a_run_has_that_sentence_and_the_columns_of_every_network(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    save(folder, "a.png", (255, 0, 0))
+    work = work_on(folder, [deciding_model(), other_model()])
+    files, tally, _ = run_in(tmp_path / "r.csv", work)
+    write_gallery(tmp_path / "r.html", work, files, tally)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    head, columns, rows = (
+        json.loads(re.findall(rf'<script type="application/json" {which}>(.*?)</script>', page)[0])
+        for which in ('id="head"', 'id="columns"', 'class="rows"')
+    )
+    assert head["networks"] == networks_sentence(work.schema.heads)
+    decided = "fake-0123456789ab: covid_sens95 (covid suspected from 0.400000 on)"
+    assert dict(head["about"])["decided at"] == decided
+    row = dict(zip(columns, rows[0], strict=False))
+    assert (row["prediction"], row["other_prediction"]) == ("covid", "covid")
+    assert row["other_probability_covid"] > "0.9"
+
+
 def test_the_script_saves_a_table_that_is_read_as_one_of_cxr_batch() -> None:
     script = resources.files("cxr.screening").joinpath("gallery.js").read_text(encoding="utf-8")
     (columns,) = re.findall(r"const listed = (\[.*\]);", script)
@@ -179,6 +228,64 @@ class TestInTheBrowser:
         page.find_element("id", "turned").click()
         assert self.paths(page)[:40] == [row["path"] for row in reversed(expected)]
         assert set(self.paths(page)[40:]) == {row["path"] for row in RECORDS[40:]}
+
+    def lines(self, page: Any) -> list[list[str]]:
+        """Return what the first tile says of numbers, as it is seen."""
+        tile = page.find_element("css selector", ".tile")
+        return [line.text.split() for line in tile.find_elements("css selector", ".answer, .sorted")]
+
+    def test_a_number_stands_beside_its_own_class(self, page: Any, tmp_path: Path) -> None:
+        values = {"probability_covid": "0.015", "probability_normal": "0.955", "probability_viral_pneumonia": "0.030"}
+        more = {"prediction": "normal", "confidence": "0.955", "margin": "0.925"}
+        write_page(tmp_path / "n.html", [record(1, **values, **more)], HEAD, shown)
+        page.get((tmp_path / "n.html").as_uri())
+        expected = {
+            "probability_covid": ["covid", "0.015"],
+            "probability_viral_pneumonia": ["viral_pneumonia", "0.030"],
+            "margin": ["margin", "0.925"],
+            **{sort: [] for sort in ("probability_normal", "confidence", "path")},
+        }
+        for sort, line in expected.items():
+            self.choose(page, "sort", sort)
+            assert self.lines(page) == [["normal", "0.955"], *([line] if line else [])]
+        assert page.get_log("browser") == []
+
+    def test_of_several_networks_one_sentence_says_which_is_shown_and_the_details_have_the_others(
+        self, page: Any, tmp_path: Path
+    ) -> None:
+        assert not page.find_element("id", "networks").is_displayed()
+        records = [record(1, **{"other_prediction": "covid", "other_probability_covid": "0.700000"})]
+        write_page(tmp_path / "m.html", records, replace(HEAD, networks="those of cnn1-a alone"), shown)
+        page.get((tmp_path / "m.html").as_uri())
+        assert page.find_element("id", "networks").text == "those of cnn1-a alone"
+        page.find_element("css selector", ".tile").click()
+        details = page.find_element("id", "detail-cells").text.splitlines()
+        assert {"other_prediction covid", "other_probability_covid 0.700000"} <= set(details)
+
+    @pytest.mark.parametrize("path", ["a.png", "ward/" + "long" * 40 + ".png"])
+    def test_numbers_and_details_fit_320_pixels(self, page: Any, tmp_path: Path, path: str) -> None:
+        cells = {
+            "prediction": "viral_pneumonia",
+            "second_network_probability_viral_pneumonia": "0.123456",
+            "decision": "covid_suspected",
+        }
+        several = "predictions are those of cnn1-0123456789ab alone; what " + "x" * 60 + " says is in the details"
+        write_page(tmp_path / "n.html", [record(1, path, **cells)] * 4, replace(HEAD, networks=several), shown)
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+        )
+        overflowing = (
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.className || one.tagName)"
+        )
+        try:
+            page.get((tmp_path / "n.html").as_uri())
+            assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+            assert page.execute_script(overflowing, ".tile, .answer, .sorted") == []
+            page.find_element("css selector", ".tile").click()
+            assert page.execute_script(overflowing, "dialog, dialog h2, dialog > div, th, td") == []
+        finally:
+            page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
     def test_filters_by_status_flag_prediction_and_text_go_together(self, page: Any) -> None:
         self.choose(page, "status", "error")

@@ -102,7 +102,7 @@ def test_what_is_there_is_never_replaced(scans: Path, tmp_path: Path) -> None:
     older = target.relative_to(out).as_posix()
     assert (found.renamed, found.older) == (first.renamed + 1, (older,))
     (named,) = (row for row in read_table(found.listed) if not row["path"])
-    assert (named["file"], named["because"]) == (older, "it belongs to no row")
+    assert (named["file"], named["because"]) == (older, "this run did not put it there")
     for path in out.glob("*/normal-*.png"):
         path.write_bytes(b"of somebody else too")
     found, _ = put(scans, tmp_path)

@@ -75,10 +75,29 @@ def test_nobody_is_invented(scans: Path, tmp_path: Path) -> None:
     film(scans / "other.dcm", 1, turn=2)
     found, folder = reports(scans, tmp_path)
     assert found.written == 3
-    assert found.without["its header names no SOP instance, series or study"] == 3
+    assert found.without["its header has no SOP Instance UID"] == 1
+    assert found.without["its header has no Study Instance UID"] == 1
+    assert found.without["the SOP Instance UID in its header is malformed"] == 1
     assert found.without["another file has the same SOP Instance UID"] == 1
     (anonymous,) = map(dcmread, folder.glob("SR.1.2.3.3.*"))
     assert (str(anonymous.PatientName), anonymous.PatientID, anonymous.StudyDate) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("elements", "sentence"),
+    [
+        ({"SOPInstanceUID": "1.2.3.bad uid"}, "the SOP Instance UID in its header is malformed"),
+        ({"SOPInstanceUID": ["1.2.3", "1.2.4"]}, "the SOP Instance UID in its header is malformed"),
+        ({"StudyInstanceUID": "1.02.3"}, "the Study Instance UID in its header is malformed"),
+        ({"SeriesInstanceUID": ""}, "its header has no Series Instance UID"),
+    ],
+)
+def test_an_invalid_uid_is_told_from_an_absent_one(elements: dict[str, object], sentence: str, tmp_path: Path) -> None:
+    for number in (1, 2):
+        film(tmp_path / "scans" / f"{number}.dcm", number, number, **elements)
+    found, folder = reports(tmp_path / "scans", tmp_path)
+    assert found == Reported(0, 0, {sentence: 2})  # type: ignore[arg-type]
+    assert not list(folder.iterdir())
 
 
 def test_the_same_call_goes_on_and_uids_follow_from_film_and_network(scans: Path, tmp_path: Path) -> None:

@@ -96,6 +96,23 @@ def test_a_waiver_of_no_audit_is_refused(project):
     assert "waivers for leak, which this stage does not audit" in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("test", "validation", "words"),
+    [
+        ("0.5", "0.5", "split.validation is 0.5 and split.test is 0.5, so nothing is left to train on"),
+        ("0.3", "0.16", "split.test is 0.3, which is not one k-th of the images; the nearest that are: 0.333 with"),
+        ("0.5", "0.16", "split.validation is 0.16 and split.test is 0.5, so validation is not one k-th"),
+    ],
+)
+def test_shares_that_cannot_be_stop_the_stage_with_the_keys_and_no_traceback(project, test, validation, words):
+    text = (project / "params.yaml").read_text().replace("  test: 0.2\n", f"  test: {test}\n")
+    (project / "params.yaml").write_text(text.replace("  validation: 0.16\n", f"  validation: {validation}\n"))
+    done = split(project, manifest({"covid": 50, "normal": 50}))
+    assert done.returncode == 1
+    assert f"params.yaml: {words}" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_parameter_stops_a_stage_with_one_sentence(project):
     text = (project / "params.yaml").read_text().replace("  test: 0.2\n", "  test: many\n")
     (project / "params.yaml").write_text(text)

@@ -297,3 +297,67 @@ def test_a_report_of_few_images_has_no_nan_and_all_its_blocks():
         assert titles[0] == "t.csv against labels.csv"
         assert any(title.endswith("covid against the rest") for title in titles)
         assert not re.search(r"\bnan\b", render_markdown(report).lower())
+
+
+def copied(table, number, path):
+    return table[number] | {"path": path}
+
+
+def test_equal_pictures_with_labels_that_contradict_each_other_are_named_and_left_out():
+    table = [*rows(30)]
+    table += [
+        copied(table, 0, "normal/copy.png"),
+        copied(table, 3, "covid/copy.png"),
+        copied(table, 1, "unclear/c.png"),
+    ]
+    report = evaluate(table, question=ask(read_meanings(None, [], [], ["unclear"]), seed=1))
+    (network,) = report.networks
+    assert network.contradicting == NamedFiles(1, ("covid/0.png as covid and normal/copy.png as normal",))
+    alone = [one for one in table if one["path"] not in ("covid/0.png", "normal/copy.png", "unclear/c.png")]
+    assert figures(network) == figures(evaluate(alone).networks[0])
+    text = render_markdown(report)
+    words = "labels that contradict each other, left out; correct the labels: 1 (covid/0.png as covid and normal/copy"
+    assert words in text
+    assert "| covid | leave_out | 1 |" in text
+
+
+@pytest.mark.parametrize(
+    ("label", "means", "contradicts"),
+    [
+        ("PCR+", read_meanings(None, ["PCR+"]), False),
+        ("PCR-", read_meanings(None, [], ["PCR-"]), True),
+        ("Viral Pneumonia", {}, True),
+        ("COVID", {}, False),
+    ],
+)
+def test_what_labels_mean_tells_whether_they_contradict_each_other(label, means, contradicts):
+    table = rows(30)
+    (network,) = evaluate([*table, copied(table, 0, f"{label}/a.png")], question=ask(means)).networks
+    assert bool(network.contradicting.number) is contradicts
+
+
+def test_what_is_negative_may_be_of_any_class_but_the_target():
+    table = rows(30)
+    table += [copied(table, 1, "other/a.png")]
+    (network,) = evaluate(table, question=ask(read_meanings(None, [], ["other"]))).networks
+    assert network.contradicting.number == 0
+
+
+def test_where_the_bytes_are_not_known_nothing_contradicts():
+    (network,) = evaluate([one | {"sha256": ""} for one in rows(6)]).networks
+    assert network.contradicting.number == 0
+
+
+def test_where_all_labels_contradict_each_other_the_sentence_says_so():
+    with pytest.raises(
+        DataError, match=r"contradict each other for every picture .* such as covid/a.png as covid and n"
+    ):
+        evaluate([row("covid/a.png"), row("covid/a.png") | {"path": "normal/a.png"}])
+
+
+def test_columns_to_group_by_are_found_in_any_spelling():
+    table = [one | {"dicom_Geräte": "x"} for one in rows(6)]
+    labels = labels_of(table, **{"Ha\u0308user": lambda _: "1"})
+    for column in ("häuser", "DICOM_Gera\u0308te"):
+        (network,) = evaluate(table, labels, ask(by=(GroupBy(column),))).networks
+        assert {one.by for one in network.sets} == {"", column}

@@ -12,6 +12,11 @@ def test_values_are_groups_in_order_and_what_is_empty_comes_last():
     assert members(GroupBy("site"), ["b", "a ", "", "b"]) == {"a": [1], "b": [0, 3], "not stated": [2]}
 
 
+def test_letter_case_blanks_and_stored_accents_make_no_groups():
+    cells = ["K\u00f6ln", "Ko\u0308ln", "KÖLN", "Site  A", "site a", "Not Stated", ""]
+    assert members(GroupBy("site"), cells) == {"Köln": [0, 1, 2], "Site  A": [3, 4], "not stated": [5, 6]}
+
+
 def test_numbers_are_grouped_between_limits_with_points_or_commas():
     cells = ["17,5", "18", "64.9", "65", "100", ""]
     assert members(parse_by("age=18,65"), cells) == {
@@ -48,6 +53,7 @@ def test_a_column_may_have_a_sign_of_equality_in_its_name():
 
 def test_prevalences_are_shares_or_percentages():
     assert parse_prevalences("2%, 0.1,12.5 %") == (0.02, 0.1, 0.125)
-    for text in ("2", "0", "0.0000001", "100%", "x", "nan", "", "0,02"):
+    assert parse_prevalences("2%,0.02,2.00 %,0.1,0.02") == (0.02, 0.1), "equal shares count once"
+    for text in (" ", "2%,", "2", "0", "0.0000001", "100%", "x", "nan", "", "0,02"):
         with pytest.raises(UsageError, match=r"is no share between 0 and 1; write two percent as 0.02 or 2%"):
             parse_prevalences(text)

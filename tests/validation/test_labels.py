@@ -1,4 +1,5 @@
 import datetime
+import unicodedata
 from pathlib import Path
 
 import openpyxl
@@ -243,8 +244,52 @@ def test_labels_of_folders_leave_masks_aside(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     labels = read(tmp_path)
-    assert pairs(labels) == [("COVID/a.png", "covid"), ("Viral Pneumonia/images/=1.png", "viral_pneumonia")]
+    assert pairs(labels) == [("COVID/a.png", "COVID"), ("Viral Pneumonia/images/=1.png", "Viral Pneumonia")]
     assert str(tmp_path / "COVID/a.png") in labels.files[0][0]
+
+
+SPELT = (
+    "PCR+",
+    "PCR-",
+    "sars-cov-2",
+    "no covid",
+    "Unauffällig",
+    "Viral Pneumonia",
+    "viral-pneumonia",
+    "o.B. (CT)",
+    "?",
+)
+
+
+def test_names_of_folders_are_labels_as_a_table_has_them(tmp_path):
+    for number, name in enumerate(SPELT):
+        (tmp_path / "f" / unicodedata.normalize("NFD", name)).mkdir(parents=True)
+        (tmp_path / "f" / unicodedata.normalize("NFD", name) / f"{number}.png").touch()
+    text = "path,label\n" + "".join(f"{number}.png,{name}\n" for number, name in enumerate(SPELT))
+    in_folders, in_table = read(tmp_path / "f"), read(write(tmp_path / "l.csv", text))
+    assert {label.label for _, label in in_folders.files} == {label.label for _, label in in_table.files} == set(SPELT)
+    means = read_meanings(None, ["pcr+", "SARS-CoV-2"], ["PCR-", "no_covid", "unauffällig"], ["O.B. (ct)", "?"])
+    for labels in (in_folders, in_table):
+        found = {label.label: meaning(label.label, means) for _, label in labels.files}
+        assert [found[name] for name in SPELT] == [
+            *("covid", NEGATIVE, "covid", NEGATIVE, NEGATIVE),
+            *("viral_pneumonia", "viral_pneumonia", LEAVE_OUT, LEAVE_OUT),
+        ]
+
+
+def test_hidden_folders_and_files_beside_them_are_no_labels(tmp_path):
+    for name in (
+        "covid/a.png",
+        "covid/.b.png",
+        "covid/.old/c.png",
+        ".cache/d.png",
+        "covid/ward 1/e.png",
+        "masks/f.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "g.png").touch()
+    assert [name for name, _ in pairs(read(tmp_path))] == ["covid/a.png", "covid/ward 1/e.png"]
 
 
 def meaning(label, means):
@@ -254,6 +299,28 @@ def meaning(label, means):
 def test_a_label_means_a_class_in_any_spelling_of_its_name():
     for label in ("viral_pneumonia", "Viral Pneumonia", "viral-pneumonia", "VIRAL PNEUMONIA"):
         assert meaning(label, {}) == "viral_pneumonia"
+
+
+@pytest.mark.parametrize("label", ["COVID-", "covid+", "- covid", "covid?", "(covid)", "не covid", "無covid", "¬covid"])
+def test_a_label_with_a_sign_beside_a_class_is_not_that_class(label):
+    assert meaning(label, {}) is None
+    assert meaning(label, read_meanings(None, [], [label])) == NEGATIVE
+
+
+@pytest.mark.parametrize("label", [" COVID ", "covid_", "Viral  Pneumonia", "viral_pneumonia"])
+def test_blanks_and_letter_case_are_no_signs(label):
+    assert meaning(label, {}) in CLASSES
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_accents_may_be_stored_in_either_way(tmp_path, forms):
+    in_mapping, in_labels = (unicodedata.normalize(form, "Unauffällig") for form in forms)
+    means = read_meanings(write(tmp_path / "m.csv", f"label,means\n{in_mapping.upper()},negative\n"))
+    assert meaning(in_labels, means) == NEGATIVE
+    column = unicodedata.normalize(forms[1], "Ergänzung")
+    text = f"path,{column},site\na.png,{in_labels},é\na.png,{in_mapping},e\u0301\n"
+    labels = read(write(tmp_path / "l.csv", text), label=unicodedata.normalize(forms[0], "ergänzung"))
+    assert pairs(labels) == [("a.png", "Unauffällig")]
 
 
 def test_what_is_no_class_means_nothing_until_somebody_says_it():

@@ -108,3 +108,37 @@ def test_tables_without_a_common_file_are_not_compared():
     table = rows(6)
     with pytest.raises(DataError, match="no labelled file that all their networks answered"):
         compare(table[:3], table[3:], labels_of(table), ask(target="covid"))
+
+
+def test_pictures_whose_labels_contradict_each_other_are_not_compared():
+    first, second = rows(30), rows(30, seed=9)
+    first += [first[0] | {"path": "normal/copy.png"}]
+    second = [*(one | {"sha256": ""} for one in second), second[0] | {"path": "normal/copy.png", "sha256": ""}]
+    for tables in ((first, second), (second, first), (first, first[::-1])):
+        report = compare(*tables, labels_of(first))
+        assert report.contradicting == NamedFiles(1, ("covid/0.png as covid and normal/copy.png as normal",))
+        assert (report.sets[0].n, report.answered_by_some_only.number) == (29, 0)
+        assert "left out; correct the labels: 1 (covid/0.png as covid" in render_markdown(report)
+
+
+@pytest.mark.parametrize("side", ["covid", "normal"])
+def test_files_of_one_class_are_compared_as_far_as_they_go(side):
+    first, second = ([one for one in rows(90, skill, 7) if one["path"].startswith(side)] for skill in (4, 0))
+    report = compare(first, second, question=ask(target="covid", seed=1))
+    (pair,) = report.sets[0].of_classes
+    right = [sum(one["prediction"] == side for one in table) for table in (first, second)]
+    assert pair.accuracy_gap.value == pytest.approx((right[0] - right[1]) / 30, abs=1e-6)
+    assert pair.only_a_right - pair.only_b_right == right[0] - right[1]
+    text = render_markdown(report)
+    assert re.search(r"\| only a right : only b right \| \d+ : \d+ \|", text)
+    assert "The AUC of covid against the rest needs files of both kinds, and is not given without." in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_where_no_accuracy_is_compared_the_sentence_says_why():
+    first, second = rows(60, skill=3), rows(60, skill=1, seed=9)
+    names = ["PCR+" if number % 3 == 0 else "PCR-" for number in range(60)]
+    report = compare(first, second, labels_of(first, names), ask(read_meanings(None, ["PCR+"], ["PCR-"]), seed=1))
+    assert report.sets[0].of_classes == ()
+    text = render_markdown(report)
+    assert "not given where the files of the networks' classes are of one class or none: see covid against" in text

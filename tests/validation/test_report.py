@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cxr.validation.external import ALL, UNSEEN
-from cxr.validation.grouping import GroupBy
+from cxr.validation.grouping import GroupBy, parse_prevalences
 from cxr.validation.report import TIDY, render_markdown, tidy_table, write_redcap_figures
 from tests.redcap import read_redcap
 from tests.validation.tables import rows
@@ -21,7 +21,7 @@ def report():
 
 def test_a_network_that_is_worse_than_always_the_same_answer_is_below_it():
     table = [one | {"path": f"normal/{number}.png"} for number, one in enumerate(rows(40))]
-    table += [one | {"path": f"covid/{number}.png"} for number, one in enumerate(rows(3))]
+    table += [one | {"path": f"covid/{number}.png", "sha256": ""} for number, one in enumerate(rows(3))]
     sentence = next(line for line in render_markdown(evaluate(table)).splitlines() if line.startswith("Accuracy is"))
     assert re.fullmatch(
         r"Accuracy is \d+\.\d points \[\d.*\] below that of always answering normal \(93\.0 %\)\.", sentence
@@ -51,6 +51,72 @@ def test_an_auc_without_an_interval_is_explained_and_others_are_not():
     apart = [one | {"decision": "not_suspected"} for one in rows(30, skill=40)]
     assert words in render_markdown(evaluate(apart, question=ask(target="covid")))
     assert words not in render_markdown(evaluate(rows(60, skill=1)))
+
+
+def one_sided(target, n=12):
+    """Return answers about files that are all covid, or none of which is."""
+    return [one for one in rows(n * 3) if one["path"].startswith("covid/") == (target == "covid")]
+
+
+NEEDS_BOTH = re.compile(r"auc|average_precision|ppv|npv|brier|calibration|ece|net_benefit")
+
+
+@pytest.mark.parametrize("decided", [True, False])
+@pytest.mark.parametrize("side", ["covid", "rest"])
+def test_without_files_of_both_kinds_what_needs_them_is_not_given_and_the_sentence_says_why(tmp_path, side, decided):
+    table = [one if decided else one | {"decision": ""} for one in one_sided(side)]
+    report = evaluate(table, question=ask(target="covid", prevalences=(0.02,), seed=1))
+    text, (network,) = render_markdown(report), report.networks
+    assert ("All files are covid: AUC" if side == "covid" else "No file is covid: AUC") in text
+    assert "PPV and NPV hold only where" not in text
+    assert "Better than acting on all" not in text
+    lines = [line for line in text.splitlines() if line.startswith(("| PPV, ", "| NPV, ", "| AUC", "| average"))]
+    of_target = lines if side == "covid" else lines[:4]
+    assert len(of_target) == 4
+    assert all(re.fullmatch(r"\|[^|]+\| -(, 0/0)? \|", line) for line in of_target)
+    write_redcap_figures(tmp_path / "out.csv", report)
+    for found in (list(csv.DictReader(io.StringIO(tidy_table(report)))), read_redcap(tmp_path / "out.csv")[0]):
+        known = [one for one in found if "covid" in (one.get("class"), one.get("class_name"))]
+        empty = {one["metric"] for one in known if not (one["estimate"] or one["lower"])}
+        assert {"auc", "average_precision", "brier", "ppv_at_prevalence"} <= empty
+        assert {one["metric"] for one in known if NEEDS_BOTH.match(one["metric"])} - empty <= {
+            f"{metric}_among_classes" for metric in ("auc", "ppv", "npv")
+        }
+    assert not network.curves.precision_recall.recall
+    assert all(point.ppv is None for point in network.curves.points)
+    assert not network.curves.reliability
+
+
+def test_where_one_column_alone_has_files_of_both_kinds_each_says_so():
+    table = trained([*one_sided("covid"), *one_sided("rest", 3)], *range(12, 18))
+    text = render_markdown(evaluate(table))
+    assert "All files in the column 'not trained on' are covid: AUC, average precision, PPV, NPV" in text
+    assert "PPV and NPV hold only where 66.7 % of the files are covid, as in the column 'all files'" in text
+
+
+def test_where_one_side_has_no_answer_the_sentence_says_so():
+    lost = [one | {"path": f"normal/{number}.png"} for number, one in enumerate(one_sided("covid", 3))]
+    blank = {name: "" for name in lost[0] if name.startswith(("prediction", "probability", "decision", "refer", "sha"))}
+    text = render_markdown(evaluate([*one_sided("covid"), *(one | blank for one in lost)]))
+    assert "All files with an answer are covid: AUC, average precision, calibration and net benefit need" in text
+
+
+def test_a_class_without_files_has_no_predictive_values():
+    lines = render_markdown(evaluate([one for one in rows(60) if "viral" not in one["path"]])).splitlines()
+    for words in ("PPV, %", "NPV, %"):
+        assert next(line for line in lines if line.startswith(f"| {words}")).endswith("| - |")
+
+
+def test_no_figure_of_redcap_comes_twice_whatever_is_asked_for_twice(tmp_path):
+    table = rows(30)
+    labels = labels_of(table, age=lambda number: "" if number == 7 else str(number))
+    by = (GroupBy("age", (5.0,)), GroupBy("AGE", (5.0, 20.0)), GroupBy("age", (5.0,)))
+    report = evaluate(table, labels, ask(by=by, prevalences=parse_prevalences("2%,0.02"), seed=1))
+    write_redcap_figures(tmp_path / "out.csv", report)
+    records = [one["record_id"] for one in read_redcap(tmp_path / "out.csv")[0]]
+    assert len(set(records)) == len(records)
+    assert sum(line.startswith("| below 5 |") for line in render_markdown(report).splitlines()) == 1
+    assert sum(line.startswith("| 2 % |") for line in render_markdown(report).splitlines()) == 1
 
 
 def test_tidy_has_a_row_a_figure_of_both_sets_and_every_group(report):

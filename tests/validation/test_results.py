@@ -64,6 +64,36 @@ def test_an_answer_that_contradicts_itself_is_refused(cells, sentence):
         parse_results("t.csv", [row("a.png", 1, skill=5) | cells])
 
 
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        (
+            {"decision": "maybe"},
+            r"t\.csv, normal/1\.png: decision is 'maybe'; expected covid_suspected, .* or an empty",
+        ),
+        ({"decision": "Refer"}, r"normal/1\.png: decision is 'Refer'"),
+        ({"decision": "flu_suspected"}, r"normal/1\.png: decision is 'flu_suspected'"),
+        (
+            {"decision": "normal_suspected"},
+            r"decision with covid_suspected \(covid/0\.png\) and normal_suspected \(normal/1\.png\); .* one class",
+        ),
+        ({"in_training_set": "perhaps"}, r"normal/1\.png: in_training_set is 'perhaps'; expected yes, no or an empty"),
+    ],
+)
+def test_a_damaged_word_is_refused_with_its_row(cells, sentence):
+    table = [one | {"decision": "covid_suspected"} for one in rows(3)]
+    table[1] |= cells
+    with pytest.raises(DataError, match=sentence):
+        parse_results("t.csv", table)
+
+
+def test_decisions_of_each_network_have_their_own_words():
+    cells = row("a.png", prefix="vgg16_", model="vgg16-aa", vgg16_decision="normal_suspected") | row("a.png")
+    assert parse_results("t.csv", [cells]).networks[0].decisions == ("normal_suspected",)
+    with pytest.raises(DataError, match=r"a\.png: vgg16_decision is 'maybe'"):
+        parse_results("t.csv", [cells | {"vgg16_decision": "maybe"}])
+
+
 def test_what_is_no_table_is_refused():
     with pytest.raises(DataError, match="expected a table of cxr-batch"):
         parse_results("t.csv", [{"name": "a"}])
