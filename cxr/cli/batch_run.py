@@ -384,7 +384,7 @@ def _check_folders(options: Options) -> None:
 def _check_beside(options: Options) -> None:
     """Refuse to replace what is not of an earlier run: a film, a list, somebody's table. Raises UsageError."""
     if options.report and options.report.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--report {options.report} is a page; give it a name that ends in .html")
+        raise UsageError(f"--report writes a page, and {options.report} is no name of one: give one that ends in .html")
     for option, path, ours, what in _beside(options):
         if path.is_dir():
             raise UsageError(f"{option} {path} is a folder; give the name of a file")

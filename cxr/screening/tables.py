@@ -227,7 +227,8 @@ def chosen_format(output: str, wanted: Format | None) -> Format:
     suffix = _suffix(path)
     if suffix in _FOREIGN:
         instead = wanted or _FOREIGN[suffix]
-        raise UsageError(f"-o {output}: no .{suffix} is written; name the table {path.stem}.{instead}")
+        name = path.stem if _suffix(Path(path.stem)) == instead else f"{path.stem}.{instead}"  # results.csv.gz
+        raise UsageError(f"-o {output}: no .{suffix} is written; name the table {name}")
     if wanted and suffix in set(Format) and suffix != wanted:
         raise UsageError(
             f"-o {output} and --format {wanted} contradict each other; name the table {path.stem}.{wanted}, or leave "

@@ -100,7 +100,8 @@ class TestBatch:
     def test_a_name_that_promises_something_else_is_refused(self, name: str, scans: Path, tmp_path: Path) -> None:
         result = run(scans, "-o", tmp_path / name)
         assert result.exit_code == 2
-        assert ".csv" in result.output
+        assert "r.csv" in result.output
+        assert "r.csv.csv" not in result.output
         assert not (tmp_path / name).exists()
 
     def test_any_other_ending_is_taken_where_the_form_is_named(self, scans: Path, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_redcap_has_the_rows_of_any_table_with_a_dictionary(name: str, wards: Pa
             ["-o", "r.dictionary.csv", "--redcap", "r.csv"],
             "the dictionary of --redcap would be r.dictionary.csv, which",
         ),
-        (["-o", "r.csv", "--report", "r.csv"], "give it a name that ends in .html"),
+        (["-o", "r.csv", "--report", "r.csv"], "is no name of one: give one that ends in .html"),
     ],
 )
 def test_redcap_is_refused_where_it_cannot_be_written(arguments: list[str], words: str, wards: Path) -> None:
