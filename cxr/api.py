@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,11 +89,11 @@ def load_model(model: FilePath = "packaged", *, operating_point: str | None = No
             f"an object of type {type(model).__name__} is no model; expected 'packaged', 'fast', the folder of a model "
             "or, to screen with, what load_model has returned"
         )
-    if not isinstance(threads, int) or threads < 0:
+    if not isinstance(threads, SupportsIndex) or index(threads) < 0:
         raise UsageError(f"threads is {threads!r}; expected a whole number, 0 for one thread a core")
     text = _named("a model", model)
     folder = named_folder(text) if isinstance(model, str) else Path(text)
-    loaded = load_folder(folder, threads, pinned=False)
+    loaded = load_folder(folder, index(threads), pinned=False)
     return loaded if operating_point is None else at_operating_point(loaded, operating_point)
 
 

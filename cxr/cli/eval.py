@@ -14,7 +14,7 @@ from cxr.core.errors import UsageError
 from cxr.core.files import real, write_json, write_text
 from cxr.core.redcap import dictionary_beside
 from cxr.screening.paths import unescape
-from cxr.screening.tables import read_table
+from cxr.screening.tables import OutputFiles, read_table
 
 if TYPE_CHECKING:
     from cxr.validation.external import TableEvaluation
@@ -202,13 +202,20 @@ class _Outputs:
     def check(self, inputs: Sequence[Path]) -> None:
         """Refuse to write over what is read, or two things into one file. Raises UsageError."""
         taken = {real(path): f"{path} is read" for path in inputs}
-        folders = [path for path in inputs if path.is_dir()]
+        for beside in map(OutputFiles, inputs):
+            taken |= {
+                real(path): f"it tells how {beside.results} was made" for path in (beside.manifest, beside.journal)
+            }
         for option, path in self._files():
             if why := taken.get(real(path)):
                 raise UsageError(f"{option} would be {path}, but {why}; give another name")
-            if any(real(path).is_relative_to(real(folder)) for folder in folders):
-                raise UsageError(f"{option} {path} lies in the folder of the labels; give a name somewhere else")
             taken[real(path)] = f"{option} is written there"
+        for folder in (path for path in inputs if path.is_dir()):
+            if self.figures and real(self.figures).is_relative_to(real(folder)):
+                raise UsageError(
+                    f"--figures {self.figures} lies in {folder}, whose pictures are taken for labelled films; give a "
+                    "folder somewhere else"
+                )
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         named = {"--output": self.json, "--markdown": self.markdown, "--tidy": self.tidy, "--redcap": self.redcap}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Record = Mapping[str, str]
 
 NO_DICOM = "no DICOM: only a DICOM film says of whom it is"
-NO_ANSWER = "no answer"
+NO_ANSWER = "it has no answer"
 _SCHEME = "99CXRBATCH"
 _SERIES = 9900  # their number in a study, far from those of the films
 _AHEAD = 8  # films that are read before their objects are written

@@ -128,12 +128,11 @@ def _elsewhere(alarms: UnseenAlarms | None, target: str) -> str:
         return "this model's card has no figures of hospitals that took no part in its training"
     of = f"{alarms.label} films {target}"
     if alarms.hospitals == 1:
-        share = f"{alarms.highest:.0%} of the {alarms.films:,}"
-        found = f"at a hospital left out of its training, this model called {share} {of}"
+        found = f"made again without a hospital, this model called {alarms.highest:.0%} of its {alarms.films:,} {of}"
     else:
         found = (
-            f"at {alarms.hospitals} hospitals left out of its training, one at a time, this model called "
-            f"{alarms.lowest:.0%} to {alarms.highest:.0%} of the {of} ({alarms.films:,} films)"
+            f"made again without each of {alarms.hospitals} hospitals, this model called {alarms.lowest:.0%} to "
+            f"{alarms.highest:.0%} of their {of} ({alarms.films:,} films)"
         )
     return f"{found}; docs/adapt.md says how to fit it to your site"
 

@@ -206,9 +206,9 @@ _FOREIGN = {
     **dict.fromkeys(("png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "dcm"), Format.CSV),
     "pq": Format.PARQUET,
 }
-_PLAIN = ("", "txt")  # suffixes that promise nothing else than CSV
-# What each form begins with; a workbook is a ZIP file.
-_STARTS = (b"path,status", b"path;status", b'{"path":', b"PAR1", b"PK\x03\x04")
+# What a table of text begins with, and what others do: anybody's workbook, which is a ZIP file, and Parquet.
+_HEADERS = (b"path,status", b"path;status", b'{"path":')
+_BINARY = (b"PK\x03\x04", b"PAR1")
 
 
 def format_of(path: Path) -> Format:
@@ -233,10 +233,6 @@ def chosen_format(output: str, wanted: Format | None) -> Format:
         raise UsageError(
             f"-o {output} and --format {wanted} contradict each other; name the table {path.stem}.{wanted}, or leave "
             "--format out"
-        )
-    if not wanted and suffix not in {*Format, *_PLAIN}:
-        raise UsageError(
-            f"-o {output}: .{suffix} names no form of a table; name it {path.stem}.csv, or say which with --format"
         )
     return wanted or format_of(path)
 
@@ -466,13 +462,13 @@ def locked(files: OutputFiles) -> AbstractContextManager[None]:
 
 def _check_results(files: OutputFiles) -> None:
     """Refuse to replace a file in the place of the table that no run wrote, as far as its start tells."""
-    if files.results.is_file() and not any(one.exists() for one in (files.journal, files.parts, files.manifest)):
-        start = start_of(files.results)
-        if start and not start.removeprefix(BOM_UTF8).startswith(_STARTS):
-            raise OutputError(
-                f"{files.results} exists and is no table of cxr-batch, and no file of yours is replaced; give another "
-                "output, or move that file away"
-            )
+    start = start_of(files.results).removeprefix(BOM_UTF8)
+    known = any(one.exists() for one in (files.journal, files.parts, files.manifest))
+    if start and not start.startswith(_HEADERS) and not (known and start.startswith(_BINARY)):
+        raise OutputError(
+            f"{files.results} exists and is no table of cxr-batch, and no file of yours is replaced; give another "
+            "output, or move that file away"
+        )
 
 
 def _check_manifest(files: OutputFiles) -> None:

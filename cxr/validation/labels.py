@@ -95,7 +95,7 @@ def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None 
         DataError: It is neither, a column is absent, or two rows say different things of one path.
     """
     if path.is_dir():
-        return LabelTable(path.name, tuple(_folder(path)))
+        return LabelTable(real(path).name, tuple(_folder(path)))
     return _table(path, plain, wanted or Columns())
 
 
@@ -254,7 +254,7 @@ def _mapping_rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _key(label: str) -> str:
-    """Return what is compared of a label: names of folders have `_` for a blank, and signs say much."""
+    """Return what is compared of a label: without case, with blanks for `_`, as folders have it, and with all signs."""
     return folded(label.replace("_", " "))
 
 
@@ -278,7 +278,8 @@ def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | N
         classes: Of the network.
         target: The one that is looked for.
     """
-    word = means.get(_key(label), _class_named(label))
+    named = next((one for one in classes if _key(one) == _key(label)), _class_named(label))
+    word = means.get(_key(label), named)
     if word in classes:
         return word
     if word == POSITIVE and _key(label) in means:

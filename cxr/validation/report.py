@@ -139,10 +139,13 @@ def _network_blocks(network: NetworkEvaluation) -> Iterator[ReportBlock]:
         yield from _prevalences(network, network.target, sets)
     yield from _groups(network)
     if network.target and network.curves:
-        yield _calibration(network, network.target, sets)
+        # Of files of one side alone neither says anything, and a sentence above says why.
+        if any(_has(one, "ece") for one in sets):
+            yield _calibration(network, network.target, sets)
         if network.curves.reliability:
             yield _reliability(network, network.target, network.curves.reliability)
-        yield _decision_curve(network, network.target, sets)
+        if any(_has(one, "net_benefit") for one in sets):
+            yield _decision_curve(network, network.target, sets)
     if _has(sets[0], "accuracy"):
         yield _of_classes(network, sets)
         for one in sets:

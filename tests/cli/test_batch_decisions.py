@@ -110,8 +110,7 @@ class TestSummary:
             save(tmp_path / "scans", f"{number}.png", (255, 200 + number, 200 - number))
         stderr = run(tmp_path / "scans", "-o", tmp_path / "r.csv").stderr
         assert (
-            "at 2 hospitals left out of its training, one at a time, this model called 12% to 33% of the normal "
-            in stderr
+            "made again without each of 2 hospitals, this model called 12% to 33% of their normal films covid" in stderr
         )
         assert read_json(tmp_path / "r.manifest.json")["models"][0]["unseen"] == {
             "label": "normal",

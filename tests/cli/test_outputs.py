@@ -96,7 +96,7 @@ class TestBatch:
         assert run(scans, "-o", table, *form, "--overwrite").exit_code == 0
         assert table.read_bytes() == before
 
-    @pytest.mark.parametrize("name", ["r.png", "r.dcm", "r.csv.gz", "r.csv.zip", "r.docx", "r.html", "r.dat"])
+    @pytest.mark.parametrize("name", ["r.png", "r.dcm", "r.csv.gz", "r.csv.zip", "r.docx", "r.html"])
     def test_a_name_that_promises_something_else_is_refused(self, name: str, scans: Path, tmp_path: Path) -> None:
         result = run(scans, "-o", tmp_path / name)
         assert result.exit_code == 2
@@ -104,9 +104,27 @@ class TestBatch:
         assert "r.csv.csv" not in result.output
         assert not (tmp_path / name).exists()
 
-    def test_any_other_ending_is_taken_where_the_form_is_named(self, scans: Path, tmp_path: Path) -> None:
-        assert run(scans, "-o", tmp_path / "r.dat", "--format", "csv").exit_code == 0
-        assert (tmp_path / "r.dat").read_bytes().startswith(b"path,status")
+    @pytest.mark.parametrize("name", ["results_1.5mm", "study.v2", "r.dat"])
+    def test_any_other_ending_is_csv(self, name: str, scans: Path, tmp_path: Path) -> None:
+        assert run(scans, "-o", tmp_path / name).exit_code == 0
+        assert (tmp_path / name).read_bytes().startswith(b"path,status")
+
+    def test_notes_in_the_place_of_a_finished_table_are_not_replaced(self, scans: Path, tmp_path: Path) -> None:
+        table = tmp_path / "r.csv"
+        assert run(scans, "-o", table).exit_code == 0
+        table.write_text("my notes\n")
+        for more in ([], ["--overwrite"]):
+            assert run(scans, "-o", table, *more).exit_code == 1
+            assert table.read_text() == "my notes\n"
+
+    def test_a_workbook_of_the_user_is_not_replaced(self, scans: Path, tmp_path: Path) -> None:
+        from openpyxl import Workbook
+
+        mine = tmp_path / "mine.xlsx"
+        Workbook().save(mine)
+        before = mine.read_bytes()
+        assert run(scans, "-o", mine, "--overwrite").exit_code == 1
+        assert mine.read_bytes() == before
 
 
 @pytest.fixture
@@ -135,3 +153,18 @@ def test_two_kinds_of_figures_under_one_name_are_refused(measured: dict[str, Pat
         result = test_eval.run(measured["results"], measured["labels"], *names)
         assert result.exit_code == 2
         assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("suffix", [".manifest.json", ".csv.journal"])
+def test_what_tells_how_a_table_was_made_is_not_replaced(suffix: str, measured: dict[str, Path]) -> None:
+    beside = measured["results"].with_suffix(suffix)
+    result = test_eval.run(measured["results"], measured["labels"], "-o", beside)
+    assert result.exit_code == 2
+    assert "tells how" in result.output
+
+
+def test_no_pictures_are_drawn_among_labelled_films(measured: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "films" / "covid").mkdir(parents=True)
+    result = test_eval.run(measured["results"], tmp_path / "films", "--figures", tmp_path / "films" / "covid")
+    assert result.exit_code == 2
+    assert not [*(tmp_path / "films" / "covid").iterdir()]

@@ -38,7 +38,7 @@ def test_it_says_what_lies_where_and_what_has_no_report(mixed: Path, tmp_path: P
         "error 1",
         "see " + str(tmp_path / "sorted" / "sorted.csv"),
         "reports  1 DICOM report",
-        "reports  none for 1 file: no answer",
+        "reports  none for 1 file: it has no answer",
         "reports  none for each of 4 files: no DICOM: only a DICOM film says of whom it is",
     ):
         assert words in result.stderr.replace("\n", "")
