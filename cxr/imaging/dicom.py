@@ -35,6 +35,7 @@ FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # those, and PixelData
 _ZEROS = 0x00000000  # the element that zeros are read as
 _UNDEFINED = 0xFFFFFFFF  # the length of an element that has an end mark instead
+_CLASS = 0x00080016  # which every object has: a header read without it was not read
 
 
 def luminance_of_stored(stored: Values, dataset: "Dataset") -> tuple[Plane, list[str]]:
@@ -533,11 +534,17 @@ def dicom_attributes(data: bytes, keywords: Sequence[str]) -> tuple[str, ...]:
     A file that is not DICOM, and an attribute that is absent or cannot be read, give an empty text; what stands before
     damage, or before the end of a file that is not whole, is read all the same.
     """
+    from pydicom.tag import Tag
+
     try:
-        header = _readable(data)
+        content = _readable(data)
     except Exception:  # an odd header must cost neither the answer nor the row
         return ("",) * len(keywords)
-    return tuple(_attribute(header, keyword) for keyword in keywords)
+    tags = [Tag(keyword) for keyword in keywords]
+    # The whole header first, because some have their elements in another order than that of their tags; then what comes
+    # before an attribute alone, because pydicom drops everything where an element after it has no end.
+    whole = _elements(content, (_CLASS, *tags), max(_PIXELS))
+    return tuple(_text_of(whole or _elements(content, (tag,), tag), tag) for tag in tags)
 
 
 def _readable(data: bytes) -> bytes:
@@ -556,37 +563,29 @@ def _readable(data: bytes) -> bytes:
     return bytes(inflated)
 
 
-def _attribute(data: bytes, keyword: str) -> str:
-    """Return the value of an attribute as text.
-
-    The whole header first, because some have their elements in another order than that of their tags; then what comes
-    before the attribute alone, because pydicom drops everything where an element after it has no end.
-    """
-    from pydicom.tag import Tag
-
-    wanted = Tag(keyword)
-    for last in (max(_PIXELS), wanted):
-        with suppress(Exception):  # as in `dicom_attributes`
-            if found := _text_of(data, wanted, last):
-                return found
-    return ""
-
-
-def _text_of(data: bytes, wanted: "BaseTag", last: int) -> str:
-    """Return the text of an element, looked for up to the pixels or the element `last`, whichever comes first."""
+def _elements(data: bytes, wanted: Sequence[int], last: int) -> "Dataset | None":
+    """Return elements that stand before the pixels and no later than `last`; nothing of a header that is damaged."""
     from pydicom.filereader import read_partial
+
+    with suppress(Exception):  # as in `dicom_attributes`
+        return read_partial(
+            BytesIO(data),
+            stop_when=lambda tag, *_: tag in _PIXELS or tag > last,
+            force=True,
+            specific_tags=list(wanted),
+        )
+    return None
+
+
+def _text_of(header: "Dataset | None", wanted: "BaseTag") -> str:
+    """Return the text of an element; empty where it is absent, cut off or cannot be read."""
     from pydicom.multival import MultiValue
 
-    header = read_partial(
-        BytesIO(data),
-        stop_when=lambda tag, *_: tag in _PIXELS or tag > last,
-        force=True,
-        specific_tags=[wanted],
-    )
-    if wanted not in header or _is_cut(header.get_item(wanted)):
-        return ""
-    value = header[wanted].value
-    return "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+    with suppress(Exception):
+        if header is not None and wanted in header and not _is_cut(header.get_item(wanted)):
+            value = header[wanted].value
+            return "" if value is None else "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+    return ""
 
 
 def _is_cut(element: "RawDataElement | DataElement | None") -> bool:
