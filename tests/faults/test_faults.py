@@ -111,25 +111,25 @@ def test_what_only_polishes_may_fail(place: Place, table: bytes, fault: Fault) -
 def test_what_is_refused_is_a_sentence_with_its_remedy_and_the_next_run_ends_right(
     place: Place, table: bytes, fault: Fault, where: str, remedy: str
 ) -> None:
-    (place.out / "r.csv").write_text("an older table\n")
+    (place.out / "r.csv").write_text("path,status\nolder.png,ok\n")
     ended = place.screen(fault, "--overwrite")
     assert ended.status == 1, ended
     assert ended.stderr.startswith(f"error: cannot {where} {place.out}/"), ended
     assert remedy in ended.stderr
     assert ended.stderr.count("\n") == 1
-    assert place.written() == {"r.csv": b"an older table\n"}
+    assert place.written() == {"r.csv": b"path,status\nolder.png,ok\n"}
     assert place.screen(NO_FAULT, "--overwrite").status == 3
     assert whole(place, table)
 
 
 def test_a_table_that_excel_holds_is_not_a_full_disk(place: Place, table: bytes) -> None:
-    (place.out / "r.csv").write_text("open in Excel\n")
+    (place.out / "r.csv").write_text("path;status\n")
     refused = place.screen(Fault("rename", errno.EBUSY, -2), "--overwrite")
     assert refused.stderr == (
         f"error: cannot replace {place.out}/r.csv: Device or resource busy; another program may hold it, as Excel does "
         "with an open table and a virus scanner with a new file: close it there, then run the same command again\n"
     )
-    assert place.written() == {"r.csv": b"open in Excel\n"}
+    assert place.written() == {"r.csv": b"path;status\n"}
     assert place.screen().status == 3, "the journal goes on"
     assert whole(place, table)
 
