@@ -218,6 +218,7 @@ class _Outputs:
                 )
 
     def _files(self) -> Iterator[tuple[str, Path]]:
+        """Yield each file that is to be written, with the option that names it."""
         named = {"--output": self.json, "--markdown": self.markdown, "--tidy": self.tidy, "--redcap": self.redcap}
         yield from ((option, path) for option, path in named.items() if path)
         if self.redcap:

@@ -126,7 +126,7 @@ _LARGER = ((1_000, 448), (10_000, 224))  # rows, and up to so many the pixels of
 
 
 def is_page(path: Path) -> bool:
-    """Tell whether a file begins as such a page does."""
+    """Tell whether a file begins as a page of `write_page` does."""
     return f"<title>{_TITLE}</title>".encode() in start_of(path)
 
 

@@ -327,6 +327,7 @@ class ModelRecord:
     synthetic: bool
     commit: str | None
     dvc: Provenance | None = field(default=None, metadata={"absent": True})
+    # Under another key than the one number of earlier manifests, which are read all the same.
     unseen_alarms: UnseenAlarms | None = field(default=None, metadata={"key": "unseen", "absent": True})
 
 
