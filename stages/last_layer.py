@@ -30,13 +30,15 @@ def main(
     shared = top_level(values, CommonParams)
     pin_instructions(shared.runtime.instructions)  # before TensorFlow is loaded
 
-    from cxr.inference.network import CALIBRATION_FILE
+    from cxr.core.files import read_json
+    from cxr.inference.network import CALIBRATION_FILE, DESCRIPTION_FILE
     from cxr.models import architecture
     from cxr.training.last_layer import LastLayerParams, fit_anew
     from cxr.training.train import write_trained
 
     own = section(values, "last_layer", LastLayerParams)
     recipe = section(values, f"train_{own.network}", architecture(own.network).params)
+    recipe = recipe.model_copy(update={"side": read_json(trained / DESCRIPTION_FILE)["side"]})  # a student's is its own
 
     table, manifest, rule = read_table(split), read_table(prepared / MANIFEST_FILE), read_plane_rule(prepared)
     planes = network_planes(prepared, own.network, recipe.side)

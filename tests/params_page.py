@@ -13,7 +13,7 @@ from cxr.evaluation.candidates import EvaluateParams
 from cxr.inference.ensemble import EnsembleParams
 from cxr.models import architecture
 from cxr.training.last_layer import LastLayerParams
-from cxr.training.params import GateParams, LungParams
+from cxr.training.params import GateParams, LungParams, StudentParams, TeachersParams
 from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 from tests.networks import SHIPPED
 
@@ -65,6 +65,8 @@ SECTIONS = {
     **{", ".join(f"train_{name}" for name in names): kind for kind, names in recipes().items()},
     "train_gate": GateParams,
     "train_lungs": LungParams,
+    "train_teachers": TeachersParams,
+    "train_student": StudentParams,
     "ensemble": EnsembleParams,
     "last_layer": LastLayerParams,
     "leave_source_out": LeaveSourceOutParams,

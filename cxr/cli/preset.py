@@ -57,6 +57,8 @@ _KINDS = {
     "evaluate": "cxr.evaluation.candidates:EvaluateParams",
     "train_gate": "cxr.training.params:GateParams",
     "train_lungs": "cxr.training.params:LungParams",
+    "train_teachers": "cxr.training.params:TeachersParams",
+    "train_student": "cxr.training.params:StudentParams",
     "ensemble": "cxr.inference.ensemble:EnsembleParams",
     "last_layer": "cxr.training.last_layer:LastLayerParams",
     "leave_source_out": "cxr.training.refit_plan:LeaveSourceOutParams",
@@ -101,7 +103,7 @@ def _require_sides(values: Mapping[str, Any], image: ImageParams) -> None:
     planes = plane_sides(values, image)
     for key in values:
         if key.startswith(TRAINING):
-            side = section(values, key, _kind(key)).model_dump()["side"]
+            side = section(values, key, _kind(key)).model_dump().get("side", 0)  # teachers have another section's
             there = image.small if key in BESIDES else planes[key.removeprefix(TRAINING)]
             if side > there:
                 raise ParamsError(

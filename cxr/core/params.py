@@ -24,8 +24,9 @@ KNOWN_KEYS = (
     "leave_hospital_out", "out_of_scope", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with
-# The sections of what is no network for the classes: the gate and the lung segmenter.
-BESIDES = (f"{TRAINING}gate", f"{TRAINING}lungs")
+# The sections of what is no architecture: the gate and the lung segmenter are none for the classes, teachers and
+# student are of another section's.
+BESIDES = tuple(f"{TRAINING}{name}" for name in ("gate", "lungs", "teachers", "student"))
 
 
 class Section(BaseModel):

@@ -142,6 +142,22 @@ def _name(graph: Any, outputs: Mapping[str, Any], planes: Any) -> None:
         node.output(0).get_tensor().set_names({name})
 
 
+def member_folders(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders of networks, each as given or, of a folder that holds several, those in it by their names.
+
+    Raises:
+        ModelError: A folder has no network.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        within = sorted(folder.glob(f"*/{DESCRIPTION_FILE}"), key=lambda path: (len(path.parent.name), path))
+        own = [folder] if (folder / DESCRIPTION_FILE).is_file() else [path.parent for path in within]
+        if not own:
+            raise ModelError(f"{folder} holds no trained network; train it first: dvc repro release/dvc.yaml")
+        found += own
+    return found
+
+
 def read_members(folders: Sequence[Path]) -> list[ScreeningModel]:
     """Load the members from their folders.
 

@@ -1,4 +1,4 @@
-"""The sections `train_gate` and `train_lungs` of params.yaml."""
+"""The sections `train_gate`, `train_lungs`, `train_teachers` and `train_student` of params.yaml."""
 
 from pydantic import Field
 
@@ -64,3 +64,32 @@ class LungParams(Section):
         0.2, gt=0, lt=1, description="Share of the films that no split holds, by which it is measured beside test."
     )
     augment: AugmentParams = AugmentParams()
+
+
+class TeachersParams(Section):
+    """The section `train_teachers` of release/params.yaml."""
+
+    network: str = Field("lite0", description="What each of them is, by the recipe train_<network>.")
+    seeds: tuple[int, ...] = Field((7, 8, 9, 10), min_length=2, description="One training each, by this seed.")
+
+
+class StudentParams(Section):
+    """The section `train_student` of release/params.yaml."""
+
+    network: str = Field("lite0", description="Its architecture, which its teachers have too; train_<network> is read.")
+    side: int = Field(96, ge=32, le=1024, description="Side of its own input, at most image.side, pixels.")
+    epochs: int = Field(3, ge=1, description="Passes over the views.")
+    batch_size: int = Field(32, ge=1, description="Views a step.")
+    learning_rate: float = Field(0.001, gt=0, lt=1, description="Peak of the learning rate; it falls as a cosine.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises to its peak.")
+    weight_decay: float = Field(0.05, ge=0, lt=1, description="Decoupled weight decay of AdamW.")
+    views: int = Field(12, ge=1, description="Views of each film, drawn once; the first is the film as it is.")
+    mixed: float = Field(0.33, ge=0, le=1, description="Share of the drawn views that are mixed with another film.")
+    temperature: float = Field(2.0, ge=1, description="By which the teachers' logits are divided before both answer.")
+    features: float = Field(1.0, ge=0, description="Weight of the teachers' pooled features beside their answers.")
+    augment: AugmentParams = AugmentParams()
+
+    @property
+    def patience(self) -> int:
+        """No epoch ends it early."""
+        return self.epochs

@@ -32,13 +32,14 @@ SHIPPED, RELEASE = ROOT / "params.yaml", ROOT / "release/params.yaml"
 
 def kinds():
     from cxr.training.last_layer import LastLayerParams
-    from cxr.training.params import GateParams, LungParams
+    from cxr.training.params import GateParams, LungParams, StudentParams, TeachersParams
     from cxr.training.refit_plan import LeaveHospitalOutParams, LeaveSourceOutParams
 
     found = {"prepare": PrepareParams, "balance": BalanceParams, "split": SplitParams, "evaluate": EvaluateParams}
     found |= {"leave_source_out": LeaveSourceOutParams, "leave_hospital_out": LeaveHospitalOutParams}
     found |= {"ensemble": EnsembleParams, "last_layer": LastLayerParams}
     found |= {"train_gate": GateParams, "train_lungs": LungParams, "out_of_scope": OutOfScopeParams}
+    found |= {"train_teachers": TeachersParams, "train_student": StudentParams}
     return found | {f"train_{name}": architecture(name).params for name in NAMES}
 
 

@@ -27,12 +27,13 @@ from tests.test_pipeline import NETWORKS, STAGES, networks, pipeline, resolved, 
 pytestmark = pytest.mark.slow
 
 SIDE, LARGER = 32, 48  # of all networks but one
+BESIDE = ("train_gate", "train_lungs")
 MEASURED = [Path(one).name for one in networks("release/dvc.yaml")]
 RELEASED = [
     stage.removeprefix("train_")
     for file, stage in STAGES
-    if file == "release/dvc.yaml" and stage.startswith("train_") and stage not in ("train_gate", "train_lungs")
-]
+    if file == "release/dvc.yaml" and stage.startswith("train_") and stage not in (*BESIDE, "train_teachers")
+] + ["teachers/teacher_3", "teachers/teacher_5"]
 GATE_FLAGS = EXPOSURE_FLAGS | SIGN_FLAGS
 
 
@@ -106,9 +107,11 @@ def project(tmp_path_factory):
     first["evaluate"] |= {"gate": "none", "lungs": "none"}  # the packaged ones take planes of another side
     release["train_lite0"]["weights"] = "random"
     release["ensemble"]["stored"] = "float32"
+    release["train_teachers"]["seeds"] = [3, 5]
+    release["train_student"]["views"] = 2
     release["leave_source_out"]["epochs"] = 1
     for values in shipped.values():
-        for name in (name for name in values if name.startswith("train_")):
+        for name in (name for name in values if name.startswith("train_") and name != "train_teachers"):
             values[name] |= {"side": SIDE, "epochs": 1}
         values["evaluate"]["alpha"] = 0.45  # of two validation images a class, one may be left out: sets differ
     first["image"]["side"] = first["train_resnet50"]["side"] = LARGER
@@ -213,9 +216,14 @@ def test_sources_are_left_out_by_refits_where_release_made_them_and_else_by_the_
 
 def test_the_ensemble_says_the_mean_of_its_members_about_every_image(project):
     members = load_model(project / "release/models/ensemble").members
-    joined, *own = (saved_outputs(project, name) for name in ("ensemble", *members))
-    assert joined.logits == pytest.approx(np.mean([one.logits for one in own], axis=0), abs=1e-5)
-    assert joined.members == pytest.approx(np.stack([one.logits for one in own], axis=1), abs=1e-5)
+    joined, planes = saved_outputs(project, "ensemble"), np.load(project / "work/prepared/images.npy")
+    table = pd.read_csv(project / "work/split.csv").set_index("file")
+    asked = planes[table.loc[joined.files, "index"].to_numpy()]
+    networks = [load_model(project / f"release/models/teachers/{name}").network for name in members]
+    own = np.stack([network.predict(asked).logits for network in networks], axis=1)
+    assert members == ("teacher_3", "teacher_5")
+    assert joined.logits == pytest.approx(own.mean(axis=1), abs=1e-5)
+    assert joined.members == pytest.approx(own, abs=1e-5)
 
 
 def test_everything_that_the_pipeline_promises_was_written(project):

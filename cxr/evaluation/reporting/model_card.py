@@ -31,6 +31,8 @@ from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
 from cxr.inference.model_folder import learnt_images
 
+LAST_LAYER = "last_layer"  # name of a network whose last layer was fitted anew
+
 
 @dataclass(frozen=True, slots=True)
 class CardCalibration:
@@ -297,10 +299,15 @@ _OVERALL = ("balanced_accuracy", "accuracy", "macro_f1", "macro_auc", "log_loss"
 
 
 def _architecture(description: JsonObject) -> str:
-    """Return what the network is, which its name does not say where a last layer was fitted anew."""
-    if "architecture" not in description:
-        return f"`{description['name']}`"
-    return f"`{description['architecture']}`, with its last layer fitted anew"
+    """Return what the network is and how it learnt, where its name does not say so."""
+    said = f"`{description.get('architecture', description['name'])}`"
+    if teachers := description.get("teachers"):
+        *seeds, last = (str(one["seed"]) for one in teachers)
+        said += (
+            f", which learnt what {len(teachers)} networks of this kind, trained with the seeds {', '.join(seeds)} and "
+            f"{last}, say together"
+        )
+    return said + (", with its last layer fitted anew" if description["name"] == LAST_LAYER else "")
 
 
 def _network(description: JsonObject, calibrated: str) -> str:

@@ -251,6 +251,11 @@ def test_the_card_names_the_network_and_not_how_its_last_layer_was_fitted_alone(
     evaluation = {"card": as_json(describe_for_card(whole, "cnn1"))}
     named = {"name": "last_layer", "architecture": "lite0", "evaluation": evaluation, "commit": "abc123"}
     assert "- Architecture `lite0`, with its last layer fitted anew: " in render_card(description() | named)
+    student = named | {"teachers": [{"seed": seed} for seed in (7, 8, 10)]}
+    learnt = (
+        "`lite0`, which learnt what 3 networks of this kind, trained with the seeds 7, 8 and 10, say together, with"
+    )
+    assert f"- Architecture {learnt} its last layer fitted anew: " in render_card(description() | student)
 
 
 @pytest.mark.parametrize(
