@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -33,6 +35,8 @@ from cxr.training.transfer import logistic_regression
 FOLDS = 5
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
+LEVEL_DECIMALS = 4
+SMALL = 1e-9  # penalty that makes the summands of a level unique
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
 NAME = "last_layer"  # of the network that comes of it
@@ -52,6 +56,9 @@ class LastLayerParams(Section):
     kept: float = Field(0.1, ge=0, lt=1, description="Share of the layer that the network was trained with in the sum.")
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
+    level: bool = Field(
+        False, description="Bring the logits to the level at which films not learnt from are told best, classes alike."
+    )
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
 
 
@@ -97,13 +104,14 @@ def fit_anew(
     make_reproducible(shared.runtime, shared.seed)
     before = architecture(params.network).build(planes.shape[1], len(shared.classes), recipe)
     before.load_weights(folder / WEIGHTS_FILE)
-    model, asked = with_squares(before, recipe.dropout), planes[own["index"].to_numpy()]
+    model, asked = with_moments(before, recipe.dropout), planes[own["index"].to_numpy()]
     named = own.assign(**{PIXELS: [pixels_digest(plane) for plane in asked]})
     films = Films(named, pooled(model, asked), shared.classes, layer_before(before))
     # With one thread no digit depends on the number of cores, or on what else they do.
     with threadpool_limits(limits=1):
-        refitted(model, films, params)
-        calibrated, answers = calibration(films, params), leave_hospitals_out(films, params)
+        head, calibrated = fitted(films, params)
+        answers = leave_hospitals_out(films, params)
+    model.get_layer("logits").set_weights([head.weights, head.bias])
     probe = planes[table.loc[table["split"] == VALIDATION, "index"].to_numpy()[:AGREEMENT_PLANES]]
     trained = Trained(model, _history(folder), _described(folder, model, table, own, params), probe)
     return FittedAnew(trained, calibrated, answers)
@@ -201,29 +209,23 @@ def elsewhere(table: pd.DataFrame) -> JsonObject:
     return {"films": films, "sha256": data_fingerprint(own)}
 
 
-def refitted(model: keras.Model, films: Films, params: LastLayerParams) -> None:
-    """Give `model`, from `with_squares`, a last layer that learnt from all films but those of the test split."""
-    learned = films.table["split"].isin(LEARNED).to_numpy()
-    head = fit_last_layer(films, learned, params)
-    model.get_layer("logits").set_weights([head.weights, head.bias])
+def with_moments(model: keras.Model, dropout: float) -> keras.Model:
+    """Return the network with powers of its last feature map beside the map, and a last layer that is to be fitted.
 
-
-def with_squares(model: keras.Model, dropout: float) -> keras.Model:
-    """Return the network with the square of its last feature map beside the map, and a last layer that is to be fitted.
-
-    Pooled, the squares say how unevenly a filter answers over the film: a patch on one side and a veil over both lungs
-    have the same mean. The layers before are shared with `model`.
+    Pooled, the square, and the cube of what is above nought, say how unevenly a filter answers over the film: a patch
+    on one side and a veil over both lungs have the same mean. The layers before are shared with `model`.
     """
     feature_map = model.get_layer("feature_map").input
     squares = keras.layers.Multiply(name="squares")([feature_map, feature_map])
-    both = keras.layers.Concatenate(name="with_squares")([feature_map, squares])
-    return network(model.inputs[0], both, model.output["logits"].shape[-1], dropout)
+    cubes = keras.layers.Multiply(name="cubes")([squares, keras.layers.ReLU(name="above_nought")(feature_map)])
+    moments = keras.layers.Concatenate(name="moments")([feature_map, squares, cubes])
+    return network(model.inputs[0], moments, model.output["logits"].shape[-1], dropout)
 
 
 def layer_before(model: keras.Model) -> LinearHead:
-    """Return the last layer of a network before `with_squares`, on features with squares: those count nothing in it."""
+    """Return the last layer of a network before `with_moments`, on all moments: only the mean counts in it."""
     kernel, bias = model.get_layer("logits").get_weights()
-    return LinearHead(np.concatenate([kernel, np.zeros_like(kernel)]), bias)
+    return LinearHead(np.concatenate([kernel, np.zeros_like(kernel), np.zeros_like(kernel)]), bias)
 
 
 def pooled(model: keras.Model, planes: Plane) -> NDArray[np.float64]:
@@ -266,6 +268,84 @@ def _film_weights(table: pd.DataFrame, params: LastLayerParams) -> NDArray[np.fl
     share = own / own.groupby([table["label"], table["source"]]).transform("sum")
     sources = table.groupby("label")["source"].transform("nunique")
     return np.asarray(share / sources * len(table) / table["label"].nunique(), np.float64)
+
+
+def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) -> tuple[LinearHead, pd.DataFrame]:
+    """Fit the last layer on all films but those of the test split, and say what decisions can be fitted on.
+
+    Args:
+        films: All.
+        params: The section `last_layer`; with `level`, both are brought to the level of the second.
+        left_out: Sources of which nothing is used.
+
+    Returns:
+        The layer, and what `calibration` returns.
+
+    Raises:
+        DataError: As `fit_last_layer` and `calibration`.
+    """
+    learned = films.table["split"].isin(LEARNED).to_numpy() & ~_shown(films.table, left_out)
+    head, answers = fit_last_layer(films, learned, params), calibration(films, params, left_out)
+    if not params.level:
+        return head, answers
+    level = Level.of(answers, films.classes)
+    return level.head(head), level.answers(answers, films.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One factor for all logits and one summand for each class.
+
+    Of films that it did not learn from, a layer calls too many COVID-19, and it is too sure. By how much is seen where
+    films were left out of learning, and taken back by this.
+
+    Attributes:
+        scale: The factor.
+        shift: float64 (classes,), of sum nought.
+    """
+
+    scale: float
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, answers: pd.DataFrame, classes: Sequence[str]) -> "Level":
+        """Find the level of least log loss, classes counting alike, of answers about films that were not learnt from.
+
+        Rounded, so that no sum's order shows in it.
+
+        Raises:
+            DataError: There are no answers about films of a class.
+        """
+        if lacking := sorted(set(classes) - set(answers["actual"])):
+            raise DataError(
+                f"validation and the other hospitals have no film of {lacking[0]}, so no level can be found; run: dvc "
+                "repro split, or set last_layer.level to false"
+            )
+        logits = answers[[f"logit_{label}" for label in classes]].to_numpy(np.float64)
+        truth = np.eye(len(classes))[answers["actual"].map({label: n for n, label in enumerate(classes)}).to_numpy()]
+        counts = truth / truth.sum(axis=0) / len(classes)
+        counts = counts.sum(axis=1, keepdims=True)
+
+        def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            levelled = logits * values[0] + values[1:]
+            logs = log_softmax(levelled, axis=1)
+            slope = counts * (np.exp(logs) - truth)
+            found = -(counts * truth * logs).sum() + SMALL * (values[1:] ** 2).sum()
+            return float(found), np.concatenate([[(slope * logits).sum()], slope.sum(axis=0) + 2 * SMALL * values[1:]])
+
+        found = minimize(loss, np.concatenate([[1.0], np.zeros(len(classes))]), jac=True, method="BFGS").x
+        return cls(round(float(found[0]), LEVEL_DECIMALS), (found[1:] - found[1:].mean()).round(LEVEL_DECIMALS))
+
+    def head(self, head: LinearHead) -> LinearHead:
+        """Return the layer whose logits are at this level."""
+        weights, bias = head.weights * self.scale, head.bias * self.scale + self.shift
+        return LinearHead(weights.astype(np.float32), bias.astype(np.float32))
+
+    def answers(self, table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+        """Return the table with its logits at this level."""
+        columns = [f"logit_{label}" for label in classes]
+        levelled = (table[columns] * self.scale + self.shift).round(DECIMALS)
+        return table.assign(**{column: levelled[column] for column in columns})
 
 
 def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) -> pd.DataFrame:
@@ -325,10 +405,9 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=_columns(films))]
     for hospital in params.hospitals:
         own = (table["source"] == hospital).to_numpy()
-        learned = table["split"].isin(LEARNED).to_numpy() & ~_shown(table, [hospital])
-        head = fit_last_layer(films, learned, params)
+        head, calibrated = fitted(films, params, [hospital])
         parts += [
-            calibration(films, params, [hospital]).assign(held_out=hospital),
+            calibrated.assign(held_out=hospital),
             films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
         ]
     found = pd.concat(parts[1:] or parts).assign(network=NAME)

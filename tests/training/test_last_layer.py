@@ -198,26 +198,75 @@ def test_without_hospitals_there_are_no_rows_but_the_columns(last_layer, films):
 
 
 @pytest.mark.slow
-def test_squares_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_pooled(last_layer):
+def test_squares_and_cubes_stand_beside_the_map_and_the_last_layer_is_linear_in_what_is_pooled(last_layer):
     from cxr.models.layers import convolution, keras, network, plane_input
 
     planes, pixels = plane_input(SIDE, SIDE)
     inner = network(planes, convolution(pixels, 4), 2, 0.0)
-    model = last_layer.with_squares(inner, 0.0)
+    model = last_layer.with_moments(inner, 0.0)
     some = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE), np.uint8)
     maps, features = inner(some[..., None])["feature_map"].numpy(), last_layer.pooled(model, some)
     assert features[:, :4] == pytest.approx(maps.mean(axis=(1, 2)), rel=1e-5)
-    assert features[:, 4:] == pytest.approx((maps.astype(float) ** 2).mean(axis=(1, 2)), rel=1e-5)
+    assert features[:, 4:8] == pytest.approx((maps.astype(float) ** 2).mean(axis=(1, 2)), rel=1e-5)
+    assert features[:, 8:] == pytest.approx((np.maximum(maps, 0).astype(float) ** 3).mean(axis=(1, 2)), rel=1e-5)
     before = last_layer.layer_before(inner)
     assert inner(some[..., None])["logits"].numpy() == pytest.approx(features @ before.weights + before.bias, rel=1e-4)
-    table = pd.DataFrame(
-        {"label": CLASSES * 6, "source": "one", "split": "train", "file": "", "group": range(12), "plane_sha256": ""}
-    )
-    films = last_layer.Films(table, np.random.default_rng(2).normal(size=(12, 8)), CLASSES, before)
-    last_layer.refitted(model, films, last_layer.LastLayerParams())
-    head = last_layer.fit_last_layer(films, np.ones(12, bool), last_layer.LastLayerParams())
+    head = LinearHead(*(np.random.default_rng(2).normal(size=size).astype(np.float32) for size in ((12, 2), 2)))
+    model.get_layer("logits").set_weights([head.weights, head.bias])
     logits = keras.Model(model.inputs, model.output["logits"])(some[..., None]).numpy()
     assert logits == pytest.approx(features @ head.weights + head.bias, rel=1e-4, abs=1e-4)
+
+
+def log_loss(table):
+    logits = table[["logit_covid", "logit_normal"]].to_numpy()
+    right = np.where(table["actual"] == "covid", 0, 1)
+    return np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(table)), right]
+
+
+def alike(table):
+    return pd.Series(log_loss(table)).groupby(table["actual"].to_numpy()).mean().mean()
+
+
+def test_the_level_is_that_of_least_loss_about_films_not_learnt_from(last_layer, films):
+    raw_head, raw = last_layer.fitted(films, params(last_layer))
+    head, levelled = last_layer.fitted(films, params(last_layer, level=True))
+    assert alike(levelled) < alike(raw)
+    for scale, shift in ((1.05, 0.0), (0.95, 0.0), (1.0, 0.1), (1.0, -0.1)):
+        logits = levelled[["logit_covid", "logit_normal"]] * scale + [shift, -shift]
+        assert alike(levelled.assign(**logits)) > alike(levelled)
+    found = last_layer.Level.of(raw, CLASSES)
+    assert head.weights == pytest.approx(raw_head.weights * found.scale, rel=1e-5)
+    assert head.bias == pytest.approx(raw_head.bias * found.scale + found.shift, abs=1e-5)
+    assert found.shift.sum() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_level_takes_back_what_was_added_and_classes_count_alike_in_it(last_layer):
+    random = np.random.default_rng(3)
+    odds = random.normal(0, 2, 4000)
+    actual = np.where(random.random(4000) < 1 / (1 + np.exp(-odds)), "covid", "normal")
+    table = pd.DataFrame({"actual": actual, "logit_covid": odds + 3, "logit_normal": -odds - 3})
+    found = last_layer.Level.of(table, CLASSES)
+    assert found.scale == pytest.approx(0.5, abs=0.05)
+    assert found.shift == pytest.approx([-1.5, 1.5], abs=0.2)
+    thrice = pd.concat([table, table[table["actual"] == "normal"], table[table["actual"] == "normal"]])
+    assert last_layer.Level.of(thrice, CLASSES).shift == pytest.approx(found.shift, abs=1e-3)
+
+
+def test_a_level_needs_answers_about_every_class(last_layer, films):
+    table = films.table
+    table.loc[(table["split"] == "validation") & (table["label"] == "covid"), "split"] = "train"
+    with pytest.raises(DataError, match="no film of covid, so no level can be found"):
+        last_layer.fitted(films, params(last_layer, level=True))
+
+
+@pytest.mark.parametrize("level", [False, True])
+def test_the_layer_without_a_hospital_owes_it_no_level_either(last_layer, films, level):
+    before = last_layer.fitted(films, params(last_layer, level=level), ["first"])
+    films.features[(films.table["source"] == "first").to_numpy()] += 100
+    after = last_layer.fitted(films, params(last_layer, level=level), ["first"])
+    assert (before[0].weights == after[0].weights).all()
+    assert (before[0].bias == after[0].bias).all()
+    assert before[1].equals(after[1])
 
 
 def test_a_small_validation_has_as_many_folds_as_it_has_groups_and_one_group_is_an_error(last_layer, films):
