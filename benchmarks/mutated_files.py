@@ -68,7 +68,7 @@ def numbers_of(chosen: Sequence[str], count: int) -> list[int]:
 
 def screened(folder: Path, output: Path, options: Sequence[str]) -> tuple[int, int, str]:
     """Run cxr-batch; return its exit status, the most memory of its processes together in bytes, and its last line."""
-    command = ["cxr-batch", folder, "-o", output, "--model", "fast", "--file-timeout", str(FILE_TIMEOUT), *options]
+    command = ["cxr-batch", folder, "-o", output, "--file-timeout", str(FILE_TIMEOUT), *options]
     peak = 0
     with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(command, stderr=errors) as process:
         while process.poll() is None:

@@ -74,9 +74,9 @@ def load_model(model: FilePath = "packaged", *, operating_point: str | None = No
     """Load a network with its gate and its decisions.
 
     Args:
-        model: `packaged`, which ships, `fast`, which ships too, or the folder of a model, such as `models/screening`.
-            A folder in the working directory that is called `fast` is `./fast`. Empty text, as of a variable that is
-            not set, is refused.
+        model: `packaged`, which ships, or the folder of a model, such as `models/screening`. A folder in the working
+            directory that is called `packaged` is `./packaged`. Empty text, as of a variable that is not set, is
+            refused.
         operating_point: Name of the threshold that decides; None: the model's own choice.
         threads: Pictures are computed in batches on that many threads; 0: one for each core. No answer depends on it.
 
@@ -86,8 +86,8 @@ def load_model(model: FilePath = "packaged", *, operating_point: str | None = No
     """
     if not isinstance(model, str | PathLike):
         raise UsageError(
-            f"an object of type {type(model).__name__} is no model; expected 'packaged', 'fast', the folder of a model "
-            "or, to screen with, what load_model has returned"
+            f"an object of type {type(model).__name__} is no model; expected 'packaged', the folder of a model or, "
+            "to screen with, what load_model has returned"
         )
     if not isinstance(threads, SupportsIndex) or index(threads) < 0:
         raise UsageError(f"threads is {threads!r}; expected a whole number, 0 for one thread a core")

@@ -30,7 +30,6 @@ def main(
         Path, typer.Option(help="Folder for the report; metrics, plots and figures in it are made anew.")
     ] = Path("reports"),
     screening: Annotated[Path, typer.Option(help="Folder for the chosen network.")] = Path("models/screening"),
-    fast: Annotated[Path, typer.Option(help="Folder for evaluate.fast_model.")] = Path("models/fast"),
     params: Annotated[list[Path], typer.Option(help="Parameters: evaluate is read.")] = PARAMS,
 ) -> None:
     """Fit decisions on validation, measure and audit on test, and write the report and the screening model."""
@@ -40,7 +39,6 @@ def main(
     from cxr.evaluation.assess import assess, draw_pictures, read_inputs, read_out_of_scope, read_unseen, with_lungs
     from cxr.evaluation.candidates import (
         choose,
-        choose_fast,
         evaluate_params,
         gate_folder,
         judge_images,
@@ -64,7 +62,7 @@ def main(
     material = with_lungs(material, load_lungs(lungs)) if lungs else material
     typer.echo(f"running {', '.join(one.name for one in networks)} on {len(material.table):,} images")
     candidates = [read_candidate(one, material.table, material.planes_of, own, judged) for one in networks]
-    chosen, quick = choose(candidates, own), choose_fast(candidates, own)
+    chosen = choose(candidates, own)
 
     unseen = read_unseen(hospitals, prepared, material.images, judge, candidates[0].model.classes, own)
     other = read_out_of_scope(out_of_scope, chosen, judge)
@@ -75,8 +73,6 @@ def main(
     write_saved_outputs(outputs, candidates)
     write_reports(reports, candidates, report, draw_pictures(candidates, report, material))
     write_card(reports, write_screening(screening, chosen, report, values, gate, lungs))
-    if quick:
-        write_screening(fast, quick, report, values, gate, lungs)
     if too_few := too_few_images(report.data, own.alpha):
         typer.echo(f"warning: {too_few}")
     stop_unless_waived(report.audits, "evaluate")

@@ -56,8 +56,12 @@ def reference_form(
 
 
 def with_decisions(folder: Path, **changes: Any) -> Path:
-    """Copy the fast packaged model to `folder`, without gate and with decisions; `changes` replace their members."""
-    ungated(folder)
+    """Copy the packaged network to `folder`, without gate and with decisions; `changes` replace their members."""
+    return decide(ungated(folder), **changes)
+
+
+def decide(folder: Path, **changes: Any) -> Path:
+    """Write decisions for the network in `folder`; `changes` replace their members."""
     description = read_json(folder / DESCRIPTION_FILE)
     form = {"network": description["network"]["sha256"], "classes": description["classes"]} | changes
     write_json(folder / DECISIONS_FILE, decisions_form(**form))

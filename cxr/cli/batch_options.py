@@ -173,9 +173,8 @@ class Options:
         list[str],
         typer.Option(
             metavar="FOLDER",
-            help="Network, as a folder made by the stage 'evaluate', or 'packaged' or 'fast', the two that are "
-            "packaged, or dvc:FOLDER@REV, that of any revision of --repo; repeat it for several in one pass. "
-            "[default: packaged]",
+            help="Network, as a folder made by the stage 'evaluate', or 'packaged', or dvc:FOLDER@REV, that of any "
+            "revision of --repo; repeat it for several in one pass. [default: packaged]",
         ),
     ] = field(default_factory=list)
     operating_point: Annotated[

@@ -350,11 +350,9 @@ def _load_models(options: Options, folders: Sequence[Path], *, helped: bool = Fa
 
 def _load(folder: Path, options: Options, *, helped: bool) -> ScreeningModel:
     """Load a network; 0 threads means: as many as its cost beside that of decoding calls for."""
-    from cxr.inference.model_folder import describe_model, load_model, named_folder
+    from cxr.inference.model_folder import describe_model, load_model
     from cxr.inference.network import network_threads
 
-    if folder == named_folder("fast") and not folder.is_dir():
-        raise ModelError("this package has no fast model; leave --model out, or name the folder of a network")
     gflop = float(describe_model(folder).get("gflop_per_image", 1))
     threads = options.threads or network_threads(gflop, 1 if helped else available_cores())
     pinned = options.shard is None and not helped  # shards may share a machine

@@ -80,7 +80,7 @@ WORSE = 3
 
 def compare(
     new: Annotated[str, typer.Argument(metavar="NEW", help="Folder of a model that the run in --data made.")],
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Folder of another, or 'packaged' or 'fast'.")] = "packaged",
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Folder of another, or 'packaged'.")] = "packaged",
     data: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Project where NEW was made, with work/prepared and work/split.csv.")
     ] = Path(),
@@ -170,7 +170,6 @@ def package(
     source: Annotated[Path, typer.Argument(help="Folder written by evaluate, such as models/screening.")],
     commit: Annotated[str, typer.Option(help="Commit of this repository that the model was trained by.")],
     card: Annotated[Path, typer.Option(help="Model card to write.")] = Path("MODEL_CARD.md"),
-    fast: Annotated[bool, typer.Option("--fast", help="Make it the one that 'cxr-batch --model fast' takes.")] = False,
     compared: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Comparison that the model must have passed, such as release/compare.json."),
@@ -181,13 +180,13 @@ def package(
     Exit status: 0 packaged, 3 the comparison says that it is worse, 1 it cannot be packaged.
     """
     from cxr.evaluation.write import package_model
-    from cxr.inference.model_folder import named_folder
+    from cxr.inference.model_folder import packaged_folder
 
     with user_errors():
         if compared and not _passed(compared, source):
             stderr().print(f"{source} is worse by {compared}; nothing was packaged", markup=False)
             raise typer.Exit(WORSE)
-        description = package_model(source, named_folder("fast" if fast else "packaged"), card, commit)
+        description = package_model(source, packaged_folder(), card, commit)
     stderr().print(f"packaged {description['name']} and wrote {card}")
 
 

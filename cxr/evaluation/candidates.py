@@ -45,7 +45,6 @@ class EvaluateParams(Section):
     """The section `evaluate` of params.yaml."""
 
     screening_model: str = Field(BEST, description="A network's name, or best: the lowest validation log loss.")
-    fast_model: str | None = Field(None, description="A network that is written beside it, for speed; empty: none.")
     gate: str = Field(PACKAGED, description="What judges pictures first: packaged, none, or a folder of train_gate.")
     lungs: str = Field(
         PACKAGED, description="What finds lungs for audits and maps: packaged, none, or a folder of train_lungs."
@@ -349,18 +348,10 @@ def choose(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate
     """
     if params.screening_model == BEST:
         return min(candidates, key=lambda candidate: candidate.validation_log_loss)
-    return _named(candidates, "screening_model", params.screening_model, f"{BEST} or ")
-
-
-def choose_fast(candidates: Sequence[Candidate], params: EvaluateParams) -> Candidate | None:
-    """Return the network for speed, if there is to be one. Raises ParamsError: `fast_model` names no network."""
-    if params.fast_model is None:
-        return None
-    return _named(candidates, "fast_model", params.fast_model)
-
-
-def _named(candidates: Sequence[Candidate], key: str, name: str, besides: str = "") -> Candidate:
     by_name = {candidate.name: candidate for candidate in candidates}
-    if name not in by_name:
-        raise ParamsError(f"params.yaml: evaluate.{key} is '{name}'; expected {besides}one of {', '.join(by_name)}")
-    return by_name[name]
+    if params.screening_model not in by_name:
+        raise ParamsError(
+            f"params.yaml: evaluate.screening_model is '{params.screening_model}'; "
+            f"expected {BEST} or one of {', '.join(by_name)}"
+        )
+    return by_name[params.screening_model]

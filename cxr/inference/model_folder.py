@@ -246,10 +246,9 @@ def packaged_folder() -> Path:
     return Path(__file__).parents[1] / "packaged"
 
 
-# Names of what ships; a folder in the working directory that is called so is written as ./fast.
-SHIPPED = {"packaged": "packaged", "fast": "packaged_fast"}
+SHIPPED = "packaged"  # name of what ships; a folder in the working directory that is called so is ./packaged
 
 
 def named_folder(text: str) -> Path:
-    """Return the folder of the model that `text` names: one of SHIPPED, or a path."""
-    return packaged_folder().with_name(SHIPPED[text]) if text in SHIPPED else Path(text)
+    """Return the folder of the model that `text` names: what ships, or a path."""
+    return packaged_folder() if text == SHIPPED else Path(text)

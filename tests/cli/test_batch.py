@@ -512,7 +512,7 @@ def test_what_is_no_such_folder_is_not_replaced(seven_scans: Path, tmp_path: Pat
         (["-o", "r.csv", "--processes", "2", "--engine", "ray"], "--processes is not for --engine ray"),
         (["-o", "r.csv", "--processes", "2", "--workers", "2"], "--workers and --threads are of one process"),
         (
-            ["-o", "r.csv", "--processes", "2", "--model", "dvc:models/fast"],
+            ["-o", "r.csv", "--processes", "2", "--model", "dvc:models/screening"],
             "--processes is not for networks of a revision",
         ),
     ],

@@ -1,4 +1,4 @@
-"""`--explain` and `--model fast` from the command line, with networks of a few numbers and the packaged one."""
+"""`--explain` and `--model packaged` from the command line, with networks of a few numbers and the packaged one."""
 
 import json
 import shutil
@@ -200,11 +200,16 @@ def test_a_folder_that_cannot_be_written_stops_and_leaves_the_table(tmp_path, fi
 
 
 class TestNames:
-    def test_fast_and_packaged_are_names_and_with_a_slash_they_are_folders(self) -> None:
+    def test_packaged_is_a_name_and_with_a_slash_it_is_a_folder(self) -> None:
         assert named_folder("packaged") == packaged_folder()
-        assert named_folder("fast") == packaged_folder().with_name("packaged_fast")
-        assert named_folder("./fast") == Path("fast")
-        assert named_folder("models/fast") == Path("models/fast")
+        assert named_folder("./packaged") == Path("packaged")
+        assert named_folder("models/packaged") == Path("models/packaged")
+
+    def test_any_other_word_is_a_folder(self, films, tmp_path) -> None:
+        assert named_folder("fast") == Path("fast")
+        done = run(films, "-o", tmp_path / "r.csv", "--model", "fast")
+        assert done.exit_code == 1
+        assert "fast is not a model folder" in done.stderr
 
     def test_the_manifest_says_which_was_taken(self, films, halves, tmp_path, monkeypatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -214,9 +219,3 @@ class TestNames:
             run(films.name, "-o", output, "--model", name)
             taken.append(json.loads(Path(output).with_suffix(".manifest.json").read_text())["models"][0]["sha256"])
         assert taken == [load_model(folder).network_sha256 for folder in (packaged_folder(), halves)]
-
-    def test_a_package_without_a_fast_model_says_so(self, films, tmp_path, monkeypatch) -> None:
-        monkeypatch.setattr("cxr.inference.model_folder.packaged_folder", lambda: tmp_path / "cxr" / "packaged")
-        done = run(films, "-o", tmp_path / "r.csv", "--model", "fast")
-        assert done.exit_code == 1
-        assert "this package has no fast model; leave --model out" in done.stderr

@@ -71,7 +71,7 @@ class TestPackage:
         model, compared = audited(tmp_path / "new"), tmp_path / "compare.json"
         identity = load_model(model).identity
         write_json(compared, {"new": {"model": identity}, "not_worse": True} | said)
-        monkeypatch.setattr("cxr.inference.model_folder.named_folder", lambda _: tmp_path / "package")
+        monkeypatch.setattr("cxr.inference.model_folder.packaged_folder", lambda: tmp_path / "package")
         card = tmp_path / "CARD.md"
         done, text = called("package", model, "--commit", "abc", "--card", card, "--compared", compared)
         assert card.exists() == (tmp_path / "package").exists() == (done.exit_code == 0)
@@ -93,7 +93,7 @@ class TestPackage:
 
 
 class TestAdapt:
-    """Films of a site: phantoms, in the fast packaged network, which takes them for whatever it does."""
+    """Films of a site: phantoms, in the packaged network, which takes them for whatever it does."""
 
     @pytest.fixture
     def films(self, tmp_path: Path) -> Path:

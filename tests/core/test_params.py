@@ -214,7 +214,7 @@ def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
         ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
         ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
         ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
-        ("screening: cnn1", "Known keys: screening_model, fast_model, gate, lungs, target, alpha, waivers"),
+        ("screening: cnn1", "Known keys: screening_model, gate, lungs, target, alpha, waivers"),
     ],
 )
 def test_what_evaluate_cannot_use_is_refused(text, sentence):
@@ -233,7 +233,7 @@ def test_the_target_of_the_refits_is_that_of_the_operating_points():
 
 def test_without_a_word_about_it_evaluate_takes_the_best_network_and_waives_nothing():
     own = section({"evaluate": {}}, "evaluate", EvaluateParams)
-    assert (own.screening_model, own.fast_model, own.target, own.waivers) == ("best", None, "covid", {})
+    assert (own.screening_model, own.target, own.waivers) == ("best", "covid", {})
 
 
 def test_a_stage_does_not_read_top_level_values_it_does_not_name():

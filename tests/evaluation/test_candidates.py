@@ -11,7 +11,6 @@ from cxr.core.image import pixels_digest
 from cxr.evaluation.candidates import (
     EvaluateParams,
     choose,
-    choose_fast,
     fit_on_validation,
     judge_images,
     read_candidate,
@@ -44,13 +43,6 @@ def test_of_equal_networks_the_first_is_chosen():
 def test_a_name_that_no_network_has_is_refused_with_those_there_are(two):
     with pytest.raises(ParamsError, match=r"evaluate\.screening_model is 'cnn2'; expected best or one of cnn1, vgg16"):
         choose(two, EvaluateParams(screening_model="cnn2"))
-
-
-def test_the_fast_network_goes_by_its_name(two):
-    assert choose_fast(two, EvaluateParams(screening_model="vgg16")) is None
-    assert choose_fast(two, EvaluateParams(fast_model="vgg16")).name == "vgg16"
-    with pytest.raises(ParamsError, match=r"evaluate\.fast_model is 'best'; expected one of cnn1, vgg16"):
-        choose_fast(two, EvaluateParams(fast_model="best"))
 
 
 def test_the_validation_loss_is_that_of_uncalibrated_probabilities(two):

@@ -10,6 +10,7 @@ from cxr.core.records import as_json
 from cxr.imaging.decode import plane_rule
 from cxr.inference.model_folder import describe_model, load_model, packaged_folder
 from cxr.inference.network import BATCH, Network, fingerprint, openvino_module, softmax
+from tests.drawn_networks import draw_network
 
 SIDE = 8
 
@@ -49,34 +50,9 @@ def test_outputs_are_of_each_plane_in_order(folder):
     assert outputs.feature_map.shape == (5, SIDE, SIDE, 1)
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """Give a network of three convolutions with random weights, as large as the kernels that differ by shape want."""
-    openvino = openvino_module()
-    from openvino import opset13 as ops
-
-    random = np.random.default_rng(3)
-    planes = ops.parameter([-1, 64, 64, 1], np.uint8, name="planes")
-    layer = ops.transpose(ops.divide(ops.convert(planes, np.float32), np.float32(255)), np.array([0, 3, 1, 2]))
-    for channels, wider in ((1, 24), (24, 40), (40, 56)):
-        kernel = random.normal(0, 1 / np.sqrt(9 * channels), (wider, channels, 3, 3)).astype(np.float32)
-        layer = ops.relu(ops.convolution(layer, ops.constant(kernel), [2, 2], [1, 1], [1, 1], [1, 1]))
-    features = ops.reduce_mean(layer, np.array([2, 3]), keep_dims=False)
-    logits = ops.matmul(features, ops.constant(random.normal(0, 1, (56, 3)).astype(np.float32)), False, False)
-    outputs = {"logits": logits, "features": features, "feature_map": ops.transpose(layer, np.array([0, 2, 3, 1]))}
-    for name, node in outputs.items():
-        node.output(0).set_names({name})
-    path = tmp_path_factory.mktemp("drawn") / "network.xml"
-    openvino.save_model(openvino.Model(list(outputs.values()), [planes], "drawn"), str(path), compress_to_fp16=False)
-    return path
-
-
-PACKAGED = {name: packaged_folder().with_name(name) / "network.xml" for name in ("packaged", "packaged_fast")}
-
-
-@pytest.fixture(params=[*PACKAGED, "drawn"])
-def network_file(request, drawn):
-    return PACKAGED.get(request.param, drawn)
+@pytest.fixture(params=["packaged", "drawn"])
+def network_file(request, tmp_path):
+    return packaged_folder() / "network.xml" if request.param == "packaged" else draw_network(tmp_path)
 
 
 def said(network, planes):

@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (data / "broken.png").write_bytes(b"")
     (data / "notes").write_text("no image")
     save(folder, "kept by git/a.png", (10, 20, 200))
-    shutil.copytree(Path(__file__).parents[2] / "cxr" / "packaged_fast", folder / "models" / "screening")
+    shutil.copytree(Path(__file__).parents[2] / "cxr" / "packaged", folder / "models" / "screening")
 
     def commit(tag: str) -> None:
         command(folder, "dvc", "add", "-q", "data", "models/screening")
@@ -254,8 +254,8 @@ class TestModel:
         assert checked.exit_code == 0, checked.stdout
 
     def test_a_table_of_a_revision_is_screened_again_from_that_revision(self, project: Project, tmp_path: Path) -> None:
-        run("dvc://data", "--repo", project.folder, "--rev", "v1", "--model", "fast", "-o", tmp_path / "r.csv")
-        checked = CliRunner().invoke(verify_app, [str(tmp_path / "r.csv"), "--model", "fast", "--rescore", "5"])
+        run("dvc://data", "--repo", project.folder, "--rev", "v1", "--model", "packaged", "-o", tmp_path / "r.csv")
+        checked = CliRunner().invoke(verify_app, [str(tmp_path / "r.csv"), "--model", "packaged", "--rescore", "5"])
         assert checked.exit_code == 0, checked.stdout
         assert "5 rows screened again" in checked.stdout
 

@@ -14,6 +14,7 @@ from cxr.cli.tables import merge_app, verify_app
 from cxr.inference.ensemble import ensemble, read_members, write_ensemble
 from tests.cli.batches import read, run
 from tests.dicoms import save_dicom
+from tests.drawn_networks import drawn_model
 from tests.ensembles import member
 from tests.screening.hostile import deep, drawn
 
@@ -51,9 +52,9 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models / "ensemble"
 
 
-@pytest.mark.parametrize("other", ["fast", "ensemble"])
+@pytest.mark.parametrize("other", ["drawn", "ensemble"])
 def test_other_networks_keep_it_too(other: str, joined: Path, folder: Path, tmp_path: Path) -> None:
-    model = ["--model", joined if other == "ensemble" else other]
+    model = ["--model", joined if other == "ensemble" else drawn_model(tmp_path / "drawn")]
     tables = []
     divisions = [["--batch-size", str(number)] for number in (1, 7, 8, 32)]
     divisions += [["--batch-size", "50", "--workers", "3"], ["--threads", "2"], ["--processes", "2"]]

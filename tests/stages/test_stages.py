@@ -92,8 +92,18 @@ def evaluate(folder, before="", after="", file="release/dvc.yaml"):
     return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def saved_outputs(project, name):
-    return read_outputs(project / f"release/outputs/{name}.npz")
+# The models that screen, of either pipeline, and where it writes what its networks say and its report.
+OUTPUTS = {"models/screening": "work/outputs", "release/models/screening": "release/outputs"}
+REPORTS = {"models/screening": "reports", "release/models/screening": "release/reports"}
+
+
+def saved_outputs(project, name, folder="release/outputs"):
+    return read_outputs(project / folder / f"{name}.npz")
+
+
+def outputs_of(project, model):
+    """Return what `evaluate` kept of the network in the folder of a model that screens."""
+    return saved_outputs(project, read_json(project / model / "model.json")["name"], OUTPUTS[model])
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +183,6 @@ def test_the_screening_model_is_the_one_of_the_lowest_validation_loss(project):
     metrics = read_json(project / "reports/measures.json")
     assert chosen["name"] == min(metrics, key=lambda name: metrics[name]["validation_log_loss"])
     assert chosen["data"]["synthetic_images"] == chosen["data"]["images"]
-    assert not (project / "models/fast").exists()
 
 
 def test_a_model_folder_holds_what_screening_needs_and_gate_and_lung_segmenter_where_there_are_some(project):
@@ -182,10 +191,8 @@ def test_a_model_folder_holds_what_screening_needs_and_gate_and_lung_segmenter_w
     for folder, held in {
         "models/screening": files,
         "release/models/screening": [*files, *beside],
-        "release/models/fast": [*files, *beside],
     }.items():
         assert sorted(path.name for path in (project / folder).iterdir()) == sorted(held)
-    assert load_model(project / "release/models/fast").description["name"] == "cnn1"
     assert load_model(project / "release/models/screening").description["name"] == "last_layer"
 
 
@@ -260,15 +267,18 @@ def test_the_report_has_every_audit_and_figures_of_all_networks(project):
 
 def test_thresholds_come_from_answers_about_validation_by_networks_that_did_not_learn_from_it(project):
     calibration = pd.read_csv(project / "release/models/last_layer/calibration.csv", keep_default_na=False)
-    said = {"screening": answered(calibration, CLASSES), "fast": saved_outputs(project, "cnn1").of("validation")}
+    said = {
+        "release/models/screening": answered(calibration, CLASSES),
+        "models/screening": outputs_of(project, "models/screening").of("validation"),
+    }
     for folder, validation in said.items():
-        decisions = read_json(project / f"release/models/{folder}/decisions.json")
+        decisions = read_json(project / folder / "decisions.json")
         fitted = as_json(fit_decisions(validation, "covid", decisions["conformal"]["alpha"]))
         assert {key: decisions[key] for key in fitted} == json.loads(json.dumps(fitted)), folder
 
 
 def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
-    folders = ("release/reports", "release/models/screening", "release/models/fast", "release/outputs")
+    folders = ("release/reports", "release/models/screening", "release/outputs")
     before = {path: path.read_bytes() for folder in folders for path in (project / folder).rglob("*") if path.is_file()}
     done = evaluate(project, "import sys", "assert not {'tensorflow', 'keras'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
@@ -276,23 +286,23 @@ def test_evaluate_runs_again_to_the_same_bytes_and_without_tensorflow(project):
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.fixture(scope="module", params=["screening", "fast"])
+@pytest.fixture(scope="module", params=OUTPUTS)
 def screened(request, project):
     """Give a model's folder, what it said of the split table, and the rows that the bulk command writes with it."""
-    command = [str(Path(sys.executable).parent / "cxr-batch"), "data", "-o", f"{request.param}.csv"]
-    command += ["--exclude", "masks", "--model", f"release/models/{request.param}"]
+    table = f"{request.param.replace('/', '-')}.csv"
+    command = [str(Path(sys.executable).parent / "cxr-batch"), "data", "-o", table]
+    command += ["--exclude", "masks", "--model", request.param]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert "mean nothing for patients" in " ".join(done.stderr.split())
-    rows = pd.read_csv(project / f"{request.param}.csv", keep_default_na=False).set_index("path")
+    rows = pd.read_csv(project / table, keep_default_na=False).set_index("path")
     assert done.returncode == (3 if (rows["status"] == "rejected").any() else 0), done.stderr
     assert len(rows) == 38
-    folder = project / "release/models" / request.param
-    return folder, saved_outputs(project, read_json(folder / "model.json")["name"]), rows
+    return request.param, outputs_of(project, request.param), rows
 
 
-def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(screened):
-    folder, outputs, rows = screened
-    decisions, rows = load_model(folder).decisions, rows.loc[outputs.files]
+def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(project, screened):
+    model, outputs, rows = screened
+    decisions, rows = load_model(project / model).decisions, rows.loc[outputs.files]
     answered = (rows["status"] == "ok").to_numpy()
     cells = rows[answered][[f"probability_{label}" for label in outputs.classes]].astype(float).to_numpy()
     assert cells == pytest.approx(decisions.probabilities(outputs.logits)[answered], abs=1e-5)
@@ -303,8 +313,8 @@ def test_screening_gives_what_evaluate_saved_and_warns_of_phantoms(screened):
 
 
 def test_screening_decides_rejects_and_marks_every_test_image_as_the_table_of_predictions_says(project, screened):
-    _, outputs, rows = screened
-    predictions = pd.read_csv(project / "release/reports/predictions.csv", keep_default_na=False)
+    model, outputs, rows = screened
+    predictions = pd.read_csv(project / REPORTS[model] / "predictions.csv", keep_default_na=False)
     measured = predictions[predictions["model"] == outputs.name].set_index("file")
     rows = rows.loc[measured.index]
     assert len(rows) == (outputs.split == "test").sum()
@@ -314,9 +324,8 @@ def test_screening_decides_rejects_and_marks_every_test_image_as_the_table_of_pr
     assert flags == measured["flags"].tolist()
     answered = rows["status"] == "ok"
     assert rows[answered]["prediction"].tolist() == measured[answered]["predicted"].tolist()
-    section = next(
-        model for model in read_json(project / "release/reports/report.json")["models"] if model["name"] == outputs.name
-    )["answering"]["gated"]
+    models = read_json(project / REPORTS[model] / "report.json")["models"]
+    section = next(one for one in models if one["name"] == outputs.name)["answering"]["gated"]
     counts = {"rejected": (~answered).sum(), "referred": (rows["decision"] == "refer").sum()}
     assert {key: round(section[key]["value"] * len(rows)) for key in counts} == counts
 

@@ -30,7 +30,9 @@ from cxr.validation.compare import (
     reported_metrics,
     time_beside,
 )
+from tests import drawn_networks
 from tests.decision_forms import decisions_form
+from tests.drawn_networks import drawn_model
 from tests.evaluation.audits.exported import SIDE
 from tests.evaluation.cases import CLASSES, planes, split_table, trained
 
@@ -223,9 +225,8 @@ def test_times_are_taken_in_turns_and_ratios_within_a_round(model):
     assert next(ticks, None) is None
 
 
-def test_half_precision_of_the_packaged_fast_network_is_smaller_and_hardly_another():
-    model = load_model(packaged_folder().with_name("packaged_fast"))
-    found = compare_fp16(model, planes(split_table(5), 128))
+def test_half_precision_of_a_network_in_float32_is_smaller_and_hardly_another(tmp_path):
+    found = compare_fp16(load_model(drawn_model(tmp_path / "drawn")), planes(split_table(5), drawn_networks.SIDE))
     assert 0 < found.largest_change < 0.05
     assert found.bytes < 0.6 * found.bytes_float32
     assert found.images == 15
