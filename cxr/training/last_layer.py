@@ -48,7 +48,7 @@ LEARNED = ("train", VALIDATION, ELSEWHERE)
 class LastLayerParams(Section):
     """The section `last_layer` of release/params.yaml."""
 
-    network: str = Field("lite0", description="Whose last layer is fitted anew.")
+    network: str = Field("lite0", description="Architecture of the network whose last layer is fitted anew.")
     hospitals: tuple[str, ...] = Field(
         (), description="Sources that only the last layer learns from, and is asked without."
     )
