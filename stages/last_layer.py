@@ -1,6 +1,6 @@
 """Fit the last layer of a trained network anew, with films of hospitals that the layers before it did not learn from.
 
-Expect: half a minute, most of it for computing features; see docs/recipes.md.
+Expect: half a minute to a minute, most of it for computing features; see docs/recipes.md.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def main(
     params: Annotated[list[Path], typer.Option(help="Parameters: last_layer is read.")] = PARAMS,
 ) -> None:
     """Fit the last layer, ask it about each hospital without it, and write what decisions can be fitted on."""
-    from cxr.core.manifest import MANIFEST_FILE, network_planes, read_plane_rule, read_table, write_table
+    from cxr.core.manifest import MANIFEST_FILE, planes_of_side, read_plane_rule, read_table, write_table
     from cxr.core.params import CommonParams, read_params, section, top_level
     from cxr.core.process import pin_instructions
 
@@ -38,10 +38,11 @@ def main(
 
     own = section(values, "last_layer", LastLayerParams)
     recipe = section(values, f"train_{own.network}", architecture(own.network).params)
-    recipe = recipe.model_copy(update={"side": read_json(trained / DESCRIPTION_FILE)["side"]})  # a student's is its own
+    described = read_json(trained / DESCRIPTION_FILE)
+    recipe = recipe.model_copy(update={"side": described["side"]})  # a student's is its own
 
     table, manifest, rule = read_table(split), read_table(prepared / MANIFEST_FILE), read_plane_rule(prepared)
-    planes = network_planes(prepared, own.network, recipe.side)
+    planes = planes_of_side(prepared, described["image_side"])
 
     fitted = fit_anew(trained, table, manifest, planes, shared, own, recipe)
 

@@ -1,6 +1,7 @@
 """Train a small network to say what several trained ones say together.
 
-Expect: a quarter of an hour of a core for the teachers' answers, half an hour for the training; see docs/recipes.md.
+Expect: some eight minutes of a core for the answers of four teachers about real radiographs, half an hour for the
+training; see docs/recipes.md.
 """
 
 from pathlib import Path

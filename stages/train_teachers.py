@@ -1,6 +1,6 @@
 """Train a network of the release several times, each by another seed: what they say together a student learns.
 
-Expect: five minutes of a core for each of the ten epochs' trainings of lite0; see docs/recipes.md.
+Expect: a quarter of an hour of a core for each of them on real radiographs; see docs/recipes.md.
 """
 
 from pathlib import Path
@@ -20,7 +20,8 @@ def main(
     output: Annotated[Path, typer.Option(help="Folder for a folder of each.")] = Path("release/models/teachers"),
     params: Annotated[list[Path], typer.Option(help="Parameters; train_teachers names the network.")] = PARAMS,
 ) -> None:
-    """Train by each seed in turn, and write each network when it is trained."""
+    """Train by each seed in turn, and write all networks when the last one is trained."""
+    from cxr.core.files import whole_folder
     from cxr.core.manifest import network_planes, read_plane_rule, read_table
     from cxr.core.params import CommonParams, read_params, section, top_level
     from cxr.core.process import pin_instructions
@@ -40,8 +41,9 @@ def main(
     table, rule = read_table(split), read_plane_rule(prepared)
     planes = network_planes(prepared, own.network, recipe.side)
 
-    for trained in train_teachers(table, planes, shared, own, recipe, weights / own.network):
-        write_trained(output / trained.description["name"], trained, rule)
+    with whole_folder(output) as folder:  # none of other seeds stays beside them
+        for trained in train_teachers(table, planes, shared, own, recipe, weights / own.network):
+            write_trained(folder / trained.description["name"], trained, rule)
 
 
 if __name__ == "__main__":

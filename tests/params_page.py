@@ -19,7 +19,12 @@ from tests.networks import SHIPPED
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
 KINDS = {int: "whole number", float: "number", bool: "true, false", str: "text"}
-SHAPES = {"tuple": "list of text", "dict": "text by name", "int | None": "whole number or null"}
+SHAPES = {
+    "tuple[int": "list of whole numbers",
+    "tuple": "list of text",
+    "dict": "text by name",
+    "int | None": "whole number or null",
+}
 
 
 def fields(kind: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -157,6 +157,8 @@ FOLLOWED = ("cxr", "stages", "release", "data.dvc", "dvc.lock", "dvc.yaml", "par
 def pipelines(project: Path) -> dict[str, Path]:
     """Return the folder of the pipeline that trains each network: that of dvc.yaml where release/dvc.yaml does as well.
 
+    The network that train_teachers trains has no stage of its own and is passed over.
+
     Raises:
         ParamsError: A params.yaml is absent, or has a section of no network.
     """
@@ -165,8 +167,11 @@ def pipelines(project: Path) -> dict[str, Path]:
 
     found: dict[str, Path] = {}
     for folder in (Path(), Path("release")):
-        for network in networks(read_params(project / folder / "params.yaml")):
-            found.setdefault(network, folder)
+        values = read_params(project / folder / "params.yaml")
+        taught = (values.get("train_teachers") or {}).get("network")
+        for network in networks(values):
+            if network != taught:
+                found.setdefault(network, folder)
     return found
 
 

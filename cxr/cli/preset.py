@@ -103,7 +103,7 @@ def _require_sides(values: Mapping[str, Any], image: ImageParams) -> None:
     planes = plane_sides(values, image)
     for key in values:
         if key.startswith(TRAINING):
-            side = section(values, key, _kind(key)).model_dump().get("side", 0)  # teachers have another section's
+            side = section(values, key, _kind(key)).model_dump().get("side", 0)  # teachers have that of train_<network>
             there = image.small if key in BESIDES else planes[key.removeprefix(TRAINING)]
             if side > there:
                 raise ParamsError(

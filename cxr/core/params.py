@@ -24,8 +24,8 @@ KNOWN_KEYS = (
     "leave_hospital_out", "out_of_scope", "evaluate",
 )  # fmt: skip
 TRAINING = "train_"  # what the name of a training's section begins with
-# The sections of what is no architecture: the gate and the lung segmenter are none for the classes, teachers and
-# student are of another section's.
+# The sections of what is no architecture: the gate and the lung segmenter tell no classes, teachers and student take
+# the architecture of another section.
 BESIDES = tuple(f"{TRAINING}{name}" for name in ("gate", "lungs", "teachers", "student"))
 
 

@@ -143,7 +143,7 @@ def _name(graph: Any, outputs: Mapping[str, Any], planes: Any) -> None:
 
 
 def member_folders(folders: Sequence[Path]) -> list[Path]:
-    """Return the folders of networks, each as given or, of a folder that holds several, those in it by their names.
+    """Return the folders of networks: each as given or, where it holds several, those in it, teacher_9 before _10.
 
     Raises:
         ModelError: A folder has no network.

@@ -87,7 +87,7 @@ def train_student(
     if params.side > planes.shape[1]:
         raise ParamsError(
             f"params.yaml: train_student.side is {params.side}, but the planes have {planes.shape[1]} pixels; "
-            "enlarging adds nothing: lower it, or raise image.side"
+            f"enlarging adds nothing: lower it, or raise train_{params.network}.side"
         )
     require_planes(folders, planes.shape[1])
     make_reproducible(shared.runtime, shared.seed)

@@ -275,7 +275,7 @@ def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) 
 
     Args:
         films: All.
-        params: The section `last_layer`; with `level`, both are brought to the level of the second.
+        params: The section `last_layer`; with `level`, both are brought to the level that is found on the second.
         left_out: Sources of which nothing is used.
 
     Returns:

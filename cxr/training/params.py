@@ -1,6 +1,8 @@
 """The sections `train_gate`, `train_lungs`, `train_teachers` and `train_student` of params.yaml."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from cxr.core.params import Section
 from cxr.models import AugmentParams
@@ -66,18 +68,28 @@ class LungParams(Section):
     augment: AugmentParams = AugmentParams()
 
 
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ValueError("expected different whole numbers from 0 on")
+    return seeds
+
+
 class TeachersParams(Section):
     """The section `train_teachers` of release/params.yaml."""
 
     network: str = Field("lite0", description="What each of them is, by the recipe train_<network>.")
-    seeds: tuple[int, ...] = Field((7, 8, 9, 10), min_length=2, description="One training each, by this seed.")
+    seeds: Annotated[tuple[int, ...], AfterValidator(_different)] = Field(
+        (7, 8, 9, 10), min_length=2, description="One training each, by this seed; all different."
+    )
 
 
 class StudentParams(Section):
     """The section `train_student` of release/params.yaml."""
 
     network: str = Field("lite0", description="Its architecture, which its teachers have too; train_<network> is read.")
-    side: int = Field(96, ge=32, le=1024, description="Side of its own input, at most image.side, pixels.")
+    side: int = Field(
+        96, ge=32, le=1024, description="Side of its own input, at most that of its teachers' planes, pixels."
+    )
     epochs: int = Field(3, ge=1, description="Passes over the views.")
     batch_size: int = Field(32, ge=1, description="Views a step.")
     learning_rate: float = Field(0.001, gt=0, lt=1, description="Peak of the learning rate; it falls as a cosine.")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from cxr.core.errors import ModelError, ParamsError
 from cxr.core.image import Plane
@@ -102,6 +103,12 @@ def test_no_label_is_looked_at(student, teachers, material, settings):
     table, planes = material
     turned = table.assign(label=table["label"].map({"bright": "dark", "dark": "bright"}))
     assert student_of(teachers, (turned, planes), settings).history == student.history
+
+
+@pytest.mark.parametrize("seeds", [(7, 7), (7,), (), (7, -1)])
+def test_teachers_have_different_seeds(seeds):
+    with pytest.raises(ValidationError):
+        TeachersParams(seeds=seeds)
 
 
 def test_a_student_larger_than_the_planes_is_refused(teachers, material, settings):
