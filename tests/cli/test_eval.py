@@ -259,7 +259,9 @@ def rows_of(text):
 def test_the_example_of_the_page_has_the_lines_that_are_printed(files):
     example = PAGE.split("```text")[1].split("```")[0]
     of_figures = [block for block in example.split("\n\n") if "\nfigure " in block or "\nthreshold " in block]
-    named = {row for block in of_figures for row in rows_of(block) if not row.endswith(".")}
+    rows = {row for block in of_figures for row in rows_of(block) if not row.endswith(".")}
+    # Of the example's films some were trained on; of these here none is.
+    named = {row.removesuffix(", all files").removesuffix(", not trained on") for row in rows}
     assert len(named) > 30
     assert named <= rows_of(run(*files, "--prevalence", "2%").stdout)
 

@@ -137,7 +137,7 @@ def test_the_maps_of_the_packaged_network_change_with_its_weights():
     found = attention(PACKAGED, network, head, test, planes, masks, seed=1)
     assert 0 < found.similarity_randomised < 0.5
     assert found.void is False
-    assert found.cells == (8, 8)
+    assert found.cells == (6, 6)
     assert [row.n for row in found.inside] == [3, 3, 3]
     assert all(row.enrichment_median > 0 for row in found.inside)
     assert attention(PACKAGED, network, head, test, planes, None, seed=1).inside is None
