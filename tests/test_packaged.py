@@ -116,9 +116,8 @@ def test_another_gate_is_not_packaged(gated, tmp_path):
 
 
 def test_the_card_of_an_ensemble_names_its_members_and_their_epochs(copy):
-    description = {
-        key: value for key, value in describe_model(copy).items() if key not in ("architecture", "elsewhere", "teachers")
-    }
+    of_one = ("architecture", "elsewhere", "teachers")
+    description = {key: value for key, value in describe_model(copy).items() if key not in of_one}
     one = description["training"]
     training = {"epochs": None, "best_epoch": None, "members": {"cnn1": one, "cnn3": one | {"best_epoch": 12}}}
     card = render_card(description | {"name": "ensemble", "members": ["cnn1", "cnn3"], "training": training})
