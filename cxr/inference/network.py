@@ -23,6 +23,7 @@ NETWORK_WEIGHTS_FILE = "network.bin"
 # Of a network that learnt from validation too: answers of others that did not, which decisions are fitted on.
 CALIBRATION_FILE = "calibration.csv"
 ENSEMBLE = "ensemble"  # name, stage, section and folder of the network that joins others
+LAST_LAYER = "last_layer"  # name of a network whose last layer was fitted anew
 
 
 ONE_RUN = "take the whole folder from one run"

@@ -24,7 +24,7 @@ from cxr.core.files import JsonObject, read_json
 from cxr.core.image import Plane, pixels_digest
 from cxr.core.manifest import data_fingerprint, data_summary
 from cxr.core.params import CommonParams, Section
-from cxr.inference.network import DESCRIPTION_FILE, LinearHead, Stored
+from cxr.inference.network import DESCRIPTION_FILE, LAST_LAYER, LinearHead, Stored
 from cxr.models import TrainParams, architecture
 from cxr.models.layers import keras, network
 from cxr.training.devices import make_reproducible
@@ -36,10 +36,9 @@ FOLDS = 5
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
 LEVEL_DECIMALS = 4
-SMALL = 1e-9  # penalty that makes the summands of a level unique
+SMALL = 1e-9  # penalty that makes the biases of a level unique
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
-NAME = "last_layer"  # of the network that comes of it
 PIXELS = "plane_sha256"
 ASKED = "asked"  # films of theirs of classes that are not learnt
 LEARNED = ("train", VALIDATION, ELSEWHERE)
@@ -57,7 +56,7 @@ class LastLayerParams(Section):
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
     level: bool = Field(
-        False, description="Bring the logits to the level at which films not learnt from are told best, classes alike."
+        False, description="Calibrate: temperature and a bias for each class, by answers on films not learnt from."
     )
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
 
@@ -128,7 +127,7 @@ def _described(
     """Return the description of the network in `folder`, with what the new last layer changes."""
     described = read_json(folder / DESCRIPTION_FILE)
     return described | {
-        "name": NAME,
+        "name": LAST_LAYER,
         "architecture": params.network,
         "parameters": model.count_params(),
         "gflop_per_image": gflop(model),
@@ -294,14 +293,14 @@ def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One factor for all logits and one summand for each class.
+    """Bias-corrected temperature scaling (Alexandari 2020, https://arxiv.org/abs/1901.06852).
 
-    Of films that it did not learn from, a layer calls too many COVID-19, and it is too sure. By how much is seen where
-    films were left out of learning, and taken back by this.
+    All logits are multiplied by one number, and each class has a bias of its own. Of films that it did not learn from,
+    a layer calls too many COVID-19, and it is too sure: by how much is seen on films that were left out of learning.
 
     Attributes:
-        scale: The factor.
-        shift: float64 (classes,), of sum nought.
+        scale: One over the temperature.
+        shift: float64 (classes,), the biases, of sum nought; added after scaling.
     """
 
     scale: float
@@ -309,9 +308,13 @@ class Level:
 
     @classmethod
     def of(cls, answers: pd.DataFrame, classes: Sequence[str]) -> "Level":
-        """Find the level of least log loss, classes counting alike, of answers about films that were not learnt from.
+        """Fit scale and biases by log loss in which classes count alike.
 
-        Rounded, so that no sum's order shows in it.
+        They are rounded, so that the order of summation changes no byte.
+
+        Args:
+            answers: As `calibration` gives them: columns actual and logit_<class>.
+            classes: In the order of the logits.
 
         Raises:
             DataError: There are no answers about films of a class.
@@ -384,7 +387,7 @@ def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] =
         if rows.any():
             head = fit_last_layer(films, known & ~_shown(table, [hospital]), params)
             parts.append(films.logits(head, rows))
-    found = pd.concat(parts).assign(network=NAME, held_out="", split=VALIDATION)
+    found = pd.concat(parts).assign(network=LAST_LAYER, held_out="", split=VALIDATION)
     return found[_columns(films)].sort_values("file", ignore_index=True)
 
 
@@ -410,7 +413,7 @@ def leave_hospitals_out(films: Films, params: LastLayerParams) -> pd.DataFrame:
             calibrated.assign(held_out=hospital),
             films.logits(head, own).assign(held_out=hospital, split=HELD_OUT),
         ]
-    found = pd.concat(parts[1:] or parts).assign(network=NAME)
+    found = pd.concat(parts[1:] or parts).assign(network=LAST_LAYER)
     return found[_columns(films)].sort_values(["held_out", "split", "file"], ignore_index=True)
 
 

@@ -39,10 +39,16 @@ def shared(pinned_tensorflow):
     )
 
 
-@pytest.fixture
-def bright_and_dark():
-    """Give a split table and planes: forty bright and forty dark noise pictures of 32 pixels."""
+@pytest.fixture(scope="session")
+def films_once():
+    """Give a split table and planes: forty bright and forty dark noise pictures of 32 pixels; not to be changed."""
     table = manifest({"bright": 40, "dark": 40})
     table["split"] = (["train"] * 24 + ["validation"] * 8 + ["test"] * 8) * 2
     noise = np.random.default_rng(0).integers(0, 100, (80, SIDE, SIDE))
     return table, (noise + np.repeat([140, 0], 40)[:, None, None]).astype(np.uint8)
+
+
+@pytest.fixture
+def bright_and_dark(films_once):
+    """Give a copy of `films_once`."""
+    return films_once[0].copy(), films_once[1].copy()

@@ -25,17 +25,6 @@ def distillation():
 
 
 @pytest.fixture(scope="module")
-def material():
-    """Give a split table and planes: bright and dark noise, as `bright_and_dark`, for one module."""
-    from tests.tables import manifest
-
-    table = manifest({"bright": 40, "dark": 40})
-    table["split"] = (["train"] * 24 + ["validation"] * 8 + ["test"] * 8) * 2
-    noise = np.random.default_rng(0).integers(0, 100, (80, SIDE, SIDE))
-    return table, (noise + np.repeat([140, 0], 40)[:, None, None]).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
 def settings(pinned_tensorflow):
     from cxr.core.params import CommonParams
     from cxr.models import FineTunedParams
@@ -46,36 +35,36 @@ def settings(pinned_tensorflow):
 
 
 @pytest.fixture(scope="module")
-def teachers(material, settings, tmp_path_factory):
+def teachers(films_once, settings, tmp_path_factory):
     """Give the folders of two teachers, of the seeds 5 and 11."""
     from cxr.core.image import PlaneRule
     from cxr.training.distillation import train_teachers
     from cxr.training.train import write_trained
 
     folder, (shared, recipe) = tmp_path_factory.mktemp("teachers"), settings
-    for trained in train_teachers(*material, shared, TeachersParams(seeds=(11, 5)), recipe, folder):
+    for trained in train_teachers(*films_once, shared, TeachersParams(seeds=(11, 5)), recipe, folder):
         write_trained(folder / trained.description["name"], trained, PlaneRule("drawn", "0" * 64))
     return member_folders([folder])
 
 
-def student_of(teachers, material, settings, **changes):
+def student_of(teachers, films_once, settings, **changes):
     from cxr.training.distillation import train_student
 
     shared, recipe = settings
-    return train_student(teachers, *material, shared, StudentParams(**SMALL | changes), recipe)
+    return train_student(teachers, *films_once, shared, StudentParams(**SMALL | changes), recipe)
 
 
 @pytest.fixture(scope="module")
-def student(teachers, material, settings):
-    return student_of(teachers, material, settings)
+def student(teachers, films_once, settings):
+    return student_of(teachers, films_once, settings)
 
 
-def test_each_teacher_is_what_a_training_by_its_seed_gives(teachers, material, settings):
+def test_each_teacher_is_what_a_training_by_its_seed_gives(teachers, films_once, settings):
     from cxr.training.train import train_network
 
     shared, recipe = settings
-    alone = train_network("lite0", *material, shared.model_copy(update={"seed": 5}), recipe, teachers[0])
-    planes = material[1][:8]
+    alone = train_network("lite0", *films_once, shared.model_copy(update={"seed": 5}), recipe, teachers[0])
+    planes = films_once[1][:8]
     expected = alone.model(planes[..., None], training=False)["logits"].numpy()
     first, second = (Network(folder / "network.xml").predict(planes).logits for folder in teachers)
     assert [folder.name for folder in teachers] == ["teacher_5", "teacher_11"]
@@ -83,8 +72,8 @@ def test_each_teacher_is_what_a_training_by_its_seed_gives(teachers, material, s
     assert np.abs(second - expected).max() > 0.01
 
 
-def test_a_student_answers_films_as_its_teachers_do_on_average(student, teachers, material):
-    planes = material[1]
+def test_a_student_answers_films_as_its_teachers_do_on_average(student, teachers, films_once):
+    planes = films_once[1]
     mean = np.mean([Network(folder / "network.xml").predict(planes).logits for folder in teachers], axis=0)
     own = student.model(planes[..., None], training=False)["logits"].numpy()
     assert (own.argmax(axis=1) == mean.argmax(axis=1)).mean() >= 0.9
@@ -99,8 +88,8 @@ def test_a_student_tells_its_teachers(student):
     assert set(student.model.output) == {"logits", "features", "feature_map"}
 
 
-def test_no_label_is_looked_at(student, teachers, material, settings):
-    table, planes = material
+def test_no_label_is_looked_at(student, teachers, films_once, settings):
+    table, planes = films_once
     turned = table.assign(label=table["label"].map({"bright": "dark", "dark": "bright"}))
     assert student_of(teachers, (turned, planes), settings).history == student.history
 
@@ -111,15 +100,15 @@ def test_teachers_have_different_seeds(seeds):
         TeachersParams(seeds=seeds)
 
 
-def test_a_student_larger_than_the_planes_is_refused(teachers, material, settings):
+def test_a_student_larger_than_the_planes_is_refused(teachers, films_once, settings):
     with pytest.raises(ParamsError, match=r"train_student\.side is 64, but the planes have 32 pixels"):
-        student_of(teachers, material, settings, side=64)
+        student_of(teachers, films_once, settings, side=64)
 
 
-def test_teachers_of_other_planes_are_refused(teachers, material, settings):
-    enlarged = np.repeat(np.repeat(material[1], 2, axis=1), 2, axis=2)
+def test_teachers_of_other_planes_are_refused(teachers, films_once, settings):
+    enlarged = np.repeat(np.repeat(films_once[1], 2, axis=1), 2, axis=2)
     with pytest.raises(ModelError, match="teacher_5 takes planes of 32 pixels, but these have 64"):
-        student_of(teachers, (material[0], enlarged), settings)
+        student_of(teachers, (films_once[0], enlarged), settings)
 
 
 def films() -> Plane:
@@ -140,7 +129,7 @@ def test_the_first_view_of_every_film_is_the_film_and_the_others_are_drawn_by_th
     assert (distillation.views(films(), params, seed=5) != drawn).any()
 
 
-def test_views_that_nothing_varies_are_the_films_once_each(distillation):
+def test_views_that_nothing_varies_are_the_drawn_each(distillation):
     drawn = distillation.views(films(), StudentParams(views=3, mixed=0, augment=NO_CHANGE), seed=4)
     assert as_rows(drawn[100:200]) == as_rows(drawn[200:]) == as_rows(films())
 
@@ -156,10 +145,10 @@ def test_a_mixed_view_lies_between_two_films(distillation):
     assert ((greys > 40) & (greys < 200)).sum() > 16
 
 
-def test_answers_are_the_mean_of_the_logits_and_the_pooled_maps_side_by_side(distillation, teachers, material):
+def test_answers_are_the_mean_of_the_logits_and_the_pooled_maps_side_by_side(distillation, teachers, films_once):
     networks = [Network(folder / "network.xml") for folder in teachers]
-    said = distillation.answers(networks, material[1][:70])  # more than a batch
-    each = [network.predict(material[1][:70]) for network in networks]
+    said = distillation.answers(networks, films_once[1][:70])  # more than a batch
+    each = [network.predict(films_once[1][:70]) for network in networks]
     assert said.logits == pytest.approx((each[0].logits + each[1].logits) / 2, abs=1e-5)
     width = each[0].features.shape[1]
     assert said.features[:, :width] == pytest.approx(each[0].features, abs=1e-5)

@@ -30,8 +30,7 @@ from cxr.evaluation.stats.intervals import FINE_NUMBER, SHARE
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
 from cxr.inference.model_folder import learnt_images
-
-LAST_LAYER = "last_layer"  # name of a network whose last layer was fitted anew
+from cxr.inference.network import LAST_LAYER
 
 
 @dataclass(frozen=True, slots=True)
