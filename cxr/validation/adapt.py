@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import JsonObject, copy_file, make_folder, read_json, sha256_of, write_json
@@ -19,6 +20,7 @@ from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import DESCRIPTION_FILE
 
 FEWEST = 20
+ENOUGH = 200  # films of which ten lie above the limit at a specificity of 0.95
 FOLDS = 5
 EVEN = 0.5
 USEFUL = 0.5  # a model that finds fewer of the cases that it was chosen for is told to be of no use
@@ -170,9 +172,11 @@ def adapt(model: ScreeningModel, films: SiteFilms, known: Known) -> Adaptation:
     """Fit the target's offset, and the limit of the prediction sets of a class that all films are known to be of.
 
     The offset moves the target's logit down until at most 1 - `specificity` of new films without the target are
-    expected to be suspected, were no other rule to refer them: the k-th smallest of n films, k = ceil(specificity (n +
-    1)), just is not (split conformal prediction, Vovk 2005). Where a share may be of the target, as many of the largest
-    are left out, as if they were that. It is never above 0: a site with fewer alarms than that changes nothing. All
+    expected to be suspected, were no other rule to refer them. From `ENOUGH` films on the k-th smallest of n, k =
+    ceil(specificity (n + 1)), just is not (split conformal prediction, Vovk 2005); of fewer it is the upper limit of
+    the normal distribution for one new film (a prediction limit, Hahn 1970, Journal of Quality Technology 2:3). Where a
+    share may be of the target, as many of the largest are left out, as if they were that, and the k-th smallest of the
+    rest is taken. It is never above 0: a site with fewer alarms than that changes nothing. All
     other answers follow from the moved probability, as they did before. The limit of the class stays as it was where
     more films would be suspected by it: it is to refer fewer, not to suspect more.
 
@@ -231,16 +235,32 @@ def _checked(model: ScreeningModel, films: SiteFilms, known: Known) -> Decisions
 
 def _fit(decisions: Decisions, films: SiteFilms, known: Known) -> _Limits:
     """Return the limits for films, without their shares."""
-    excess = np.sort(_excess(decisions, films))
-    others = excess[: len(excess) - int(np.floor(known.target_share * len(excess)))]
-    rank = min(int(np.ceil(known.specificity * (len(others) + 1))), len(others))
-    offset = 0.0 - round(max(float(others[rank - 1]) + HAIR, 0.0), DECIMALS)  # never -0.0
+    limit = _limit(_excess(decisions, films), known)
+    offset = 0.0 - round(max(limit + HAIR, 0.0), DECIMALS)  # never -0.0
     if known.label is None:
         return _Limits(offset)
     number = decisions.classes.index(known.label)
     moved = _moved(decisions, offset).probabilities(films.logits)
     minimum = smallest_members(np.full(len(films), number), moved, decisions.alpha)[number]
     return _Limits(offset, minimum or None)  # 0: too few films to leave the class out of any set
+
+
+def _limit(excess: Floats, known: Known) -> float:
+    """Return below what the share `specificity` of new films without the target is expected to be.
+
+    Of few films the k-th smallest is one of the very largest: with 20, one film decides for a whole site. A limit by
+    mean and spread is less sure to be right, and far less left to chance.
+
+    Args:
+        excess: float64 (n,), of the site's films.
+        known: Of them.
+    """
+    left_out = int(np.floor(known.target_share * len(excess)))
+    others = np.sort(excess)[: len(excess) - left_out]
+    n = len(others)
+    if n >= ENOUGH or left_out:  # what is left once the largest are gone is no longer a normal distribution
+        return float(others[min(int(np.ceil(known.specificity * (n + 1))), n) - 1])
+    return float(others.mean() + t.ppf(known.specificity, n - 1) * others.std(ddof=1) * np.sqrt(1 + 1 / n))
 
 
 def _excess(decisions: Decisions, films: SiteFilms) -> Floats:

@@ -43,6 +43,29 @@ def test_alarms_of_the_site_are_as_few_as_was_asked_for(model) -> None:
     assert np.mean(moved.argmax(axis=1) == 0) == pytest.approx(0.05, abs=0.03)
 
 
+def test_of_few_films_the_aim_holds_on_average(model) -> None:
+    fresh, shares = films(4000, 4, seed=1).logits, []
+    for seed in range(60):
+        offset = adapt(model, films(FEWEST, 4, seed=seed + 2), NORMAL).offset
+        shares.append(np.mean((fresh + np.array([offset, 0, 0])).argmax(axis=1) == 0))
+    assert np.mean(shares) == pytest.approx(0.05, abs=0.02)
+
+
+def test_one_film_of_few_does_not_decide_for_a_site(model) -> None:
+    odd = films(FEWEST, 0).logits
+    odd[0] = [12, 0, 0]  # a case that was taken for normal, say
+    found = adapt(model, replace(films(FEWEST, 0), logits=odd), NORMAL)
+    assert -8 < found.offset < 0
+
+
+def test_of_many_films_the_order_alone_counts(model) -> None:
+    heavy = films(400, 0)
+    heavy.logits[:40, 0] += np.linspace(5, 50, 40, dtype=np.float32)  # no normal distribution: a tenth is far off
+    found = adapt(model, heavy, NORMAL)
+    moved = heavy.logits + np.array([found.offset, 0, 0], np.float32)
+    assert np.mean(moved.argmax(axis=1) == 0) == pytest.approx(0.05, abs=0.005)
+
+
 def test_a_site_with_few_alarms_keeps_its_answers(model) -> None:
     found = adapt(model, films(100, -4), NORMAL)
     assert str(found.offset) == "0.0"

@@ -1,0 +1,148 @@
+"""What `cxr-model adapt` gives at hospitals that a model never saw.
+
+    python benchmarks/adapt.py CLONE [--films 20 100] [--draws 200]
+
+CLONE has run `dvc repro release/dvc.yaml` with films of other hospitals. Each of them is asked about by a last layer
+that learnt from no film of it. In each draw its normal films are dealt into those that adapt is given and the rest,
+which are judged before and after. Cases are all hospitals' films of the target, each asked of the layer without its own
+hospital and moved as far as the layer without the adapted one was.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from cxr.core.manifest import MANIFEST_FILE, planes_of_side, read_table
+from cxr.evaluation.candidates import judge_images
+from cxr.evaluation.stats.decisions import fit_decisions
+from cxr.evaluation.unseen import HELD_OUT, answered
+from cxr.inference.decisions import Decisions, OperatingPoint, decision_words
+from cxr.inference.gate import Judged
+from cxr.inference.model_folder import ScreeningModel, load_model, named_folder
+from cxr.inference.outputs import SavedOutputs, apply_decisions
+from cxr.validation.adapt import Known, SiteFilms, adapt
+
+LABEL = "normal"
+FEWEST_JUDGED = 10
+HEADER = "| hospital | given | judged | called {0} | suspected | referred | cases called {0} | cases suspected |"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Answers about one hospital's films by the layer without it, and what that layer decides by."""
+
+    decisions: Decisions
+    outputs: SavedOutputs
+    judged: Judged
+
+    def of(self, label: str) -> "Site":
+        """Return the films of one class that the gate lets pass."""
+        return self.where((self.outputs.truth == self.outputs.classes.index(label)) & ~self.judged.rejected)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Site":
+        return replace(self, outputs=self.outputs.where(chosen), judged=self.judged.where(chosen))
+
+    def films(self) -> SiteFilms:
+        return SiteFilms(self.outputs.logits, None, self.judged.raised, self.outputs.files.tolist())
+
+    def moved(self, offset: NDArray[np.float64], minimum: NDArray[np.float64]) -> "Site":
+        return replace(self, decisions=replace(self.decisions, offset=offset, minimum=minimum))
+
+    def shares(self) -> list[float]:
+        """Return the shares of films that are called the target, suspected and referred."""
+        decisions = self.decisions
+        called = decisions.probabilities(self.outputs.logits).argmax(axis=1) == decisions.classes.index(decisions.target)
+        words = [one.word for one in apply_decisions(self.outputs, decisions, self.judged) if one]
+        suspected, _, refer = decision_words(decisions.target)
+        return [float(called.mean()), words.count(suspected) / len(words), words.count(refer) / len(words)]
+
+
+def read_sites(clone: Path, model: ScreeningModel) -> dict[str, Site]:
+    """Read what the stage last_layer says of each hospital without it, and fit decisions as `evaluate` does."""
+    prepared = clone / "work/prepared"
+    answers = pd.read_csv(clone / "release/last_layer.csv", keep_default_na=False)
+    manifest = read_table(prepared / MANIFEST_FILE)
+    asked = manifest[manifest["file"].isin(answers.loc[answers["split"] == HELD_OUT, "file"])]
+    judged = judge_images(model.gate, asked, planes_of_side(prepared, model.gate.plane_side))
+    verdicts = {file: number for number, file in enumerate(asked["file"])}
+    sites = {}
+    for hospital, part in answers.groupby("held_out"):
+        outputs = answered(part, model.classes)
+        held = outputs.of(HELD_OUT)
+        seen = judged.where(np.array([verdicts[file] for file in held.files], np.int64))
+        sites[str(hospital)] = Site(fitted(outputs.of("validation"), model.decisions), held, seen)
+    return sites
+
+
+def fitted(validation: SavedOutputs, as_in: Decisions) -> Decisions:
+    """Return decisions of the target and alpha of `as_in`, fitted on `validation`."""
+    found = fit_decisions(validation, as_in.target, as_in.alpha)
+    return replace(
+        as_in,
+        temperature=found.temperature,
+        points={name: OperatingPoint(one.threshold, one.aim) for name, one in found.operating_points.items()},
+        default_point=found.default_operating_point,
+        minimum=np.array([found.conformal.minimum[name] for name in validation.classes]),
+        reference=None,
+    )
+
+
+def drawn(site: Site, cases: list[Site], model: ScreeningModel, given: int, generator: np.random.Generator):
+    """Deal the films once; return shares of the rest before and after, and of the cases before and after."""
+    chosen = np.isin(np.arange(len(site.outputs)), generator.permutation(len(site.outputs))[:given])
+    adapted = adapt(replace(model, decisions=site.decisions), site.where(chosen).films(), Known("site", LABEL))
+    offset, minimum = np.zeros(len(model.classes)), site.decisions.minimum.copy()
+    offset[model.classes.index(site.decisions.target)] = adapted.offset
+    if adapted.minimum_after is not None:
+        minimum[model.classes.index(LABEL)] = adapted.minimum_after
+    rest = site.where(~chosen)
+    return [rest.shares(), rest.moved(offset, minimum).shares(), pooled(cases), pooled(cases, offset)]
+
+
+def pooled(cases: list[Site], offset: NDArray[np.float64] | None = None) -> list[float]:
+    """Return the shares of all cases together, moved by the offset where there is one."""
+    moved = [one if offset is None else one.moved(offset, one.decisions.minimum) for one in cases]
+    return np.average([one.shares() for one in moved], axis=0, weights=[len(one.outputs) for one in moved]).tolist()
+
+
+def rows(clone: Path, model: ScreeningModel, numbers: list[int], draws: int):
+    """Yield a row of the table for each hospital and number of films given, before and after."""
+    sites = read_sites(clone, model)
+    cases = [own for own in (site.of(model.decisions.target) for site in sites.values()) if len(own.outputs)]
+    for hospital, whole in sites.items():
+        site = whole.of(LABEL)
+        for given in (number for number in numbers if len(site.outputs) >= number + FEWEST_JUDGED):
+            generator = np.random.default_rng(given)
+            found = np.array([drawn(site, cases, model, given, generator) for _ in range(draws)])
+            judged = len(site.outputs) - given
+            yield f"| {hospital} | none | {judged} | {cells(found[:, 0])} | {cells(found[:, 2, :2])} |"
+            yield f"| | {given} | {judged} | {cells(found[:, 1])} | {cells(found[:, 3, :2])} |"
+
+
+def cells(found: NDArray[np.float64]) -> str:
+    """Return the mean of each column over the draws, and within what nine draws in ten lie."""
+    low, high = np.quantile(found, (0.05, 0.95), axis=0)
+    means = found.mean(axis=0)
+    return " | ".join(f"{mean:.3f} [{a:.3f}, {b:.3f}]" for mean, a, b in zip(means, low, high, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clone", type=Path)
+    parser.add_argument("--films", type=int, nargs="+", default=[20, 100], help="given to adapt")
+    parser.add_argument("--draws", type=int, default=200)
+    arguments = parser.parse_args()
+    model = load_model(named_folder("packaged"))
+    print(HEADER.format(model.decisions.target), "|---|---|---|---|---|---|---|---|", sep="\n")
+    for row in rows(arguments.clone, model, arguments.films, arguments.draws):
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
