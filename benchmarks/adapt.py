@@ -56,8 +56,8 @@ class Site:
 
     def shares(self) -> list[float]:
         """Return the shares of films that are called the target, suspected and referred."""
-        decisions = self.decisions
-        called = decisions.probabilities(self.outputs.logits).argmax(axis=1) == decisions.classes.index(decisions.target)
+        decisions, target = self.decisions, self.decisions.classes.index(self.decisions.target)
+        called = decisions.probabilities(self.outputs.logits).argmax(axis=1) == target
         words = [one.word for one in apply_decisions(self.outputs, decisions, self.judged) if one]
         suspected, _, refer = decision_words(decisions.target)
         return [float(called.mean()), words.count(suspected) / len(words), words.count(refer) / len(words)]
