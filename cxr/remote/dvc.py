@@ -89,7 +89,7 @@ def open_revision(
             raise UsageError(f"{cleaned(address)} is not of DVC, as others are; screen it in a run of its own")
         path = f"/{address.partition('://')[2].strip('/')}"
         shown = f"{address} at {revision.rev} of {revision.repo}"
-        given.append(given_at(revision.fs, path, shown, retry, may_be_absent=number >= len(addresses)))
+        given.append(given_at(revision.fs, path, shown, retry, of_list=number >= len(addresses)))
     store = store_at(revision.fs, "dvc://", given, retry)
     md5 = {one.path.strip("/"): _md5(revision.fs, one.path) for one in given[: len(addresses)]}
     git = GitRevision(revision.commit, changed=False)

@@ -4,14 +4,14 @@ import posixpath
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
-from cxr.core.errors import DataError, UsageError
+from cxr.core.errors import CxrError, DataError, UsageError
 from cxr.core.process import available_cores
 from cxr.imaging.formats import HEAD_BYTES, SUFFIXES
 from cxr.remote.filesystem import RetryPolicy, answer_of, filesystem_of, protocol_of
@@ -335,6 +335,7 @@ class Given:
     is_folder: bool
     mark: str = ""
     request: str = ""  # what is asked for, where that is not the path
+    refused: OSError | None = None  # why nothing is known of a file of a list
 
 
 def open_store(addresses: Sequence[str], listed: Sequence[str] = (), seconds: float | None = None) -> FsspecStore:
@@ -342,12 +343,12 @@ def open_store(addresses: Sequence[str], listed: Sequence[str] = (), seconds: fl
 
     Args:
         addresses: Folders and files, of one filesystem.
-        listed: Further ones from a list; one that is absent becomes a file that cannot be read.
+        listed: Further ones from a list; one that is absent or refused becomes a file that cannot be read.
         seconds: How long a request is tried again; None: two minutes.
 
     Raises:
         UsageError: An address is absent or of another filesystem than the first, or a package is not installed.
-        DataError: Nothing answers there, the server lets nobody read, or an archive cannot be opened.
+        DataError: Nothing answers there, an address or the whole list is refused, or an archive cannot be opened.
     """
     every = [_whole(address) for address in (*addresses, *listed)]
     fs, _ = filesystem_of(every[0])
@@ -360,14 +361,16 @@ def open_store(addresses: Sequence[str], listed: Sequence[str] = (), seconds: fl
                 f"{cleaned(address)} and {cleaned(every[0])} lie in different places; screen them in separate runs"
             )
         retry.address = cleaned(address)  # which of them does not answer
-        absent = number >= len(addresses)
-        web = protocol_of(address) in WEB
-        given.append(
-            _given_on_the_web(fs, address, path, retry)
-            if web
-            else given_at(fs, path, cleaned(address), retry, may_be_absent=absent)
-        )
+        look_up = _given_on_the_web if protocol_of(address) in WEB else given_at
+        given.append(look_up(fs, path, cleaned(address), retry, of_list=number >= len(addresses)))
+    refused = [one.refused for one in given if one.refused]
+    if len(refused) == len(given):  # as without credentials: no row could say more
+        raise _cannot_be_read(cleaned(every[0]), refused[0])
     return store_at(fs, every[0], given, retry)
+
+
+def _cannot_be_read(shown: str, error: OSError) -> DataError:
+    return DataError(f"{shown} cannot be read: {answer_of(error)}")
 
 
 def store_at(fs: Any, address: str, given: Sequence[Given], retry: RetryPolicy) -> FsspecStore:
@@ -390,22 +393,27 @@ def store_at(fs: Any, address: str, given: Sequence[Given], retry: RetryPolicy) 
     return FsspecStore(fs, protocol, base, root, retry, named, paths, lock)
 
 
-def given_at(fs: Any, path: str, shown: str, retry: RetryPolicy, *, may_be_absent: bool) -> Given:
-    """Look up what lies at a path; `shown` is what people call it.
+def given_at(fs: Any, path: str, shown: str, retry: RetryPolicy, *, of_list: bool) -> Given:
+    """Look up what lies at a path.
+
+    Args:
+        fs: The filesystem.
+        path: Of it.
+        shown: What people call it.
+        retry: How the request is tried again.
+        of_list: Whether a list names it: then it is a file among many, which costs no more than its row.
 
     Raises:
-        UsageError: It is absent, though it may not be.
-        DataError: It cannot be read, or nothing answers.
+        UsageError: It is absent, and of no list.
+        DataError: It cannot be read, and is of no list; or nothing answers.
     """
     plain = path.rstrip("/") or path
     try:
         info = retry.call(lambda: fs.info(plain))
-    except FileNotFoundError:
-        if may_be_absent:
-            return Given(plain, is_folder=False)
-        raise UsageError(f"{shown} does not exist; expected a folder or a file") from None
     except OSError as error:
-        raise DataError(f"{shown} cannot be read: {answer_of(error)}") from None
+        if of_list:
+            return _unknown(Given(plain, is_folder=False), error)
+        raise _not_given(shown, error, "a folder or a file") from None
     is_folder = info["type"] == "directory"
     return Given(plain, is_folder, "" if is_folder else version_token(info))
 
@@ -416,22 +424,34 @@ def _whole(address: str) -> str:
     return "::".join([parts[0], *(part if is_address(part) else str(Path(part).absolute()) for part in parts[1:])])
 
 
-def _given_on_the_web(fs: Any, address: str, path: str, retry: RetryPolicy) -> Given:
-    """A web address that ends in a slash, or whose page is HTML and whose name is no image's, is a folder."""
+def _unknown(given: Given, error: OSError) -> Given:
+    return replace(given, refused=None if isinstance(error, FileNotFoundError) else error)
+
+
+def _not_given(shown: str, error: OSError, expected: str) -> CxrError:
+    """Return what is said of an address that was asked for by itself."""
+    if isinstance(error, FileNotFoundError):
+        return UsageError(f"{shown} does not exist; expected {expected}")
+    return _cannot_be_read(shown, error)
+
+
+def _given_on_the_web(fs: Any, path: str, shown: str, retry: RetryPolicy, *, of_list: bool) -> Given:
+    """As `given_at`: what ends in a slash, or whose page is HTML and whose name is no image's, is a folder."""
     parts = urlsplit(path)
     plain = parts._replace(query="", fragment="").geturl()
     if plain.endswith("/") or not parts.path:
         return Given(plain.rstrip("/"), is_folder=True)
+    file = Given(plain, is_folder=False, request=path if parts.query else "")
     try:
         info = retry.call(lambda: fs.info(path))
-    except FileNotFoundError:
-        raise UsageError(f"{cleaned(address)} does not exist; expected a listing or a file") from None
     except OSError as error:
-        raise DataError(f"{cleaned(address)} cannot be read: {answer_of(error)}") from None
+        if of_list:
+            return _unknown(file, error)
+        raise _not_given(shown, error, "a listing or a file") from None
     page = str(info.get("mimetype", "")) == "text/html"
     if page and posixpath.splitext(parts.path)[1].lower() not in SUFFIXES:
         return Given(plain, is_folder=True)
-    return Given(plain, is_folder=False, mark=version_token(info), request=path if parts.query else "")
+    return replace(file, mark=version_token(info))
 
 
 def _common(folders: Sequence[str], protocol: str) -> str:

@@ -158,3 +158,22 @@ def test_the_command_tells_an_absent_file_from_one_that_may_not_be_read(server: 
     assert "the server answered HTTP 403 (Forbidden)" in " ".join(closed.stderr.split())
     assert run(f"{server}/405/200/a.png", "-o", tmp_path / "r.csv").exit_code == 3
     assert column(tmp_path / "r.csv", "reason") == ["empty_file"]
+
+
+@pytest.mark.usefixtures("model")
+def test_a_file_of_a_list_that_is_absent_or_refused_costs_its_row_alone(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "RETRY_SECONDS", 0.2)
+    names = [f"{state}/{state}/a.png" for state in (200, 403, 404, 410, 500)]
+    (tmp_path / "list").write_text("".join(f"{server}/{name}?sig=planted\n" for name in names))
+    result = run("--files-from", tmp_path / "list", "-o", tmp_path / "r.csv")
+    assert result.exit_code == 3
+    assert column(tmp_path / "r.csv", "path") == names
+    assert column(tmp_path / "r.csv", "reason") == ["empty_file", *["unreadable"] * 4]
+    assert "planted" not in (tmp_path / "r.csv").read_text() + result.stderr
+
+
+def test_a_list_of_which_every_file_is_refused_ends_the_run(server: str) -> None:
+    with pytest.raises(DataError, match=r"/403/403/a\.png cannot be read: the server answered HTTP 403"):
+        open_store([], [f"{server}/403/403/{name}.png" for name in "ab"])
