@@ -102,8 +102,8 @@ def _require_sides(values: Mapping[str, Any], image: ImageParams) -> None:
     """Check that no network looks at larger planes than there are."""
     planes = plane_sides(values, image)
     for key in values:
-        if key.startswith(TRAINING):
-            side = section(values, key, _kind(key)).model_dump().get("side", 0)  # teachers have that of train_<network>
+        if key.startswith(TRAINING) and "side" in _kind(key).model_fields:
+            side = section(values, key, _kind(key)).model_dump()["side"]
             there = image.small if key in BESIDES else planes[key.removeprefix(TRAINING)]
             if side > there:
                 raise ParamsError(

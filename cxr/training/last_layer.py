@@ -35,8 +35,8 @@ from cxr.training.transfer import logistic_regression
 FOLDS = 5
 ANSWER_BATCH = 64
 DECIMALS = 6  # of logits in a table
-LEVEL_DECIMALS = 4
-SMALL = 1e-9  # penalty that makes the biases of a level unique
+SCALING_DECIMALS = 4
+SMALL = 1e-9  # penalty that makes the biases unique
 HELD_OUT, VALIDATION = "held_out", "validation"
 ELSEWHERE = "elsewhere"  # films of the hospitals, which no split holds
 PIXELS = "plane_sha256"
@@ -55,8 +55,8 @@ class LastLayerParams(Section):
     kept: float = Field(0.1, ge=0, lt=1, description="Share of the layer that the network was trained with in the sum.")
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
-    level: bool = Field(
-        False, description="Calibrate: temperature and a bias for each class, by answers on films not learnt from."
+    calibrate: bool = Field(
+        False, description="Scale its logits by a temperature and a bias a class, by answers on films not learnt from."
     )
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
 
@@ -274,7 +274,7 @@ def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) 
 
     Args:
         films: All.
-        params: The section `last_layer`; with `level`, both are brought to the level that is found on the second.
+        params: The section `last_layer`; with `calibrate`, both are scaled by what is fitted on the second.
         left_out: Sources of which nothing is used.
 
     Returns:
@@ -285,29 +285,29 @@ def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) 
     """
     learned = films.table["split"].isin(LEARNED).to_numpy() & ~_shown(films.table, left_out)
     head, answers = fit_last_layer(films, learned, params), calibration(films, params, left_out)
-    if not params.level:
+    if not params.calibrate:
         return head, answers
-    level = Level.of(answers, films.classes)
-    return level.head(head), level.answers(answers, films.classes)
+    scaling = BiasCorrectedTemperature.of(answers, films.classes)
+    return scaling.head(head), scaling.answers(answers, films.classes)
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Bias-corrected temperature scaling (Alexandari 2020, https://arxiv.org/abs/1901.06852).
+class BiasCorrectedTemperature:
+    """Temperature scaling with a bias for each class (Alexandari 2020, https://arxiv.org/abs/1901.06852).
 
     All logits are multiplied by one number, and each class has a bias of its own. Of films that it did not learn from,
     a layer calls too many COVID-19, and it is too sure: by how much is seen on films that were left out of learning.
 
     Attributes:
         scale: One over the temperature.
-        shift: float64 (classes,), the biases, of sum nought; added after scaling.
+        biases: float64 (classes,), of sum nought; added after scaling.
     """
 
     scale: float
-    shift: NDArray[np.float64]
+    biases: NDArray[np.float64]
 
     @classmethod
-    def of(cls, answers: pd.DataFrame, classes: Sequence[str]) -> "Level":
+    def of(cls, answers: pd.DataFrame, classes: Sequence[str]) -> "BiasCorrectedTemperature":
         """Fit scale and biases by log loss in which classes count alike.
 
         They are rounded, so that the order of summation changes no byte.
@@ -321,8 +321,8 @@ class Level:
         """
         if lacking := sorted(set(classes) - set(answers["actual"])):
             raise DataError(
-                f"validation and the other hospitals have no film of {lacking[0]}, so no level can be found; run: dvc "
-                "repro split, or set last_layer.level to false"
+                f"validation and the other hospitals have no film of {lacking[0]}, so the last layer cannot be "
+                "calibrated; run: dvc repro split, or set last_layer.calibrate to false"
             )
         logits = answers[[f"logit_{label}" for label in classes]].to_numpy(np.float64)
         truth = np.eye(len(classes))[answers["actual"].map({label: n for n, label in enumerate(classes)}).to_numpy()]
@@ -330,25 +330,25 @@ class Level:
         counts = counts.sum(axis=1, keepdims=True)
 
         def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            levelled = logits * values[0] + values[1:]
-            logs = log_softmax(levelled, axis=1)
+            logs = log_softmax(logits * values[0] + values[1:], axis=1)
             slope = counts * (np.exp(logs) - truth)
             found = -(counts * truth * logs).sum() + SMALL * (values[1:] ** 2).sum()
             return float(found), np.concatenate([[(slope * logits).sum()], slope.sum(axis=0) + 2 * SMALL * values[1:]])
 
         found = minimize(loss, np.concatenate([[1.0], np.zeros(len(classes))]), jac=True, method="BFGS").x
-        return cls(round(float(found[0]), LEVEL_DECIMALS), (found[1:] - found[1:].mean()).round(LEVEL_DECIMALS))
+        scale, biases = float(found[0]), found[1:] - found[1:].mean()
+        return cls(round(scale, SCALING_DECIMALS), biases.round(SCALING_DECIMALS))
 
     def head(self, head: LinearHead) -> LinearHead:
-        """Return the layer whose logits are at this level."""
-        weights, bias = head.weights * self.scale, head.bias * self.scale + self.shift
+        """Return the layer whose logits are scaled."""
+        weights, bias = head.weights * self.scale, head.bias * self.scale + self.biases
         return LinearHead(weights.astype(np.float32), bias.astype(np.float32))
 
     def answers(self, table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-        """Return the table with its logits at this level."""
+        """Return the table with its logits scaled."""
         columns = [f"logit_{label}" for label in classes]
-        levelled = (table[columns] * self.scale + self.shift).round(DECIMALS)
-        return table.assign(**{column: levelled[column] for column in columns})
+        scaled = (table[columns] * self.scale + self.biases).round(DECIMALS)
+        return table.assign(**{column: scaled[column] for column in columns})
 
 
 def calibration(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) -> pd.DataFrame:

@@ -227,43 +227,43 @@ def alike(table):
     return pd.Series(log_loss(table)).groupby(table["actual"].to_numpy()).mean().mean()
 
 
-def test_the_level_is_that_of_least_loss_about_films_not_learnt_from(last_layer, films):
+def test_the_scaling_is_that_of_least_loss_about_films_not_learnt_from(last_layer, films):
     raw_head, raw = last_layer.fitted(films, params(last_layer))
-    head, levelled = last_layer.fitted(films, params(last_layer, level=True))
-    assert alike(levelled) < alike(raw)
+    head, scaled = last_layer.fitted(films, params(last_layer, calibrate=True))
+    assert alike(scaled) < alike(raw)
     for scale, shift in ((1.05, 0.0), (0.95, 0.0), (1.0, 0.1), (1.0, -0.1)):
-        logits = levelled[["logit_covid", "logit_normal"]] * scale + [shift, -shift]
-        assert alike(levelled.assign(**logits)) > alike(levelled)
-    found = last_layer.Level.of(raw, CLASSES)
+        logits = scaled[["logit_covid", "logit_normal"]] * scale + [shift, -shift]
+        assert alike(scaled.assign(**logits)) > alike(scaled)
+    found = last_layer.BiasCorrectedTemperature.of(raw, CLASSES)
     assert head.weights == pytest.approx(raw_head.weights * found.scale, rel=1e-5)
-    assert head.bias == pytest.approx(raw_head.bias * found.scale + found.shift, abs=1e-5)
-    assert found.shift.sum() == pytest.approx(0, abs=1e-3)
+    assert head.bias == pytest.approx(raw_head.bias * found.scale + found.biases, abs=1e-5)
+    assert found.biases.sum() == pytest.approx(0, abs=1e-3)
 
 
-def test_a_level_takes_back_what_was_added_and_classes_count_alike_in_it(last_layer):
+def test_scaling_takes_back_what_was_added_and_classes_count_alike_in_it(last_layer):
     random = np.random.default_rng(3)
     odds = random.normal(0, 2, 4000)
     actual = np.where(random.random(4000) < 1 / (1 + np.exp(-odds)), "covid", "normal")
     table = pd.DataFrame({"actual": actual, "logit_covid": odds + 3, "logit_normal": -odds - 3})
-    found = last_layer.Level.of(table, CLASSES)
+    found = last_layer.BiasCorrectedTemperature.of(table, CLASSES)
     assert found.scale == pytest.approx(0.5, abs=0.05)
-    assert found.shift == pytest.approx([-1.5, 1.5], abs=0.2)
+    assert found.biases == pytest.approx([-1.5, 1.5], abs=0.2)
     thrice = pd.concat([table, table[table["actual"] == "normal"], table[table["actual"] == "normal"]])
-    assert last_layer.Level.of(thrice, CLASSES).shift == pytest.approx(found.shift, abs=1e-3)
+    assert last_layer.BiasCorrectedTemperature.of(thrice, CLASSES).biases == pytest.approx(found.biases, abs=1e-3)
 
 
-def test_a_level_needs_answers_about_every_class(last_layer, films):
+def test_scaling_needs_answers_about_every_class(last_layer, films):
     table = films.table
     table.loc[(table["split"] == "validation") & (table["label"] == "covid"), "split"] = "train"
-    with pytest.raises(DataError, match="no film of covid, so no level can be found"):
-        last_layer.fitted(films, params(last_layer, level=True))
+    with pytest.raises(DataError, match="no film of covid, so the last layer cannot be calibrated"):
+        last_layer.fitted(films, params(last_layer, calibrate=True))
 
 
-@pytest.mark.parametrize("level", [False, True])
-def test_the_layer_without_a_hospital_owes_it_no_level_either(last_layer, films, level):
-    before = last_layer.fitted(films, params(last_layer, level=level), ["first"])
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_the_layer_without_a_hospital_owes_it_no_scaling_either(last_layer, films, calibrate):
+    before = last_layer.fitted(films, params(last_layer, calibrate=calibrate), ["first"])
     films.features[(films.table["source"] == "first").to_numpy()] += 100
-    after = last_layer.fitted(films, params(last_layer, level=level), ["first"])
+    after = last_layer.fitted(films, params(last_layer, calibrate=calibrate), ["first"])
     assert (before[0].weights == after[0].weights).all()
     assert (before[0].bias == after[0].bias).all()
     assert before[1].equals(after[1])
