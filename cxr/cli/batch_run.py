@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from cxr.cli.batch_options import (
     DvcModel,
@@ -29,11 +30,9 @@ from cxr.core.process import available_cores, begun, ending, lines_to
 from cxr.imaging.formats import unread_by_name
 from cxr.inference.model_folder import ScreeningModel
 from cxr.inference.network import BATCH
-from cxr.remote.filesystem import Upload
 from cxr.screening.candidates import UNREADABLE, Candidate, Found, Query, common_root
 from cxr.screening.discovery import Selection, discover, select
 from cxr.screening.engine import Engine, Run
-from cxr.screening.explain import LIMIT, SUSPECTED, Explained, choose_rows, parse_words
 from cxr.screening.paths import Naming, cleaned, split_places
 from cxr.screening.run import LocalEngine
 from cxr.screening.run_manifest import RevisionDiff, RevisionName, RunRequest, Tally, diff_revisions, read_run_result
@@ -41,6 +40,10 @@ from cxr.screening.schema import Schema, schema_for
 from cxr.screening.storage import Provenance, Root
 from cxr.screening.tables import OutputFiles, check_format, chosen_format, locked, output_files
 from cxr.screening.workers import WorkerPool
+
+if TYPE_CHECKING:  # what a run does without, where it was not asked for
+    from cxr.remote.filesystem import Upload
+    from cxr.screening.explain import Explained
 
 SOME_FAILED = 3
 ENDINGS = 3  # of names, in a sentence
@@ -419,16 +422,18 @@ def _beside(options: Options) -> Iterator[tuple[str, Path, Callable[[Path], bool
 def _check_words(options: Options, schema: Schema) -> None:
     """Refuse rows that no table of this form can have, before anything is screened. Raises UsageError."""
     if options.explain is not None:
+        from cxr.screening.explain import SUSPECTED, parse_words
+
         parse_words(options.explain_rows or SUSPECTED, schema)
 
 
-def _write_explained(options: Options, folder: Path, work: Run, files: OutputFiles) -> Explained:
+def _write_explained(options: Options, folder: Path, work: Run, files: OutputFiles) -> "Explained":
     """Draw the maps of the rows that were asked for, of the finished table.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    from cxr.screening.explain import explain
+    from cxr.screening.explain import LIMIT, SUSPECTED, choose_rows, explain, parse_words
     from cxr.screening.tables import read_table
 
     words = parse_words(options.explain_rows or SUSPECTED, work.schema)
@@ -442,7 +447,7 @@ def _is_below(path: Path, folder: Path) -> bool:
     return real(path).is_relative_to(real(folder))
 
 
-def _output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
+def _output_of(options: Options) -> "tuple[OutputFiles | None, Upload | None]":
     """Return the files that the run writes, and where they are sent afterwards.
 
     Raises:
@@ -456,7 +461,7 @@ def _output_of(options: Options) -> tuple[OutputFiles | None, Upload | None]:
     if options.output.lower().startswith("file://"):
         (path,), _ = split_places([options.output])
         return output_files(path, partitioned=options.partitions), None
-    from cxr.remote.filesystem import scratch_results
+    from cxr.remote.filesystem import Upload, scratch_results
 
     files = output_files(scratch_results(options.output, options.scratch))
     upload = Upload(options.output, files)

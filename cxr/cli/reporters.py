@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import Progress
@@ -24,12 +24,9 @@ from cxr.inference.model_folder import ScreeningModel, learnt_images
 from cxr.screening.candidates import Found
 from cxr.screening.discovery import Selection
 from cxr.screening.engine import ProgressListener, Run
-from cxr.screening.explain import Explained
 from cxr.screening.paths import cleaned, printable
 from cxr.screening.predict import Outcome
 from cxr.screening.run_manifest import Tally
-from cxr.screening.sorting import Sorted
-from cxr.screening.structured_report import Reported
 from cxr.screening.summary import (
     REFERRED,
     RESEARCH,
@@ -42,6 +39,11 @@ from cxr.screening.summary import (
     unread_sentences,
     whose,
 )
+
+if TYPE_CHECKING:  # what a run does without, where it was not asked for
+    from cxr.screening.explain import Explained
+    from cxr.screening.sorting import Sorted
+    from cxr.screening.structured_report import Reported
 
 
 class Reporter(ProgressListener, Protocol):
@@ -62,13 +64,13 @@ class Reporter(ProgressListener, Protocol):
     def went_on(self, ending: str) -> None:
         """Say how the process has ended that did this run before."""
 
-    def explained(self, explained: Explained) -> None:
+    def explained(self, explained: "Explained") -> None:
         """Say what became of the maps that were asked for."""
 
-    def sorted(self, sorted_: Sorted) -> None:
+    def sorted(self, sorted_: "Sorted") -> None:
         """Say which files lie in which folder now."""
 
-    def reported(self, reported: Reported) -> None:
+    def reported(self, reported: "Reported") -> None:
         """Say which films have a DICOM report."""
 
     def finished(self, tally: Tally, work: Run, options: Options) -> None:
@@ -183,7 +185,7 @@ class ConsoleReporter:
         """See `Reporter`."""
         self._warn(f"the process that screened {ending}; another goes on, and decodes each file in one of its own")
 
-    def explained(self, explained: Explained) -> None:
+    def explained(self, explained: "Explained") -> None:
         """See `Reporter`."""
         self._say(f"{explained.drawn:,} maps drawn")
         for cell in explained.changed:
@@ -191,11 +193,11 @@ class ConsoleReporter:
         if explained.more:
             self._warn(f"{explained.more:,} more rows have no map; raise --explain-limit to draw them")
 
-    def sorted(self, sorted_: Sorted) -> None:
+    def sorted(self, sorted_: "Sorted") -> None:
         """See `Reporter`."""
         self._beside += _sorted_lines(sorted_)
 
-    def reported(self, reported: Reported) -> None:
+    def reported(self, reported: "Reported") -> None:
         """See `Reporter`."""
         self._beside += _reported_lines(reported)
 
@@ -233,7 +235,7 @@ class ConsoleReporter:
 _NAMED = 3  # files in one sentence
 
 
-def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
+def _sorted_lines(sorted_: "Sorted") -> Iterator[str | Text]:
     """Say which files lie in which folder now."""
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(sorted_.counts.items()))
     there = f", {sorted_.there:,} of them from before" if sorted_.there else ""
@@ -250,7 +252,7 @@ def _sorted_lines(sorted_: Sorted) -> Iterator[str | Text]:
         yield _warning(f"{more} in these folders that this run did not put there: {first}")
 
 
-def _reported_lines(reported: Reported) -> Iterator[str]:
+def _reported_lines(reported: "Reported") -> Iterator[str]:
     """Say which films have a DICOM report."""
     there = f", {reported.there:,} of them from before" if reported.there else ""
     yield f"reports  {_some(reported.written + reported.there, 'DICOM report')}{there}"
@@ -470,11 +472,11 @@ class JsonLinesReporter:
         """See `Reporter`."""
         self._say("went_on", ending=ending)
 
-    def explained(self, explained: Explained) -> None:
+    def explained(self, explained: "Explained") -> None:
         """See `Reporter`."""
         self._say("explained", drawn=explained.drawn, changed=list(explained.changed), beyond_limit=explained.more)
 
-    def sorted(self, sorted_: Sorted) -> None:
+    def sorted(self, sorted_: "Sorted") -> None:
         """See `Reporter`."""
         self._say(
             "sorted",
@@ -486,7 +488,7 @@ class JsonLinesReporter:
             older=len(sorted_.older),
         )
 
-    def reported(self, reported: Reported) -> None:
+    def reported(self, reported: "Reported") -> None:
         """See `Reporter`."""
         self._say("reported", written=reported.written, already_there=reported.there, without=dict(reported.without))
 
