@@ -107,7 +107,7 @@ docs: setup-dev  ## build the site of docs/ in work/site; a warning is an error
 	@echo "work/site/docs/index.html"
 
 pictures: setup-dev  ## draw docs/images again: a table and a sheet of drawn films; needs Chromium
-	python docs/pictures.py
+	python -m docs.pictures
 
 wheel: setup-dev  ## build the wheel and try it in an environment of its own
 	pytest -q -m long tests/long/test_wheel.py

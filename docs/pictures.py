@@ -62,7 +62,7 @@ def page_of(table: Path) -> str:
 
 
 def _shown(cell: str) -> str:
-    return html.escape(cell[:5] if cell[:2] in ("0.", "1.") else cell)
+    return html.escape(f"{float(cell):.3f}" if cell[:2] in ("0.", "1.") else cell)
 
 
 def photograph(page: Path, image: Path, width: int, height: int) -> None:
@@ -85,7 +85,7 @@ def main() -> None:
         subprocess.run([*command, "--fail-on", "none", "-q"], check=True)
         shown = Path(scratch) / "table.html"
         shown.write_text(page_of(table), encoding="utf-8")
-        photograph(shown, IMAGES / "table.png", 1390, 570)
+        photograph(shown, IMAGES / "table.png", 1420, 570)
         photograph(sheet, IMAGES / "sheet.png", 1240, 800)
     for image in sorted(IMAGES.glob("*.png")):
         print(image, f"{image.stat().st_size:,} bytes")
