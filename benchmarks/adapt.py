@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cxr.core.manifest import MANIFEST_FILE, planes_of_side, read_table
 from cxr.evaluation.candidates import judge_images
-from cxr.evaluation.stats.decisions import fit_decisions
-from cxr.evaluation.unseen import HELD_OUT, answered
-from cxr.inference.decisions import Decisions, OperatingPoint, decision_words
+from cxr.evaluation.unseen import HELD_OUT, held_out
+from cxr.inference.decisions import Decisions, decision_words
 from cxr.inference.gate import Judged
 from cxr.inference.model_folder import ScreeningModel, load_model, named_folder
 from cxr.inference.outputs import SavedOutputs, apply_decisions
-from cxr.validation.adapt import Known, SiteFilms, adapt
+from cxr.validation.adapt import Known, SiteFilms, adapt, moved_decisions
 
 LABEL = "normal"
 FEWEST_JUDGED = 10
@@ -51,8 +50,8 @@ class Site:
     def films(self) -> SiteFilms:
         return SiteFilms(self.outputs.logits, None, self.judged.raised, self.outputs.files.tolist())
 
-    def moved(self, offset: NDArray[np.float64], minimum: NDArray[np.float64]) -> "Site":
-        return replace(self, decisions=replace(self.decisions, offset=offset, minimum=minimum))
+    def moved(self, offset: float, minimum: float | None = None) -> "Site":
+        return replace(self, decisions=moved_decisions(self.decisions, offset, LABEL, minimum))
 
     def shares(self) -> list[float]:
         """Return the shares of films that are called the target, suspected and referred."""
@@ -73,41 +72,23 @@ def read_sites(clone: Path, model: ScreeningModel) -> dict[str, Site]:
     verdicts = {file: number for number, file in enumerate(asked["file"])}
     sites = {}
     for hospital, part in answers.groupby("held_out"):
-        outputs = answered(part, model.classes)
-        held = outputs.of(HELD_OUT)
-        seen = judged.where(np.array([verdicts[file] for file in held.files], np.int64))
-        sites[str(hospital)] = Site(fitted(outputs.of("validation"), model.decisions), held, seen)
+        own = model.decisions
+        held, decisions, seen = held_out(part, verdicts, judged, model.classes, own.target, own.alpha)
+        sites[str(hospital)] = Site(decisions, held, seen)
     return sites
-
-
-def fitted(validation: SavedOutputs, as_in: Decisions) -> Decisions:
-    """Return decisions of the target and alpha of `as_in`, fitted on `validation`."""
-    found = fit_decisions(validation, as_in.target, as_in.alpha)
-    return replace(
-        as_in,
-        temperature=found.temperature,
-        points={name: OperatingPoint(one.threshold, one.aim) for name, one in found.operating_points.items()},
-        default_point=found.default_operating_point,
-        minimum=np.array([found.conformal.minimum[name] for name in validation.classes]),
-        reference=None,
-    )
 
 
 def drawn(site: Site, cases: list[Site], model: ScreeningModel, given: int, generator: np.random.Generator):
     """Deal the films once; return shares of the rest before and after, and of the cases before and after."""
     chosen = np.isin(np.arange(len(site.outputs)), generator.permutation(len(site.outputs))[:given])
     adapted = adapt(replace(model, decisions=site.decisions), site.where(chosen).films(), Known("site", LABEL))
-    offset, minimum = np.zeros(len(model.classes)), site.decisions.minimum.copy()
-    offset[model.classes.index(site.decisions.target)] = adapted.offset
-    if adapted.minimum_after is not None:
-        minimum[model.classes.index(LABEL)] = adapted.minimum_after
-    rest = site.where(~chosen)
-    return [rest.shares(), rest.moved(offset, minimum).shares(), pooled(cases), pooled(cases, offset)]
+    rest, moved = site.where(~chosen), site.where(~chosen).moved(adapted.offset, adapted.minimum_after)
+    return [rest.shares(), moved.shares(), pooled(cases, 0.0), pooled(cases, adapted.offset)]
 
 
-def pooled(cases: list[Site], offset: NDArray[np.float64] | None = None) -> list[float]:
-    """Return the shares of all cases together, moved by the offset where there is one."""
-    moved = [one if offset is None else one.moved(offset, one.decisions.minimum) for one in cases]
+def pooled(cases: list[Site], offset: float) -> list[float]:
+    """Return the shares of all cases together, with the target's logit moved by the offset."""
+    moved = [one.moved(offset) for one in cases]
     return np.average([one.shares() for one in moved], axis=0, weights=[len(one.outputs) for one in moved]).tolist()
 
 

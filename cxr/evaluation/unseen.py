@@ -165,10 +165,7 @@ def _decided(
     alpha: float,
 ) -> _Answers:
     """Return what is said of one hospital's films by a network that never saw it."""
-    outputs = answered(part, classes)
-    decisions = _fitted(outputs.of("validation"), target, alpha)
-    held = outputs.of(HELD_OUT)
-    seen = judged.where(np.array([verdicts[file] for file in held.files], np.int64))
+    held, decisions, seen = held_out(part, verdicts, judged, classes, target, alpha)
     decided = apply_decisions(held, decisions, seen)
     probabilities = decisions.probabilities(held.logits)
     number = classes.index(target)
@@ -180,6 +177,30 @@ def _decided(
         unlike=np.array([Flag.OUT_OF_DISTRIBUTION in flags for flags in seen.raised]),
         score=probabilities[:, number],
     )
+
+
+def held_out(
+    part: pd.DataFrame,
+    verdicts: Mapping[str, int],
+    judged: Judged,
+    classes: tuple[str, ...],
+    target: str,
+    alpha: float,
+) -> tuple[SavedOutputs, Decisions, Judged]:
+    """Return answers about one hospital's films, decisions fitted without it, and what the gate says of the films.
+
+    Args:
+        part: The rows of one value of `held_out`.
+        verdicts: As `measure_unseen` takes them, and all that follow.
+        judged: See there.
+        classes: See there.
+        target: See there.
+        alpha: See there.
+    """
+    outputs = answered(part, classes)
+    held = outputs.of(HELD_OUT)
+    seen = judged.where(np.array([verdicts[file] for file in held.files], np.int64))
+    return held, _fitted(outputs.of("validation"), target, alpha), seen
 
 
 def _word(decision: Decision | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.stats import t as student_t
 
 from cxr.core.errors import DataError, ModelError
 from cxr.core.files import JsonObject, copy_file, make_folder, read_json, sha256_of, write_json
@@ -173,12 +173,12 @@ def adapt(model: ScreeningModel, films: SiteFilms, known: Known) -> Adaptation:
 
     The offset moves the target's logit down until at most 1 - `specificity` of new films without the target are
     expected to be suspected, were no other rule to refer them. From `ENOUGH` films on the k-th smallest of n, k =
-    ceil(specificity (n + 1)), just is not (split conformal prediction, Vovk 2005); of fewer it is the upper limit of
-    the normal distribution for one new film (a prediction limit, Hahn 1970, Journal of Quality Technology 2:3). Where a
-    share may be of the target, as many of the largest are left out, as if they were that, and the k-th smallest of the
-    rest is taken. It is never above 0: a site with fewer alarms than that changes nothing. All
-    other answers follow from the moved probability, as they did before. The limit of the class stays as it was where
-    more films would be suspected by it: it is to refer fewer, not to suspect more.
+    ceil(specificity (n + 1)), just is not (split conformal prediction, Vovk 2005); of fewer, the upper Gaussian
+    prediction limit of one new film is not (Hahn 1970, Journal of Quality Technology 2:3). Where a share may be of the
+    target, as many of the largest are left out, as if they were that, and the k-th smallest of the rest is taken. The
+    offset is never above 0: a site with fewer alarms than that changes nothing. All other answers follow from the moved
+    probability, as they did before. The limit of the class stays as it was where more films would be suspected by it:
+    it is to refer fewer, not to suspect more.
 
     Raises:
         DataError: There are too few films, or they are of another class than is known.
@@ -240,27 +240,27 @@ def _fit(decisions: Decisions, films: SiteFilms, known: Known) -> _Limits:
     if known.label is None:
         return _Limits(offset)
     number = decisions.classes.index(known.label)
-    moved = _moved(decisions, offset).probabilities(films.logits)
+    moved = moved_decisions(decisions, offset).probabilities(films.logits)
     minimum = smallest_members(np.full(len(films), number), moved, decisions.alpha)[number]
     return _Limits(offset, minimum or None)  # 0: too few films to leave the class out of any set
 
 
 def _limit(excess: Floats, known: Known) -> float:
-    """Return below what the share `specificity` of new films without the target is expected to be.
+    """Return the excess below which a share `specificity` of new films without the target is expected.
 
-    Of few films the k-th smallest is one of the very largest: with 20, one film decides for a whole site. A limit by
-    mean and spread is less sure to be right, and far less left to chance.
+    Of few films the k-th smallest is one of the very largest: of 20, a single film would decide for a whole site. The
+    Gaussian limit assumes more, and depends far less on chance.
 
     Args:
-        excess: float64 (n,), of the site's films.
-        known: Of them.
+        excess: float64 (n,), as `_excess` gives it, differences of logits.
+        known: Of the films.
     """
     left_out = int(np.floor(known.target_share * len(excess)))
     others = np.sort(excess)[: len(excess) - left_out]
     n = len(others)
-    if n >= ENOUGH or left_out:  # what is left once the largest are gone is no longer a normal distribution
+    if n >= ENOUGH or left_out:  # what is left once the largest are gone is not Gaussian
         return float(others[min(int(np.ceil(known.specificity * (n + 1))), n) - 1])
-    return float(others.mean() + t.ppf(known.specificity, n - 1) * others.std(ddof=1) * np.sqrt(1 + 1 / n))
+    return float(others.mean() + student_t.ppf(known.specificity, n - 1) * others.std(ddof=1) * np.sqrt(1 + 1 / n))
 
 
 def _excess(decisions: Decisions, films: SiteFilms) -> Floats:
@@ -282,8 +282,17 @@ def _logit(probability: float) -> float:
     return float(np.log(inside) - np.log1p(-inside))
 
 
-def _moved(decisions: Decisions, offset: float, label: str | None = None, minimum: float | None = None) -> Decisions:
-    """Return decisions with the offset of the target, and the minimum of the class `label` where there is one."""
+def moved_decisions(
+    decisions: Decisions, offset: float, label: str | None = None, minimum: float | None = None
+) -> Decisions:
+    """Return decisions with a site's limits, as an adapted model has them.
+
+    Args:
+        decisions: Of the model that was adapted.
+        offset: Added to the target's logit.
+        label: Class whose limit in the prediction sets was fitted too; None: none was.
+        minimum: That limit, a probability; None: it stays.
+    """
     offsets, minima = np.zeros(len(decisions.classes)), decisions.minimum.copy()
     offsets[decisions.classes.index(decisions.target)] = offset
     if label is not None and minimum is not None:
@@ -308,7 +317,7 @@ def _cross_fitted(decisions: Decisions, films: SiteFilms, known: Known) -> SiteS
     for number in range(FOLDS):
         limits = _fit(decisions, films.at(np.flatnonzero(fold != number)), known)
         moved, held = (
-            _moved(decisions, limits.offset, known.label, limits.minimum),
+            moved_decisions(decisions, limits.offset, known.label, limits.minimum),
             films.at(np.flatnonzero(fold == number)),
         )
         decided += _decide(moved, held)
@@ -356,7 +365,7 @@ def write_adapted(folder: Path, model: ScreeningModel, adaptation: Adaptation) -
         copy_file(file, folder / file.name)
     form = read_json(model.folder / DECISIONS_FILE)
     assert model.decisions is not None, "adapt has checked it"
-    moved = _moved(model.decisions, adaptation.offset, adaptation.known, adaptation.minimum_after)
+    moved = moved_decisions(model.decisions, adaptation.offset, adaptation.known, adaptation.minimum_after)
     form["offset"] = dict(zip(moved.classes, moved.offset.tolist(), strict=True))
     form["conformal"]["minimum"] = dict(zip(moved.classes, moved.minimum.tolist(), strict=True))
     write_json(folder / DECISIONS_FILE, form)
