@@ -464,11 +464,15 @@ def _check_results(files: OutputFiles) -> None:
     """Refuse to replace a file in the place of the table that no run wrote, as far as its start tells."""
     start = start_of(files.results).removeprefix(BOM_UTF8)
     known = any(one.exists() for one in (files.journal, files.parts, files.manifest))
-    if start and not start.startswith(_HEADERS) and not (known and start.startswith(_BINARY)):
-        raise OutputError(
-            f"{files.results} exists and is no table of cxr-batch, and no file of yours is replaced; give another "
-            "output, or move that file away"
-        )
+    if not start or start.startswith(_HEADERS) or (known and start.startswith(_BINARY)):
+        return
+    whose = "is no table of cxr-batch"
+    if start.startswith(_BINARY):
+        whose = f"has no {files.manifest.name} beside it that says it is a table of cxr-batch"
+    raise OutputError(
+        f"{files.results} exists and {whose}, and no file of yours is replaced; give another output, or move that "
+        "file away"
+    )
 
 
 def _check_manifest(files: OutputFiles) -> None:

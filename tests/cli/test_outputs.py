@@ -96,6 +96,22 @@ class TestBatch:
         assert run(scans, "-o", table, *form, "--overwrite").exit_code == 0
         assert table.read_bytes() == before
 
+    @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+    def test_of_a_workbook_its_manifest_alone_says_whose_it_is(
+        self, overwrite: list[str], scans: Path, tmp_path: Path
+    ) -> None:
+        table, manifest = tmp_path / "r.xlsx", tmp_path / "r.manifest.json"
+        assert run(scans, "-o", table).exit_code == 0
+        assert run(scans, "-o", table, *overwrite).exit_code == 0
+        before = table.read_bytes()
+        for beside in tmp_path.glob("r.*"):
+            if beside != table:
+                beside.unlink()
+        result = run(scans, "-o", table, *overwrite)
+        assert result.exit_code == 1
+        assert f"has no {manifest.name} beside it" in " ".join(result.output.split())
+        assert table.read_bytes() == before
+
     @pytest.mark.parametrize("name", ["r.png", "r.dcm", "r.csv.gz", "r.csv.zip", "r.docx", "r.html"])
     def test_a_name_that_promises_something_else_is_refused(self, name: str, scans: Path, tmp_path: Path) -> None:
         result = run(scans, "-o", tmp_path / name)
