@@ -28,7 +28,7 @@ def adapt(
         typer.Option(metavar="SHARE", min=0, max=0.49, help="Nothing is known but that at most this share is COVID."),
     ] = None,
     specificity: Annotated[
-        float, typer.Option(min=0.5, max=0.99, help="Share of films without COVID that shall not be suspected.")
+        float, typer.Option(min=0.5, max=0.99, help="Share of films without COVID that shall not be called so.")
     ] = 0.95,
     model: Annotated[str, typer.Option(metavar="MODEL", help="Folder of a model, or 'packaged'.")] = "packaged",
 ) -> None:
@@ -38,7 +38,7 @@ def adapt(
     that costs in sensitivity is said. Use it for films of this site alone:
 
         cxr-model adapt normal_films/ --known normal --site north -o models/north
-        cxr-batch folder/ -o results.csv --model models/north
+        cxr-batch folder/ -o north.csv --model models/north
     """
     with user_errors("eval"):
         adaptation = _adapted(folder, output, site, known, target_share, specificity, model)
@@ -54,7 +54,7 @@ def adapt(
         )
     if adaptation.cost:
         stderr().print(f"warning: {adaptation.cost}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-    said = f"wrote {output}; screen with: cxr-batch folder/ -o results.csv --model {output}"
+    said = f"wrote {output}; screen with: cxr-batch folder/ -o {output.name}.csv --model {output}"
     stderr().print(said, markup=False, soft_wrap=True)
 
 

@@ -238,7 +238,12 @@ class DriftCounts:
         if self.images < MIN_IMAGES:
             return []
         mix = compare_mix(self.predictions, self.reference.predictions)
-        return [mix, *(compare_values(name, values, self.reference.images) for name, values in self.values.items())]
+        return [mix, *(compare_values(name, self.values[name], self.reference.images) for name in self._compared)]
+
+    @property
+    def _compared(self) -> list[str]:
+        """The values that are compared: not the size where a release has scaled all of its films to one."""
+        return [name for name in self.values if name != "side" or self.reference.side[0] < self.reference.side[-1]]
 
     @property
     def record(self) -> DriftRecord:
@@ -266,7 +271,8 @@ class DriftCounts:
             return [f"not compared with validation: {self.images} answered {files}, at least {MIN_IMAGES} are needed"]
         far = [one for one in self.comparisons if one.far_off]
         if not far:
-            return [f"predictions, confidence, brightness and size are like validation's ({self.reference.images:,})"]
+            names = ["predictions", *(NAMES[name].removeprefix("the ") for name in self._compared)]
+            return [f"{', '.join(names[:-1])} and {names[-1]} are like validation's ({self.reference.images:,})"]
         return [
             *(f"unlike validation in {NAMES[one.figure]}: {_figures(one)}; {MEANINGS[one.figure]}" for one in far),
             "so the figures of the model card, and the decisions, may not hold for these files",

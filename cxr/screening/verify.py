@@ -180,7 +180,10 @@ def _differing(folder: Path, model: ModelRecord, gate: GateRecord | None, *, jud
     """Say what the folder of a network has otherwise than its record, so that rows were checked against the right."""
     description = describe_model(folder)
     if sha256_of(folder / DESCRIPTION_FILE) != model.description_sha256:
-        return f"{folder} has the network of {model.model}, but another description"
+        return (
+            f"{folder} has the network of {model.model}, but another description, as a model adapted to a site has; "
+            "name the folder that the table was made with: --model"
+        )
     if not _same_decisions(folder, load_decisions(folder, description), model.decisions):
         return f"{folder} decides otherwise than the manifest says of {model.model}"
     if tuple(description.get("members") or ()) != model.members:

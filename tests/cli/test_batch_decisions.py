@@ -220,6 +220,7 @@ class TestPackagedNetwork:
         done = CliRunner().invoke(verify_app, [str(table), "--model", str(other)])
         assert done.exit_code == 1
         assert "but another description" in done.stdout
+        assert "--model" in done.stdout
         manifest = table.with_suffix(".manifest.json")
         facts = read_json(manifest)
         try:

@@ -126,6 +126,16 @@ def test_the_sentence_names_where_most_files_are_otherwise(validation: dict[str,
     assert int(found[1]) == pytest.approx(100 * np.mean(validation["side"] == 299), abs=1)
 
 
+def test_sizes_are_not_compared_where_validation_has_but_one(validation: dict[str, Floats]) -> None:
+    scaled = validation | {"side": np.full(VALIDATION, 299.0)}
+    counts = counts_of(population(np.random.default_rng(3), 200), scaled)
+    assert [one.figure for one in counts.record.figures] == ["class_mix", "confidence", "brightness"]
+    assert far_off(counts) == []
+    assert counts.sentences() == [f"predictions, confidence and brightness are like validation's ({VALIDATION})"]
+    several = counts_of(population(np.random.default_rng(3), 200), validation)
+    assert several.sentences()[0].startswith("predictions, confidence, brightness and longer side are like")
+
+
 def test_the_distance_is_that_of_scipy_to_one_percentile() -> None:
     random = np.random.default_rng(2)
     for _ in range(20):
