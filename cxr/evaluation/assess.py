@@ -56,29 +56,26 @@ def assess_model(
     test: SavedOutputs,
     decisions: Decisions,
     seed: int,
-    validation: SavedOutputs | None = None,
     judged: Judged | None = None,
 ) -> NetworkMetrics:
-    """Measure a network with the temperature, thresholds and sets that were fitted on validation.
+    """Measure a network with the temperature, thresholds and sets that were fitted beforehand.
 
     Args:
         test: Its outputs on the test split.
-        decisions: Fitted on validation.
+        decisions: Fitted on other images.
         seed: Of bootstrap and null band.
-        validation: Its outputs on validation, for the two figures that an operating point had there; None without.
         judged: What the gate says of the test split; None without a gate.
     """
     answers = calibrated_predictions(test, decisions)
     before = Predictions(test.classes, test.truth, softmax(test.logits), test.group)
     target = test.classes.index(decisions.target)
-    earlier = calibrated_predictions(validation, decisions) if validation else None
     return NetworkMetrics(
         n=len(test),
         metrics=overall_metrics(answers, seed),
         classes=class_metrics(answers),
         confusion=confusion_rows(answers),
         calibration=calibration_by_temperature(before, answers, decisions.temperature, seed),
-        operating_points=measure_points(answers, decisions, earlier),
+        operating_points=measure_points(answers, decisions),
         selective=selective_risk(answers),
         conformal=prediction_sets(answers, decisions),
         answering=_answering(test, answers, decisions, judged or unjudged(len(test))),
@@ -291,6 +288,7 @@ def assess(
             patients_known=int((material.table["patient"] != "").sum()),
             unseen=unseen,
             out_of_scope=out_of_scope,
+            stated=params.limitations,
         )
 
 
@@ -327,4 +325,4 @@ def _subject(candidate: Candidate, chosen: Candidate, material: AssessmentInputs
 
 
 def _measured(candidate: Candidate, seed: int) -> NetworkMetrics:
-    return assess_model(candidate.test, candidate.decisions, seed, candidate.validation, candidate.test_judged)
+    return assess_model(candidate.test, candidate.decisions, seed, candidate.test_judged)

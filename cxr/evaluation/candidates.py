@@ -32,7 +32,7 @@ from cxr.inference.decisions import (
 )
 from cxr.inference.gate import GATE_REASONS, Gate, Judged, Verdict, judge, load_gate, unjudged
 from cxr.inference.lungs import LUNGS, load_lungs
-from cxr.inference.model_folder import ScreeningModel, describe_model, load_model, packaged_folder
+from cxr.inference.model_folder import ScreeningModel, decided_on, describe_model, load_model, packaged_folder
 from cxr.inference.network import CALIBRATION_FILE, softmax
 from cxr.inference.outputs import BLOCK, SavedOutputs, apply_decisions, run_network
 
@@ -53,6 +53,7 @@ class EvaluateParams(Section):
     alpha: float = Field(
         0.02, gt=0, lt=LARGEST_ALPHA, description="Share of a class that its prediction sets may miss."
     )
+    limitations: tuple[str, ...] = Field((), description="Further sentences for the limitations in report and card.")
     waivers: dict[str, str] = Field({}, description="Why an audit may fail without stopping, by the audit's id.")
 
 
@@ -143,7 +144,7 @@ def fit_on_validation(
         "classes": list(model.classes),
         "data": model.description["data"]["sha256"],
         "validation_images": len(validation),
-        **as_json(fit_decisions(fitted_on, params.target, params.alpha)),
+        **as_json(fit_decisions(fitted_on, params.target, params.alpha, decided_on(model.description))),
     }
     learned = {pixels_digest(images[row]) for row in outputs.of("train").index}
     learned |= set() if calibration is None else set(calibration["plane_sha256"])

@@ -24,7 +24,7 @@ from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 
 @dataclass(frozen=True)
 class NetworkMetrics:
-    """What is measured of a network on the test split, with what was fitted on validation.
+    """What is measured of a network on the test split, with what was fitted beforehand.
 
     Attributes:
         n: Test images.
@@ -32,7 +32,7 @@ class NetworkMetrics:
         classes: Each class against the rest.
         confusion: Counts: rows are true, columns are predicted classes.
         calibration: Before and after the temperature.
-        operating_points: Frozen on validation.
+        operating_points: Frozen beforehand.
         selective: Risk by coverage.
         conformal: Prediction sets.
         answering: What becomes of the images.
@@ -90,6 +90,7 @@ class DescribedNetwork:
         epochs: That were trained; None for an ensemble.
         best_epoch: Whose weights were kept; None for an ensemble.
         validation_log_loss: Uncalibrated; decides which network screens.
+        decided_on: What temperature, thresholds and prediction sets were fitted on, in words.
     """
 
     name: str
@@ -101,6 +102,7 @@ class DescribedNetwork:
     epochs: int | None
     best_epoch: int | None
     validation_log_loss: float
+    decided_on: str
 
 
 # Fields of the last base come first: the report says what a network is, what was measured, what audits found.

@@ -35,6 +35,7 @@ from cxr.evaluation.stats.classification import Comparison, flat_metrics
 from cxr.evaluation.stats.intervals import SHARE, Interval, Probabilities, above_or_below
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.decisions import images_that_sets_need, too_few_for_sets
+from cxr.inference.model_folder import decided_on
 from cxr.inference.outputs import SavedOutputs
 
 ALWAYS = (
@@ -42,14 +43,15 @@ ALWAYS = (
     "detectors and years that are not in the data were not tested.",
     "Labels are those that came with the images. How each was established (PCR, radiologist, text) is not checked.",
     "Age, sex and severity are not read: no figure is given by them.",
-    "Prediction sets and operating points hold for images like those of the validation split, and for no others.",
-    "There is one split and one seed: how far another would move the figures is not in the intervals.",
+    "Prediction sets and operating points hold for images like those that they were fitted on, and for no others.",
+    "There is one split and one training of each network: how far others would move the figures, no interval says.",
 )
 _ELSEWHERE = (
     "Testing on the test split is internal: its images were drawn at random from the same data as the training images. "
     "Of other hospitals there is what stands under 'Hospitals left out of training', and nothing of detectors and "
     "years that are in neither."
 )
+HALF = 0.5
 _APART = "Different pictures of one patient may stand in training and test: only near duplicates were kept together."
 _NOT_SHOWN = "These figures do not show that a network detects disease"
 
@@ -90,7 +92,13 @@ def too_few_images(data: ReportData, alpha: float) -> str:
 
 
 def limitations(
-    data: ReportData, target: str, alpha: float, *, audits: Sequence[AuditRecord] = (), elsewhere: bool = False
+    data: ReportData,
+    target: str,
+    alpha: float,
+    *,
+    audits: Sequence[AuditRecord] = (),
+    unseen: UnseenHospitals | None = None,
+    stated: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return what the figures cannot show; a sentence about the data follows from them or from known collections.
 
@@ -99,7 +107,8 @@ def limitations(
         target: Class of the operating points.
         alpha: Of the prediction sets.
         audits: Of the network that screens.
-        elsewhere: Whether films of hospitals that are in no split were asked about too.
+        unseen: Figures of hospitals that were left out of training.
+        stated: What params.yaml says besides.
     """
     found = {
         name: {one.source for one in data.sources if one.label == name and one.source not in ("", UNKNOWN)}
@@ -107,13 +116,15 @@ def limitations(
     }
     too_few = too_few_images(data, alpha)
     return (
+        *stated,
         *filter(None, [too_few]),
         *_age_limits(found),
+        *_unseen_limits(unseen),
         *_collection_limits(found),
         *_patient_limits(data),
         *_prevalence_limits(data, target),
         *_robustness_limits(audits),
-        _ELSEWHERE if elsewhere else ALWAYS[0],
+        _ELSEWHERE if unseen else ALWAYS[0],
         *ALWAYS[1:],
     )
 
@@ -154,6 +165,17 @@ def _age_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
             f"All images of {_listed(young)} come from a collection of children aged one to five (Kermany 2018), and "
             f"images of {_listed(others)} from others too: a network may tell ages apart, not diseases."
         )
+
+
+def _unseen_limits(unseen: UnseenHospitals | None) -> Iterator[str]:
+    """Say which classes are not recognised at hospitals that were left out: fewer than half, as far as is known."""
+    for one in unseen.overall if unseen else ():
+        found = one.recognised
+        if unseen and found and found.high is not None and found.high < HALF:
+            yield (
+                f"At hospitals left out of training {one.label} is not recognised: {_with_bounds(found)} of {one.n} "
+                f"films are called {one.label}, and {SHARE.number(one.called.value)} {unseen.target}."
+            )
 
 
 def _collection_limits(found: Mapping[str, set[str]]) -> Iterator[str]:
@@ -287,6 +309,7 @@ def report_model(
         epochs=description["training"]["epochs"],
         best_epoch=description["training"]["best_epoch"],
         validation_log_loss=candidate.validation_log_loss,
+        decided_on=decided_on(description),
         errors=confident_errors(candidate.test, candidate.probabilities),
         examples=examples(candidate.test, candidate.probabilities),
         confusion_rows=tuple(_shares_of(row) for row in measured.confusion),
@@ -315,6 +338,7 @@ def assemble(
     patients_known: int,
     unseen: UnseenHospitals | None = None,
     out_of_scope: tuple[OutOfScopeFilms, ...] = (),
+    stated: Sequence[str] = (),
 ) -> Report:
     """Return the report.
 
@@ -329,6 +353,7 @@ def assemble(
         patients_known: Images of the split table whose patient is known.
         unseen: Figures of hospitals that were left out of training.
         out_of_scope: Figures of films of no class.
+        stated: Limitations that params.yaml states.
     """
     chosen = next(model for model in models if model.screening)
     results = Counter(audit.result for audit in audits)
@@ -355,7 +380,8 @@ def assemble(
             decisions.target,
             decisions.alpha,
             audits=[audit for audit in audits if audit.model == chosen.name],
-            elsewhere=unseen is not None,
+            unseen=unseen,
+            stated=stated,
         ),
         audit_counts={result: results[result] for result in ORDER if results[result]},
         standards=(),

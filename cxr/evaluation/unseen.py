@@ -1,7 +1,7 @@
 """What a network says of films that its training never saw the like of: of other hospitals, and of no class."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ class UnseenFilms:
         unlike: Share that the gate flags as unlike what training saw.
         rejected: Share that the gate rejects; none of the shares above counts them out.
         auc: Area under the ROC curve of all of the target's films against these; undefined for the target itself.
+        recognised: Share whose most probable class is their own; None in cards of earlier versions.
     """
 
     hospital: str
@@ -44,6 +45,7 @@ class UnseenFilms:
     unlike: Interval
     rejected: Interval
     auc: Interval
+    recognised: Interval | None = field(default=None, metadata={"absent": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class _Answers:
         hospital: str (n,).
         label: str (n,), the class that each is known to be of.
         called: bool (n,), whether the target is the most probable class.
+        recognised: bool (n,), whether its own class is.
         words: str (n,), the decision; empty where the gate rejects.
         unlike: bool (n,), whether the gate flags it as unlike what training saw.
         score: float64 (n,), calibrated probability of the target.
@@ -106,6 +109,7 @@ class _Answers:
     hospital: NDArray[np.str_]
     label: NDArray[np.str_]
     called: NDArray[np.bool_]
+    recognised: NDArray[np.bool_]
     words: NDArray[np.str_]
     unlike: NDArray[np.bool_]
     score: NDArray[np.float64]
@@ -168,11 +172,12 @@ def _decided(
     held, decisions, seen = held_out(part, verdicts, judged, classes, target, alpha)
     decided = apply_decisions(held, decisions, seen)
     probabilities = decisions.probabilities(held.logits)
-    number = classes.index(target)
+    number, predicted = classes.index(target), probabilities.argmax(axis=1)
     return _Answers(
         hospital=held.source,
         label=np.array([classes[one] for one in held.truth]),
-        called=np.asarray(probabilities.argmax(axis=1) == number),
+        called=np.asarray(predicted == number),
+        recognised=np.asarray(predicted == held.truth),
         words=np.array([_word(one) for one in decided]),
         unlike=np.array([Flag.OUT_OF_DISTRIBUTION in flags for flags in seen.raised]),
         score=probabilities[:, number],
@@ -257,6 +262,7 @@ def _counted(answers: _Answers, hospital: str, label: str, target: str) -> Unsee
         unlike=wilson(int(answers.unlike[own].sum()), n),
         rejected=wilson(int((answers.words[own] == "").sum()), n),
         auc=UNDEFINED if label == target or not n or not of_target.any() else _auc(answers, own, of_target),
+        recognised=wilson(int(answers.recognised[own].sum()), n),
     )
 
 

@@ -116,6 +116,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+RATES = ("sensitivity", "specificity")
 LARGEST = 1e12  # of a temperature or threshold; softer than any network is wrong
 
 
@@ -126,10 +127,14 @@ class OperatingPoint:
     Attributes:
         threshold: The target class is suspected from this calibrated probability on.
         aim: What it was chosen for, in words.
+        sensitivity: On the answers that it was chosen on, 0 to 1; None where nobody says.
+        specificity: The same.
     """
 
     threshold: float
     aim: str
+    sensitivity: float | None = None
+    specificity: float | None = None
 
 
 def parse_points(fields: Fields) -> dict[str, OperatingPoint]:
@@ -147,7 +152,8 @@ def parse_default(fields: Fields, points: Mapping[str, OperatingPoint]) -> str:
 
 
 def _point(point: Fields) -> OperatingPoint:
-    return OperatingPoint(point.number("threshold", 0, LARGEST), point.text("aim"))
+    rates = [point.number(key, 0, 1) if point.form.get(key) is not None else None for key in RATES]
+    return OperatingPoint(point.number("threshold", 0, LARGEST), point.text("aim"), *rates)
 
 
 QUANTILES = 101

@@ -1,16 +1,25 @@
 """The folder of an exported network and its description: training and `evaluate` write it, screening loads it."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr.core.errors import ModelError, UsageError
 from cxr.core.files import JsonObject, copy_file, read_json, sha256_of
+from cxr.core.process import limit_error
 from cxr.imaging.decode import require_plane_rule
 from cxr.inference.decisions import DECISIONS_FILE, Decisions, read_decisions
 from cxr.inference.gate import GATE_FILES, Gate, gate_fingerprint, load_gate
 from cxr.inference.lungs import LUNGS, LUNGS_FILE, LUNGS_FILES, Segmenter, load_lungs, lungs_fingerprint
-from cxr.inference.network import DESCRIPTION_FILE, NETWORK_FILE, ONE_RUN, Network, fingerprint
+from cxr.inference.network import (
+    DESCRIPTION_FILE,
+    NETWORK_FILE,
+    ONE_RUN,
+    Network,
+    fingerprint,
+    openvino_module,
+)
 
 
 def load_decisions(folder: Path, description: JsonObject) -> Decisions | None:
@@ -190,8 +199,7 @@ def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> Screening
         )
     decisions = load_decisions(folder, description)
     point = decisions.default_point if decisions else ""
-    network = Network(folder / NETWORK_FILE, threads, pinned)
-    gate = load_model_gate(folder, description, threads, pinned)
+    network, gate = _compiled(folder, description, threads, pinned)
     model = ScreeningModel(folder, description, network, decisions, point, gate)
     if bool(model.members) != network.has_members:
         raise ModelError(
@@ -199,6 +207,23 @@ def load_model(folder: Path, threads: int = 0, pinned: bool = True) -> Screening
             f"{DESCRIPTION_FILE} says otherwise; {ONE_RUN}"
         )
     return model
+
+
+def _compiled(folder: Path, description: JsonObject, threads: int, pinned: bool) -> tuple[Network, Gate | None]:
+    """Compile network and gate of a model folder, the one while the other is.
+
+    Raises:
+        ModelError, LimitError: As `Network` and `load_model_gate`.
+    """
+    openvino_module()  # before there are two threads
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            gate = beside.submit(load_model_gate, folder, description, threads, pinned)
+            return Network(folder / NETWORK_FILE, threads, pinned), gate.result()
+    except RuntimeError as error:
+        if no_thread := limit_error(error, f"to load {folder}"):
+            raise no_thread from error
+        raise
 
 
 def at_operating_point(model: ScreeningModel, name: str) -> ScreeningModel:
@@ -239,6 +264,22 @@ def learnt_images(description: JsonObject) -> int:
     if films is None:
         return int(splits["train"])
     return int(splits["train"] + splits["validation"]) + sum(sum(labels.values()) for labels in films.values())
+
+
+VALIDATION = "validation"
+
+
+def decided_on(description: JsonObject) -> str:
+    """Return on what a model's decisions are fitted, in words.
+
+    Of a network whose last layer learnt from validation too, its answers there are of folds that did not; and those
+    about other hospitals' films are of layers that learnt from no film of that hospital.
+
+    Args:
+        description: Content of its model.json.
+    """
+    elsewhere = (description.get("elsewhere") or {}).get("films")
+    return f"{VALIDATION} and films of other hospitals" if elsewhere else VALIDATION
 
 
 def packaged_folder() -> Path:

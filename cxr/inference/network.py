@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import floor, gcd
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -169,10 +170,75 @@ class Network:
             shape = model.input().partial_shape
             shape[0] = BATCH
             model.reshape(shape)
+            _shrink_by_convolution(model, openvino.opset13)
             self._compiled = core.compile_model(model, "CPU", options)
         except (RuntimeError, MemoryError) as error:
             unreadable = ModelError(f"{xml} is not a network that OpenVINO can read; export it again")
             raise limit_error(error, f"to load {xml}") or unreadable from error
+
+
+# What the graph of a `Resizing` layer says.
+PLAIN_BILINEAR = {"mode": "linear_onnx", "coordinate_transformation_mode": "half_pixel", "antialias": False}
+MOST_PHASES = 8  # of an axis: beyond, a kernel is large and nearly all of it nought
+
+
+def _shrink_by_convolution(model: Any, operations: Any) -> None:
+    """Replace the bilinear shrinking of a graph's planes by a strided convolution, of which the pixels are the same.
+
+    They differ by rounding alone. The runtime's own interpolation takes a seventh of the time of the packaged network
+    and a third of its gate's, the convolution a quarter of that. Any other interpolation stays.
+
+    Args:
+        model: Of OpenVINO, with fixed shapes; changed in place.
+        operations: One of its sets, such as `openvino.opset13`.
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Interpolate" and (sides := _shrunk_sides(node)):
+            shrunk = _convolved(node.input_value(0), *sides, operations)
+            for target in node.output(0).get_target_inputs():
+                target.replace_source_output(shrunk)
+    model.validate_nodes_and_infer_types()
+
+
+def _shrunk_sides(node: Any) -> tuple[int, int] | None:
+    """Return the sides before and after, in pixels, of an interpolation that shrinks square planes; None for others."""
+    attributes = node.get_attributes()
+    before, after = (list(one.get_shape()) for one in (node.input_value(0), node.output(0)))
+    if any(attributes[name] != value for name, value in PLAIN_BILINEAR.items()) or len(before) != 4:
+        return None
+    large, small = before[1], after[1]
+    squares = before[1:] == [large, large, 1] and after[1:] == [small, small, 1]
+    return (large, small) if squares and small < large and small // gcd(large, small) <= MOST_PHASES else None
+
+
+def _convolved(planes: Any, before: int, after: int, operations: Any) -> Any:
+    """Return planes (n, after, after, 1) of (n, before, before, 1): a channel for each phase, then put in place."""
+    count, weights = planes.get_shape()[0], _phase_weights(before, after)
+    phases, step = weights.shape
+    kernel = np.einsum("ip,jq->ijpq", weights, weights).reshape(phases**2, 1, step, step)
+    channel_first = operations.reshape(planes, [count, 1, before, before], special_zero=False)
+    shrunk = operations.convolution(channel_first, kernel, [step, step], [0, 0], [0, 0], [1, 1])
+    if phases > 1:
+        shrunk = operations.depth_to_space(shrunk, "blocks_first", phases)
+    return operations.reshape(shrunk, [count, after, after, 1], special_zero=False).output(0)
+
+
+def _phase_weights(before: int, after: int) -> Floats:
+    """Return what each pixel of a row that shrinks from `before` to `after` pixels takes of those before.
+
+    Returns:
+        float32 (phases, step) for the stretch after which it repeats: `step` pixels become `phases`. Rows sum to one;
+        a pixel's centre lies at its half.
+    """
+    step, phases = before // gcd(before, after), after // gcd(before, after)
+    weights = np.zeros((phases, step), np.float32)
+    for phase in range(phases):
+        centre = (phase + 0.5) * step / phases - 0.5
+        first = floor(centre)
+        weights[phase, first] = 1 - (centre - first)
+        if centre > first:
+            weights[phase, first + 1] = centre - first
+    return weights
 
 
 # What one file of 300 x 300 pixels costs before the network, in the network's own currency: on one core, decoding takes

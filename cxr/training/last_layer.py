@@ -56,7 +56,7 @@ class LastLayerParams(Section):
     strength: float = Field(0.01, gt=0, description="Inverse of the penalty on squared weights, as scikit-learn's C.")
     stored: Stored = Field("float32", description="How weights are stored; whatever it is, float32 is computed with.")
     calibrate: bool = Field(
-        False, description="Scale its logits by a temperature and a bias a class, by answers on films not learnt from."
+        False, description="Calibrate it by a temperature and a bias a class, by answers on films not learnt from."
     )
     unseen: float = Field(8.0, ge=1, description="Weight of films that the layers before it did not learn from.")
 
@@ -274,7 +274,7 @@ def fitted(films: Films, params: LastLayerParams, left_out: Sequence[str] = ()) 
 
     Args:
         films: All.
-        params: The section `last_layer`; with `calibrate`, both are scaled by what is fitted on the second.
+        params: The section `last_layer`; with `calibrate`, both are calibrated by what is fitted on the second.
         left_out: Sources of which nothing is used.
 
     Returns:

@@ -42,10 +42,10 @@ def test_figures_agree_with_the_plain_metrics():
 def test_a_report_of_735_images_takes_seconds_and_is_the_same_twice():
     test = outputs(735, seed=2, group=np.arange(735) // 2)
     start = time.perf_counter()
-    first = assess_model(test, DECISIONS, 7, VALIDATION)
+    first = assess_model(test, DECISIONS, 7)
     assert time.perf_counter() - start < 10
     assert json.dumps(as_json(first), allow_nan=False) == json.dumps(
-        as_json(assess_model(test, DECISIONS, 7, VALIDATION))
+        as_json(assess_model(test, DECISIONS, 7))
     )
     assert first.metrics.log_loss != assess_model(test, DECISIONS, 8).metrics.log_loss
 
@@ -74,7 +74,7 @@ def test_curves_are_few_enough_points_to_draw_and_keep_their_ends():
 )
 def test_what_small_sets_cannot_say_is_null(truth, skill):
     test = outputs(truth=truth, skill=skill)
-    found = assess_model(test, DECISIONS, 7, VALIDATION)
+    found = assess_model(test, DECISIONS, 7)
     json.dumps(as_json(found), allow_nan=False)
     assert found.metrics.accuracy.value is not None
     for number, one in enumerate(found.classes):

@@ -8,6 +8,8 @@ from cxr.dataset.audits.sources import UNKNOWN, SourceCount
 from cxr.evaluation.audits.perturbations import ROBUSTNESS, Perturbed
 from cxr.evaluation.records import ReportData
 from cxr.evaluation.report import ALWAYS, limitations
+from cxr.evaluation.stats.intervals import wilson
+from cxr.evaluation.unseen import UnseenFilms, UnseenHospitals
 
 KERMANY = "https://www.kaggle.com/paultimothymooney/chest-xray-pneumonia"
 
@@ -28,6 +30,13 @@ def said(**sources: dict[str, int]) -> tuple[str, ...]:
     return sentences[: -len(ALWAYS) - 1]
 
 
+def unseen_hospitals(recognised: float) -> UnseenHospitals:
+    """Return figures of 40 films of well people, a quarter of whom are called sick."""
+    quarter, none = wilson(10, 40), wilson(0, 40)
+    films = UnseenFilms("", "well", 40, quarter, none, none, none, none, none, wilson(round(40 * recognised), 40))
+    return UnseenHospitals("last_layer", "sick", (replace(films, hospital="north"),), (films,), quarter)
+
+
 def test_patients_are_said_to_be_unknown_only_where_they_are():
     clinic = {"sick": {"a": 1}, "well": {"a": 1}}
     whole, some, none = (limitations(data(known, **clinic), "sick", 0.02) for known in (300, 50, 0))
@@ -44,11 +53,25 @@ def test_the_share_of_the_target_is_that_of_the_test_split():
 
 def test_other_hospitals_are_not_said_to_be_untested_where_they_were_asked_about():
     of = data(sick={"a": 1}, well={"a": 1})
-    inside, outside = (limitations(of, "sick", 0.02, elsewhere=elsewhere) for elsewhere in (False, True))
+    inside, outside = (limitations(of, "sick", 0.02, unseen=unseen) for unseen in (None, unseen_hospitals(0.9)))
     assert any("Hospitals, detectors and years that are not in the data were not tested" in one for one in inside)
     assert not any("Hospitals, detectors and years" in one for one in outside)
     assert any("'Hospitals left out of training'" in one for one in outside)
     assert len(inside) == len(outside)
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, True), (0.3, True), (0.5, False), (0.9, False)])
+def test_a_class_that_other_hospitals_films_are_not_recognised_as_is_named(share, told):
+    sentences = limitations(data(sick={"a": 1}, well={"a": 1}), "sick", 0.02, unseen=unseen_hospitals(share))
+    named = [one for one in sentences if one.startswith("At hospitals left out of training well is not recognised: ")]
+    assert bool(named) is told
+    if told:
+        assert named[0].endswith("of 40 films are called well, and 25.0 % sick.")
+
+
+def test_limitations_that_params_state_come_first():
+    of = data(sick={"a": 1}, well={"a": 1})
+    assert limitations(of, "sick", 0.02, stated=["One reader."]) == ("One reader.", *limitations(of, "sick", 0.02))
 
 
 @pytest.mark.parametrize(("change", "told"), [(-0.268, 1), (-0.01, 0)])

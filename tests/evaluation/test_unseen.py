@@ -54,6 +54,18 @@ def test_false_alarms_and_recall_are_counted_by_hospital_and_together() -> None:
     assert 0.1 < low < 0.25 < high < 0.45
 
 
+def test_a_class_that_is_called_another_is_not_recognised() -> None:
+    table = answers("north", 10)
+    sick = table["actual"].eq("covid") & table["split"].eq("held_out")
+    table.loc[sick, ["actual"]] = "viral_pneumonia"  # all of which are called covid
+    found = measured(table, answers("south", 2, normals=20))
+    assert row(found, "north", "viral_pneumonia").recognised.value == 0
+    assert row(found, "north", "viral_pneumonia").called.value == 1
+    assert row(found, "north", "normal").recognised.value == 0.75
+    assert row(found, "", "normal").recognised.value == 0.8
+    assert row(found, "south", "covid").recognised == row(found, "south", "covid").called
+
+
 def test_a_hospital_without_a_class_has_no_row_of_it() -> None:
     found = measured(answers("north", 1, covids=0))
     assert [(one.hospital, one.label) for one in found.rows] == [("north", "normal")]

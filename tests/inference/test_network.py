@@ -76,6 +76,52 @@ def test_an_answer_depends_on_the_plane_alone_to_the_bit(network_file):
     assert np.array_equal(network.logits(planes), expected[0])
 
 
+def write_resizing(path, before, after, mode="linear_onnx"):
+    """Write a graph whose feature map is its plane of `before` pixels, brought to `after`."""
+    openvino = openvino_module()
+    ops = openvino.opset13
+    planes = ops.parameter([-1, before, before, 1], np.uint8, name="planes")
+    resized = ops.interpolate(
+        ops.convert(planes, np.float32), [after, after], mode, "sizes", [0] * 4, [0] * 4, "half_pixel", axes=[1, 2]
+    )
+    resized.output(0).set_names({"feature_map"})
+    features = ops.reduce_mean(resized, [1, 2], keep_dims=False)
+    features.output(0).set_names({"features", "logits"})
+    openvino.save_model(openvino.Model([resized, features], [planes], "resizing"), str(path), compress_to_fp16=False)
+    return path
+
+
+def bilinear(plane, after):
+    """Return a plane as bilinear interpolation without antialiasing shrinks it, in float64; centres at half pixels."""
+    at = (np.arange(after) + 0.5) * len(plane) / after - 0.5
+    first, beyond = np.floor(at).astype(int), (at - np.floor(at))
+    weights = np.zeros((after, len(plane)))
+    weights[np.arange(after), first] = 1 - beyond
+    weights[np.arange(after), np.minimum(first + 1, len(plane) - 1)] += beyond
+    return weights @ plane @ weights.T
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(128, 96), (128, 64), (128, 48), (128, 112), (120, 96), (128, 32), (128, 120), (30, 29)]
+)
+def test_shrunk_pixels_are_those_of_bilinear_interpolation(before, after, tmp_path):
+    planes = np.random.default_rng(0).integers(0, 256, (BATCH + 1, before, before), np.uint8)
+    found = Network(write_resizing(tmp_path / "network.xml", before, after)).predict(planes).feature_map
+    expected = np.stack([bilinear(plane, after) for plane in planes])
+    np.testing.assert_allclose(found[..., 0], expected, atol=0.01)  # of 255; the runtime's own centres are rounded
+
+
+def test_enlarging_and_other_interpolation_stay_what_they_are(tmp_path):
+    planes = np.random.default_rng(0).integers(0, 256, (2, 32, 32), np.uint8)
+    larger = Network(write_resizing(tmp_path / "larger.xml", 32, 64)).predict(planes).feature_map[..., 0]
+    assert larger[:, 1, 1] == pytest.approx(  # a quarter of a pixel off the first one's centre, both ways
+        planes[:, 0, 0] * 0.5625 + (planes[:, 0, 1] + 1.0 * planes[:, 1, 0]) * 0.1875 + planes[:, 1, 1] * 0.0625
+    )
+    nearest = Network(write_resizing(tmp_path / "nearest.xml", 32, 8, "nearest")).predict(planes).feature_map
+    assert set(np.unique(nearest)) <= set(np.unique(planes))
+    assert not np.allclose(nearest[..., 0], [bilinear(plane, 8) for plane in planes], atol=1)
+
+
 def test_a_network_that_does_not_take_such_planes_says_so_on_any_number_of_threads(network_file):
     planes = np.zeros((3 * BATCH, 20, 20), np.uint8)
     for threads in (1, 2):

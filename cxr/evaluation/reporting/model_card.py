@@ -8,7 +8,7 @@ from cxr.core.pages import RESEARCH_ONLY, markdown_table
 from cxr.core.records import Result, from_json, parts
 from cxr.dataset.audits.splits import kept_together
 from cxr.evaluation.audits.shortcuts import GainOverBaseline
-from cxr.evaluation.audits.subgroups import HeldOutSource, worst_source
+from cxr.evaluation.audits.subgroups import HEAD_REFITTED, HeldOutSource, worst_source
 from cxr.evaluation.audits.subject import BaselineFigures
 from cxr.evaluation.records import Report, Waiver
 from cxr.evaluation.reporting.document import Points, Table, change, interval, number, table, text
@@ -29,7 +29,7 @@ from cxr.evaluation.stats.decisions import Answering, MeasuredPoint, Referral
 from cxr.evaluation.stats.intervals import FINE_NUMBER, SHARE
 from cxr.evaluation.unseen import OutOfScopeFilms, UnseenHospitals
 from cxr.inference.lungs import LUNGS
-from cxr.inference.model_folder import learnt_images
+from cxr.inference.model_folder import decided_on, learnt_images
 from cxr.inference.network import LAST_LAYER
 
 
@@ -138,12 +138,12 @@ def describe_for_card(report: Report, name: str) -> CardFigures:
     )
 
 
-def _figures(card: CardFigures, images: int) -> str:
+def _figures(card: CardFigures, images: int, on: str) -> str:
     """Return the sections of a card that hold figures, as Markdown."""
-    return "\n\n".join(_parts(card, images)) + "\n"
+    return "\n\n".join(_parts(card, images, on)) + "\n"
 
 
-def _parts(card: CardFigures, images: int) -> Iterator[str]:
+def _parts(card: CardFigures, images: int, on: str) -> Iterator[str]:
     if card.unseen:
         yield "## Hospitals left out of training"
         for block in unseen_blocks(card.unseen):
@@ -160,13 +160,13 @@ def _parts(card: CardFigures, images: int) -> Iterator[str]:
     yield from markdown(_shortcuts(card))
     yield "## Test split"
     yield (
-        f"{card.n:,} images that training and selection did not see; one random split, "
-        f"{kept_together(card.patients_known, images)}. Probabilities are calibrated on validation. Square brackets "
-        "hold 95 % intervals."
+        f"{card.n:,} images that nothing was fitted on, no weight, epoch, temperature or threshold; one random split, "
+        f"{kept_together(card.patients_known, images)}. Probabilities are calibrated on {on}. Square brackets hold "
+        "95 % intervals."
     )
     for block in (
         _measures(card.metrics),
-        calibration_paragraph(**parts(card.calibration)),
+        calibration_paragraph(**parts(card.calibration), on=on),
         class_table(card.classes),
         predictive_table(card.classes),
         *point_blocks(card.operating_points),
@@ -192,6 +192,9 @@ def _measures(metrics: Metrics) -> Table:
 
 def _shortcuts(card: CardFigures) -> Table:
     found, gain, worst = card.baselines, card.gain, worst_source(card.sources)
+    least = "least recall on a source left out of training"
+    if worst and worst.how == HEAD_REFITTED:
+        least += ", by a head refitted"
     rows = [
         [text("balanced accuracy from overall grey alone"), interval(found.appearance)],
         [text("the network above it"), change(gain.over_appearance)],
@@ -199,7 +202,7 @@ def _shortcuts(card: CardFigures) -> Table:
         [text("the network above it"), change(gain.over_border)],
         [text("accuracy from the source collection alone"), number(found.source)],
         [text("lung dependence (0: none; 1: no better than chance without the lungs)"), number(card.lung_dependence)],
-        [text("least recall on a source left out of training"), interval(worst.recall if worst else None)],
+        [text(least), interval(worst.recall if worst else None)],
     ]
     notes = (f"For the dependence, lungs are {REGIONS[card.regions]}.",) if card.regions else ()
     return table("Beside what can be had without looking at lungs", ["figure", "value"], rows, notes)
@@ -233,14 +236,14 @@ def render_card(description: JsonObject) -> str:
         shares=_class_shares(description["data"]),
         decline=decline,
     )
-    calibrated = "calibrated on validation" if measured else "not calibrated"
+    calibrated = f"calibrated on {decided_on(description)}" if measured else "not calibrated"
     return "\n".join(
         [
             f"# Model card: {name}-{description['network']['sha256'][:12]}\n",
             _synthetic_warning(description["data"]) + scope,
             _network(description, calibrated) + _lungs(description.get(LUNGS)),
             _data(description),
-            _figures(from_json(CardFigures, evaluation["card"]), description["data"]["images"])
+            _figures(from_json(CardFigures, evaluation["card"]), description["data"]["images"], decided_on(description))
             if measured
             else _flat_figures(evaluation, classes),
             _provenance(description),
@@ -278,7 +281,7 @@ def _flat_figures(metrics: JsonObject, classes: Sequence[str]) -> str:
     return "\n".join(
         [
             "## Test split\n",
-            f"{metrics['test_images']} images that training and selection did not see; one random split,",
+            f"{metrics['test_images']} images that nothing was fitted on; one random split,",
             f"{kept_together(None, 0)}. The figures have no intervals: small differences may be",
             "chance.\n",
             markdown_table(["metric", "value"], [[key, FINE_NUMBER.number(metrics[key])] for key in _OVERALL]),
@@ -306,7 +309,12 @@ def _architecture(description: JsonObject) -> str:
             f", which learnt what {len(teachers)} networks of this kind, trained with the seeds {', '.join(seeds)} and "
             f"{last}, say together"
         )
-    return said + (", with its last layer fitted anew" if description["name"] == LAST_LAYER else "")
+    if description["name"] != LAST_LAYER:
+        return said
+    calibrated = description.get("params", {}).get(LAST_LAYER, {}).get("calibrate")
+    return f"{said}, with its last layer fitted anew" + (
+        " and calibrated, by a temperature and a bias for each class" if calibrated else ""
+    )
 
 
 def _network(description: JsonObject, calibrated: str) -> str:
@@ -385,7 +393,7 @@ def _provenance(description: JsonObject) -> str:
         "## Provenance\n",
         f"- Network SHA-256 `{description['network']['sha256']}`",
         f"- Data SHA-256 `{description['data']['sha256']}` (file, label, pixels and split of every image)",
-        *_epochs(description["training"]),
+        *_epochs(description),
         f"- Trained with {versions}",
     ]
     named = {"gate": "Gate", LUNGS: "Lung segmenter"}
@@ -397,11 +405,15 @@ def _provenance(description: JsonObject) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _epochs(training: JsonObject) -> list[str]:
+def _epochs(description: JsonObject) -> list[str]:
     """Return a line for the network, or one for each member of an ensemble."""
+    training = description["training"]
     members = training.get("members") or {"": training}
+    loss = "validation loss" + (", which is against the teachers' answers" if description.get("teachers") else "")
+    if description["name"] == LAST_LAYER:
+        loss += "; the last layer was fitted afterwards"
     return [
         f"- Weights{f' of `{name}`' if name else ''} of epoch {one['best_epoch']} of {one['epochs']}, that of the "
-        "lowest validation loss"
+        f"lowest {loss}"
         for name, one in members.items()
     ]

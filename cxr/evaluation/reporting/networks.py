@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cxr.evaluation.audits.attention import Enrichment
 from cxr.evaluation.audits.perturbations import BOX, MASKS, PREDICTED, Perturbed
-from cxr.evaluation.audits.subgroups import HeldOutSource, worst_source
+from cxr.evaluation.audits.subgroups import HEAD_REFITTED, HeldOutSource, worst_source
 from cxr.evaluation.records import ModelReport, Report, ShownImage
 from cxr.evaluation.reporting.charts import (
     accuracy_chart,
@@ -244,11 +244,13 @@ def _distribution_blocks(model: ModelReport, place: str) -> list[Block]:
 def _calibration_blocks(model: ModelReport, place: str) -> list[Block]:
     """Before and after the temperature, and reliability."""
     found = model.calibration
-    verdict = calibration_paragraph(found.temperature, found.after, found.distinguishable)
+    verdict = calibration_paragraph(found.temperature, found.after, found.distinguishable, model.decided_on)
     return [verdict, _calibration(found), Grid(tuple(reliability_charts(place, found)))]
 
 
-def calibration_paragraph(temperature: float | None, after: TestedCalibration, distinguishable: bool) -> Paragraph:
+def calibration_paragraph(
+    temperature: float | None, after: TestedCalibration, distinguishable: bool, on: str
+) -> Paragraph:
     """The temperature, and whether the error that remains is more than chance."""
     words = (
         "That is larger than chance explains: on the test split the probabilities are not calibrated."
@@ -256,7 +258,7 @@ def calibration_paragraph(temperature: float | None, after: TestedCalibration, d
         else "That is no larger than a perfectly calibrated network would show."
     )
     left = "The calibration error that remains (ECE, fifteen bins) is "
-    divided = ("Logits are divided by the temperature ", *number(temperature).pieces, ", fitted on validation. ")
+    divided = ("Logits are divided by the temperature ", *number(temperature).pieces, f", fitted on {on}. ")
     return Paragraph((*divided, left, *number(after.ece15).pieces, ". ", words))
 
 
@@ -378,13 +380,13 @@ def _picture(model: ModelReport, shown: ShownImage, pictures: Pictures) -> Pictu
 
 
 def point_blocks(points: Sequence[MeasuredPoint]) -> list[Block]:
-    """Thresholds frozen on validation, and what they mean where the disease is rarer."""
+    """Thresholds that were frozen before, and what they mean where the disease is rarer."""
     header = [
         "operating point",
         "threshold",
         "aim",
-        "validation sensitivity",
-        "validation specificity",
+        "sensitivity there",
+        "specificity there",
         "test sensitivity",
         "test specificity",
     ]
@@ -393,14 +395,15 @@ def point_blocks(points: Sequence[MeasuredPoint]) -> list[Block]:
             text(point.name),
             number(point.threshold, FINE_NUMBER),
             text(point.aim),
-            number(point.validation_sensitivity),
-            number(point.validation_specificity),
+            number(point.chosen_sensitivity),
+            number(point.chosen_specificity),
             interval(point.sensitivity),
             interval(point.specificity),
         ]
         for point in points
     ]
-    return [table("Chosen on validation, only applied to the test split", header, rows), _prevalence(points)]
+    caption = "Chosen on what the aim names, only applied to the test split"
+    return [table(caption, header, rows), _prevalence(points)]
 
 
 def _prevalence(points: Sequence[MeasuredPoint]) -> Table:
@@ -439,7 +442,7 @@ def referred_paragraph(found: Referral) -> Paragraph:
         pieces += [" (", *interval_pieces(found.share_of_errors_referred), ")"]
     if found.error_answered is not None:
         pieces += [". Of what is answered, ", *interval(found.error_answered).pieces, " is wrong"]
-    pieces.append(". This holds only for images like those of validation.")
+    pieces.append(". This holds only for images like those that the sets were fitted on.")
     return Paragraph(tuple(pieces))
 
 
@@ -468,7 +471,7 @@ def _selective(found: SelectiveRisk) -> Table:
 
 
 def answering_blocks(answering: Answering) -> list[Block]:
-    """What becomes of the test images with and without gate and disagreement, and for which reasons."""
+    """What becomes of the test images as cxr-batch decides and by prediction sets alone, and for which reasons."""
     return [_outcomes(answering), _reasons(answering.gated)]
 
 
@@ -486,7 +489,7 @@ def _outcomes(answering: Answering) -> Table:
     rows = [[text(words), *map(interval, both)] for words, *both in shares]
     rows.append([text("errors, images"), count(gated.errors), count(ungated.errors)])
     note = "At the default operating point. An error is a most probable class that is not the truth."
-    header = ["test images", "with gate and disagreement", "prediction sets alone"]
+    header = ["test images", "as cxr-batch decides", "prediction sets alone"]
     return table("Rejected, referred, answered", header, rows, (note,))
 
 
@@ -536,6 +539,13 @@ def _subgroup_blocks(model: ModelReport) -> list[Block]:
     return [table("By group", ["group", "value", "true class", "images", "sensitivity"], rows, (note,))]
 
 
+HEAD_WORDS = (
+    "Head refitted: plain logistic regression on the network's features takes the place of its last layer, fitted with "
+    "and without the source. Both recalls are those of the regression and not the network's own, and the layers before "
+    "have seen every source."
+)
+
+
 def source_blocks(sources: Sequence[HeldOutSource]) -> list[Block]:
     """Recall on each source if training had not seen it."""
     if not sources:
@@ -548,7 +558,8 @@ def source_blocks(sources: Sequence[HeldOutSource]) -> list[Block]:
         for one in sources
     ]
     header = ["source", "images", "recall, left out", "recall, trained on", "how"]
-    return [table("Each source left out of training in turn", header, rows)]
+    notes = (HEAD_WORDS,) if any(one.how == HEAD_REFITTED for one in sources) else ()
+    return [table("Each source left out of training in turn", header, rows, notes)]
 
 
 def _dependence_blocks(model: ModelReport) -> list[Block]:

@@ -113,11 +113,17 @@ def unseen_blocks(found: UnseenHospitals) -> list[Block]:
     words = (
         f"{found.network} was fitted again without each of these hospitals and asked about its films, with decisions "
         "fitted without them too; the gate was not trained again. Square brackets hold 95 % intervals. These are the "
-        "figures to expect at a hospital of which the network has learnt nothing; the test images below are of the "
-        "collections that it has learnt from."
+        "figures to expect at a hospital of which the network has learnt nothing, at best: settings may have been "
+        "chosen by them. The test images below are of the collections that it has learnt from."
     )
-    header = ("hospital", "class", "films", f"called {found.target}", "decided as suspected", "referred", "rejected")
-    rows = [_unseen_row(one) for one in (*found.rows, *found.overall)]
+    every = (*found.rows, *found.overall)
+    known = all(one.recognised for one in every)
+    header = (
+        *("hospital", "class", "films", f"called {found.target}"),
+        *(["called its class"] if known else []),
+        *("decided as suspected", "referred", "rejected"),
+    )
+    rows = [_unseen_row(one) for one in every]
     of_target = sum(one.n for one in found.overall if one.label == found.target)
     areas = [
         [text(f"{one.n:,} films of {one.label}"), interval(one.auc)]
@@ -132,8 +138,8 @@ def unseen_blocks(found: UnseenHospitals) -> list[Block]:
 
 
 def _unseen_row(one: UnseenFilms) -> list[Cell]:
-    shares = (one.called, one.suspected, one.referred, one.rejected)
-    return [text(one.hospital or "all"), text(one.label), count(one.n), *map(interval, shares)]
+    shares = (one.called, one.recognised, one.suspected, one.referred, one.rejected)
+    return [text(one.hospital or "all"), text(one.label), count(one.n), *(interval(share) for share in shares if share)]
 
 
 def _unseen_section(report: Report) -> Section | None:

@@ -10,9 +10,10 @@ from cxr.core.errors import DataError
 from cxr.core.records import parts
 from cxr.evaluation.stats.calibration import fit_temperature
 from cxr.evaluation.stats.classification import Predictions
-from cxr.evaluation.stats.intervals import UNDEFINED, Floats, Interval, Labels, ratio, rounded, wilson
+from cxr.evaluation.stats.intervals import Floats, Interval, Labels, ratio, rounded, wilson
 from cxr.inference.decisions import NOT_SUSPECTED, REFER, Decision, Decisions, ReferReason, rank_of_limit
 from cxr.inference.gate import FLAGS, REASONS, Judged
+from cxr.inference.model_folder import VALIDATION
 from cxr.inference.network import softmax
 from cxr.inference.outputs import SavedOutputs
 
@@ -130,13 +131,13 @@ PREVALENCES = (0.33, 0.10, 0.02, 0.01)
 
 @dataclass(frozen=True, slots=True)
 class ChosenPoint:
-    """An operating point, chosen on validation.
+    """An operating point.
 
     Attributes:
         threshold: Suspected from this probability of the target class on; not rounded.
         aim: What it was chosen for, in words.
-        sensitivity: On validation, 0 to 1.
-        specificity: On validation, 0 to 1.
+        sensitivity: On the images that it was chosen on, 0 to 1.
+        specificity: The same.
     """
 
     threshold: float
@@ -145,8 +146,10 @@ class ChosenPoint:
     specificity: float | None
 
 
-def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str) -> dict[str, ChosenPoint]:
-    """Choose <target>_sens95 and <target>_spec95 on validation.
+def choose_points(
+    positive: NDArray[np.bool_], probability: Floats, target: str, on: str = VALIDATION
+) -> dict[str, ChosenPoint]:
+    """Choose <target>_sens95 and <target>_spec95.
 
     Two thresholds are considered: of those that find 95 % of the target class, the one with the fewest false alarms;
     of those that pass 95 % of the others, the one that misses the fewest. Where several do equally well, the lowest
@@ -161,6 +164,7 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
         positive: bool (n,), images of the target class; both kinds occur.
         probability: float64 (n,), of the target class.
         target: Its name.
+        on: What the images are, for the words of the aim.
 
     Returns:
         The points by name.
@@ -179,7 +183,7 @@ def choose_points(positive: NDArray[np.bool_], probability: Floats, target: str)
     return {
         f"{target}_{short}95": ChosenPoint(
             threshold=float(candidates[chosen]),
-            aim=f"{word} at least {AIM} on validation",
+            aim=f"{word} at least {AIM} on {on}",
             sensitivity=rounded(sensitivity[chosen]),
             specificity=rounded(specificity[chosen]),
         )
@@ -210,8 +214,8 @@ class MeasuredPoint:
         name: Of the point.
         threshold: Of the probability of the target class, six decimals.
         aim: What it was chosen for, in words.
-        validation_sensitivity: 0 to 1; None where validation was not measured.
-        validation_specificity: The same.
+        chosen_sensitivity: On the answers that it was chosen on, 0 to 1; None where nobody says.
+        chosen_specificity: The same.
         sensitivity: On the test split, 0 to 1.
         specificity: On the test split, 0 to 1.
         by_prevalence: Predictive values where the target class has other shares.
@@ -220,28 +224,25 @@ class MeasuredPoint:
     name: str
     threshold: float | None
     aim: str
-    validation_sensitivity: float | None
-    validation_specificity: float | None
+    chosen_sensitivity: float | None
+    chosen_specificity: float | None
     sensitivity: Interval
     specificity: Interval
     by_prevalence: tuple[PredictiveValues, ...]
 
 
-def measure_points(
-    test: Predictions, decisions: Decisions, validation: Predictions | None
-) -> tuple[MeasuredPoint, ...]:
-    """Apply the frozen operating points to the test split; without `validation` its two figures are None."""
+def measure_points(test: Predictions, decisions: Decisions) -> tuple[MeasuredPoint, ...]:
+    """Apply the frozen operating points to the test split."""
     points = []
     for name, point in decisions.points.items():
         sensitivity, specificity = _rates(test, decisions, name)
-        before = _rates(validation, decisions, name) if validation else (UNDEFINED, UNDEFINED)
         points.append(
             MeasuredPoint(
                 name=name,
                 threshold=rounded(point.threshold),
                 aim=point.aim,
-                validation_sensitivity=before[0].value,
-                validation_specificity=before[1].value,
+                chosen_sensitivity=point.sensitivity,
+                chosen_specificity=point.specificity,
                 sensitivity=sensitivity,
                 specificity=specificity,
                 by_prevalence=by_prevalence(sensitivity.value, specificity.value),
@@ -410,7 +411,7 @@ class Answering:
     """What becomes of the test images.
 
     Attributes:
-        gated: As cxr-batch decides, with gate and disagreement.
+        gated: As cxr-batch decides, with all that rejects and refers.
         ungated: By prediction sets alone.
     """
 
@@ -500,13 +501,14 @@ class FittedDecisions:
     conformal: SetLimits
 
 
-def fit_decisions(validation: SavedOutputs, target: str, alpha: float) -> FittedDecisions:
+def fit_decisions(validation: SavedOutputs, target: str, alpha: float, on: str = VALIDATION) -> FittedDecisions:
     """Fit temperature, operating points and prediction sets.
 
     Args:
-        validation: A network's outputs on the validation split.
+        validation: A network's outputs on the validation split, or what else was not learnt from.
         target: Class of the operating points.
         alpha: Share of a class that its prediction sets may lack.
+        on: What the images are, for the words of the aims.
 
     Raises:
         DataError: Validation has no images of the target class, or no others.
@@ -523,7 +525,7 @@ def fit_decisions(validation: SavedOutputs, target: str, alpha: float) -> Fitted
     return FittedDecisions(
         temperature=temperature,
         target=target,
-        operating_points=choose_points(positive, probabilities[:, validation.classes.index(target)], target),
+        operating_points=choose_points(positive, probabilities[:, validation.classes.index(target)], target, on),
         default_operating_point=f"{target}_sens95",
         conformal=SetLimits(alpha, dict(zip(validation.classes, minima, strict=True))),
     )

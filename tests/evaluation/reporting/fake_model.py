@@ -34,6 +34,7 @@ def model(name: str, skill: float, seed: int) -> dict[str, Any]:
         "gflop": 0.0781 * (seed + 1),
         **dict.fromkeys(("epochs", "best_epoch"), None if name == "ensemble" else 28 - seed),
         "validation_log_loss": six(0.126578 + 0.05 * seed),
+        "decided_on": "validation",
         "n": TEST,
         "metrics": {
             **{key: interval(right, 0.016) for key in ("accuracy", "balanced_accuracy")},
@@ -219,8 +220,8 @@ def points() -> list[dict[str, Any]]:
             "name": name,
             "threshold": threshold,
             "aim": aim,
-            "validation_sensitivity": high,
-            "validation_specificity": low,
+            "chosen_sensitivity": high,
+            "chosen_specificity": low,
             "sensitivity": interval(high - 0.008, 0.028),
             "specificity": interval(low - 0.004, 0.018),
             "by_prevalence": [

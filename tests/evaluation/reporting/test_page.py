@@ -231,6 +231,28 @@ def test_hospitals_that_training_never_saw_come_first_in_page_and_card(whole: Re
     assert "| north | normal | 300 | 0.123 [0.101, 0.147]" in card
     assert card.index("| north |") < card.index("balanced_accuracy")
     assert "0.951 [0.940, 0.960]" in card
+    assert "called its class" not in card
+    right = replace(films, recognised=Interval(0.877, 0.853, 0.899))
+    card = card_of(replace(whole, unseen=replace(unseen, rows=(right,), overall=(replace(right, hospital=""),))))
+    assert "| called covid | called its class |" in card
+    assert "| north | normal | 300 | 0.123 [0.101, 0.147] | 0.877 [0.853, 0.899] |" in card
+
+
+def test_a_card_says_what_decisions_were_fitted_on_and_whose_recalls_a_refitted_head_has(whole: Report) -> None:
+    evaluation = {"card": as_json(describe_for_card(whole, "cnn1"))}
+    own = description() | {"evaluation": evaluation, "commit": "abc123"}
+    splits = {"images_per_split": {"train": 60, "validation": 20, "test": 20}}
+    films = {"films": {"north": {"normal": 40}}, "sha256": "0" * 64}
+    elsewhere = {"elsewhere": films, "data": own["data"] | splits}
+    where = "validation and films of other hospitals"
+    for card, on in ((render_card(own), "validation"), (render_card(own | elsewhere), where)):
+        assert f", in this order, calibrated on {on}." in card
+        assert f", fitted on {on}. The calibration error" in card
+    assert "head refitted" not in render_card(own)
+    refitted = replace(whole.models[0], sources=whole.models[1].sources)
+    card = card_of(replace(whole, models=(refitted, *whole.models[1:])))
+    assert "Both recalls are those of the regression and not the network's own" in card
+    assert "| least recall on a source left out of training, by a head refitted |" in card
 
 
 def test_films_of_no_class_stand_beside_them_with_what_each_was_called(whole: Report) -> None:
@@ -256,6 +278,10 @@ def test_the_card_names_the_network_and_not_how_its_last_layer_was_fitted_alone(
         "`lite0`, which learnt what 3 networks of this kind, trained with the seeds 7, 8 and 10, say together, with"
     )
     assert f"- Architecture {learnt} its last layer fitted anew: " in render_card(description() | student)
+    calibrated = student | {"params": {"last_layer": {"calibrate": True}}}
+    card = render_card(description() | calibrated)
+    assert "its last layer fitted anew and calibrated, by a temperature and a bias for each class: " in card
+    assert "that of the lowest validation loss, which is against the teachers' answers; the last layer was" in card
 
 
 @pytest.mark.parametrize(

@@ -203,8 +203,8 @@ def test_permuted_test_labels_leave_all_that_is_frozen_as_it_is():
     validation, test = outputs(360, seed=1, split="validation"), outputs(300, seed=2)
     permuted = dataclasses.replace(test, truth=np.random.default_rng(0).permutation(test.truth))
     # A new fit beside another test split, as evaluate does it.
-    results = [assess_model(one, decisions(validation), 1, validation) for one in (test, permuted)]
-    frozen = ("name", "threshold", "aim", "validation_sensitivity", "validation_specificity")
+    results = [assess_model(one, decisions(validation), 1) for one in (test, permuted)]
+    frozen = ("name", "threshold", "aim", "chosen_sensitivity", "chosen_specificity")
     first, second = ([[getattr(point, key) for key in frozen] for point in one.operating_points] for one in results)
     assert first == second
     assert results[0].calibration.temperature == results[1].calibration.temperature
