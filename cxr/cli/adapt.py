@@ -1,5 +1,6 @@
 """cxr-model adapt: fit the limits of a screening model to the films of one site."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cxr.validation.adapt import Adaptation, SiteFilms
 
 SITE = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+NAMED = 3  # files, in a sentence
 
 
 def adapt(
@@ -41,8 +43,8 @@ def adapt(
         cxr-batch folder/ -o north.csv --model models/north
     """
     with user_errors("eval"):
-        adaptation = _adapted(folder, output, site, known, target_share, specificity, model)
-    for line in _lines(adaptation):
+        adaptation, films = _adapted(folder, output, site, known, target_share, specificity, model)
+    for line in (*_lines(adaptation), *_aside(films)):
         stdout().print(line, highlight=False, markup=False)
     stdout().print(_table(adaptation))
     if adaptation.sensitivity_before is None:
@@ -66,7 +68,7 @@ def _adapted(
     target_share: float | None,
     specificity: float,
     model: str,
-) -> "Adaptation":
+) -> "tuple[Adaptation, SiteFilms]":
     from cxr.core.errors import UsageError
     from cxr.inference.model_folder import load_model, named_folder
     from cxr.validation.adapt import Known, adapt, write_adapted
@@ -76,6 +78,9 @@ def _adapted(
             "say what is known of the films: --known normal where all of them are normal, or --target-share 0.1 where "
             "at most a tenth of them is COVID"
         )
+    for option, value in (("--target-share", target_share), ("--specificity", specificity)):
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"{option} is {value}; expected a share, such as 0.05")
     if not SITE.fullmatch(site):
         raise UsageError(f"--site {site}: expected letters, digits and hyphens, such as north-2")
     if output.exists():
@@ -91,7 +96,7 @@ def _adapted(
         )
     adaptation = adapt(loaded, films, Known(site, known, target_share or 0.0, specificity))
     write_adapted(output, loaded, adaptation)
-    return adaptation
+    return adaptation, films
 
 
 def site_films(folder: Path, model: "ScreeningModel") -> "SiteFilms":
@@ -113,17 +118,17 @@ def site_films(folder: Path, model: "ScreeningModel") -> "SiteFilms":
     judged_side = model.sides[-1]  # of its gate, where it has one
     store, found = store_of(root), discover(Query([root]), Naming(root)).candidates
     readings = prefetch(lambda one: read(one, root, model.sides), found, store.workers, 4 * store.workers, store.stop)
-    unreadable, kept = 0, {}
+    unreadable, kept = [], {}
     for reading in bars(readings, "reading", len(found)):
         if reading.facts is None:
-            unreadable += reading.is_image
+            unreadable += [reading.candidate.cell] if reading.is_image else []
         elif reading.sha256 not in kept:
             kept[reading.sha256] = reading.facts, reading.planes
     pictures = {name: (facts, planes[judged_side]) for name, (facts, planes) in kept.items()}
     verdicts = judge(pictures, model.gate)
     passed = [name for name in kept if verdicts[name].reason is None]
     if not passed:
-        raise DataError(f"no film in {folder} was answered: {len(kept):,} rejected, {unreadable:,} cannot be read")
+        raise DataError(f"no film in {folder} was answered: {len(kept):,} rejected, {len(unreadable):,} cannot be read")
     planes = np.stack([kept[name][1][side] for name in passed])
     said = model.network.screen(planes)
     trained = model.decisions.training_pixels if model.decisions else frozenset[str]()
@@ -146,6 +151,15 @@ def _lines(adaptation: "Adaptation") -> list[str]:
         f"fitted to {films}: {adaptation.offset:g} is added to the logit of the target class",
         "the site's shares after it are of films that the limits were not fitted to, a fifth at a time",
     ]
+
+
+def _aside(films: "SiteFilms") -> list[str]:
+    """Say what was not fitted to."""
+    rejected = [f"{films.rejected:,} more were rejected by the gate"] if films.rejected else []
+    named = ", ".join(films.unreadable[:NAMED]) + (", ..." if len(films.unreadable) > NAMED else "")
+    unread = [f"{len(films.unreadable):,} cannot be read: {named}"] if films.unreadable else []
+    said = "; ".join((*rejected, *unread))
+    return [f"{said}; cxr-batch gives each a row that says why"] if said else []
 
 
 def _table(adaptation: "Adaptation") -> Table:

@@ -1,5 +1,6 @@
 """`cxr-data`: bring in radiographs, draw synthetic ones, fetch ImageNet weights, take a preset of params."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def remarks(release: "Staged") -> Iterator[str]:
                 f"Left out: the folder {escape(name)} with {images} images; "
                 "it is neither in 'classes' nor in 'prepare.discard' of params.yaml."
             )
+    if release.layout.loose:
+        yield f"Left out: {release.layout.loose} images that lie in no folder of a class."
     if release.layout.ignored:
         yield f"Left out: {release.layout.ignored} files of class folders that are not images by their names."
     if release.lost_lines:
@@ -127,6 +130,8 @@ def import_(
     from cxr.ingest.importer import Additions, only_import, open_project, put_in_place, require_readable, staged
 
     with user_errors(), sigterm_like_ctrl_c():
+        if not math.isfinite(max_gigabytes):
+            raise UsageError(f"--max-gigabytes is {max_gigabytes}; expected a number, such as 20")
         project = open_project(root, dvc=not no_dvc)
         limits = Limits(total_bytes=int(max_gigabytes * 1e9))
         more = Additions(tuple(add or ()), _renamed(rename or ()), patients_from_dicom)
@@ -148,12 +153,13 @@ def import_(
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:
     """Read WORD=CLASS; raises UsageError where one is something else."""
-    from cxr.dataset.release import label_of
+    from cxr.dataset.spelling import class_named, label_key
 
     for pair in pairs:
-        if not all(map(label_of, pair.partition("=")[::2])):
+        word, _, label = pair.partition("=")
+        if not word.strip() or not class_named(label):
             raise UsageError(f"--rename is {pair!r}; expected WORD=CLASS, such as viral=viral_pneumonia")
-    return {label_of(word): label_of(label) for word, _, label in (pair.partition("=") for pair in pairs)}
+    return {label_key(word): class_named(label) for word, _, label in (pair.partition("=") for pair in pairs)}
 
 
 @app.command()

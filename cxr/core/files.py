@@ -193,8 +193,9 @@ def copy_file(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target, follow_symlinks=False)
     except OSError as error:
-        told = str(source) if error.filename == str(source) and error.filename2 is None else None
-        raise refused(error, source if told else target, "read" if told else "write") from error
+        if error.filename == str(source) and error.filename2 is None:
+            raise refused(error, source, "read") from error
+        raise refused(OSError(error.errno, error.strerror), target) from error  # it names the source too
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from cxr.core.errors import DataError, ImageError
 from cxr.core.files import Track, guarded, untracked
 from cxr.core.image import Plane
 from cxr.core.process import Map
-from cxr.core.tabular_files import bare, read_csv, read_table, snake_case
+from cxr.core.tabular_files import bare, read_csv, read_table
+from cxr.dataset.spelling import composed, folder_label, label_of
 from cxr.imaging.decode import read_plane
 from cxr.imaging.formats import SUFFIXES
 
@@ -45,11 +46,6 @@ class Release:
     images: dict[str, list[Path]]
     masks: int
     others: list[Path]
-
-
-def label_of(folder: str) -> str:
-    """Return the snake-case label of a class folder: `Viral Pneumonia` is `viral_pneumonia`."""
-    return snake_case(folder)
 
 
 # What people call the columns of a table of labels, beside PATH_NAMES, in the order in which they are looked for.
@@ -84,7 +80,7 @@ def read_release(root: Path) -> Release:
     images: dict[str, list[Path]] = {}
     masks, others = 0, []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        label = label_of(folder.name)
+        label = folder_label(folder.name)
         if label in images:
             raise DataError(f"{root} has two folders for the class '{label}', one is {folder.name}; merge or rename")
         images[label] = []
@@ -195,7 +191,8 @@ def read_patients(root: Path) -> dict[str, str]:
     Returns:
         Patient by POSIX path relative to `root`; unknown patients are absent.
     """
-    return {file: patient for file, patient in _by_file(root / PATIENTS_FILE, PATIENT).items() if patient}
+    found = _by_file(root / PATIENTS_FILE, PATIENT).items()
+    return {file: composed(patient) for file, patient in found if patient}  # an accent may be stored in two ways
 
 
 def _by_file(path: Path, column: str) -> dict[str, str]:

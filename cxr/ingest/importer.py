@@ -439,7 +439,7 @@ def _stage(source: Path, project: Project, more: Additions, work: Path, limits: 
     return Staged(project, data, layout, inspected, counts, lost, read_patients(data), repeated)
 
 
-_NO_FOLDERS = Layout({}, {}, {}, {}, 0, None, None, {})
+_NO_FOLDERS = Layout({}, {}, {}, {}, 0, 0, None, None, {})
 
 
 def _bring_folders(source: Path, project: Project, work: Path, limits: Limits, track: Track) -> tuple[Layout, int]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from cxr.core.errors import DataError
 from cxr.core.tabular_files import PATH_NAMES, bare, read_table
-from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column, label_of
+from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column
+from cxr.dataset.spelling import class_named, label_key, label_of
 from cxr.ingest.archive import is_junk, is_unprintable
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls")
@@ -22,7 +23,7 @@ class Labels:
     Attributes:
         classes: Those of params.yaml.
         discarded: Labels whose images are left aside later, as prepare.discard says.
-        renamed: Label by another word for it, both in snake case.
+        renamed: Label by the key of another word for it, see `label_key`.
     """
 
     classes: tuple[str, ...]
@@ -30,9 +31,12 @@ class Labels:
     renamed: Mapping[str, str]
 
     def label(self, said: str) -> str | None:
-        """Return the class, or discarded label, that a cell names in any case; None where it names none."""
-        snake = label_of(said)
-        label = self.renamed.get(snake, snake)
+        """Return the class, or discarded label, that a cell names in any case; None where it names none.
+
+        A sign beside the name may be a word for 'no': `covid-` and `covid?` name none, unless somebody said what they
+        mean.
+        """
+        label = self.renamed.get(label_key(said)) or class_named(said)
         return label if label in (*self.classes, *self.discarded) else None
 
 

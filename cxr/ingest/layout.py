@@ -14,10 +14,10 @@ from cxr.dataset.release import (
     FileTable,
     is_image,
     is_mask,
-    label_of,
     read_file_table,
     sheet_folder,
 )
+from cxr.dataset.spelling import folder_label, label_of
 from cxr.ingest.archive import SUFFIXES, Listing
 
 SHOWN = 10  # names in a message
@@ -42,7 +42,8 @@ def find_class_folders(listing: Listing, classes: Sequence[str], discarded: Sequ
     """Find the one folder that has a folder for each of `classes`; those of `discarded` may be there.
 
     Raises:
-        DataError: No folder has them all, several have, or two folders of it have the same label.
+        DataError: No folder has them all, several have, or two folders of it have the same label; or there are class
+            folders with images beside that one, as where somebody has split the images.
     """
     children = _children(listing)
     matches = {base: _wanted(folders, classes) for base, folders in children.items()}
@@ -55,7 +56,21 @@ def find_class_folders(listing: Listing, classes: Sequence[str], discarded: Sequ
             f"The classes {', '.join(classes)} are in more than one folder: {', '.join(map(str, complete))}. "
             "Give the one to import, or merge them"
         )
+    _refuse_others(listing, complete[0], classes)
     return _sorted_out(complete[0], children[complete[0]], {*classes, *discarded})
+
+
+def _refuse_others(listing: Listing, base: PurePosixPath, classes: Sequence[str]) -> None:
+    others = [
+        str(folder)
+        for folder in listing.folders[1:]
+        if folder_label(folder.name) in classes and not folder.is_relative_to(base) and _count_images(listing, folder)
+    ]
+    if others:
+        raise DataError(
+            f"The classes {', '.join(classes)} are in {base}, and other folders of classes have images too, which "
+            f"would be left out: {', '.join(others[:SHOWN])}. Give the folder to import, or merge them"
+        )
 
 
 def _children(listing: Listing) -> dict[PurePosixPath, list[PurePosixPath]]:
@@ -66,14 +81,14 @@ def _children(listing: Listing) -> dict[PurePosixPath, list[PurePosixPath]]:
 
 
 def _wanted(folders: list[PurePosixPath], classes: Sequence[str]) -> set[str]:
-    return {label_of(folder.name) for folder in folders} & set(classes)
+    return {folder_label(folder.name) for folder in folders} & set(classes)
 
 
 def _sorted_out(base: PurePosixPath, folders: list[PurePosixPath], wanted: set[str]) -> ClassFolders:
     known: dict[str, PurePosixPath] = {}
     unknown = []
     for folder in folders:
-        label = label_of(folder.name)
+        label = folder_label(folder.name)
         if label not in wanted:
             unknown.append(folder)
         elif label in known:
@@ -117,6 +132,7 @@ class Layout:
         images: Per label, the images' paths in `data/`, sorted.
         masks: Per label, the number of masks.
         unknown: Per folder that is neither class nor discarded, the number of its images; they stay behind.
+        loose: Number of images that lie in none of these folders; they stay behind.
         ignored: Files of class folders that are neither image nor mask; they stay behind.
         patients: The patients table in the listing, if there is one.
         collections: Likewise the table of collections.
@@ -127,6 +143,7 @@ class Layout:
     images: dict[str, list[PurePosixPath]]
     masks: dict[str, int]
     unknown: dict[str, int]
+    loose: int
     ignored: int
     patients: PurePosixPath | None
     collections: PurePosixPath | None
@@ -151,9 +168,10 @@ def lay_out(listing: Listing, found: ClassFolders, classes: Sequence[str]) -> La
     moves.update(_sheets(listing, found))
     refuse_collisions(moves.items())
     unknown = {folder.name: _count_images(listing, folder) for folder in found.unknown}
+    loose = _count_images(listing, PurePosixPath()) - sum(map(is_image, map(Path, moves))) - sum(unknown.values())
     folders = {label: folder.name for label, folder in found.folders.items()}
     patients, collections = _patients(listing, found.base), _nearest(listing, found.base, (COLLECTIONS_FILE,))
-    return Layout(moves, images, masks, unknown, ignored, patients, collections, folders)
+    return Layout(moves, images, masks, unknown, loose, ignored, patients, collections, folders)
 
 
 def _place(folder: PurePosixPath, file: PurePosixPath) -> PurePosixPath:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from cxr.core.errors import DataError, ModelError
-from cxr.core.files import JsonObject, copy_file, make_folder, read_json, sha256_of, write_json
+from cxr.core.files import JsonObject, copy_file, read_json, sha256_of, whole_folder, write_json
 from cxr.core.records import as_json
 from cxr.evaluation.stats.decisions import smallest_members
 from cxr.evaluation.stats.intervals import Floats, Interval, rounded, wilson
@@ -38,7 +38,7 @@ class SiteFilms:
         flags: Of each film, words of `cxr.inference.gate.Flag`.
         sha256: Of each file.
         rejected: Number of further films that the gate rejects.
-        unreadable: Number of further files that cannot be read.
+        unreadable: Names of further files that cannot be read.
         learnt: Number of the n that the model was trained on.
     """
 
@@ -47,7 +47,7 @@ class SiteFilms:
     flags: Sequence[Sequence[str]]
     sha256: Sequence[str]
     rejected: int = 0
-    unreadable: int = 0
+    unreadable: Sequence[str] = ()
     learnt: int = 0
 
     def __len__(self) -> int:
@@ -89,6 +89,7 @@ class Adaptation:
         decisions: SHA-256 of that model's decisions.json.
         films: How many were answered, and so fitted to.
         rejected: Further films that the gate rejects.
+        unreadable: Further files that cannot be read.
         known: Class that all films are known to be of; None where only a bound on the target's share is known.
         target_share: At most this share of the films is of the target class.
         specificity: Aim: share of films without the target that shall not be suspected.
@@ -108,6 +109,7 @@ class Adaptation:
     decisions: str
     films: int
     rejected: int
+    unreadable: int
     known: str | None
     target_share: float
     specificity: float
@@ -198,6 +200,7 @@ def adapt(model: ScreeningModel, films: SiteFilms, known: Known) -> Adaptation:
         decisions=str(model.description["decisions"]["sha256"]),
         films=len(films),
         rejected=films.rejected,
+        unreadable=len(films.unreadable),
         known=known.label,
         target_share=known.target_share,
         specificity=known.specificity,
@@ -227,8 +230,8 @@ def _checked(model: ScreeningModel, films: SiteFilms, known: Known) -> Decisions
         raise DataError(f"films known to be {known.label} cannot be used; expected one of {', '.join(others)}")
     if len(films) < FEWEST:
         raise DataError(
-            f"{len(films)} films were answered ({films.rejected} more were rejected by the gate, {films.unreadable} "
-            f"cannot be read); at least {FEWEST} are needed, and 100 or more are better"
+            f"{len(films)} films were answered ({films.rejected} more were rejected by the gate, "
+            f"{len(films.unreadable)} cannot be read); at least {FEWEST} are needed, and 100 or more are better"
         )
     return decisions
 
@@ -355,12 +358,16 @@ def _digest(digests: Sequence[str]) -> str:
 
 
 def write_adapted(folder: Path, model: ScreeningModel, adaptation: Adaptation) -> JsonObject:
-    """Write the adapted model's folder and return its description.
+    """Write the adapted model's folder, whole or not at all, and return its description.
 
     Network, gate and lung segmenter are those of `model`, to the byte. The figures of its description stay in the model
     that it was made from, which `adapted` names: they are of other limits.
     """
-    make_folder(folder)
+    with whole_folder(folder) as new:
+        return _write_adapted(new, model, adaptation)
+
+
+def _write_adapted(folder: Path, model: ScreeningModel, adaptation: Adaptation) -> JsonObject:
     for file in model_files(model.folder, model.description):
         copy_file(file, folder / file.name)
     form = read_json(model.folder / DECISIONS_FILE)

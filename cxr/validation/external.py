@@ -8,6 +8,7 @@ import numpy as np
 
 from cxr.core.errors import DataError
 from cxr.core.records import parts
+from cxr.dataset.spelling import folded
 from cxr.evaluation.stats.calibration import ReliabilityBin, reliability
 from cxr.evaluation.stats.classification import (
     THRESHOLDS,
@@ -43,7 +44,6 @@ from cxr.validation.measures import (
     readings,
 )
 from cxr.validation.results import NetworkPredictions, ResultsTable
-from cxr.validation.spelling import folded
 
 REPORT_FORM = 4
 ALL, UNSEEN = "all", "unseen"

@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr.core.errors import DataError, UsageError
 from cxr.core.tabular_files import bare
-from cxr.validation.spelling import composed, folded
+from cxr.dataset.spelling import composed, folded
 
 NOT_STATED = "not stated"
 MOST = 30  # groups of one column

@@ -1,7 +1,6 @@
 """What is known of external images: files with labels and other columns, and what the labels mean to a network."""
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from cxr.core.errors import DataError
 from cxr.core.files import real
 from cxr.core.tabular_files import PATH_NAMES, Table, bare, read_table, unreadable
-from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column, label_of
-from cxr.validation.spelling import composed, folded
+from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column
+from cxr.dataset.spelling import class_named, composed, folded, label_key, label_of
 
 GROUP_NAMES = (*PATIENT_NAMES, "group")
 
@@ -40,7 +39,7 @@ class Label:
     def says_the_same_as(self, other: "Label") -> bool:
         """Tell whether two rows about one file agree, in every column."""
         own, others = ([*map(composed, (one.group, *one.beside))] for one in (self, other))
-        return _key(self.label) == _key(other.label) and own == others
+        return label_key(self.label) == label_key(other.label) and own == others
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +237,10 @@ def read_meanings(
     for word, labels in ((POSITIVE, positive), (NEGATIVE, negative), (LEAVE_OUT, leave_out)):
         stated += [(label, word) for label in labels]
     for label, word in stated:
-        if found.setdefault(_key(label), word) != word:
-            raise DataError(f"the label '{label}' is said to mean {found[_key(label)]} and {word}; say one of them")
+        if found.setdefault(label_key(label), word) != word:
+            raise DataError(
+                f"the label '{label}' is said to mean {found[label_key(label)]} and {word}; say one of them"
+            )
     return found
 
 
@@ -253,22 +254,6 @@ def _mapping_rows(path: Path) -> Iterator[tuple[str, str]]:
         yield label, label_of(means)
 
 
-def _key(label: str) -> str:
-    """Return what is compared of a label: without case, with blanks for `_`, as folders have it, and with all signs."""
-    return folded(label.replace("_", " "))
-
-
-def _class_named(label: str) -> str:
-    """Return the class that a label names in its own spelling; empty where that would drop a sign: `covid-`, `?covid`.
-
-    Letters of other alphabets count as signs: a class has none, and they may be a word for 'no'.
-    """
-    plain = unicodedata.normalize("NFKC", label).strip().strip("_ ")
-    foreign = any(sign.isalpha() and not unicodedata.name(sign, "").startswith("LATIN") for sign in plain)
-    whole = plain[:1].isalnum() and plain[-1:].isalnum() and not foreign
-    return label_of(plain) if whole else ""
-
-
 def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | None) -> str | None:
     """Return what a label means to a network: a class, NEGATIVE or LEAVE_OUT; None where nobody said.
 
@@ -278,18 +263,18 @@ def meaning_of(label: str, means: Means, classes: Sequence[str], target: str | N
         classes: Of the network.
         target: The one that is looked for.
     """
-    named = next((one for one in classes if _key(one) == _key(label)), _class_named(label))
-    word = means.get(_key(label), named)
+    named = next((one for one in classes if label_key(one) == label_key(label)), class_named(label))
+    word = means.get(label_key(label), named)
     if word in classes:
         return word
-    if word == POSITIVE and _key(label) in means:
+    if word == POSITIVE and label_key(label) in means:
         return target
-    return word if word in (NEGATIVE, LEAVE_OUT) and _key(label) in means else None
+    return word if word in (NEGATIVE, LEAVE_OUT) and label_key(label) in means else None
 
 
 def said_positive(label: str, means: Means) -> bool:
     """Tell whether a label was said to be POSITIVE, which is the target class, whatever that is."""
-    return means.get(_key(label)) == POSITIVE
+    return means.get(label_key(label)) == POSITIVE
 
 
 def require_meanings(name: str, network: str, labels: Iterable[str], means: Means, classes: Sequence[str]) -> None:
@@ -302,7 +287,7 @@ def require_meanings(name: str, network: str, labels: Iterable[str], means: Mean
     for label in labels:
         counts[label] = counts.get(label, 0) + 1
     unknown = {label: n for label, n in counts.items() if meaning_of(label, means, classes, classes[0]) is None}
-    wrong = {label: means[_key(label)] for label in unknown if _key(label) in means}
+    wrong = {label: means[label_key(label)] for label in unknown if label_key(label) in means}
     if wrong:
         said = ", ".join(f"'{label}' means '{word}'" for label, word in sorted(wrong.items()))
         raise DataError(

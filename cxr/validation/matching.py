@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
 from cxr.dataset.release import is_image
+from cxr.dataset.spelling import composed
 from cxr.validation.labels import Label, LabelTable
 from cxr.validation.results import ResultsTable
-from cxr.validation.spelling import composed
 
 SHOWN = 20  # names of each kind in a report
 _DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")

@@ -75,6 +75,12 @@ def test_unreadable_images_stop_the_import_unless_allowed(tmp_path: Path, projec
     assert "files: 6 " in (project / "params.yaml").read_text()
 
 
+def test_a_size_that_is_no_number_is_a_usage_error(tmp_path: Path, project: Path) -> None:
+    result = run("import", tmp_path, "--root", project, "--no-dvc", "--max-gigabytes", "nan")
+    assert result.exit_code == 2
+    assert "--max-gigabytes is nan" in result.stderr
+
+
 def test_an_archive_over_max_gigabytes_names_the_option(tmp_path: Path, project: Path) -> None:
     source = write_zip(tmp_path / "a.zip", release_files() | {"COVID/images/big.png": os.urandom(2_000_000)})
     result = run("import", source, "--root", project, "--no-dvc", "--max-gigabytes", "0.001")

@@ -115,8 +115,9 @@ class TestAdapt:
         done, said = called("adapt", films, "--known", "normal", "--site", "north", "-o", out, "--model", model)
         assert done.exit_code == 0, said
         assert "24 films of north" in said
+        assert "1 cannot be read: torn.png; cxr-batch gives each a row" in " ".join(said.split())
         adapted = load_model(out).description["adapted"]
-        assert adapted["films"] == 24
+        assert (adapted["films"], adapted["unreadable"]) == (24, 1)
         assert "how many cases are lost is not known: the model keeps no answers of its own validation" in said
         screened = run(films, "-o", tmp_path / "r.csv", "--model", out)
         assert "adapted" in screened.stderr
@@ -131,6 +132,8 @@ class TestAdapt:
             ((), "--known normal"),
             (("--known", "normal", "--target-share", "0.1"), "--known normal"),
             (("--known", "covid"), "expected one of normal"),
+            (("--target-share", "nan"), "--target-share is nan"),
+            (("--known", "normal", "--specificity", "nan"), "--specificity is nan"),
         ],
     )
     def test_nothing_is_guessed_of_the_films(

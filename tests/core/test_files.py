@@ -1,5 +1,6 @@
 import errno
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from cxr.core.errors import OutputError
 from cxr.core.files import (
+    copy_file,
     discard,
     read_json,
     remove,
@@ -18,6 +20,15 @@ from cxr.core.files import (
     write_json,
     write_text,
 )
+
+
+def test_a_copy_onto_a_full_disk_names_the_target(tmp_path, monkeypatch):
+    def full(source, target, **_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OutputError, match=f"cannot write {tmp_path}/b: No space left on device; free some space"):
+        copy_file(tmp_path / "a", tmp_path / "b")
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):

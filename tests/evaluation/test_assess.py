@@ -44,9 +44,7 @@ def test_a_report_of_735_images_takes_seconds_and_is_the_same_twice():
     start = time.perf_counter()
     first = assess_model(test, DECISIONS, 7)
     assert time.perf_counter() - start < 10
-    assert json.dumps(as_json(first), allow_nan=False) == json.dumps(
-        as_json(assess_model(test, DECISIONS, 7))
-    )
+    assert json.dumps(as_json(first), allow_nan=False) == json.dumps(as_json(assess_model(test, DECISIONS, 7)))
     assert first.metrics.log_loss != assess_model(test, DECISIONS, 8).metrics.log_loss
 
 

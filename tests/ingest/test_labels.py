@@ -1,6 +1,7 @@
 """Import by a table of labels, alone or beside class folders; patients of DICOM files."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from openpyxl import Workbook
 from cxr.cli.data import remarks
 from cxr.core.errors import CxrError
 from cxr.dataset.release import read_patients, read_sources
+from cxr.dataset.spelling import label_key
 from cxr.ingest.archive import Limits
 from cxr.ingest.importer import Additions, Staged, open_project, put_in_place, require_readable, staged
 from tests.dataset.releases import digest, png, release_files, write_tree, write_zip
@@ -178,7 +180,30 @@ def test_a_label_that_is_no_class_is_left_aside_only_where_told(tmp_path: Path, 
 def test_another_word_for_a_class_is_renamed_only_where_told(tmp_path: Path, project: Path) -> None:
     path = table(tmp_path / "clinic", "path,label\nfilms/0.png,PCR positive\nfilms/1.png,normal\n")
     assert "the label 'PCR positive' is neither" in refusal(path, project)
-    assert bring(path, project, renamed={"pcr_positive": "covid"}).counts["covid"].images == 1
+    assert bring(path, project, renamed={"pcr positive": "covid"}).counts["covid"].images == 1
+
+
+@pytest.mark.parametrize(
+    "label", ["covid-", "covid (-)", "covid ?", "COVID 阴性", "¬covid", "!covid", "-covid", "covid +"]
+)
+def test_a_sign_beside_a_class_may_mean_the_opposite_and_is_refused(label: str, tmp_path: Path, project: Path) -> None:
+    path = table(tmp_path / "clinic", f"path,label\nfilms/0.png,{label}\nfilms/1.png,normal\nfilms/2.png,covid\n")
+    assert f"the label {label!r} is neither" in refusal(path, project)
+    counts = bring(path, project, renamed={label_key(label): "normal"}).counts
+    assert (counts["covid"].images, counts["normal"].images) == (1, 2)
+
+
+@pytest.mark.parametrize("folder", ["COVID-", "COVID (-)", "covid?", "не covid"])
+def test_a_folder_with_a_sign_beside_a_class_is_none_of_it(folder: str, tmp_path: Path, project: Path) -> None:
+    tree = {f"{folder}/0.png": png(0), "Normal/1.png": png(1)}
+    assert "No folder for the class covid" in refusal(write_tree(tmp_path / "source", tree), project)
+
+
+def test_one_patient_written_in_two_forms_of_an_accent_is_one(tmp_path: Path, project: Path) -> None:
+    names = [unicodedata.normalize(form, "René") for form in ("NFC", "NFD")]
+    rows = "".join(f"films/{n}.png,{label},{names[n]},\n" for n, label in enumerate(["covid", "normal"]))
+    bring(table(tmp_path / "clinic", HEADER + rows), project)
+    assert set(read_patients(project / "data").values()) == {"René"}
 
 
 def test_a_class_without_an_image_and_an_empty_table_are_refused(tmp_path: Path, project: Path) -> None:

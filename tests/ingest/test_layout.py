@@ -3,6 +3,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from cxr.cli.data import remarks
 from cxr.core.errors import DataError
 from cxr.dataset.release import read_patients
 from cxr.ingest.archive import Limits
@@ -118,6 +119,28 @@ def test_patients_are_never_left_out_in_silence(tmp_path: Path, files: dict[str,
     ):
         put_in_place(release, dvc=False)
         assert read_patients(project / "data") == {"COVID/images/a.png": "1"}
+
+
+def test_images_of_classes_in_another_folder_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    tree = {"train/COVID/a.png": png(1), "train/Normal/b.png": png(2), "test/COVID/c.png": png(3)}
+    source = write_tree(tmp_path / "source", tree)
+    with (
+        pytest.raises(DataError, match=r"are in train, and .* left out: test/COVID\. Give the folder to import"),
+        staged(source, open_project(project, dvc=False), Limits()),
+    ):
+        pass
+    with staged(source / "train", open_project(project, dvc=False), Limits()) as release:
+        assert release.counts["covid"].images == 1
+
+
+def test_images_beside_the_class_folders_are_counted(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    tree = {"set/COVID/a.png": png(1), "set/Normal/b.png": png(2), "set/c.png": png(3), "d.png": png(4)}
+    tree |= {"set/other/e.png": png(5), "set/COVID.metadata.csv": b"FILE NAME,URL\n1,https://a\n"}
+    with staged(write_tree(tmp_path / "source", tree), open_project(project, dvc=False), Limits()) as release:
+        assert (release.layout.loose, release.layout.unknown) == (2, {"other": 1})
+        assert "Left out: 2 images that lie in no folder of a class." in list(remarks(release))
 
 
 def test_a_table_above_the_class_folders_is_read_from_where_it_lies(tmp_path: Path) -> None:
