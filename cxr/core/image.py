@@ -15,7 +15,7 @@ class ImageFacts:
     """What was found in a file and what was done to it.
 
     Attributes:
-        width: Columns as stored, before EXIF rotation, in pixels; a TIFF's after its rotation.
+        width: Columns as stored, before any rotation, in pixels.
         height: Rows as stored, in pixels.
         mode: Pillow's mode as stored, or DICOM's PhotometricInterpretation.
         bit_depth: Bits a sample really uses: 1, 8, 10, 12, 14 or 16.

@@ -31,6 +31,7 @@ from cxr.core.records import as_json, from_json
 from cxr.imaging.formats import HEAD_BYTES, recognise, why_unknown
 from cxr.imaging.isolation import FILE_SECONDS, Answer, DecoderError, isolated
 from cxr.imaging.jpeg import SOF0, SOF1, SOF55, frame_of, lacks_end, loaded
+from cxr.imaging.palette import check_palette, with_kept_palette
 from cxr.imaging.pixels import (
     FORMATS,
     MAX_PIXELS,
@@ -42,7 +43,7 @@ from cxr.imaging.pixels import (
     refuse_deep_colour,
 )
 from cxr.imaging.png import HEADER_BEGIN, HEADER_END, inflated_length, with_stored_pixels, without_notes
-from cxr.imaging.tiff import check_whole, ends_early, for_pillow, unsupported
+from cxr.imaging.tiff import check_whole, ends_early, for_pillow, has_decoder, unsupported
 
 ORIENTATION = 0x0112  # EXIF and TIFF tag
 TURNS = {
@@ -54,6 +55,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)
 
 # Pillow warns above the limit and fails above twice the limit; `_decode_opened` refuses both, with a sentence.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -189,19 +191,25 @@ def _decode_png(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
 
 
 def _decode_tiff(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
-    readable, is_inverse = for_pillow(data)
+    readable = for_pillow(data)
     try:
-        luminance, facts = _decode_by_pillow(readable, side)
+        luminance, facts = _decode_by_pillow(readable.data, side)
     except (UnidentifiedImageError, KeyError) as error:  # its directory is whole, so that it is no damage
         raise unsupported(data) from error
+    except OSError as error:
+        if has_decoder(data):
+            raise
+        raise unsupported(data) from error
     check_whole(data)
-    if is_inverse:
+    facts = replace(facts, steps=(*readable.steps, *facts.steps))
+    if readable.is_inverse:
         return 255 - luminance, replace(facts, steps=(*facts.steps, "inverted"))
     return luminance, facts
 
 
 def _decode_bmp(data: bytes, side: int) -> tuple[Plane, ImageFacts]:
-    decoded = _decode_by_pillow(data, side)
+    with Image.open(BytesIO(with_kept_palette(data)), formats=FORMATS) as image:
+        decoded = _decode_opened(image, data, side)
     check_bmp(data)
     return decoded
 
@@ -288,7 +296,7 @@ def decode_planes(
 
 
 def _decode_opened(image: Image.Image, data: bytes, side: int) -> tuple[Plane, ImageFacts]:
-    width, height, mode = image.width, image.height, image.mode
+    (width, height), mode = _stored_size(image), image.mode
     if width * height > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
     if getattr(image, "n_frames", 1) > 1:
@@ -302,6 +310,7 @@ def _decode_opened(image: Image.Image, data: bytes, side: int) -> tuple[Plane, I
         image.draft(None, (2 * side, 2 * side))
         steps.append("reduced_dct")
     upright = _loaded(image, data)
+    check_palette(upright, data)
     if turn is not None:
         upright = image if image.format == "TIFF" else upright.transpose(turn)
         steps.append("exif_rotated")
@@ -315,6 +324,12 @@ def _loaded(image: Image.Image, data: bytes) -> Image.Image:
         return loaded(image, data)
     image.load()
     return image
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height as stored, of a picture that was not loaded; of a TIFF Pillow turns them already."""
+    is_turned = getattr(image, "tag_v2", {}).get(ORIENTATION) in SIDEWAYS  # of TIFF alone
+    return (image.height, image.width) if is_turned else image.size
 
 
 def _orientation(image: Image.Image) -> int:

@@ -160,12 +160,12 @@ def _from_codestream(data: bytes, dataset: "Dataset") -> Values:
     values = _decompressed(data, _decoder_of(header, dataset))
     if header.is_signed:  # from 0 on so far, as Pillow gives them
         values -= 1 << (header.bits - 1)
+        _check_sign(values, dataset)
     expected = int(dataset.Rows), int(dataset.Columns)
     if values.shape != expected:
         found, said = (" x ".join(map(str, shape)) for shape in (values.shape, expected))
         raise ImageError(Reason.UNREADABLE, f"its pixel data are {found} samples; Rows x Columns is {said}")
-    if header.bits > dataset.BitsStored:
-        _check_unused_bits(values, header.bits, dataset)
+    _check_unused_bits(values, header.bits, dataset, "compressed data")
     return values
 
 
@@ -209,7 +209,7 @@ def _check_native(dataset: "Dataset") -> None:
     if dataset.BitsStored < dataset.BitsAllocated:
         order = "<" if syntax.is_little_endian else ">"
         values = np.frombuffer(element.value, f"{order}u{size}", rows * columns)
-        _check_unused_bits(values & (_mask(size * 8) & ~_overlay_bits(dataset)), size * 8, dataset, "pixel data")
+        _check_unused_bits(values, size * 8, dataset, "pixel data")
 
 
 def _overlay_bits(dataset: "Dataset") -> int:
@@ -220,13 +220,34 @@ def _overlay_bits(dataset: "Dataset") -> int:
     return sum(1 << place for place in set(places) if isinstance(place, int) and place in range(_LONGEST_CELL))
 
 
-def _check_unused_bits(values: Values, precision: int, dataset: "Dataset", of: str = "compressed data") -> None:
-    """Refuse values that need more bits than BitsStored says, which would be shown wrapped."""
+def _check_unused_bits(values: Values, precision: int, dataset: "Dataset", of: str) -> None:
+    """Refuse values that need more bits than BitsStored says, which would be shown wrapped.
+
+    Bits of an overlay are none of the values. A sign goes on into the unused bits, where values have one; where they
+    have none, what looks like a sign is a value that does not fit.
+    """
     bits = int(dataset.BitsStored)
-    beyond = (values & _mask(precision)) >> bits
-    is_extension = (beyond == _mask(precision - bits)) & (values >> (bits - 1) & 1 == 1)
-    if not np.all((beyond == 0) | is_extension):
+    if precision <= bits:
+        return
+    used = _mask(precision) & ~_overlay_bits(dataset)
+    values = values & used
+    beyond = values >> bits
+    fits = beyond == 0
+    if dataset.PixelRepresentation == 1:
+        fits |= (beyond == used >> bits) & (values >> (bits - 1) & 1 == 1)
+    if not np.all(fits):
         raise ImageError(Reason.UNREADABLE, f"its {of} have values up to {values.max()}; BitsStored is {bits}")
+
+
+def _check_sign(values: Values, dataset: "Dataset") -> None:
+    """Refuse values below zero, of a codestream that has a sign, in an object that has none."""
+    lowest, bits = int(values.min(initial=0)), int(dataset.BitsStored)
+    if lowest < 0 and dataset.PixelRepresentation == 0:
+        raise ImageError(
+            Reason.UNREADABLE,
+            f"its compressed data have values down to {lowest}; BitsStored is {bits} and PixelRepresentation 0, "
+            f"which is 0 to {_mask(bits)}",
+        )
 
 
 def _from_rle(data: bytes, dataset: "Dataset") -> Values:
@@ -243,7 +264,9 @@ def _from_rle(data: bytes, dataset: "Dataset") -> Values:
         plane, length = _unpacked(data[start:end], rows * columns)
         _check_amount("an RLE segment has {:,} samples", length, dataset, 1)
         planes.append(np.frombuffer(plane, np.uint8))
-    return np.stack(planes, axis=1).view(f">u{size}").reshape(rows, columns)
+    values: Values = np.stack(planes, axis=1).view(f">u{size}").reshape(rows, columns)
+    _check_unused_bits(values, size * 8, dataset, "RLE data")
+    return values
 
 
 def _mask(bits: int) -> int:

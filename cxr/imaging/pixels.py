@@ -68,6 +68,9 @@ def _by_each_decoder(said: str) -> list[str]:
 
 FULL_SCALES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # what detectors write into 16-bit files
 INTEGER_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+# Samples of 16 bits in Pillow's words, with the order of their bytes; `BGR;16` are pixels of 16 bits.
+_DEEP = re.compile(r"\b(\w+);16[BLN]")
+_WITH_ALPHA = {"LA": "grey with alpha", "RGBA": "colour with alpha"}
 GREY_MODES = ("1", "L", "LA", "La", "F", *INTEGER_MODES)
 COLOUR_SIDE = 64  # about the side of the copy that colour is measured on: reading every pixel would cost as much again
 
@@ -118,14 +121,16 @@ def scale_to_8_bit(values: NDArray[Any], full_scale: int) -> Plane:
 
 
 def refuse_deep_colour(image: Image.Image) -> None:
-    """Refuse 16-bit colour: Pillow keeps only its high byte, which is wrong for 12-bit data.
+    """Refuse several samples a pixel of 16 bits: Pillow keeps only their high byte, which is wrong for 12-bit data.
 
     Raises:
-        ImageError: The picture has several bands of 16 bits.
+        ImageError: The picture has several samples a pixel, each of 16 bits; pixels of 16 bits are something else.
     """
-    raw_modes = [str(tile[3]) for tile in getattr(image, "tile", [])]
-    if len(image.getbands()) > 1 and any(";16" in raw for raw in raw_modes):
-        raise ImageError(Reason.UNSUPPORTED, f"16-bit {image.mode}; save it as 16-bit greyscale")
+    deep = [found[1] for tile in getattr(image, "tile", []) if (found := _DEEP.search(str(tile[3])))]
+    if len(image.getbands()) > 1 and deep:
+        samples = _WITH_ALPHA.get(deep[0], "colour")
+        remedy = "save it as 16-bit greyscale" + " without alpha" * (deep[0] in _WITH_ALPHA)
+        raise ImageError(Reason.UNSUPPORTED, f"16-bit {samples}; {remedy}")
 
 
 def _over_black(image: Image.Image) -> Image.Image:

@@ -3,12 +3,15 @@
 Pillow knows a list of combinations of tags. It takes an absent PhotometricInterpretation for WhiteIsZero, opens deep
 WhiteIsZero in one byte order only, misreads planes of 16 bits, and takes signed bytes for unsigned ones. Here the
 directory is read first, what has no defined black and white is refused, and the rest is written as the one form of it
-that Pillow has: BlackIsZero, not planar. The pixels themselves are not touched.
+that Pillow has: BlackIsZero, not planar, a palette of 16 bits. The pixels themselves are not touched.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
 
 from cxr.core.errors import ImageError, Reason
 from cxr.imaging.jpeg import END, SOI, check_coded
@@ -25,9 +28,14 @@ OF_PIXELS = (
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
 UNSIGNED, SIGNED, UNDEFINED = 1, 2, 4
 UNCOMPRESSED, JPEG = 1, 7
+# Compressions that Pillow knows and a libtiff may be built without, as Pillow calls them.
+_OPTIONAL = {
+    7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_deflate", 34925: "lzma", 50000: "zstd", 50001: "webp",
+}  # fmt: skip
 SHORT = 3
 NUMBERS = {1: "B", SHORT: "H", 4: "I", 16: "Q"}  # types of entries that hold unsigned integers
 UNDEFINED_BYTES = 7  # a type too
+_FULL_BYTE, _FULL_WORD = 0xFF, 0xFFFF
 MOST_VALUES = 16  # of a tag that is looked at: a picture has no more samples a pixel
 
 
@@ -69,8 +77,23 @@ class _Directory:
         return self.values.get(tag, (default,))[0]
 
 
-def for_pillow(data: bytes) -> tuple[bytes, bool]:
-    """Return a TIFF of the same pixels that Pillow reads, and whether its luminance is then to be inverted.
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A TIFF that Pillow reads.
+
+    Attributes:
+        data: The file.
+        is_inverse: Whether its luminance is to be inverted once it is decoded.
+        steps: What was done to get here, as the column `steps` says it.
+    """
+
+    data: bytes
+    is_inverse: bool = False
+    steps: tuple[str, ...] = ()
+
+
+def for_pillow(data: bytes) -> Readable:
+    """Return a TIFF of the same pixels that Pillow reads.
 
     Raises:
         ImageError: The directory is not whole or contradicts itself, or black and white of its samples are not defined.
@@ -79,16 +102,48 @@ def for_pillow(data: bytes) -> tuple[bytes, bool]:
     _check_reach(directory, data)
     _check(directory)
     _check_parts(directory)
+    if directory.first(PHOTOMETRIC, BLACK_IS_ZERO) == PALETTE:
+        return _with_wide_palette(data, directory)
     if directory.first(SAMPLES, 1) != 1:
-        return data, False
+        return Readable(data)
     photometric = directory.values.get(PHOTOMETRIC, (None,))[0]
     is_inverse = photometric == WHITE_IS_ZERO and _bits(directory) > 8  # up to 8 Pillow inverts by itself
-    wanted = {PHOTOMETRIC: BLACK_IS_ZERO} if photometric is None or is_inverse else {}
+    wanted = _plain_form(directory)
+    if photometric is None or is_inverse:
+        wanted[PHOTOMETRIC] = [BLACK_IS_ZERO]
+    return Readable(_rewritten(data, directory, wanted), is_inverse)
+
+
+def _plain_form(directory: _Directory) -> dict[int, Sequence[int]]:
+    """Return what tags should say of one sample a pixel, where they say it otherwise."""
+    wanted: dict[int, Sequence[int]] = {}
     if directory.first(PLANAR, 1) != 1:  # one sample a pixel has one plane
-        wanted[PLANAR] = 1
+        wanted[PLANAR] = [1]
     if directory.first(SAMPLE_FORMAT, UNSIGNED) == UNDEFINED:
-        wanted[SAMPLE_FORMAT] = UNSIGNED
-    return (_rewritten(data, directory, wanted) if wanted else data), is_inverse
+        wanted[SAMPLE_FORMAT] = [UNSIGNED]
+    return wanted
+
+
+def _with_wide_palette(data: bytes, directory: _Directory) -> Readable:
+    """Return a picture with a palette whose colours have 16 bits, as they should; libtiff tells the others as here.
+
+    Raises:
+        ImageError: The palette has another number of values than the bits of a sample need, or its values no integers.
+    """
+    bits, found = directory.first(BITS, 1), _count(directory, PALETTE_COLOURS) or 0
+    if found != 3 << bits:
+        raise ImageError(
+            Reason.UNREADABLE,
+            f"its palette, ColorMap, has {found:,} values; samples of {bits} bits need 3 x 2^{bits}, {3 << bits:,}",
+        )
+    values = _numbers(directory, PALETTE_COLOURS, data)
+    if not values:
+        raise ImageError(Reason.UNREADABLE, "the values of its palette, ColorMap, are no unsigned integers")
+    wanted = _plain_form(directory) if directory.first(SAMPLES, 1) == 1 else {}
+    if not 0 < max(values) <= _FULL_BYTE:
+        return Readable(_rewritten(data, directory, wanted))
+    wide = [value * (_FULL_WORD // _FULL_BYTE) for value in values]
+    return Readable(_rewritten(data, directory, {**wanted, PALETTE_COLOURS: wide}), steps=("lut_bits=8",))
 
 
 def check_whole(data: bytes) -> None:
@@ -128,6 +183,21 @@ def _codestreams(directory: _Directory, data: bytes) -> Iterator[bytes]:
         tables = data[place : place + size].removeprefix(SOI).removesuffix(END)
     for place, size in _parts_of(directory, data):
         yield SOI + tables + data[place : place + size].removeprefix(SOI)
+
+
+def has_decoder(data: bytes) -> bool:
+    """Tell whether the libtiff at hand can decode the compression of a file that it could not read.
+
+    It does not say why it cannot. What it has been built without it cannot encode either.
+    """
+    name = _OPTIONAL.get(_read(data).first(COMPRESSION, UNCOMPRESSED))
+    if name is None:
+        return True
+    try:
+        Image.new("RGB", (16, 16)).save(BytesIO(), "TIFF", compression=name)
+    except OSError:
+        return False
+    return True
 
 
 def unsupported(data: bytes) -> ImageError:
@@ -249,24 +319,23 @@ def _values(entry: bytes, form: _Form, data: bytes, most: int = MOST_VALUES) -> 
         return ()
 
 
-def _rewritten(data: bytes, directory: _Directory, wanted: Mapping[int, int]) -> bytes:
+def _rewritten(data: bytes, directory: _Directory, wanted: Mapping[int, Sequence[int]]) -> bytes:
     """Return the file with its first directory written anew at its end, with `wanted` in place of what it says."""
-    form = directory.form
+    if not wanted:
+        return data
+    form, entries = directory.form, dict(directory.entries)
     room = 8 if form.is_big else 4
-    entries = dict(directory.entries)
-    for tag, value in wanted.items():
-        entries[tag] = struct.pack(form.entry, tag, SHORT, 1, struct.pack(f"{form.order}H", value).ljust(room, b"\0"))
-    padding = b"\0" * (-len(data) % 8)
-    place = struct.pack(form.offset, len(data) + len(padding))
-    return b"".join(
-        (
-            data[: form.start],
-            place,
-            data[form.start + len(place) :],
-            padding,
-            *_parts(entries, form, directory.following),
-        )
-    )
+    parts = [data, b"\0" * (-len(data) % 8)]
+    for tag, values in wanted.items():
+        content = struct.pack(f"{form.order}{len(values)}H", *values)
+        if len(content) > room:
+            place = struct.pack(form.offset, sum(map(len, parts)))
+            parts += content, b"\0" * (-len(content) % 8)
+            content = place
+        entries[tag] = struct.pack(form.entry, tag, SHORT, len(values), content.ljust(room, b"\0"))
+    start = struct.pack(form.offset, sum(map(len, parts)))
+    parts[0] = data[: form.start] + start + data[form.start + len(start) :]
+    return b"".join((*parts, *_parts(entries, form, directory.following)))
 
 
 def _parts(entries: Mapping[int, bytes], form: _Form, following: int) -> Iterable[bytes]:

@@ -13,6 +13,7 @@ from cxr.ingest.archive import is_junk, is_unprintable
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls")
 COLLECTION_NAMES = ("collection",)
+LONGEST = 100  # characters of a collection: its films lie in a folder that is called so
 _ROWS_SHOWN, _FAULTS_SHOWN = 3, 5
 
 
@@ -156,6 +157,8 @@ def _fault(said: _Said, folder: Path, labels: Labels) -> str:
         return f"{said.path} is a symbolic link, which is not followed"
     if not is_image(file):
         return f"{said.path} is no image by its name"
+    if len(said.collection) > LONGEST:
+        return f"the collection {said.collection[:20]!r}... has {len(said.collection)} characters; at most {LONGEST}"
     if labels.label(said.label) is None:
         return f"the label {said.label!r} is neither a class nor discarded"
     return ""

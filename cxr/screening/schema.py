@@ -590,7 +590,8 @@ _ANSWER: tuple[tuple[str, Callable[[Prediction], str], AnswerRule, str, str], ..
         _decided(lambda decision: " ".join(decision.classes) or EMPTY_SET),
         _set_rule,
         "[words](#decision)",
-        "classes that cannot be ruled out, in the network's order, separated by spaces; `empty` where all can",
+        "classes that cannot be ruled out, in the network's order, separated by spaces; `empty` where all can. "
+        "Each class has a limit of its own, so `prediction` may lie outside",
     ),
     (
         "decision",

@@ -154,6 +154,38 @@ class TestColourAndAlpha:
         (tmp_path / "deep.png").write_bytes(png_bytes(4, 4, 16, colour_type, row * 4))
         assert refusal(tmp_path / "deep.png").reason is Reason.UNSUPPORTED
 
+    @pytest.mark.parametrize(
+        ("colour", "samples", "said"),
+        [
+            (2, 3, "16-bit colour; save it as 16-bit greyscale"),
+            (4, 2, "16-bit grey with alpha; save it as 16-bit greyscale without alpha"),
+            (6, 4, "16-bit colour with alpha; save it as 16-bit greyscale without alpha"),
+        ],
+    )
+    def test_deep_samples_are_called_what_they_are(self, tmp_path: Path, colour: int, samples: int, said: str) -> None:
+        (tmp_path / "a.png").write_bytes(png_bytes(1, 1, 16, colour, b"\0" + bytes(2 * samples)))
+        assert refusal(tmp_path / "a.png").detail == said
+
+    @pytest.mark.parametrize(
+        ("masks", "bits"), [((0xF800, 0x7E0, 0x1F), (5, 6, 5)), ((0x7C00, 0x3E0, 0x1F), (5, 5, 5))]
+    )
+    @pytest.mark.parametrize("header", [40, 124])
+    def test_a_bmp_of_16_bits_a_pixel_has_5_or_6_a_sample(
+        self, tmp_path: Path, header: int, masks: tuple[int, int, int], bits: tuple[int, int, int]
+    ) -> None:
+        levels = np.tile(np.arange(32), (4, 1))
+        samples = [levels << size - 5 | levels >> 10 - size for size in bits]
+        words = sum(sample * (mask & -mask) for sample, mask in zip(samples, masks, strict=True))
+        pixels = np.asarray(words).astype("<u2").tobytes()
+        head = struct.pack("<IiiHHIIiiII3I", header, 32, 4, 1, 16, 3, len(pixels), 0, 0, 0, 0, *masks)
+        head = head.ljust(header, b"\0")
+        start = 14 + len(head)
+        (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + head + pixels)
+        plane, facts = decode(tmp_path / "a.bmp", SIDE)
+        shares = [sample / (2**size - 1) for sample, size in zip(samples, bits, strict=True)]
+        assert np.abs(plane - 255 * np.tensordot([0.299, 0.587, 0.114], shares, 1)).max() < 2
+        assert (facts.mode, facts.steps) == ("RGB", ("luma_601",))
+
     def test_floating_point_pixels_are_refused(self, tmp_path: Path) -> None:
         assert refusal(save(tmp_path / "a.tif", np.ones((9, 9), np.float32))).reason is Reason.UNSUPPORTED
 
@@ -174,6 +206,20 @@ class TestOrientation:
         pixels, facts = decode(save(tmp_path / f"a.{suffix}", stored, exif=exif), SIDE)
         np.testing.assert_allclose(pixels, np.rot90(stored, turns), atol=2)
         assert ("exif_rotated" in facts.steps) == (orientation != 1)
+        assert (facts.width, facts.height) == (24, 16), "not as stored"
+
+    @pytest.mark.parametrize("compression", [None, "tiff_deflate"])
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_sizes_of_a_tiff_are_those_stored_and_its_picture_is_that_of_a_png(
+        self, tmp_path: Path, orientation: int, compression: str | None
+    ) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = np.arange(12 * 18, dtype=np.uint8).reshape(12, 18)
+        expected, facts_of_png = decode(save(tmp_path / "a.png", stored, exif=exif), SIDE)
+        pixels, facts = decode(save(tmp_path / "a.tif", stored, exif=exif, compression=compression), SIDE)
+        np.testing.assert_array_equal(pixels, expected)
+        assert (facts.width, facts.height, facts.steps) == (18, 12, facts_of_png.steps)
 
     def test_a_16_bit_picture_is_turned_too(self, tmp_path: Path) -> None:
         exif = Image.Exif()

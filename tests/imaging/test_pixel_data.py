@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -193,13 +194,90 @@ def test_values_beyond_bits_stored_are_not_shown_wrapped() -> None:
     )
 
 
+IN_16_BITS = ["native", "big endian", "rle", "jpeg", "jpeg 2000"]
+
+
+def of_12_in_16_bits(form: str, values: NDArray[np.int64], signed: int) -> bytes:
+    """An object of 12 of 16 bits whose unused bits are what the values make of them, such as those of a sign."""
+    words = values.astype(np.int16)
+    names = {"native": "implicit-u12", "big endian": "big-endian-u12", "rle": "rle-s12", "jpeg": "jpeg-lossless-s12"}
+    dataset = of(names.get(form, "jpeg-2000-lossless-s12"))
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, signed
+    if form in ("native", "big endian"):
+        dataset.PixelData = words.astype(">i2" if form == "big endian" else "<i2").tobytes()
+        return written(dataset)
+    if form == "rle":
+        return with_frame(dataset, rle(words.view(np.uint16)))
+    if form == "jpeg":
+        return with_frame(dataset, imagecodecs.ljpeg_encode(words.view(np.uint16), bitspersample=16))
+    return with_frame(dataset, imagecodecs.jpeg2k_encode(words, level=0, codecformat="j2k", reversible=True))
+
+
+def rle(words: NDArray[np.uint16]) -> bytes:
+    """Return a frame of two segments, of high and low bytes, in runs of one."""
+    high, low = (b"".join(b"\0" + bytes([byte]) for byte in part.ravel()) for part in (words >> 8, words & 0xFF))
+    return struct.pack("<16I", 2, 64, 64 + len(high), *[0] * 13) + high + low
+
+
+@pytest.mark.parametrize("form", IN_16_BITS)
+def test_a_sign_that_goes_on_into_the_unused_bits_is_read_where_there_is_a_sign(form: str) -> None:
+    assert np.array_equal(luminance(of_12_in_16_bits(form, drawn("s12"), 1)), expected_plane("s12"))
+    assert np.array_equal(luminance(of_12_in_16_bits(form, drawn("u12"), 0)), expected_plane("u12"))
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        *((form, "pixel data have values up to 65535; BitsStored is 12") for form in ("native", "big endian")),
+        ("rle", "RLE data have values up to 65535; BitsStored is 12"),
+        ("jpeg", "compressed data have values up to 65535; BitsStored is 12"),
+        ("jpeg 2000", "compressed data have values down to -2048; BitsStored is 12 and PixelRepresentation 0"),
+    ],
+)
+def test_negative_values_where_there_is_no_sign_are_not_shown_wrapped(form: str, said: str) -> None:
+    error = refusal(of_12_in_16_bits(form, drawn("s12"), 0))
+    assert error.reason is Reason.UNREADABLE
+    assert error.detail.startswith(f"its {said}")
+
+
+@pytest.mark.parametrize("form", IN_16_BITS)
 @pytest.mark.parametrize("signed", [0, 1])
-def test_the_sign_is_that_of_the_header(signed: int) -> None:
-    """The same bits: PixelRepresentation says what they mean, also where the codestream says otherwise."""
-    dataset = of("jpeg-2000-lossless-s12")
-    dataset.PixelRepresentation = signed
-    values = drawn("s12")
-    assert np.array_equal(stored_values(dataset), values if signed else values % 4096)
+def test_values_of_more_bits_are_refused_with_and_without_a_sign(form: str, signed: int) -> None:
+    error = refusal(of_12_in_16_bits(form, drawn("u12") + 1, signed))
+    assert error.reason is Reason.UNREADABLE
+    assert error.detail.endswith("have values up to 4096; BitsStored is 12")
+
+
+@pytest.mark.parametrize("form", ["native", "rle", "jpeg"])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_overlays_lie_in_unused_bits_whatever_the_syntax(form: str, signed: int) -> None:
+    kind = "s12" if signed else "u12"
+    marks = np.where(np.indices((ROWS, COLUMNS)).sum(axis=0) % 3 == 0, 0x8000, 0)
+    words = drawn(kind) & 0x7FFF | marks
+    dataset = dcmread(io.BytesIO(of_12_in_16_bits(form, words, signed)))
+    assert refusal(written(dataset)).reason is Reason.UNREADABLE
+    dataset.add_new(0x60000100, "US", 16)
+    dataset.add_new(0x60000102, "US", 15)
+    assert np.array_equal(luminance(written(dataset)), expected_plane(kind))
+
+
+@pytest.mark.parametrize("name", ["jpeg-2000-lossless-s12", "htj2k-lossless-s12"])
+def test_a_codestream_with_a_sign_in_an_object_without_is_read_where_no_value_is_negative(name: str) -> None:
+    dataset = of(name)
+    dataset.PixelRepresentation = 0
+    assert "values down to -2048; BitsStored is 12" in refusal(written(dataset)).detail
+    if "jpeg" in name:
+        values = np.abs(drawn("s12")).clip(0, 2047)
+        frame = imagecodecs.jpeg2k_encode(values.astype(np.int16), bitspersample=12, level=0, codecformat="j2k")
+        dataset = dcmread(io.BytesIO(with_frame(dataset, frame)))
+        assert np.array_equal(stored_values(dataset), values)
+
+
+def test_a_codestream_without_a_sign_gets_that_of_the_header() -> None:
+    """Many devices write it so: the same bits, of which PixelRepresentation says what they mean."""
+    dataset = of("jpeg-2000-lossless-u12")
+    dataset.PixelRepresentation = 1
+    assert np.array_equal(stored_values(dataset), (drawn("u12") ^ 2048) - 2048)
 
 
 def test_colour_in_a_grey_object_is_refused_with_both_numbers() -> None:

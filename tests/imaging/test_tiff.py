@@ -109,6 +109,101 @@ def test_an_unknown_compression_is_named() -> None:
     assert "Compression 34712" in error.detail
 
 
+@pytest.mark.parametrize("compression", [34661, 34887, 34892, 50001, 50002, 52546])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_so_is_one_that_this_libtiff_was_built_without(order: str, compression: int) -> None:
+    """JBIG, LERC, the lossy JPEG of DNG, WebP, JPEG XL twice."""
+    error = refusal(tiff(GREY.astype(np.uint8), order, Compression=compression))
+    assert error.reason is Reason.UNSUPPORTED
+    assert error.detail.startswith("no decoder for a ")
+    assert error.detail.endswith(f"Compression {compression}")
+
+
+@pytest.mark.parametrize("name", ["zstd", "lzma", "tiff_deflate", "jpeg"])
+def test_damage_of_one_that_it_was_built_with_is_damage(name: str) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(noise).save(file, "TIFF", compression=name)
+    whole = file.getvalue()
+    with Image.open(io.BytesIO(whole)) as image:
+        start = image.tag_v2[273][0]  # type: ignore[attr-defined]
+    luminance(whole)
+    damaged = refusal(whole[:start] + b"\x07" * 200 + whole[start + 200 :])
+    assert damaged.reason is Reason.UNREADABLE
+
+
+def with_palette(
+    numbers: NDArray[np.uint8],
+    colours: NDArray[Any],
+    bits: int = 8,
+    kind: str = "H",
+    order: str = "<",
+    big: bool = False,
+) -> bytes:
+    """A picture whose pixels are numbers of colours, an array of (3, n)."""
+    step = 8 // bits
+    packed = sum(numbers[:, place::step].astype(int) << (8 - bits * (place + 1)) for place in range(step))
+    entry, room = ("HHQ8s", 8) if big else ("HHI4s", 4)
+    data = bytearray(
+        tiff(
+            np.asarray(packed).astype(np.uint8), order, big, Photometric=3,
+            by_number={256: numbers.shape[1], 258: bits, 320: 0},
+        )
+    )  # fmt: skip
+    content = struct.pack(f"{order}{colours.size}{kind}", *colours.ravel().tolist())
+    place = struct.pack(order + ("Q" if big else "I"), len(data))
+    at = data.index(struct.pack(f"{order}HH", 320, 16 if big else 4))
+    value = content.ljust(room, b"\0") if len(content) <= room else place
+    data[at : at + 4 + 2 * room] = struct.pack(order + entry, 320, {"B": 1, "H": 3, "I": 4}[kind], colours.size, value)
+    return bytes(data) + content
+
+
+def ramp_of(bits: int, full: int = 65535) -> NDArray[np.int64]:
+    """Colours of (3, 2**bits), from dark red to white."""
+    steps = np.arange(2**bits) * full // (2**bits - 1)
+    return np.stack([steps, steps // 2, steps // 4])
+
+
+def painted(numbers: NDArray[np.uint8], colours: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The luminance of numbers of colours of 8 bits."""
+    return np.tensordot([0.299, 0.587, 0.114], colours, 1)[numbers]
+
+
+@pytest.mark.parametrize("kind", ["B", "H", "I"])
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_colours_of_8_bits_are_read_as_what_they_are(bits: int, order: str, big: bool, kind: str) -> None:
+    numbers = (np.arange(16 * 24) % 2**bits).reshape(16, 24).astype(np.uint8)
+    colours = ramp_of(bits, 255)
+    plane, facts = decode_bytes(with_palette(numbers, colours, bits, kind, order, big), 16)
+    assert np.abs(plane - painted(numbers, colours)).max() <= 1
+    assert facts.steps == ("lut_bits=8", "luma_601")
+    if kind == "H":
+        wide, facts = decode_bytes(with_palette(numbers, colours * 257, bits, kind, order, big), 16)
+        assert np.array_equal(wide, plane)
+        assert facts.steps == ("luma_601",)
+
+
+@pytest.mark.parametrize("full", [0, 256, 65535])
+def test_colours_of_16_bits_are_taken_as_they_are(full: int) -> None:
+    numbers = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    plane, facts = decode_bytes(with_palette(numbers, ramp_of(8, full)), 16)
+    assert np.abs(plane - painted(numbers, ramp_of(8, full) // 256)).max() <= 1
+    assert facts.steps == ("luma_601",)
+
+
+@pytest.mark.parametrize(("bits", "found"), [(8, 300), (8, 765), (8, 769), (8, 1), (8, 256), (4, 768), (4, 45), (1, 3)])
+def test_a_palette_of_another_number_of_values_is_refused_with_both(bits: int, found: int) -> None:
+    numbers = np.zeros((8, 8), np.uint8)
+    error = refusal(with_palette(numbers, np.full(found, 40_000), bits))
+    said = f"its palette, ColorMap, has {found} values; samples of {bits} bits need 3 x 2^{bits}, {3 * 2**bits}"
+    assert (error.reason, error.detail) == (Reason.UNREADABLE, said)
+
+
+def test_a_palette_that_is_absent_is_one_without_values() -> None:
+    assert "has 0 values" in refusal(tiff(GREY.astype(np.uint8), Photometric=3)).detail
+
+
 def test_associated_alpha_lies_over_black() -> None:
     data = (INPUTS / "tiff-grey-associated-alpha.tif").read_bytes()
     with Image.open(io.BytesIO(data)) as image:

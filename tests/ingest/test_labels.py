@@ -199,6 +199,11 @@ def test_a_folder_with_a_sign_beside_a_class_is_none_of_it(folder: str, tmp_path
     assert "No folder for the class covid" in refusal(write_tree(tmp_path / "source", tree), project)
 
 
+def test_a_collection_that_no_folder_can_be_called_is_refused_with_its_row(tmp_path: Path, project: Path) -> None:
+    path = table(tmp_path / "clinic", HEADER + f"films/0.png,covid,p1,{'ward ' * 60}\nfilms/1.png,normal,p2,\n")
+    assert re.search(r"row 2: the collection 'ward ward ward ward '\.\.\. has \d+ characters", refusal(path, project))
+
+
 def test_one_patient_written_in_two_forms_of_an_accent_is_one(tmp_path: Path, project: Path) -> None:
     names = [unicodedata.normalize(form, "René") for form in ("NFC", "NFD")]
     rows = "".join(f"films/{n}.png,{label},{names[n]},\n" for n, label in enumerate(["covid", "normal"]))
