@@ -10,16 +10,18 @@ from rich.markup import escape as without_markup
 from rich.table import Table
 
 from cxr.cli.console import below_help, command_line, stderr, stdout, user_errors
-from cxr.core.errors import UsageError
+from cxr.core.errors import DataError, UsageError
 from cxr.core.files import real, write_json, write_text
 from cxr.core.redcap import dictionary_beside
 from cxr.screening.paths import unescape
-from cxr.screening.tables import OutputFiles, read_table
+from cxr.screening.tables import OutputFiles, check_promise, read_numbered
 
 if TYPE_CHECKING:
+    from cxr.inference.decisions import DecisionRecord
     from cxr.validation.external import TableEvaluation
     from cxr.validation.paired import TableComparison
     from cxr.validation.report import ReportBlock
+    from cxr.validation.results import ResultsTable
 
 app = command_line()
 
@@ -165,7 +167,6 @@ def main(
         from cxr.validation.grouping import parse_by, parse_prevalences
         from cxr.validation.labels import Columns, read_labels, read_meanings
         from cxr.validation.paired import compare_tables
-        from cxr.validation.results import parse_results
 
         if compare and (by or prevalence is not None or tidy or redcap or figures):
             raise UsageError("--by, --prevalence, --tidy, --redcap and --figures are for one table, not for --compare")
@@ -178,7 +179,7 @@ def main(
             seed=seed,
         )
         with stderr().status("reading the tables"):
-            found = [parse_results(path.name, read_table(path), unescape) for path in tables[:-1]]
+            found = list(map(_read_results, tables[:-1]))
             known = read_labels(tables[-1], unescape, Columns(path_column, label_column, patient_column, sheet))
         with stderr().status("measuring, with intervals: some seconds for a thousand files"):
             report = (
@@ -187,6 +188,29 @@ def main(
                 else evaluate_table(found[0], known, question)
             )
         outputs.write(report)
+
+
+def _read_results(path: Path) -> "ResultsTable":
+    """Read a table of cxr-batch, its decisions against its manifest where that lies beside it."""
+    from cxr.screening.schema import status_of
+    from cxr.validation.results import parse_results
+
+    numbers, rows = [], []
+    for number, cells in read_numbered(path):
+        numbers.append(number)
+        rows.append(cells)
+    return parse_results(path.name, rows, unescape, numbers=numbers, status_of=status_of, applied=_applied(path))
+
+
+def _applied(path: Path) -> "dict[str, DecisionRecord]":
+    """Return what decided by the network's identity; nothing without a manifest of this version, as of older tables."""
+    from cxr.screening.run_manifest import read_run_result
+
+    try:
+        models = read_run_result(path).manifest.models
+    except DataError:
+        return {}
+    return {model.model: model.decisions for model in models if model.decisions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +224,11 @@ class _Outputs:
     figures: Path | None
 
     def check(self, inputs: Sequence[Path]) -> None:
-        """Refuse to write over what is read, or two things into one file. Raises UsageError."""
+        """Refuse to write over what is read, two things into one file, or under a name of another form.
+
+        Raises:
+            UsageError: It would do so.
+        """
         taken = {real(path): f"{path} is read" for path in inputs}
         for beside in map(OutputFiles, inputs):
             taken |= {
@@ -210,6 +238,7 @@ class _Outputs:
             if why := taken.get(real(path)):
                 raise UsageError(f"{option} would be {path}, but {why}; give another name")
             taken[real(path)] = f"{option} is written there"
+            check_promise(option, path, {"--output": "json", "--markdown": "md"}.get(option, "csv"))
         for folder in (path for path in inputs if path.is_dir()):
             if self.figures and real(self.figures).is_relative_to(real(folder)):
                 raise UsageError(

@@ -311,8 +311,12 @@ def main(
     with user_errors():
         from cxr.core.files import write_json
         from cxr.core.manifest import write_table
+        from cxr.screening.tables import check_promise
         from cxr.validation.crossval import measure_folds, pool, with_groups
 
+        for option, path, form in (("--output", output, "json"), ("--predictions", predictions, "csv")):
+            if path:
+                check_promise(option, path, form)
         _require_known(networks)
         answers = with_groups(_answers(networks, folds, numbers))
         if predictions:

@@ -100,8 +100,11 @@ def _compared(new: Path, old: Path, run: Path, target: Path | None, seed: int) -
     """Print the comparison, write it where that was asked for, and tell whether the new model is not worse."""
     from cxr.core.files import write_json
     from cxr.inference.model_folder import load_model
+    from cxr.screening.tables import check_promise
     from cxr.validation.compare import compare as compare_models
 
+    if target:
+        check_promise("--json", target, "json")
     report = compare_models(load_model(new), load_model(old), run, seed)
     if target:
         write_json(target, report)

@@ -29,7 +29,7 @@ from cxr.core.files import (
     whole_file,
     whole_folder,
 )
-from cxr.core.tabular_files import HEAD, form_of, read_csv, read_lines, table_of, unreadable
+from cxr.core.tabular_files import HEAD, bare, form_of, holds, read_csv, read_lines, table_of, unreadable
 from cxr.screening.paths import printable
 from cxr.screening.workbook import Value, read_workbook, write_workbook
 
@@ -237,6 +237,27 @@ def chosen_format(output: str, wanted: Format | None) -> Format:
     return wanted or format_of(path)
 
 
+_WRITTEN = {"csv": "CSV", "json": "JSON", "md": "Markdown"}
+_PROMISES = {*Format, *_FOREIGN, *_WRITTEN}
+
+
+def check_promise(option: str, path: Path, written: str) -> None:
+    """Refuse a name whose suffix promises another form than the one that an option writes.
+
+    Args:
+        option: As people give it.
+        path: Of the file.
+        written: The suffix of its form: `csv`, `json` or `md`.
+
+    Raises:
+        UsageError: With the name to give.
+    """
+    suffix = _suffix(path)
+    if suffix in _PROMISES and suffix != written:
+        name = path.stem if _suffix(Path(path.stem)) == written else f"{path.stem}.{written}"
+        raise UsageError(f"{option} {path}: {_WRITTEN[written]} is written there, and no .{suffix}; name it {name}")
+
+
 def _suffix(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
@@ -322,16 +343,25 @@ def read_table(path: Path, written: Format | None = None, columns: Sequence[Colu
     Raises:
         DataError: The file cannot be read as a table of its format.
     """
+    for _, cells in read_numbered(path, written, columns):
+        yield cells
+
+
+NumberedRow = tuple[int, dict[str, str]]
+
+
+def read_numbered(path: Path, written: Format | None = None, columns: Sequence[Column] = ()) -> Iterator[NumberedRow]:
+    """Give the same with the number of each row: as a spreadsheet shows it, or from 1 where there is no header."""
     written = written or format_of(path)
     check_format(written)
-    readers: dict[Format, Callable[[Path], Iterator[dict[str, str]]]] = {
+    readers: dict[Format, Callable[[Path], Iterator[NumberedRow]]] = {
         Format.CSV: partial(_read_csv, columns=columns),
         Format.XLSX: _read_xlsx,
         Format.JSONL: _read_jsonl,
-        Format.PARQUET: read_parquet,
+        Format.PARQUET: lambda path: enumerate(read_parquet(path), start=1),
     }
     try:
-        yield from read_partitions(path) if path.is_dir() else readers[written](path)
+        yield from enumerate(read_partitions(path), start=1) if path.is_dir() else readers[written](path)
     except OSError as error:
         raise unreadable(str(path), error) from error
     except ValueError as error:
@@ -357,34 +387,61 @@ def _json(text: str) -> str:
 _COMMA = re.compile(r"(-?\d+),(\d+)")
 
 
-def _read_csv(path: Path, columns: Sequence[Column]) -> Iterator[dict[str, str]]:
-    table = read_csv(path)
+_IS_HEADER = holds(("path",))  # above it people write titles
+
+
+def _read_csv(path: Path, columns: Sequence[Column]) -> Iterator[NumberedRow]:
+    table = read_csv(path, is_header=_IS_HEADER)
     numbers = {column.name for column in columns if column.kind is Kind.NUMBER} & {*table.header}
-    for _, cells in table.rows:
+    for number, cells in table.rows:
         row = dict(zip(table.header, cells, strict=True))
         for name in numbers:
             row[name] = _COMMA.sub(r"\1.\2", row[name])
-        yield row
+        yield number, row
 
 
-def _read_xlsx(path: Path) -> Iterator[dict[str, str]]:
+_TITLES = 20  # rows of a sheet at most, among which its header is
+
+
+def _read_xlsx(path: Path) -> Iterator[NumberedRow]:
     rows = ([*map(_cell, row)] for row in read_workbook(path))
-    header = next(rows, [])
-    # A row ends with its last cell that is not empty.
-    table = table_of(chain([header], ([*row, *[""] * (len(header) - len(row))] for row in rows)), name=str(path))
-    for _, cells in table.rows:
-        yield dict(zip(table.header, cells, strict=True))
+    first = list(islice(rows, _TITLES))
+    above = next((number for number, cells in enumerate(first) if _IS_HEADER([*map(bare, cells)])), 0)
+    table = table_of(_of_one_width(chain(first[above:], rows), path, above), name=str(path))
+    for number, cells in table.rows:
+        yield above + number, dict(zip(table.header, cells, strict=True))
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, str]]:
+def _of_one_width(rows: Iterable[list[str]], path: Path, above: int) -> Iterator[list[str]]:
+    """Give the rows of a sheet as wide as the header, the first of them, `above` which there are others.
+
+    Raises:
+        DataError: A row has something beside the table.
+    """
+    width = None
+    for number, row in enumerate(rows, start=above + 1):
+        filled = next((place for place in range(len(row), 0, -1) if bare(row[place - 1])), 0)
+        width = filled if width is None else width
+        if filled > width:
+            raise DataError(
+                f"{path}, row {number}, has the cell {row[filled - 1][:_QUOTED]!r} right of the table, whose header "
+                f"has {width} columns; remove what is no part of the table from its sheet"
+            )
+        yield [*row[:width], *[""] * (width - len(row))]  # a row ends with its last cell that is not empty
+
+
+_QUOTED = 40  # characters of a cell in a sentence
+
+
+def _read_jsonl(path: Path) -> Iterator[NumberedRow]:
     with path.open("rb") as file:
         form = form_of(file.read(HEAD))
-    for line in read_lines(path, form, str(path)):
+    for number, line in enumerate(read_lines(path, form, str(path)), start=1):
         if line.strip():
             members = json.loads(line, parse_float=str, parse_int=str)
             if not isinstance(members, dict):
                 raise ValueError("a line is no JSON object")
-            yield {name: "" if value is None else value for name, value in members.items()}
+            yield number, {name: "" if value is None else value for name, value in members.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ def verify_table(table: RunResult) -> list[Check]:
     names = tuple(column.name for column in tally.schema.columns)
     header = next((tuple(row) for row in table.rows()), names)
     if header != names or results.columns != names:
-        differing = sorted({*header, *results.columns} ^ {*names}) or ["their order"]
-        return [Check("columns", (f"not those of version {results.schema}: {', '.join(differing)}",))]
+        differing = "; ".join(_columns(header, names, "the table") or _columns(results.columns, names, "the manifest"))
+        return [Check("columns", (f"not those of version {results.schema}: {differing}",))]
     found = {"sha256": digest_of(table.path), "bytes": bytes_of(table.path)}
     saved = _saved_numbers(table, found["sha256"])
     rows = Check("rows", tuple(_first(_rows(table, tally, saved))))
@@ -76,6 +76,21 @@ def verify_table(table: RunResult) -> list[Check]:
         rows,
         Check("counts", tuple(_counts(table, tally))),
     ]
+
+
+def _columns(found: Sequence[str], expected: Sequence[str], where: str) -> list[str]:
+    """Say which columns are missing, which are none, and, where there is nothing else, which stands elsewhere."""
+    missing = [name for name in expected if name not in found]
+    other = [name or "one without a name" for name in found if name not in expected]
+    clauses = [f"{where} lacks {', '.join(missing)}"] if missing else []
+    if other:
+        clauses.append(f"{where} has {', '.join(other)}, which {'is' if len(other) == 1 else 'are'} none of them")
+    if clauses or tuple(found) == tuple(expected):
+        return clauses
+    for place, (name, wanted) in enumerate(zip(found, expected, strict=False), start=1):
+        if name != wanted:
+            return [f"{where} has another order: column {place} is {name}, not {wanted}"]
+    return [f"{where} has a column twice"]
 
 
 _SHORT = re.compile(r"(?:[01](?:\.\d{0,5})?|\.\d{1,5}|\d(?:\.\d{1,4})?[Ee]-0?[1-6])", re.ASCII)  # 0.5, 1, .5, 2E-05
@@ -130,9 +145,12 @@ def _saved_otherwise(table: RunResult, saved: _Saved) -> Iterator[str]:
     """Say what a table has that cxr-batch does not write, as where somebody opened it in a spreadsheet and saved it."""
     odd = _odd_form(table)
     if odd or saved.short:
+        read = (
+            "does not read rounded probabilities" if _may_be_rounded(table, saved) else "reads this form all the same"
+        )
         yield (
             f"another program saved it: {odd or 'numbers have fewer than six decimals'}. "
-            "cxr-eval reads it all the same; for the bytes of the manifest run the same cxr-batch command again"
+            f"cxr-eval {read}; for the bytes of the manifest run the same cxr-batch command again"
         )
     for name, count in saved.short.items():
         most = saved.decimals[name]
@@ -140,6 +158,13 @@ def _saved_otherwise(table: RunResult, saved: _Saved) -> Iterator[str]:
             f"{name}: {count:,} {'number has' if count == 1 else 'numbers have'} "
             + ("lost zeros at the end" if most == _DECIMALS else f"{most} decimals at most, so they may be rounded")
         )
+
+
+def _may_be_rounded(table: RunResult, saved: _Saved) -> bool:
+    """Tell whether probabilities may be; of what else may be rounded no figure is made."""
+    return any(
+        f"{head.prefix}probability_{name}" in saved.rounded for head in table.schema.heads for name in head.classes
+    )
 
 
 def _odd_form(table: RunResult) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
-from cxr.core.errors import OutputError
+from cxr.core.errors import DataError, OutputError
 from cxr.core.tabular_files import unescaped
 
 Value = str | int | float | None
@@ -226,7 +226,8 @@ def read_workbook(path: Path) -> Iterator[list[Value]]:
     """Give the header and the rows of a table, as `write_workbook` or a spreadsheet after it wrote them.
 
     Raises:
-        ValueError: It is no workbook, or has no such table.
+        DataError: It has no sheet with the name of the table's.
+        ValueError: It is no workbook.
         OSError: It cannot be read.
     """
     from openpyxl import load_workbook
@@ -236,8 +237,12 @@ def read_workbook(path: Path) -> Iterator[list[Value]]:
         with path.open("rb") as file:
             book = load_workbook(file, read_only=True, data_only=True)
             sheets = [sheet for sheet in book.worksheets if re.fullmatch(rf"{TABLE}( \d+)?", sheet.title)]
-            if not sheets:
-                raise ValueError(f"there is no sheet {TABLE!r}")
+            if TABLE not in [sheet.title for sheet in sheets]:
+                titles = ", ".join(f"'{sheet.title}'" for sheet in book.worksheets)
+                raise DataError(
+                    f"{path} has no sheet '{TABLE}', but {titles or 'none with cells'}; expected a table of cxr-batch. "
+                    f"Give the sheet that holds the table the name '{TABLE}'"
+                )
             for number, sheet in enumerate(sheets):
                 yield from islice(map(_values, sheet.iter_rows()), min(number, 1), None)
     except (zipfile.BadZipFile, KeyError, InvalidFileException, ParseError) as error:

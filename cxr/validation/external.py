@@ -249,9 +249,7 @@ def evaluate_table(table: ResultsTable, labels: LabelTable, question: Question) 
             file.
     """
     matched = match(table, labels)
-    members = {
-        by: by.named(_cells(table, labels, matched, by.column), labels.name) for by in _columns(labels, question)
-    }
+    members = {by: _members(table, labels, matched, by) for by in _columns(labels, question)}
     networks = tuple(_network(table, labels, matched, network, question, members) for network in table.networks)
     used = labels.used
     read = parts(used) if used else {}
@@ -266,14 +264,17 @@ def _columns(labels: LabelTable, question: Question) -> tuple[GroupBy, ...]:
     return tuple(replace(by, column=spelt.setdefault(folded(by.column), by.column)) for by in question.by) or known
 
 
-def _cells(table: ResultsTable, labels: LabelTable, matched: Matched, column: str) -> list[str]:
-    """Return the cells of a column of the labels, or else of the table, for the rows that matched."""
-    spelt, wanted = {folded(name): name for name in labels.columns}, folded(column)
+def _members(table: ResultsTable, labels: LabelTable, matched: Matched, by: GroupBy) -> Mapping[str, Bools]:
+    """Return the matched rows of each group of a column of the labels, or else of the table."""
+    column, spelt, wanted = by.column, {folded(name): name for name in labels.columns}, folded(by.column)
     if wanted in spelt:
-        return [label.columns[spelt[wanted]] for label in matched.labels]
+        rows = [f"row {one.row}" if one.row else name for one, name in zip(matched.labels, matched.names, strict=True)]
+        cells = [label.columns[spelt[wanted]] for label in matched.labels]
+        return by.named(cells, labels.name, rows, decimal_comma=labels.decimal_comma)
     written = {folded(name): cells for name, cells in table.columns.items()}
     if wanted in written:
-        return [written[wanted][row] for row in matched.rows]
+        cells = [written[wanted][row] for row in matched.rows]
+        return by.named(cells, table.name, [table.paths[row] for row in matched.rows])
     known = (
         f"{labels.name} has the columns {', '.join(labels.columns)}" if labels.columns else "a folder has no columns"
     )

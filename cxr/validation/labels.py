@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from cxr.core.errors import DataError
 from cxr.core.files import real
-from cxr.core.tabular_files import PATH_NAMES, Table, bare, read_table, unreadable
+from cxr.core.tabular_files import HEAD, PATH_NAMES, Table, bare, form_of, read_table, unreadable
 from cxr.dataset.release import LABEL_NAMES, PATIENT_NAMES, is_image, is_mask, known_column
 from cxr.dataset.spelling import class_named, composed, folded, label_key, label_of
 
@@ -29,12 +29,14 @@ class Label:
         group: Equal for images of one patient; empty where unknown.
         columns: Cells of all columns by name.
         beside: Those of the columns that are neither the file's name nor its label.
+        row: As a spreadsheet shows it; None: of no table.
     """
 
     label: str
     group: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    row: int | None = None
 
     def says_the_same_as(self, other: "Label") -> bool:
         """Tell whether two rows about one file agree, in every column."""
@@ -72,6 +74,7 @@ class LabelTable:
         used: What was read as what; None for a folder.
         without_label: Paths whose label is empty.
         repeated: Paths of rows that say again what an earlier one says.
+        decimal_comma: Whether semicolons stand between cells, as where the comma is the decimal point.
     """
 
     name: str
@@ -80,6 +83,7 @@ class LabelTable:
     used: Columns | None = None
     without_label: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    decimal_comma: bool = False
 
 
 def read_labels(path: Path, plain: Callable[[str], str], wanted: Columns | None = None) -> LabelTable:
@@ -141,7 +145,7 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
         places = tuple(dict.fromkeys((name, raw, plain(name), _slashed(name))))
         rows_of.setdefault(places[-1], []).append(number)
         beside = tuple(cell for column, cell in row.items() if column not in (used.path, used.label))
-        one = Label(label, row.get(used.patient or "", ""), row, beside)
+        one = Label(label, row.get(used.patient or "", ""), row, beside, number)
         _, before = files.setdefault(places[-1], (places, one))
         if before is one:
             without_label += [name] if not label else []
@@ -159,7 +163,13 @@ def _table(path: Path, plain: Callable[[str], str], wanted: Columns) -> LabelTab
         )
     labelled = tuple(one for one in files.values() if one[1].label)
     columns = tuple(filter(None, table.header))
-    return LabelTable(path.name, labelled, columns, used, tuple(without_label), tuple(repeated))
+    semicolons = sheet is None and _has_semicolons(path)
+    return LabelTable(path.name, labelled, columns, used, tuple(without_label), tuple(repeated), semicolons)
+
+
+def _has_semicolons(path: Path) -> bool:
+    with path.open("rb") as file:
+        return form_of(file.read(HEAD)).separator == ";"
 
 
 def _check_twice(path: Path, twice: Mapping[str, Sequence[int]]) -> None:

@@ -2,12 +2,25 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxr.core.errors import DataError
 from cxr.evaluation.stats.intervals import Labels, Probabilities
-from cxr.inference.decisions import decision_words
+from cxr.inference.decisions import DecisionRecord
+from cxr.validation.contract import (
+    Columns,
+    Rows,
+    StatusOf,
+    check_applied,
+    check_decisions,
+    check_models,
+    check_outcomes,
+    check_paths,
+)
 
 NO_ANSWER = -1
 _HALF_DIGIT = 5e-7  # of six decimals
@@ -62,71 +75,77 @@ class ResultsTable:
     networks: tuple[NetworkPredictions, ...]
 
 
-def parse_results(name: str, table: Iterable[Mapping[str, str]], plain: Callable[[str], str] = str) -> ResultsTable:
+def parse_results(
+    name: str,
+    table: Iterable[Mapping[str, str]],
+    plain: Callable[[str], str] = str,
+    *,
+    numbers: Sequence[int] | None = None,
+    status_of: StatusOf | None = None,
+    applied: Mapping[str, DecisionRecord] = MappingProxyType({}),
+) -> ResultsTable:
     """Understand the rows of a table; columns that an older table has not are taken as empty.
 
     Args:
         name: What messages call it.
         table: Cells by column name.
         plain: Turns a cell `path` into the path that it stands for.
+        numbers: Of the rows as a spreadsheet shows them; None: below a header in the first row.
+        status_of: Which status a reason gives; None: that is not asked.
+        applied: What decided, by the identity of the network, as far as it is known; rows are checked against it.
 
     Raises:
-        DataError: There are no rows, no answers' columns, a path twice, an answer contradicts itself, or a decision is
-            a word that cxr-batch does not write.
+        DataError: There are no rows, no answers' columns, a path twice, rows of two networks, rounded probabilities, or
+            a cell that cxr-batch cannot have written.
     """
     rows = list(table)
     columns = list(rows[0]) if rows else []
     prefixes = [column.removesuffix("prediction") for column in columns if column.endswith("prediction")]
     if not prefixes or "path" not in columns:
         raise DataError(f"{name} has no rows with the columns path and prediction; expected a table of cxr-batch")
-    paths = tuple(row["path"] for row in rows)
-    if len(set(paths)) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise DataError(f"{name} has several rows for {twice}; expected each file once")
-    cells = {column: tuple(row.get(column, "") for row in rows) for column in (*columns, "sha256", "status", "reason")}
+    cells = {column: tuple(row.get(column, "") for row in rows) for column in (*columns, *_ALWAYS)}
+    known = {column: cells[column] for column in columns}
+    named = Rows(name, cells["path"], numbers or range(2, len(rows) + 2))
+    check_models(named, known, prefixes)
+    check_paths(named)
+    networks = {prefix: _network(named, known, prefix, applied) for prefix in prefixes}
+    answered = {prefix: (one.predicted != NO_ANSWER).tolist() for prefix, one in networks.items()}
+    check_outcomes(named, known, answered, status_of)
     return ResultsTable(
         name=name,
-        paths=paths,
-        files=tuple(map(plain, paths)),
+        paths=cells["path"],
+        files=tuple(map(plain, cells["path"])),
         digests=cells["sha256"],
         statuses=cells["status"],
         reasons=cells["reason"],
         columns=cells,
-        networks=tuple(_network(name, rows, columns, prefix) for prefix in prefixes),
+        networks=tuple(networks.values()),
     )
 
 
-def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefix: str) -> NetworkPredictions:
-    start = f"{prefix}probability_"
+_ALWAYS = ("sha256", "status", "reason")  # empty in older tables
+
+
+def _network(rows: Rows, columns: Columns, prefix: str, applied: Mapping[str, DecisionRecord]) -> NetworkPredictions:
+    start, nothing = f"{prefix}probability_", ("",) * len(rows.paths)
     classes = tuple(column.removeprefix(start) for column in columns if column.startswith(start))
-    numbers = {label: number for number, label in enumerate(classes)}
-    cells = {end: tuple(row.get(f"{prefix}{end}", "") for row in rows) for end in _ENDS}
-    paths = [row["path"] for row in rows]
-    _check_decisions(f"{prefix}decision", classes, dict(zip(paths, cells["decision"], strict=True)), name)
-    _check_words(
-        f"{prefix}in_training_set", ("yes", "no"), dict(zip(paths, cells["in_training_set"], strict=True)), name
-    )
-    predicted = np.full(len(rows), NO_ANSWER)
-    probabilities = np.zeros((len(rows), len(classes)))
-    for index, (row, word) in enumerate(zip(rows, cells["prediction"], strict=True)):
-        if word:
-            try:
-                if word not in numbers:
-                    raise ValueError(f"there is no column {start}{word}")
-                predicted[index] = numbers[word]
-                probabilities[index] = [_number(row[f"{start}{label}"]) for label in classes]
-                _check(probabilities[index], numbers[word])
-            except ValueError as error:
-                raise DataError(
-                    f"{name}, {row['path']}: {prefix}prediction is {word!r}, but its probabilities do not give it "
-                    f"({error}); expected a table as cxr-batch wrote it"
-                ) from error
-    answered = predicted != NO_ANSWER
+    cells = {end: tuple(columns.get(f"{prefix}{end}", nothing)) for end in _ENDS}
+    check_decisions(rows, columns, prefix, classes)
+    predicted = _predicted(rows, cells["prediction"], prefix, classes)
+    answered = np.flatnonzero(predicted != NO_ANSWER)
+    probabilities = np.zeros((len(rows.paths), len(classes)))
+    for number, label in enumerate(classes):
+        probabilities[answered, number] = _numbers(rows, columns[f"{start}{label}"], answered, f"{start}{label}")
+    texts = [columns[f"{start}{label}"] for label in classes]
+    _check_probabilities(rows, cells["prediction"], prefix, texts, probabilities, predicted)
+    name = next(filter(None, cells["model"]), prefix.removesuffix("_") or "network")
+    if name in applied:
+        check_applied(rows, columns, prefix, dict(zip(classes, probabilities.T, strict=True)), applied[name])
     # Of probabilities that six decimals make equal, the predicted one was the larger: here it is again, by a hair.
     probabilities[answered, predicted[answered]] += _HALF_DIGIT / 1000
     probabilities[answered] /= probabilities[answered].sum(axis=1, keepdims=True)
     return NetworkPredictions(
-        name=next(filter(None, cells["model"]), prefix.removesuffix("_") or "network"),
+        name=name,
         classes=classes,
         predicted=predicted,
         probabilities=probabilities,
@@ -136,42 +155,94 @@ def _network(name: str, rows: list[Mapping[str, str]], columns: list[str], prefi
     )
 
 
-def _check_decisions(column: str, classes: Sequence[str], words: Mapping[str, str], name: str) -> None:
-    """Refuse decisions, by path, that are no words of one class: without them no figure of decisions is right."""
-    known = [decision_words(label) for label in classes]
-    _check_words(column, tuple(dict.fromkeys(word for one in zip(*known, strict=True) for word in one)), words, name)
-    suspected: dict[str, str] = {}  # with the first path
-    for path, word in words.items():
-        if word in {one[0] for one in known}:
-            suspected.setdefault(word, path)
-    if len(suspected) > 1:
-        named = " and ".join(f"{word} ({path})" for word, path in sorted(suspected.items()))
-        raise DataError(
-            f"{name} has a column {column} with {named}; expected decisions about one class, as cxr-batch wrote them"
-        )
+def _predicted(rows: Rows, words: Sequence[str], prefix: str, classes: Sequence[str]) -> Labels:
+    """Return the numbers of the classes of a column `prediction`, int64 (rows,)."""
+    numbers = {"": NO_ANSWER, **{label: number for number, label in enumerate(classes)}}
+    if unknown := set(words) - set(numbers):
+        place = next(place for place, word in enumerate(words) if word in unknown)
+        raise _not_given(rows, place, words, prefix, f"there is no column {prefix}probability_{words[place]}")
+    return np.array([numbers[word] for word in words])
 
 
-def _check_words(column: str, known: Sequence[str], words: Mapping[str, str], name: str) -> None:
-    for path, word in words.items():
-        if word and word not in known:
-            raise DataError(
-                f"{name}, {path}: {column} is {word!r}; expected {', '.join(known)} or an empty cell, as cxr-batch "
-                "wrote it"
-            )
+def _not_given(rows: Rows, place: int, words: Sequence[str], prefix: str, why: str) -> DataError:
+    found = f"{prefix}prediction is {words[place]!r}, but its probabilities do not give it ({why})"
+    return rows.refused(place, found, "probabilities that sum to 1, the largest of them that of the prediction")
 
 
-def _number(cell: str) -> float:
-    """Return a number as spreadsheets write it: with a comma for the point in half of the world."""
+def _numbers(rows: Rows, cells: Sequence[str], places: NDArray[np.intp], name: str) -> list[float]:
+    """Return the numbers in some rows of a column, as spreadsheets write them; whole columns are refused if rounded."""
+    chosen = [cells[place] for place in places]
+    if decimals := _rounded_to(chosen):
+        raise _rounded(rows.table, f"its column {name} has {decimals} decimals at most in {len(chosen):,} answers")
+    numbers = []
+    for place, cell in zip(places, chosen, strict=True):
+        try:
+            numbers.append(float(cell.replace(",", ".")))  # the comma is the point in half of the world
+        except ValueError as error:
+            raise rows.refused(place, f"{name} is {cell!r}, which is no number", "a number from 0 to 1") from error
+    return numbers
+
+
+_DECIMALS = 6  # of a number as cxr-batch writes it
+_CERTAIN = 6  # numbers of fewer decimals: that all have lost a zero at their end by chance is one in a million
+
+
+def _rounded_to(cells: Iterable[str]) -> int:
+    """Return to how many decimals the numbers of a column were rounded; 0 where they were not, or too few tell."""
+    most = found = 0
+    for cell in cells:
+        decimals = _decimals(cell)
+        if decimals >= _DECIMALS:
+            return 0
+        found += decimals > 0  # 0 and 1 are so in any table
+        most = max(most, decimals)
+    return most if found >= _CERTAIN else 0
+
+
+def _decimals(cell: str) -> int:
+    """Return how many decimals a number has; 0 of what is none."""
     try:
-        return float(cell.replace(",", "."))
-    except ValueError as error:
-        raise ValueError(f"{cell!r} is no number") from error
+        exponent = Decimal(cell.replace(",", ".")).as_tuple().exponent
+    except InvalidOperation:
+        return 0
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _check(probabilities: Probabilities, predicted: int) -> None:
-    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all()):
-        raise ValueError("expected numbers from 0 to 1")
-    if abs(probabilities.sum() - 1) > len(probabilities) * _HALF_DIGIT + 1e-9:
-        raise ValueError(f"they sum to {probabilities.sum():.6f}")
-    if probabilities[predicted] < probabilities.max():
-        raise ValueError("another class has a larger one")
+def _rounded(table: str, found: str) -> DataError:
+    return DataError(
+        f"{table} has rounded probabilities: {found}; expected {_DECIMALS}, for rounded ones give wrong figures. A "
+        "spreadsheet that shows fewer decimals saves as CSV what it shows. Show them all there and save again, or run "
+        "the same cxr-batch command again, which writes the table anew"
+    )
+
+
+def _check_probabilities(
+    rows: Rows,
+    words: Sequence[str],
+    prefix: str,
+    cells: Sequence[Sequence[str]],
+    probabilities: Probabilities,
+    predicted: Labels,
+) -> None:
+    """Refuse an answer that is no distribution, or not the most probable class."""
+    answered = predicted != NO_ANSWER
+    if not answered.any():
+        return
+    sums, possible = (
+        probabilities.sum(axis=1),
+        np.asarray(np.isfinite(probabilities) & (probabilities >= 0)).min(axis=1),
+    )
+    off = np.abs(sums - 1) > probabilities.shape[1] * _HALF_DIGIT + 1e-9
+    own = probabilities[np.arange(len(predicted)), predicted]
+    wrong = answered & (~possible | off | (own < probabilities.max(axis=1)))
+    if not wrong.any():
+        return
+    place = int(wrong.argmax())
+    if not possible[place]:
+        raise _not_given(rows, place, words, prefix, "expected numbers from 0 to 1")
+    if not off[place]:
+        raise _not_given(rows, place, words, prefix, "another class has a larger one")
+    most = max(_decimals(column[place]) for column in cells)
+    if most < _DECIMALS and abs(sums[place] - 1) <= len(cells) * 0.5 * 10.0**-most + 1e-9:
+        raise _rounded(rows.table, f"those of {rows.paths[place]} have {most} decimals and sum to {sums[place]:g}")
+    raise _not_given(rows, place, words, prefix, f"they sum to {sums[place]:.6f}")

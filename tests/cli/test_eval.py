@@ -10,8 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr.cli.eval import app
+from tests.cli.batches import read
 from tests.imports import ROOT
-from tests.validation.tables import row, rows, unanswered, write_csv, write_labels
+from tests.screening.drawings import save_mixed
+from tests.screening.fakes import deciding_model
+from tests.screening.works import run_in, work_on
+from tests.validation.tables import CLASSES, row, rows, unanswered, whole_row, write_csv, write_labels
 
 ABSENT = ("tensorflow", "keras", "openvino", "pandas", "dvc", "pydantic", "ruamel", "jinja2", "imagehash", "fsspec")
 HEAVY = ("pandas", "sklearn", "scipy", "numpy", "openvino", "tensorflow", "matplotlib", "openpyxl")
@@ -144,6 +148,63 @@ def test_a_damaged_decision_is_one_line_and_status_1(files, tmp_path):
     done = run(write_csv(tmp_path / "d.csv", table), files[1])
     assert done.exit_code == 1
     assert f"{table[4]['path']}: decision is 'maybe'" in done.stderr
+
+
+def test_what_no_run_can_have_written_is_one_line_with_its_row_and_status_1(files, tmp_path):
+    table = [whole_row(f"{CLASSES[number % 3]}/{number}.png", number % 3) for number in range(30)]
+    assert run(write_csv(tmp_path / "d.csv", table), files[1]).exit_code == 0
+    for cells, sentence in (
+        ({"status": "error", "reason": "truncated"}, "status is 'error', but prediction is 'normal'"),
+        ({"reason": "truncated"}, "status is 'ok', but reason is 'truncated'; expected an empty cell"),
+        ({"model": "other-1"}, "model is 'other-1', but 'cnn1-0123456789ab' in the rows above"),
+        ({"sha256": "1.23E+57"}, "sha256 is '1.23E+57', a number"),
+    ):
+        done = run(write_csv(tmp_path / "d.csv", [*table[:4], table[4] | cells, *table[5:]]), files[1])
+        assert done.exit_code == 1
+        assert f"error: d.csv, row 6, normal/4.png: {sentence}" in done.stderr
+
+
+def test_decisions_are_checked_against_the_manifest_beside_the_table(tmp_path):
+    table = tmp_path / "d.csv"
+    run_in(table, work_on(save_mixed(tmp_path / "scans"), [deciding_model()]))
+    known = read(table)
+    edited = next(place for place, one in enumerate(known) if one["refer_reason"] == "several_classes")
+    labels = write_csv(tmp_path / "l.csv", [{"path": one["path"], "label": "covid"} for one in known])
+    assert run(table, labels).exit_code == 0
+    known[edited] |= {"decision": "covid_suspected", "refer_reason": ""}
+    write_csv(table, known)
+    done = run(table, labels)
+    assert done.exit_code == 1
+    assert f"error: d.csv, row {edited + 2}, {known[edited]['path']}: decision is 'covid_suspected', but" in done.stderr
+    assert "of the table's manifest" in done.stderr
+    (tmp_path / "d.manifest.json").unlink()
+    assert run(table, labels).exit_code == 0
+
+
+@pytest.mark.parametrize(("separator", "status"), [(",", 1), (";", 0)])
+def test_numbers_with_commas_before_three_digits_are_not_guessed(files, tmp_path, separator, status):
+    labels, days = tmp_path / "days.csv", ("1,234", "900", "1,500", "20")
+    with labels.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=separator)
+        writer.writerow(["path", "label", "days"])
+        writer.writerows(
+            [one["path"], one["path"].split("/")[0], days[number % 4]] for number, one in enumerate(rows(60))
+        )
+    done = run(files[0], labels, "--by", "days=100,1000")
+    assert done.exit_code == status, done.output
+    if status:
+        assert "days.csv, row 2, has '1,234' in the column 'days', which may be 1234 or 1.234" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "instead"),
+    [("--tidy", "x.xlsx", "x.csv"), ("-o", "x.csv", "x.json"), ("--markdown", "x.docx", "x.md")],
+)
+def test_a_name_that_promises_another_form_is_usage(files, tmp_path, option, name, instead):
+    done = run(*files, option, tmp_path / name)
+    assert done.exit_code == 2
+    assert f"name it {instead}" in " ".join(done.stderr.split())
+    assert not (tmp_path / name).exists()
 
 
 def test_wrong_files_are_one_line_and_status_1(files, tmp_path):

@@ -33,6 +33,8 @@ FOLDS = [sys.executable, "-c", "from cxr.cli.folds import app; app()"]
         (["cnn1", "--seeds", "7,"], "got '7,'; expected different whole numbers"),
         (["cnn1", "--folds", "1"], "1 is not in the range 2<=x<=20"),
         ([], "Missing argument 'NETWORK...'"),
+        (["cnn1", "-o", "folds.csv"], "--output folds.csv: JSON is written there, and no .csv; name it folds.json"),
+        (["cnn1", "--predictions", "a.xlsx"], "CSV is written there, and no .xlsx; name it a.csv"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_trained(arguments, sentence):

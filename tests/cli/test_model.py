@@ -53,6 +53,11 @@ class TestCompare:
         assert "of 12 decisions change" in said
         assert said.count("yes") == len(report["conditions"]) + 1
 
+    def test_a_name_that_promises_another_form_is_refused_before_anything_is_measured(self, tmp_path: Path) -> None:
+        done, said = called("compare", audited(tmp_path / "new"), "packaged", "--json", tmp_path / "c.csv")
+        assert done.exit_code == 2
+        assert "JSON is written there, and no .csv; name it c.json" in " ".join(said.split())
+
     def test_one_that_fails_an_audit_is_worse(self, tmp_path: Path) -> None:
         model = audited(tmp_path / "new", "fail")
         done, said = called("compare", model, "packaged", "--data", with_work(tmp_path))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from cxr.core.errors import DataError, OutputError, UsageError
 from cxr.core.files import sha256_of
@@ -20,11 +21,13 @@ from cxr.screening.tables import (
     Kind,
     bytes_of,
     check_format,
+    check_promise,
     chosen_format,
     digest_of,
     format_of,
     is_partitioned,
     partitions_of,
+    read_numbered,
     read_partitions,
     read_table,
     whole_table,
@@ -184,6 +187,68 @@ def test_a_damaged_table_is_named(name: str, content: str, words: str, tmp_path:
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=f"{name}.* {words}"):
         list(read_table(tmp_path / name))
+
+
+def workbook(path: Path, **sheets: list[list[object]]) -> Path:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_whose_sheet_has_another_name_is_told_which_one(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", Ergebnisse=[["path"], ["a"]], summary=[["x"]])
+    with pytest.raises(DataError, match=r"t\.xlsx has no sheet 'results', but 'Ergebnisse', 'summary'; .* 'results'$"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_titles_above_the_header_are_left_aside_and_rows_keep_their_numbers(form: str, tmp_path: Path) -> None:
+    rows: list[list[object]] = [["Films of 2024"], [], ["path", "status", "reason"], ["a", "ok"], ["b", "error", "x"]]
+    path = workbook(tmp_path / "t.xlsx", results=rows)
+    if form == "csv":
+        path = tmp_path / "t.csv"
+        path.write_text("Films of 2024\n\npath,status,reason\na,ok,\nb,error,x\n")
+    assert list(read_numbered(path)) == [
+        (4, {"path": "a", "status": "ok", "reason": ""}),
+        (5, {"path": "b", "status": "error", "reason": "x"}),
+    ]
+
+
+def test_a_cell_beside_the_table_of_a_workbook_is_named(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", results=[["path", "status"], ["a", "ok"], ["b", "ok", None, "look again"]])
+    with pytest.raises(DataError, match=r"t\.xlsx, row 3, has the cell 'look again' right of the table, .* 2 columns;"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "expected"),
+    [
+        ("a.csv", "csv", ""),
+        ("a.txt", "csv", ""),
+        ("a", "json", ""),
+        ("A.JSON", "json", ""),
+        ("a.xlsx", "csv", "--out a.xlsx: CSV is written there, and no .xlsx; name it a.csv"),
+        ("a.tsv", "csv", "name it a.csv"),
+        ("a.md", "csv", "name it a.csv"),
+        ("a.csv", "json", "JSON is written there, and no .csv; name it a.json"),
+        ("a.jsonl", "json", "name it a.json"),
+        ("a.json.gz", "json", "no .gz; name it a.json"),
+        ("a.docx", "md", "Markdown is written there, and no .docx; name it a.md"),
+    ],
+)
+def test_a_name_that_promises_another_form_than_the_one_written_is_refused(
+    name: str, written: str, expected: str
+) -> None:
+    if not expected:
+        check_promise("--out", Path(name), written)
+        return
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        check_promise("--out", Path(name), written)
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

@@ -122,7 +122,9 @@ def test_numbers_that_have_lost_their_zeros_fail_by_the_bytes_alone_once_a_colum
     saved_by_excel(decided)
     findings = failing(decided)
     assert list(findings) == ["bytes"]
-    assert findings["bytes"][0].startswith("another program saved it: numbers have fewer than six decimals. cxr-eval")
+    assert findings["bytes"][0].startswith(
+        "another program saved it: numbers have fewer than six decimals. cxr-eval reads"
+    )
     have = "number has" if short == 1 else "numbers have"
     assert f"margin: {short} {have} lost zeros at the end" in findings["bytes"]
 
@@ -164,6 +166,7 @@ def test_numbers_rounded_to_two_decimals_are_checked_as_far_as_they_go(decided: 
         ),
     )
     findings = failing(decided)
+    assert "cxr-eval does not read rounded probabilities" in findings["bytes"][0]
     assert any(
         one.startswith("probability_covid: ")
         and one.endswith("numbers have 2 decimals at most, so they may be rounded")
@@ -239,7 +242,37 @@ def test_a_changed_cell_is_found_and_named(old: str, new: str, words: str, table
 
 def test_a_table_of_other_columns_is_found(table: Path) -> None:
     change(table, "probability_covid", "p_covid")
-    assert "p_covid" in failing(table)["columns"][0]
+    assert failing(table)["columns"] == (
+        "not those of version 4: the table lacks probability_covid; the table has p_covid, which is none of them",
+    )
+
+
+@pytest.mark.parametrize("lost", [("sha256",), ("probability_normal", "sha256")])
+def test_columns_that_are_missing_are_named(lost: tuple[str, ...], table: Path) -> None:
+    with_columns(table, lambda names: [name for name in names if name not in lost])
+    assert failing(table)["columns"] == (f"not those of version 4: the table lacks {', '.join(lost)}",)
+
+
+def test_columns_in_another_order_are_said_to_be_that(table: Path) -> None:
+    with_columns(table, lambda names: [names[1], names[0], *names[2:]])
+    words = "not those of version 4: the table has another order: column 1 is status, not path"
+    assert failing(table)["columns"] == (words,)
+
+
+def test_columns_of_the_manifest_are_looked_at_too(table: Path) -> None:
+    path = OutputFiles(table).manifest
+    facts = json.loads(path.read_text())
+    facts["results"]["columns"].remove("sha256")
+    path.write_text(json.dumps(facts))
+    assert failing(table)["columns"] == ("not those of version 4: the manifest lacks sha256",)
+
+
+def with_columns(table: Path, chosen: Callable[[list[str]], list[str]]) -> None:
+    rows = read(table)
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, chosen(list(rows[0])), lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def test_a_table_that_is_no_table_is_an_error(table: Path) -> None:

@@ -57,3 +57,31 @@ def test_prevalences_are_shares_or_percentages():
     for text in (" ", "2%,", "2", "0", "0.0000001", "100%", "x", "nan", "", "0,02"):
         with pytest.raises(UsageError, match=r"is no share between 0 and 1; write two percent as 0.02 or 2%"):
             parse_prevalences(text)
+
+
+def test_a_comma_that_may_stand_between_thousands_is_refused_with_its_row():
+    cells, rows = ["20", "1,234", "900", "1,500"], ["row 2", "row 3", "row 4", "row 5"]
+    by = parse_by("days=100,1000")
+    with pytest.raises(
+        DataError, match=r"l\.csv, row 3, has '1,234' in the column 'days', which may be 1234 or 1\.234;"
+    ):
+        by.named(cells, "l.csv", rows)
+    assert list(by.named(cells, "l.csv", rows, decimal_comma=True)) == ["below 100", "100 to below 1000"]
+    assert list(GroupBy("days").named(cells, "l.csv")) == sorted(cells), "as they are, they are no numbers"
+
+
+@pytest.mark.parametrize("other", ["17,5", "0,250", "1,2340", "1000,123"])
+def test_a_column_may_tell_that_its_comma_is_the_decimal_point(other):
+    assert members(parse_by("days=2,100"), ["1,234", other])["below 2"][0] == 0
+    with pytest.raises(DataError, match=r"has '1\.234' in the column 'days', which may be 1234 or 1\.234"):
+        members(parse_by("days=100"), ["1.234", other])
+
+
+def test_a_point_is_the_decimal_one_where_nothing_says_otherwise():
+    assert members(parse_by("days=100"), ["1.234", "900"]) == {"below 100": [0], "100 and above": [1]}
+    with pytest.raises(DataError, match="has '1,234'"):
+        members(parse_by("days=100"), ["1,234", "12.5"])
+    by = parse_by("days=100")
+    with pytest.raises(DataError, match=r"has '1\.234'"):
+        by.named(["1.234", "900"], "l.csv", decimal_comma=True)
+    assert by.named(["1.234", "12.5"], "l.csv", decimal_comma=True).keys() == {"below 100"}

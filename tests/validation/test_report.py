@@ -64,7 +64,7 @@ NEEDS_BOTH = re.compile(r"auc|average_precision|ppv|npv|brier|calibration|ece|ne
 @pytest.mark.parametrize("decided", [True, False])
 @pytest.mark.parametrize("side", ["covid", "rest"])
 def test_without_files_of_both_kinds_what_needs_them_is_not_given_and_the_sentence_says_why(tmp_path, side, decided):
-    table = [one if decided else one | {"decision": ""} for one in one_sided(side)]
+    table = [one if decided else one | {"decision": "", "refer_reason": ""} for one in one_sided(side)]
     report = evaluate(table, question=ask(target="covid", prevalences=(0.02,), seed=1))
     text, (network,) = render_markdown(report), report.networks
     assert ("All files are covid: AUC" if side == "covid" else "No file is covid: AUC") in text
@@ -97,6 +97,7 @@ def test_where_one_column_alone_has_files_of_both_kinds_each_says_so():
 def test_where_one_side_has_no_answer_the_sentence_says_so():
     lost = [one | {"path": f"normal/{number}.png"} for number, one in enumerate(one_sided("covid", 3))]
     blank = {name: "" for name in lost[0] if name.startswith(("prediction", "probability", "decision", "refer", "sha"))}
+    blank["status"] = "error"
     text = render_markdown(evaluate([*one_sided("covid"), *(one | blank for one in lost)]))
     assert "All files with an answer are covid: AUC, average precision, calibration and net benefit need" in text
 
@@ -148,7 +149,11 @@ def test_every_figure_is_a_record_of_redcap(report, tmp_path):
 
 
 def test_no_sentence_is_made_of_what_is_not_known():
-    for table in (rows(1), trained(rows(3), 0, 1, 2), [one | {"decision": "refer"} for one in rows(3)]):
+    for table in (
+        rows(1),
+        trained(rows(3), 0, 1, 2),
+        [one | {"decision": "refer", "refer_reason": "empty_set"} for one in rows(3)],
+    ):
         for line in render_markdown(evaluate(table, question=ask(target="covid"))).splitlines():
             if not line.startswith(("|", "#")):
                 assert not re.search(r"not measured|unknown|None| - |-\d|\bnan\b", line), line
