@@ -55,6 +55,7 @@ def remarks(release: "Staged") -> Iterator[str]:
         yield f"Left out: {release.layout.ignored} files of class folders that are not images by their names."
     if release.lost_lines:
         yield f"Left out: {release.lost_lines} lines of patients.csv or collections.csv that name no imported file."
+    yield from (f"{escape(one)}." for one in release.passed_over)
     if release.repeated:
         yield f"Left out: {release.repeated} rows of tables that say again what another row says."
     if release.patients:

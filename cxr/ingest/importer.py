@@ -336,6 +336,7 @@ class Staged:
         lost_lines: Lines of patients.csv and collections.csv left out because they name no imported file.
         patients: Of each image, by its path in `data/`, if known.
         repeated: Rows of tables of labels that say again what another one says.
+        passed_over: For each table with columns that might have been meant too, which were read.
     """
 
     project: Project
@@ -346,6 +347,7 @@ class Staged:
     lost_lines: int
     patients: dict[str, str]
     repeated: int
+    passed_over: tuple[str, ...]
 
     @property
     def expected_files(self) -> int:
@@ -436,7 +438,8 @@ def _stage(source: Path, project: Project, more: Additions, work: Path, limits: 
     inspected = inspect(data, files, project.data.image.side, track)
     counts = count_classes(layout.images, inspected, read_sources(data))
     repeated = sum(one.repeated for one in labelled)
-    return Staged(project, data, layout, inspected, counts, lost, read_patients(data), repeated)
+    passed_over = tuple(one.passed_over for one in labelled if one.passed_over)
+    return Staged(project, data, layout, inspected, counts, lost, read_patients(data), repeated, passed_over)
 
 
 _NO_FOLDERS = Layout({}, {}, {}, {}, 0, 0, None, None, {})

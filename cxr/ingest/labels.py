@@ -64,10 +64,12 @@ class LabelledImages:
     Attributes:
         images: In the order of its rows, each once.
         repeated: How many rows say again what an earlier one says.
+        passed_over: Columns that might have been meant too, in words; empty where there are none.
     """
 
     images: tuple[LabelledImage, ...]
     repeated: int
+    passed_over: str
 
 
 class _Said(NamedTuple):
@@ -113,12 +115,11 @@ def read_label_table(path: Path, labels: Labels) -> LabelledImages:
         raise DataError(_sentence(path, faults, labels))
     if not found:
         raise DataError(f"{path} names no image; give it a row for each image, with its path and its label")
-    return LabelledImages(tuple(image for _, image in found.values()), repeated)
+    return LabelledImages(tuple(image for _, image in found.values()), repeated, _passed_over(path))
 
 
 def _rows(path: Path) -> Iterator[_Said]:
-    table, _ = read_table(path, name=path.name, is_header=lambda names: None not in _known_columns(names)[:2])
-    names = _columns(path.name, table.header)
+    names = _columns(path.name, _header(path))
     table, _ = read_table(path, tuple(filter(None, names[:2])), path.name)
     places = [table.header.index(name) if name else None for name in names]
     for number, cells in table.rows:
@@ -126,8 +127,30 @@ def _rows(path: Path) -> Iterator[_Said]:
         yield _Said(number, PurePosixPath(said[0].replace("\\", "/")).as_posix(), *said[1:])
 
 
+def _header(path: Path) -> Sequence[str]:
+    table, _ = read_table(path, name=path.name, is_header=lambda names: None not in _known_columns(names)[:2])
+    return table.header
+
+
+_NAMES = (PATH_NAMES, LABEL_NAMES, PATIENT_NAMES, COLLECTION_NAMES)
+
+
 def _known_columns(header: Sequence[str]) -> list[str | None]:
-    return [known_column(header, names) for names in (PATH_NAMES, LABEL_NAMES, PATIENT_NAMES, COLLECTION_NAMES)]
+    return [known_column(header, names) for names in _NAMES]
+
+
+def _passed_over(path: Path) -> str:
+    """Say which columns of a table are read where others have a name of the same meaning."""
+    header = _header(path)
+    chosen = _known_columns(header)
+    others = [
+        column
+        for names, one in zip(_NAMES, chosen, strict=True)
+        for column in header
+        if label_of(column) in names and column != one
+    ]
+    read = ", ".join(filter(None, chosen))
+    return f"{path.name}: read are the columns {read}, not {', '.join(others)}" if others else ""
 
 
 def _columns(name: str, header: Sequence[str]) -> list[str | None]:

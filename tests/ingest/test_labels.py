@@ -204,6 +204,14 @@ def test_a_collection_that_no_folder_can_be_called_is_refused_with_its_row(tmp_p
     assert re.search(r"row 2: the collection 'ward ward ward ward '\.\.\. has \d+ characters", refusal(path, project))
 
 
+def test_which_of_two_columns_of_one_meaning_was_read_is_said(tmp_path: Path, project: Path) -> None:
+    text = "path,diagnosis,label\nfilms/0.png,normal,covid\nfilms/1.png,covid,normal\n"
+    release = bring(table(tmp_path / "clinic", text), project)
+    assert "labels.csv: read are the columns path, label, not diagnosis." in list(remarks(release))
+    other = table(tmp_path / "other", "path,label\nfilms/0.png,covid\nfilms/1.png,normal\n")
+    assert not [one for one in remarks(bring(other, project)) if "read are the columns" in one]
+
+
 def test_one_patient_written_in_two_forms_of_an_accent_is_one(tmp_path: Path, project: Path) -> None:
     names = [unicodedata.normalize(form, "René") for form in ("NFC", "NFD")]
     rows = "".join(f"films/{n}.png,{label},{names[n]},\n" for n, label in enumerate(["covid", "normal"]))
