@@ -214,7 +214,7 @@ def test_a_wrong_value_is_named_with_section_and_key(text, sentence):
         ("alpha: 0.5", "evaluate.alpha: input should be less than 0.5, got 0.5"),
         ("alpha: 0", "evaluate.alpha: input should be greater than 0, got 0"),
         ("waivers: {texture: 3}", "evaluate.waivers.texture: input should be a valid string, got 3"),
-        ("screening: cnn1", "Known keys: screening_model, gate, lungs, target, alpha, waivers"),
+        ("screening: cnn1", "Known keys: screening_model, gate, lungs, target, alpha, limitations, waivers"),
     ],
 )
 def test_what_evaluate_cannot_use_is_refused(text, sentence):
