@@ -189,7 +189,7 @@ def _shrink_by_convolution(model: Any, operations: Any) -> None:
     and a third of its gate's, the convolution a quarter of that. Any other interpolation stays.
 
     Args:
-        model: Of OpenVINO, with fixed shapes; changed in place.
+        model: Of OpenVINO; changed in place, where its shapes are fixed.
         operations: One of its sets, such as `openvino.opset13`.
     """
     for node in model.get_ordered_ops():
@@ -202,10 +202,11 @@ def _shrink_by_convolution(model: Any, operations: Any) -> None:
 
 def _shrunk_sides(node: Any) -> tuple[int, int] | None:
     """Return the sides before and after, in pixels, of an interpolation that shrinks square planes; None for others."""
-    attributes = node.get_attributes()
-    before, after = (list(one.get_shape()) for one in (node.input_value(0), node.output(0)))
-    if any(attributes[name] != value for name, value in PLAIN_BILINEAR.items()) or len(before) != 4:
+    attributes, ends = node.get_attributes(), (node.input_value(0), node.output(0))
+    is_plain = all(attributes.get(name) == value for name, value in PLAIN_BILINEAR.items())
+    if not is_plain or not all(end.get_partial_shape().is_static for end in ends):
         return None
+    before, after = (list(end.get_shape()) for end in ends)
     large, small = before[1], after[1]
     squares = before[1:] == [large, large, 1] and after[1:] == [small, small, 1]
     return (large, small) if squares and small < large and small // gcd(large, small) <= MOST_PHASES else None

@@ -111,6 +111,23 @@ def test_shrunk_pixels_are_those_of_bilinear_interpolation(before, after, tmp_pa
     np.testing.assert_allclose(found[..., 0], expected, atol=0.01)  # of 255; the runtime's own centres are rounded
 
 
+def test_an_old_kind_of_interpolation_is_left_to_the_runtime(tmp_path):
+    openvino = openvino_module()
+    ops, old = openvino.opset13, openvino.opset1
+    planes = ops.parameter([-1, 8, 8, 1], np.uint8, name="planes")
+    attributes = {"axes": [1, 2], "mode": "nearest", "pads_begin": [0], "pads_end": [0]}  # without what newer ones have
+    resized = old.interpolate(ops.convert(planes, np.float32), ops.constant(np.array([4, 4])), attributes)
+    features = ops.reduce_mean(resized, [1, 2], keep_dims=False)
+    outputs = {"feature_map": resized, "features": features, "logits": ops.negative(features)}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    model = openvino.Model(list(outputs.values()), [planes], "old")
+    openvino.save_model(model, str(tmp_path / "network.xml"), compress_to_fp16=False)
+    found = Network(tmp_path / "network.xml").predict(np.full((2, 8, 8), 7, np.uint8))
+    assert (found.feature_map == 7).all()
+    assert found.feature_map.shape == (2, 4, 4, 1)
+
+
 def test_enlarging_and_other_interpolation_stay_what_they_are(tmp_path):
     planes = np.random.default_rng(0).integers(0, 256, (2, 32, 32), np.uint8)
     larger = Network(write_resizing(tmp_path / "larger.xml", 32, 64)).predict(planes).feature_map[..., 0]
