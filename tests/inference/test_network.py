@@ -77,7 +77,7 @@ def test_an_answer_depends_on_the_plane_alone_to_the_bit(network_file):
 
 
 def write_resizing(path, before, after, mode="linear_onnx"):
-    """Write a graph whose feature map is its plane of `before` pixels, brought to `after`."""
+    """Write a graph whose feature map is its plane of `before` pixels, -1 for any, brought to `after`."""
     openvino = openvino_module()
     ops = openvino.opset13
     planes = ops.parameter([-1, before, before, 1], np.uint8, name="planes")
@@ -111,21 +111,10 @@ def test_shrunk_pixels_are_those_of_bilinear_interpolation(before, after, tmp_pa
     np.testing.assert_allclose(found[..., 0], expected, atol=0.01)  # of 255; the runtime's own centres are rounded
 
 
-def test_an_old_kind_of_interpolation_is_left_to_the_runtime(tmp_path):
-    openvino = openvino_module()
-    ops, old = openvino.opset13, openvino.opset1
-    planes = ops.parameter([-1, 8, 8, 1], np.uint8, name="planes")
-    attributes = {"axes": [1, 2], "mode": "nearest", "pads_begin": [0], "pads_end": [0]}  # without what newer ones have
-    resized = old.interpolate(ops.convert(planes, np.float32), ops.constant(np.array([4, 4])), attributes)
-    features = ops.reduce_mean(resized, [1, 2], keep_dims=False)
-    outputs = {"feature_map": resized, "features": features, "logits": ops.negative(features)}
-    for name, node in outputs.items():
-        node.output(0).set_names({name})
-    model = openvino.Model(list(outputs.values()), [planes], "old")
-    openvino.save_model(model, str(tmp_path / "network.xml"), compress_to_fp16=False)
-    found = Network(tmp_path / "network.xml").predict(np.full((2, 8, 8), 7, np.uint8))
-    assert (found.feature_map == 7).all()
-    assert found.feature_map.shape == (2, 4, 4, 1)
+def test_planes_of_any_side_are_left_to_the_runtime(tmp_path):
+    planes = np.random.default_rng(0).integers(0, 256, (2, 32, 32), np.uint8)
+    found = Network(write_resizing(tmp_path / "network.xml", -1, 16)).predict(planes).feature_map
+    np.testing.assert_allclose(found[..., 0], [bilinear(plane, 16) for plane in planes], atol=0.01)
 
 
 def test_enlarging_and_other_interpolation_stay_what_they_are(tmp_path):
