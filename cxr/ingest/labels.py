@@ -100,7 +100,8 @@ def read_label_table(path: Path, labels: Labels) -> LabelledImages:
     faults: dict[str, list[int]] = {}
     found: dict[str, tuple[_Said, LabelledImage]] = {}
     repeated = 0
-    for said in _rows(path):
+    header = _header(path)
+    for said in _rows(path, header):
         fault = _fault(said, path.parent, labels)
         if not fault and (before := found.get(_key(said))):
             if before[1] == _image(said, path.parent, labels):
@@ -115,11 +116,11 @@ def read_label_table(path: Path, labels: Labels) -> LabelledImages:
         raise DataError(_sentence(path, faults, labels))
     if not found:
         raise DataError(f"{path} names no image; give it a row for each image, with its path and its label")
-    return LabelledImages(tuple(image for _, image in found.values()), repeated, _passed_over(path))
+    return LabelledImages(tuple(image for _, image in found.values()), repeated, _passed_over(path.name, header))
 
 
-def _rows(path: Path) -> Iterator[_Said]:
-    names = _columns(path.name, _header(path))
+def _rows(path: Path, header: Sequence[str]) -> Iterator[_Said]:
+    names = _columns(path.name, header)
     table, _ = read_table(path, tuple(filter(None, names[:2])), path.name)
     places = [table.header.index(name) if name else None for name in names]
     for number, cells in table.rows:
@@ -139,9 +140,8 @@ def _known_columns(header: Sequence[str]) -> list[str | None]:
     return [known_column(header, names) for names in _NAMES]
 
 
-def _passed_over(path: Path) -> str:
-    """Say which columns of a table are read where others have a name of the same meaning."""
-    header = _header(path)
+def _passed_over(name: str, header: Sequence[str]) -> str:
+    """Say which columns of the table `name` are read where others have a name of the same meaning."""
     chosen = _known_columns(header)
     others = [
         column
@@ -150,7 +150,7 @@ def _passed_over(path: Path) -> str:
         if label_of(column) in names and column != one
     ]
     read = ", ".join(filter(None, chosen))
-    return f"{path.name}: read are the columns {read}, not {', '.join(others)}" if others else ""
+    return f"{name}: read are the columns {read}, not {', '.join(others)}" if others else ""
 
 
 def _columns(name: str, header: Sequence[str]) -> list[str | None]:

@@ -227,8 +227,7 @@ def chosen_format(output: str, wanted: Format | None) -> Format:
     suffix = _suffix(path)
     if suffix in _FOREIGN:
         instead = wanted or _FOREIGN[suffix]
-        name = path.stem if _suffix(Path(path.stem)) == instead else f"{path.stem}.{instead}"  # results.csv.gz
-        raise UsageError(f"-o {output}: no .{suffix} is written; name the table {name}")
+        raise UsageError(f"-o {output}: no .{suffix} is written; name the table {_renamed(path, instead)}")
     if wanted and suffix in set(Format) and suffix != wanted:
         raise UsageError(
             f"-o {output} and --format {wanted} contradict each other; name the table {path.stem}.{wanted}, or leave "
@@ -254,8 +253,15 @@ def check_promise(option: str, path: Path, written: str) -> None:
     """
     suffix = _suffix(path)
     if suffix in _PROMISES and suffix != written:
-        name = path.stem if _suffix(Path(path.stem)) == written else f"{path.stem}.{written}"
-        raise UsageError(f"{option} {path}: {_WRITTEN[written]} is written there, and no .{suffix}; name it {name}")
+        raise UsageError(
+            f"{option} {path}: {_WRITTEN[written]} is written there, and no .{suffix}; name it "
+            f"{_renamed(path, written)}"
+        )
+
+
+def _renamed(path: Path, suffix: str) -> str:
+    """Return the name of a file with `suffix` in place of its own; `results.csv` for `results.csv.gz`."""
+    return path.stem if _suffix(Path(path.stem)) == suffix else f"{path.stem}.{suffix}"
 
 
 def _suffix(path: Path) -> str:
