@@ -111,6 +111,13 @@ def test_shrunk_pixels_are_those_of_bilinear_interpolation(before, after, tmp_pa
     np.testing.assert_allclose(found[..., 0], expected, atol=0.01)  # of 255; the runtime's own centres are rounded
 
 
+@pytest.mark.parametrize(("after", "types"), [(96, {"Convolution"}), (120, {"Interpolate"})])
+def test_the_runtime_interpolates_only_where_a_convolution_would_be_large(after, types, tmp_path):
+    compiled = Network(write_resizing(tmp_path / "network.xml", 128, after))._compiled
+    layers = {node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ordered_ops()}
+    assert layers & {"Convolution", "Interpolate"} == types
+
+
 def test_planes_of_any_side_are_left_to_the_runtime(tmp_path):
     planes = np.random.default_rng(0).integers(0, 256, (2, 32, 32), np.uint8)
     found = Network(write_resizing(tmp_path / "network.xml", -1, 16)).predict(planes).feature_map

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.core.errors import DataError, ModelError
+from cxr.core.errors import DataError, ModelError, OutputError
 from cxr.core.files import read_json, sha256_of
 from cxr.inference.decisions import DECISIONS_FILE
 from cxr.inference.model_folder import load_model, load_model_lungs, packaged_folder
@@ -145,6 +145,16 @@ def test_the_folder_screens_with_the_moved_answers_and_the_same_network(model, t
         "normal": 0,
         "viral_pneumonia": 0,
     }
+
+
+def test_a_folder_that_cannot_be_written_whole_is_not_there(model, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("No space left on device")
+
+    monkeypatch.setattr("cxr.validation.adapt.write_json", full)
+    with pytest.raises(OutputError):
+        write_adapted(tmp_path / "out" / "north", model, adapt(model, films(60, 4), NORMAL))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_gate_and_lung_segmenter_go_with_it_to_the_byte(tmp_path) -> None:

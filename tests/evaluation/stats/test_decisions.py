@@ -199,6 +199,16 @@ def test_where_others_have_the_largest_probability_nothing_is_suspected():
     assert points["covid_spec95"].sensitivity == 0
 
 
+def test_a_point_is_reported_with_what_it_reached_where_it_was_chosen_and_says_where():
+    validation, test = outputs(360, seed=1, split="validation"), outputs(300, seed=2)
+    fitted = fit_decisions(validation, "covid", 0.05, "validation and films of other hospitals").operating_points
+    assert fitted["covid_sens95"].aim == "sensitivity at least 0.95 on validation and films of other hospitals"
+    for point in assess_model(test, decisions(validation), 1).operating_points:
+        chosen = fitted[point.name]
+        assert (point.chosen_sensitivity, point.chosen_specificity) == (chosen.sensitivity, chosen.specificity)
+        assert chosen.sensitivity is not None
+
+
 def test_permuted_test_labels_leave_all_that_is_frozen_as_it_is():
     validation, test = outputs(360, seed=1, split="validation"), outputs(300, seed=2)
     permuted = dataclasses.replace(test, truth=np.random.default_rng(0).permutation(test.truth))
